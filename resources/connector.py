@@ -1,0 +1,207 @@
+"""What the graph asks of an outside system, and what it gets back: the seams of every connector.
+
+A connector is one file with one class. It varies in how it authenticates, pages, asks for changes,
+sees deletions and writes; everything else (rate budget, retries, raw storage, the operation ledger)
+is written once elsewhere. What a connector can do is declared as data in `Capabilities`.
+
+Times are aware datetimes in UTC. Money stays in the payload as the vendor sent it; nothing here
+rounds or converts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One object as the source sent it. `payload` is its JSON text, byte for byte where possible."""
+
+    source_id: str
+    payload: bytes
+    modified_at: datetime | None = None
+    parent_id: str | None = None  # the deal of a deal line, the company of a requisite ...
+    deleted: bool = False  # a tombstone the vendor gave us; payload is then b"{}" or the last state
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Something received that cannot become a record: a row without its key, two rows with one id.
+
+    It is kept in `ops.quarantine` with its reason, so nothing received is lost.
+    """
+
+    place: str  # where a person finds it: "deals.csv, line 17"
+    reason: str  # what is wrong and what to do, one sentence
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A handful of records of one entity.
+
+    `complete_parents`: the children of these parents are all here; stored children of theirs
+    that are not on the page no longer exist. `complete`: this one page is the whole entity
+    (small dictionaries: stages, users), so whatever is stored and not here is deleted.
+    """
+
+    entity: str
+    records: Sequence[Record]
+    complete_parents: Sequence[str] = ()
+    complete: bool = False
+    rejects: Sequence[Reject] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A hint that a record may have changed: enough for a sensor to compare with what is stored."""
+
+    entity: str
+    source_id: str
+    modified_at: datetime | None  # None where the source has no stamp; then compare `version`
+    version: str | None = None  # opaque version (1C DataVersion, a file's hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `sverka sources check`: what was tried, whether it works, what to do if not."""
+
+    subject: str
+    ok: bool
+    message: str
+    remedy: str = ""
+
+
+Deletions = Literal["sweep", "tombstones", "soft"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """How one entity of a system is read. Names are ours (`deal`, `deal_line`), not the vendor's."""
+
+    name: str
+    incremental: bool  # can be asked for changes since a time
+    deletions: Deletions = "sweep"
+    parent: str | None = None  # read together with this entity (deal_line with deal)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    entities: Sequence[Entity]
+    writes: Sequence[str] = ()  # kinds that `create`/`update` accept
+    client_keys: bool = False  # the target lets us choose the key of a created record
+    posting: bool = False  # documents have a separate posting step
+    overlap_seconds: int = 3600  # how far back an incremental read starts before the cursor
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class SourceError(Exception):
+    """A read or write failed for a reason a person can act on.
+
+    The message names the system, the thing, the cause and the remedy, and never a secret.
+    `retriable` is False where asking again cannot help (wrong credentials, missing right).
+    """
+
+    def __init__(self, message: str, *, retriable: bool = False) -> None:
+        super().__init__(message)
+        self.retriable = retriable
+
+
+class Uncertain(SourceError):
+    """The request may or may not have been carried out (timeout, dropped answer, 5xx after sending).
+
+    Only a probe (`find`) decides; the caller must not resend before it.
+    """
+
+
+class Refused(SourceError):
+    """The target understood and refused (a business rule, a closed period, a missing field).
+
+    `code` is the vendor's own; the message carries the vendor's text whole.
+    """
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message, retriable=False)
+        self.code = code
+
+
+class Exists(Refused):
+    """A record with the key we chose is there already; `find` it and compare."""
+
+
+class Conflict(Refused):
+    """The record changed since we read it (412, other DataVersion): read again and decide."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A system that is read. All methods are synchronous and may be called from several threads."""
+
+    capabilities: ClassVar[Capabilities]
+    system: str  # the name of the connected system, e.g. "bitrix24": prefix of every id
+
+    def check(self) -> list[Finding]:
+        """Try the connection and the rights, entity by entity; never raises for what it reports."""
+        ...
+
+    def read(self, entities: Sequence[str], since: datetime | None, until: datetime) -> Iterator[Page]:
+        """Yield pages of the named entities.
+
+        `since=None` reads everything; else whatever was modified in [since, until). Child entities
+        (a parent in `Capabilities`) of every yielded parent follow as pages with
+        `complete_parents`. Raises SourceError; pages already yielded stay valid.
+        """
+        ...
+
+    def keys(self, entity: str) -> Iterator[Sequence[str]]:
+        """Yield the ids of every living record, for the completeness sweep."""
+        ...
+
+    def changes(self, since: datetime) -> Iterator[Change]:
+        """Yield cheap hints of what was modified since then; a few requests at most when quiet."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The answer to a create or update: the vendor's key and the body it returned (may be empty)."""
+
+    key: str
+    body: Mapping[str, Any]
+
+
+@runtime_checkable
+class Target(Protocol):
+    """A system that is written to. Bodies are in the vendor's own field names.
+
+    Each call sends one request and never retries after the request may have left:
+    it raises Uncertain instead. It may wait for the rate budget, and retry where the answer
+    proves that nothing was done (429, 503 with the vendor's limit code).
+    """
+
+    capabilities: ClassVar[Capabilities]
+    system: str
+
+    def create(self, kind: str, key: str, body: Mapping[str, Any]) -> Written:
+        """Create a record. `key` is our computed key: the record's own key where `client_keys`,
+        else written into the vendor's searchable reference. Raises Exists, Refused, Uncertain."""
+        ...
+
+    def update(
+        self, kind: str, key: str, body: Mapping[str, Any], version: str | None = None
+    ) -> Written:
+        """Change the named fields of a record, if its version is still `version` (where supported)."""
+        ...
+
+    def post(self, kind: str, key: str) -> None:
+        """Post a document. Raises Refused with the vendor's text."""
+        ...
+
+    def find(self, kind: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Read records back by our keys, as few requests as possible; absent keys are missing."""
+        ...
