@@ -1,0 +1,407 @@
+"""One polite HTTP client for every vendor: budget, retries, time limits, and no secret in any message.
+
+    client = Client("bitrix24", "https://shop.bitrix24.ru/rest/1/", secrets=["abc"], budget=budget)
+    answer = client.request("POST", "crm.item.list", json={...})
+    answer.json()   # numbers with a point arrive as Decimal
+
+A connector brings a `classify` function that reads the vendor's answers; everything else is here. The rule
+for writes: a request that did not leave is sent again; one that may have left and got no clear answer
+raises `Uncertain`, and only a probe decides. Reads are sent again in both cases, a bounded number of times.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import msgspec
+
+from resources.budget import Budget
+from resources.connector import Conflict, Refused, SourceError, Uncertain
+
+ATTEMPTS = 6  # sendings of one request, the first included
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts when the vendor names no time
+PATIENCE = 900.0  # seconds that one request may wait in all, for the budget and for a vendor's pauses
+MAX_ANSWER = 256 * 1024 * 1024  # bytes of one answer after decompression
+SHOWN = 300  # characters of a vendor's text in a message
+
+log = logging.getLogger(__name__)
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer. `json()` raises ValueError where the body is no JSON."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    def json(self) -> Any:
+        try:
+            return _decoder.decode(self.content)
+        except msgspec.DecodeError as error:
+            raise ValueError(str(error)) from None
+
+    @property
+    def is_json(self) -> bool:
+        return self.content.lstrip()[:1] in (b"{", b"[")
+
+    @property
+    def text(self) -> str:
+        """The first words of the body, for a message: tags and line breaks removed."""
+        text = self.content[:20_000].decode("utf-8", "replace")
+        text = re.sub(r"(?is)<(script|style).*?</\1>|<[^>]*>", " ", text)
+        return " ".join(text.split())[:SHOWN]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an answer means.
+
+    ok; retry: the answer proves that nothing was done, ask again (after `after` seconds); refused: asking
+    again cannot help; unauthorized: so, and the credentials are the cause; uncertain: the vendor failed in
+    the middle (a read is repeated, a write is for a probe to decide).
+    """
+
+    kind: Literal["ok", "retry", "refused", "unauthorized", "uncertain"]
+    reason: str = ""
+    remedy: str = ""
+    code: str = ""
+    after: float | None = None
+    bucket: str | None = None  # what to close for `after` seconds: a method's bucket, "" for the system
+    error: type[Refused] = Refused
+
+
+OK = Verdict("ok")
+
+
+def by_status(answer: Answer) -> Verdict:
+    """The meaning of an answer by HTTP alone; vendors' own functions fall back to it."""
+    status, text = answer.status, answer.text
+    if status in (204, 304) or (200 <= status < 300):
+        return OK
+    reason = f"HTTP {status}: {text}" if text else f"HTTP {status}"
+    if status == 429:
+        return Verdict("retry", reason, "the vendor's rate limit; nothing to do unless it stays", bucket="")
+    if status == 401:
+        return Verdict(
+            "unauthorized", reason, "check the user name and password or the token in the connection"
+        )
+    if status == 403:
+        return Verdict("unauthorized", reason, "give this user the right to the object")
+    if status == 412:
+        return Verdict("refused", reason, "read the record again and decide", code="412", error=Conflict)
+    if status >= 500 or status == 408:
+        return Verdict("uncertain", reason, "try again later; if it stays, ask the system's administrator")
+    return Verdict("refused", reason, "", code=str(status))
+
+
+@dataclass(slots=True)
+class Client:
+    """The connection to one system. Safe to use from several threads; `close()` it.
+
+    `base_url` ends with a slash; `secrets` are texts that must never be shown (the user info of the address
+    and the values of sensitive headers are added). `auth` is an httpx.Auth, whose flow may refresh a token.
+    `ca_file` names the certificate authority of a private server; TLS is always verified. Plain http is
+    refused except to this machine, or with `allow_http` inside a network that is trusted.
+    """
+
+    system: str
+    base_url: str
+    auth: httpx.Auth | tuple[str, str] | None = None
+    budget: Budget | None = None
+    timeout: float = 60.0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    secrets: Sequence[str] = ()
+    classify: Callable[[Answer], Verdict] = by_status
+    connections: int = 8
+    ca_file: str | None = None
+    allow_http: bool = False
+    attempts: int = ATTEMPTS
+    patience: float = PATIENCE
+    max_answer: int = MAX_ANSWER
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    transport: httpx.BaseTransport | None = None
+    _http: httpx.Client = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        address = urlsplit(self.base_url)
+        if address.scheme not in ("https", "http") or not address.hostname:
+            raise SourceError(f"{self.system}: the address in the connection is not an https:// address")
+        local = address.hostname in ("127.0.0.1", "localhost", "::1")
+        if address.scheme == "http" and not (local or self.allow_http):
+            raise SourceError(
+                f"{self.system}: {address.hostname} is addressed by plain http, which shows the password "
+                "to the network; use https, or set allow_http: true if the network is your own"
+            )
+        hidden = [*self.secrets, address.password or ""]
+        if isinstance(self.auth, tuple):
+            hidden.append(self.auth[1])
+        hidden += [value for name, value in self.headers.items() if _SENSITIVE.search(name)]
+        conceal(hidden)
+        limits = httpx.Limits(
+            max_connections=self.connections,
+            max_keepalive_connections=self.connections,
+            keepalive_expiry=10.0,
+        )
+        verify: Any = True
+        if self.ca_file:
+            import ssl
+
+            verify = ssl.create_default_context(cafile=self.ca_file)
+        self._http = httpx.Client(
+            base_url=self.base_url,
+            auth=self.auth,
+            headers={"Accept": "application/json", "User-Agent": "sverka", **self.headers},
+            timeout=httpx.Timeout(self.timeout, connect=min(10.0, self.timeout), pool=self.timeout * 2),
+            limits=limits,
+            follow_redirects=False,
+            verify=verify,
+            trust_env=not local,
+            transport=self.transport,
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def get_json(self, path: str, **options: Any) -> Any:
+        """GET and decode. Raises as `request`."""
+        return self.request("GET", path, **options).json()
+
+    def post_json(self, path: str, **options: Any) -> Any:
+        """POST a read whose question is a body, and decode. Raises as `request`."""
+        return self.request("POST", path, **options).json()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        write: bool = False,
+        cost: float = 1.0,
+        buckets: Sequence[str] = (),
+        want: Literal["json", "any"] = "json",
+        classify: Callable[[Answer], Verdict] | None = None,
+    ) -> Answer:
+        """Send one request and return an answer that the vendor meant as a success.
+
+        `path` is relative to the base address, or a link of the vendor's to the same host. `write` says
+        that sending twice could do something twice. `want="json"` refuses other bodies (a login page).
+        Raises SourceError (retriable or not), Refused and its kinds, Uncertain (only with `write`).
+        """
+        url = self._own_address(path)
+        if json is not None:
+            content = msgspec.json.encode(json)
+            headers = {"Content-Type": "application/json", **(headers or {})}
+        what = mask(f"{self.system}: {method} {urlsplit(url).path.rsplit('/', 1)[-1] or url}")
+        end = self.clock() + self.patience
+        trouble: _TroubleError | None = None
+        for attempt in range(1, self.attempts + 1):
+            self._await_budget(what, cost, buckets, end)
+            try:
+                answer = self._send(method, url, params, content, headers)
+                return self._judge(what, answer, want, classify or self.classify)
+            except _TroubleError as caught:
+                trouble = caught
+            if trouble.left and write:
+                raise Uncertain(
+                    f"{what}: {trouble.reason}; it is not known whether the write was carried out: "
+                    "it is looked up before anything is sent again"
+                )
+            if trouble.bucket is not None and self.budget is not None and trouble.after:
+                self.budget.block(trouble.after, trouble.bucket)
+            pause = self._pause(attempt) if trouble.after is None else trouble.after
+            if attempt == self.attempts or self.clock() + pause > end:
+                break
+            log.info(
+                "%s: %s; attempt %d of %d in %.1f s", what, trouble.reason, attempt + 1, self.attempts, pause
+            )
+            self.sleep(pause)
+        assert trouble is not None
+        raise SourceError(
+            f"{what}: {trouble.reason} ({attempt} attempts); {trouble.remedy or 'try again later'}",
+            retriable=True,
+        )
+
+    def _own_address(self, path: str) -> str:
+        base = urlsplit(self.base_url)
+        url = urljoin(self.base_url, path)
+        there = urlsplit(url)
+        if (there.scheme, there.netloc) != (base.scheme, base.netloc):
+            raise SourceError(
+                f"{self.system}: a link leads to another host ({there.hostname}) than the connection's "
+                f"({base.hostname}) and is not followed; correct the address in the connection"
+            )
+        return url
+
+    def _await_budget(self, what: str, cost: float, buckets: Sequence[str], end: float) -> None:
+        if self.budget is None:
+            return
+        while (wait := self.budget.take(cost, buckets)) > 0:
+            if self.clock() + wait > end:
+                raise SourceError(
+                    f"{what}: the vendor's limit leaves no request for another {wait:.0f} s, longer than the "
+                    f"{self.patience:.0f} s that one may wait; the next run goes on from here",
+                    retriable=True,
+                )
+            self.sleep(wait)
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, Any] | None,
+        content: bytes | None,
+        headers: Mapping[str, str] | None,
+    ) -> Answer:
+        request = self._http.build_request(method, url, params=params, content=content, headers=headers)
+        end = self.clock() + self.timeout * 2
+        try:
+            response = self._http.send(request, stream=True)
+            try:
+                parts: list[bytes] = []
+                size = 0
+                for part in response.iter_bytes():
+                    size += len(part)
+                    if size > self.max_answer:
+                        raise _TroubleError(
+                            f"the answer is larger than {self.max_answer} bytes", "ask for less at once"
+                        )
+                    if self.clock() > end:
+                        raise _TroubleError(f"the answer did not end within {self.timeout * 2:.0f} s", _LATER)
+                    parts.append(part)
+            finally:
+                response.close()
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            host = urlsplit(url).hostname
+            reason = f"no connection to {host} ({mask(str(error)) or type(error).__name__})"
+            raise _TroubleError(reason, "check the address and the network", left=False) from None
+        except httpx.TimeoutException:
+            raise _TroubleError(f"no answer within {self.timeout:.0f} s", _LATER) from None
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise _TroubleError(
+                f"the connection broke ({mask(str(error)) or type(error).__name__})", _LATER
+            ) from None
+        return Answer(response.status_code, response.headers, b"".join(parts))
+
+    def _judge(self, what: str, answer: Answer, want: str, classify: Callable[[Answer], Verdict]) -> Answer:
+        if 300 <= answer.status < 400 and answer.status != 304:
+            target = urlsplit(answer.headers.get("location", "")).hostname or "another address"
+            raise SourceError(
+                f"{what}: the server redirects to {mask(target)}, which is not followed; "
+                "put the present address into the connection"
+            )
+        verdict = classify(answer)
+        if verdict.kind == "ok":
+            if want == "json" and answer.content and not answer.is_json:
+                raise _TroubleError(
+                    f"a page came instead of data: «{mask(answer.text)}»",
+                    "check the address, and that no login or maintenance page stands before it",
+                )
+            if want == "json" and answer.content and not _whole(answer.content):
+                raise _TroubleError(f"the answer is cut off after {len(answer.content)} bytes", _LATER)
+            return answer
+        reason = mask(verdict.reason)
+        remedy = f"; {verdict.remedy}" if verdict.remedy else ""
+        if verdict.kind == "refused":
+            raise verdict.error(f"{what}: {reason}{remedy}", code=verdict.code)
+        if verdict.kind == "unauthorized":
+            raise SourceError(f"{what}: {reason}{remedy}", retriable=False)
+        after = verdict.after if verdict.after is not None else retry_after(answer.headers)
+        raise _TroubleError(
+            reason, verdict.remedy, left=verdict.kind == "uncertain", after=after, bucket=verdict.bucket
+        )
+
+    def _pause(self, attempt: int) -> float:
+        """Exponential, with jitter, so that many clients do not come back at once."""
+        ceiling: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1))
+        return ceiling * random.uniform(0.5, 1.0)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds from a Retry-After header (a number or an HTTP date), None without one."""
+    value = headers.get("retry-after", "").strip()
+    if value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()) if value else None
+    except (TypeError, ValueError):
+        return None
+
+
+_SENSITIVE = re.compile(r"(?i)authorization|token|secret|password|api-?key|cookie")
+_NAMED = re.compile(
+    r"(?i)(\"?(?:access_token|refresh_token|client_secret|application_token|password|api_?key|auth|token)\"?"
+    r"\s*[=:]\s*\"?)([^\s\"&,;}]+)|((?:basic|bearer)\s+)([\w.~+/=-]{6,})|(://[^/\s:@]+:)([^@/\s]+)(@)"
+)
+_hidden: set[str] = set()
+_LATER = "try again later; if it stays, look at the system's own state"
+
+
+def conceal(secrets: Iterable[str]) -> None:
+    """Never show these texts: in messages of this module, and in what httpx itself logs."""
+    _hidden.update(secret for secret in secrets if len(secret) >= 4)
+
+
+def mask(text: str) -> str:
+    """The text with every known secret, and every value that is named like one, replaced by ***."""
+    for secret in sorted(_hidden, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return _NAMED.sub(lambda m: f"{m[1] or m[3] or m[5]}***{m[7] or ''}", text)
+
+
+class _Concealing(logging.Filter):
+    """httpx logs whole addresses, and a webhook's address is its password."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = mask(record.getMessage()), ()
+        return True
+
+
+for _name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks"):
+    logging.getLogger(_name).addFilter(_Concealing())
+
+
+class _TroubleError(Exception):
+    """One failed attempt. `left`: the request may have reached the vendor's work."""
+
+    def __init__(
+        self,
+        reason: str,
+        remedy: str = "",
+        *,
+        left: bool = True,
+        after: float | None = None,
+        bucket: str | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.reason, self.remedy, self.left, self.after, self.bucket = reason, remedy, left, after, bucket
+
+
+def _whole(content: bytes) -> bool:
+    """Whether a JSON body reaches its end; cheap: decodes into raw bytes, not into objects."""
+    try:
+        _raw.decode(content)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+_raw = msgspec.json.Decoder(msgspec.Raw)
