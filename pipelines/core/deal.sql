@@ -1,0 +1,30 @@
+-- One row a deal of any connected CRM, as it stands now.
+--
+-- @owner sales-ops
+-- @scope deal_id
+-- @emits client_id
+-- @money amount currency
+create table core.deal (
+    deal_id        text not null primary key, -- system:id
+    source         text not null,             -- connected system
+    source_id      text not null,             -- id in that system
+    title          text,                      -- name shown in the CRM
+    client_id      text,                      -- core.client
+    contact_id     text,                      -- core.contact
+    employee_id    text,                      -- responsible manager, core.employee
+    lead_source_id text,                      -- core.lead_source
+    pipeline_code  text,                      -- pipeline's id in the source
+    stage_code     text,                      -- stage's id in the source
+    amount         numeric(18,2),             -- header sum with VAT, major units of `currency`
+    currency       text,                      -- ISO 4217
+    created_at     timestamptz,               -- in the source
+    closed_on      date,                      -- day it was (or is to be) closed
+    modified_at    timestamptz,               -- in the source
+    is_deleted     boolean not null,          -- no longer in the source
+    problems       text[] not null            -- what could not be read, in sentences
+);
+
+create index deal_client on core.deal (client_id);
+create index deal_employee on core.deal (employee_id);
+
+-- @rows mapping

@@ -1,0 +1,92 @@
+-- Which counterparty of accounting each of ours is: found there, or to be created under a key of ours.
+-- Found by INN + KPP; without a tax number only by a name that is the only one of its kind on both sides.
+--
+-- @owner accountants
+-- @scope counterparty_id
+create table documents.counterparty (
+    counterparty_id  text not null primary key, -- core.counterparty
+    counterparty_key text,                      -- ledger.counterparty; null while ambiguous
+    origin           text not null,             -- found, created (by us, or to be), ambiguous
+    matches          integer not null,          -- how many records of accounting fit
+    legal_name       text,                      -- canonical display name, legal form last
+    full_name        text,                      -- as documents print it
+    country          text,                      -- ISO 3166 alpha-2
+    tax_number       text,                      -- INN or VAT id
+    kpp              text                       -- registration reason code (branch)
+);
+
+-- @changed core.counterparty
+select key from change
+;
+
+-- @changed ledger.counterparty
+select d.counterparty_id as key
+from documents.counterparty d join change on d.counterparty_key = change.key
+;
+
+-- @changed ledger.counterparty.tax_number
+select counterparty_id as key from core.counterparty join change on tax_number = change.key
+;
+
+-- @changed ledger.counterparty.name_key
+select counterparty_id as key from core.counterparty join change on legal_name_key = change.key
+;
+
+-- @changed ops.setting
+
+-- @all
+select counterparty_id as key from core.counterparty
+;
+
+-- @rows
+with ours as (
+    select c.*,
+           s.value #>> '{}' || ':' || ops.key_of(s.value #>> '{}', 'counterparty', c.counterparty_id) as own_key
+    from core.counterparty c
+    join scope on scope.key = c.counterparty_id
+    join ops.setting s on s.name = 'accounting_system'
+), by_number as (
+    select o.counterparty_id,
+           count(*) filter (where l.kpp is not distinct from o.kpp) as exact,
+           count(*) as loose,
+           min(l.counterparty_key) filter (where l.kpp is not distinct from o.kpp) as exact_key,
+           min(l.counterparty_key) as loose_key
+    from ours o
+    join ledger.counterparty l
+      on l.tax_number = o.tax_number and not l.is_deleted and not l.is_folder
+     and (l.kpp = o.kpp or l.kpp is null or o.kpp is null)
+    group by o.counterparty_id
+), by_name as (
+    select o.counterparty_id, count(*) as matches, min(l.counterparty_key) as found_key,
+           (select count(*) from core.counterparty twin
+             where twin.legal_name_key = o.legal_name_key and twin.tax_number is null) as twins
+    from ours o
+    join ledger.counterparty l
+      on l.name_key = o.legal_name_key and l.tax_number is null and not l.is_deleted and not l.is_folder
+    where o.tax_number is null
+    group by o.counterparty_id, o.legal_name_key
+), decided as (
+    select o.*,
+           own.counterparty_key is not null as exists_already,
+           case when n.exact > 0 then n.exact when n.loose > 0 then n.loose
+                else coalesce(greatest(w.matches, w.twins), 0) end as found,
+           case when n.exact = 1 then n.exact_key when coalesce(n.exact, 0) = 0 and n.loose = 1 then n.loose_key
+                when w.matches = 1 and w.twins = 1 then w.found_key end as found_key
+    from ours o
+    left join ledger.counterparty own on own.counterparty_key = o.own_key and not own.is_deleted
+    left join by_number n on n.counterparty_id = o.counterparty_id
+    left join by_name w on w.counterparty_id = o.counterparty_id
+)
+select
+    counterparty_id,
+    case when exists_already or found = 0 then own_key else found_key end as counterparty_key,
+    case when exists_already or found = 0 then 'created'
+         when found_key is not null then 'found'
+         else 'ambiguous' end as origin,
+    found::integer as matches,
+    legal_name,
+    regexp_replace(legal_name, '^(.*) (ООО|АО|ПАО|ЗАО|ОАО|НАО|ТОО)$', '\2 "\1"') as full_name,
+    country,
+    tax_number,
+    kpp
+from decided

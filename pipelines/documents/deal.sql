@@ -1,0 +1,217 @@
+-- Deals that accounting has to know of, with everything the gate looks at: one row a deal
+-- whose stage calls for documents, or whose stage no rule decides.
+--
+-- @owner accountants
+-- @scope deal_id
+-- @emits contract_id counterparty_id
+-- @money amount currency
+create table documents.deal (
+    deal_id              text not null primary key, -- core.deal
+    source               text not null,             -- connected system
+    source_id            text not null,             -- id in that system
+    title                text,                      -- name shown in the CRM
+    client_id            text,                      -- core.client
+    client_name          text,                      -- name of the client
+    employee_id          text,                      -- responsible manager, core.employee
+    manager              text,                      -- name of the responsible manager
+    pipeline_code        text,                      -- pipeline's id in the source
+    stage_code           text,                      -- stage's id in the source
+    stage_name           text,                      -- name shown in the CRM
+    rule                 text,                      -- the mapping rule that decided, file:line; null: none did
+    documents            text[] not null,           -- kinds of documents that are due
+    document_date        date,                      -- date for the documents
+    due_on               date,                      -- day by which the client pays
+    counterparty_id      text,                      -- core.counterparty; null where not decided
+    counterparties       integer not null,          -- how many the client has that could sign
+    legal_name           text,                      -- name of the counterparty
+    country              text,                      -- ISO 3166 alpha-2
+    tax_number           text,                      -- INN or VAT id
+    tax_number_given     text,                      -- as the CRM writes it
+    tax_number_problem   text,                      -- why it is not valid
+    tax_number_missing   boolean not null,          -- demanded for this country and not there
+    counterparty_key     text,                      -- ledger.counterparty
+    counterparty_origin  text,                      -- found, created, ambiguous
+    counterparty_matches integer not null,          -- how many records of accounting fit
+    contract_id          text,                      -- documents.contract
+    currency             text,                      -- ISO 4217
+    currency_key         text,                      -- ledger.currency; null where accounting has none
+    rate                 numeric(18,6),             -- accounting currency for `rate_units`; 1 for its own
+    rate_units           numeric(18,4),             -- 1, 10, 100
+    amount               numeric(18,2),             -- header sum with VAT
+    line_amount          numeric(18,2),             -- sum of the lines with VAT
+    lines                integer not null,          -- number of lines
+    problems             text                       -- what could not be read from the CRM, in sentences
+);
+
+create index deal_counterparty on documents.deal (counterparty_id);
+create index deal_contract on documents.deal (contract_id);
+
+-- @changed core.deal
+select key from change
+;
+
+-- @changed core.deal_line
+select key from change
+;
+
+-- @changed core.deal_requisite
+select key from change
+;
+
+-- @changed core.requisite_counterparty.client_id
+select d.deal_id as key from core.deal d join change on d.client_id = change.key
+;
+
+-- @changed core.requisite_counterparty
+select r.deal_id as key from core.deal_requisite r join change on r.requisite_id = change.key
+;
+
+-- @changed core.client
+select d.deal_id as key from documents.deal d join change on d.client_id = change.key
+;
+
+-- @changed core.counterparty
+select d.deal_id as key from documents.deal d join change on d.counterparty_id = change.key
+;
+
+-- @changed documents.counterparty
+select d.deal_id as key from documents.deal d join change on d.counterparty_id = change.key
+;
+
+-- @changed core.requisite
+select d.deal_id as key from documents.deal d join change on d.counterparty_id = change.key
+;
+
+-- @changed core.employee
+select d.deal_id as key from core.deal d join change on d.employee_id = change.key
+;
+
+-- @changed core.stage
+select d.deal_id as key
+from core.deal d join core.stage s on s.source = d.source and s.stage_code = d.stage_code
+join change on s.stage_id = change.key
+;
+
+-- @changed core.currency_rate
+select d.deal_id as key
+from documents.deal d join core.currency_rate r on r.currency = d.currency and r.valid_from <= d.document_date
+join change on r.rate_id = change.key
+;
+
+-- @changed ops.stage_rule ops.setting ops.currency_rule ledger.currency
+
+-- @all
+select deal_id as key from core.deal
+;
+
+-- @rows
+with target as (
+    select value #>> '{}' as system from ops.setting where name = 'accounting_system'
+), deals as (
+    select d.*,
+           coalesce(d.closed_on, (d.created_at at time zone 'UTC')::date) as document_date,
+           s.name as stage_name, s.outcome
+    from core.deal d
+    join scope on scope.key = d.deal_id
+    left join core.stage s
+      on s.source = d.source and s.stage_code = d.stage_code
+     and s.pipeline_code is not distinct from d.pipeline_code
+    where not d.is_deleted
+), ruled as (
+    select deals.*, rule.place, rule.documents, rule.due_days, rule.ignore
+    from deals
+    left join lateral (
+        select r.place, r.documents, r.due_days, r.ignore
+        from ops.stage_rule r
+        where r.system = deals.source
+          and coalesce(r.pipeline_code, '*') in ('*', deals.pipeline_code)
+          and coalesce(r.stage_code, '*') in ('*', deals.stage_code)
+          and (r.outcome is null or r.outcome = deals.outcome)
+          and (r.valid_from is null or r.valid_from <= deals.document_date)
+          and (r.valid_to is null or r.valid_to >= deals.document_date)
+        order by r.position
+        limit 1
+    ) rule on true
+), due as (
+    select * from ruled
+    where place is null or (not coalesce(ignore, false) and cardinality(documents) > 0)
+), lines as (
+    select l.deal_id, count(*)::integer as lines, sum(l.amount) as line_amount
+    from core.deal_line l join due on due.deal_id = l.deal_id
+    where not l.is_deleted
+    group by l.deal_id
+), signers as (
+    select rc.client_id, count(distinct rc.counterparty_id)::integer as counterparties,
+           min(rc.counterparty_id) as counterparty_id
+    from core.requisite_counterparty rc
+    where rc.is_active and rc.client_id in (select client_id from due)
+    group by rc.client_id
+), signed as (
+    select due.*,
+           case when named.counterparty_id is not null then named.counterparty_id
+                when signers.counterparties = 1 then signers.counterparty_id end as counterparty_id,
+           case when named.counterparty_id is not null then 1
+                else coalesce(signers.counterparties, 0) end as counterparties
+    from due
+    left join core.deal_requisite dr on dr.deal_id = due.deal_id and not dr.is_deleted
+    left join core.requisite_counterparty named on named.requisite_id = dr.requisite_id
+    left join signers on signers.client_id = due.client_id
+)
+select
+    d.deal_id,
+    d.source,
+    d.source_id,
+    d.title,
+    d.client_id,
+    c.name as client_name,
+    d.employee_id,
+    e.full_name as manager,
+    d.pipeline_code,
+    d.stage_code,
+    d.stage_name,
+    d.place as rule,
+    coalesce(d.documents, '{}') as documents,
+    d.document_date,
+    d.document_date + coalesce(d.due_days, 0) as due_on,
+    d.counterparty_id,
+    d.counterparties,
+    cp.legal_name,
+    cp.country,
+    cp.tax_number,
+    given.tax_number_given,
+    cp.tax_number_problem,
+    d.counterparty_id is not null and cp.tax_number is null
+        and coalesce(cp.country = any (
+            select jsonb_array_elements_text(s.value) from ops.setting s
+            where s.system = d.source and s.name = 'tax_numbers_demanded_for'), false) as tax_number_missing,
+    dc.counterparty_key,
+    dc.origin as counterparty_origin,
+    coalesce(dc.matches, 0) as counterparty_matches,
+    d.counterparty_id || '/' || d.currency as contract_id,
+    d.currency,
+    lc.currency_key,
+    case when d.currency = own.value #>> '{}' then 1 else rate.rate end as rate,
+    case when d.currency = own.value #>> '{}' then 1 else rate.units end as rate_units,
+    d.amount,
+    lines.line_amount,
+    coalesce(lines.lines, 0) as lines,
+    nullif(array_to_string(d.problems, '; '), '') as problems
+from signed d
+cross join target
+left join core.client c on c.client_id = d.client_id
+left join core.employee e on e.employee_id = d.employee_id
+left join core.counterparty cp on cp.counterparty_id = d.counterparty_id
+left join documents.counterparty dc on dc.counterparty_id = d.counterparty_id
+left join lines on lines.deal_id = d.deal_id
+left join lateral (
+    select r.tax_number_given from core.requisite r
+    where r.requisite_id = d.counterparty_id limit 1
+) given on true
+left join ops.setting own on own.system = target.system and own.name = 'currency'
+left join ops.currency_rule cr on cr.system = target.system and cr.code = d.currency
+left join ledger.currency lc on lc.source = target.system and lc.code = cr.value and not lc.is_deleted
+left join lateral (
+    select r.rate, r.units from core.currency_rate r
+    where r.currency = d.currency and r.valid_from <= d.document_date and not r.is_deleted
+    order by r.valid_from desc limit 1
+) rate on d.currency is distinct from own.value #>> '{}'

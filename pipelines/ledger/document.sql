@@ -1,0 +1,28 @@
+-- Documents of sale that accounting holds: ours and others'.
+--
+-- @owner accountants
+-- @scope document_key
+-- @emits counterparty_key
+-- @money amount currency_key
+create table ledger.document (
+    document_key     text not null primary key, -- system:id; equals documents.document.document_key where it is ours
+    source           text not null,             -- connected system
+    source_id        text not null,             -- id in that system
+    kind             text,                      -- invoice or realization
+    number           text,                      -- number shown in accounting
+    document_date    date,                      -- date of the document, the accounting period
+    is_posted        boolean,                   -- posted (проведён)
+    counterparty_key text,                      -- ledger.counterparty
+    contract_key     text,                      -- ledger.contract
+    organization_key text,                      -- ledger.organization
+    currency_key     text,                      -- ledger.currency
+    amount           numeric(18,2),             -- with VAT, in the document's currency
+    comment          text,                      -- free text; our documents carry their deal here
+    version          text,                      -- accounting's version of the record
+    is_deleted       boolean not null,          -- marked for deletion or gone
+    problems         text[] not null            -- what could not be read, in sentences
+);
+
+create index document_counterparty on ledger.document (counterparty_key);
+
+-- @rows mapping

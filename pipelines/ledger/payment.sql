@@ -1,0 +1,25 @@
+-- Money received from and returned to buyers, as accounting posted it.
+--
+-- @owner accountants
+-- @scope payment_key
+-- @emits counterparty_key
+-- @money amount currency_key
+create table ledger.payment (
+    payment_key      text not null primary key, -- system:id
+    source           text not null,             -- connected system
+    source_id        text not null,             -- id in that system
+    kind             text,                      -- receipt or refund
+    number           text,                      -- number shown in accounting
+    paid_on          date,                      -- date of the document
+    is_posted        boolean,                   -- posted (проведён)
+    counterparty_key text,                      -- ledger.counterparty
+    currency_key     text,                      -- ledger.currency
+    amount           numeric(18,2),             -- positive for receipts and refunds alike
+    purpose          text,                      -- purpose of payment
+    is_deleted       boolean not null,          -- marked for deletion or gone
+    problems         text[] not null            -- what could not be read, in sentences
+);
+
+create index payment_counterparty on ledger.payment (counterparty_key);
+
+-- @rows mapping

@@ -1,0 +1,269 @@
+"""Bring a table up to date: rebuild the scopes that a change upstream touches, and only those.
+
+One statement makes the rows of any set of scopes, so an increment and a rebuild run the same SQL
+and differ only in the set (law 2), and the work grows with what changed (law 11). What really
+differs is written and told to consumers through `ops.change_log`; rows that come out equal are
+left alone, so a quiet upstream stays quiet all the way down (law 6).
+
+All of it happens in the caller's transaction: a crash leaves the table and its watermarks as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from psycopg import Connection, sql
+
+from pipelines.table import Table
+
+EVERYTHING = "*"
+MAX_LOGGED_KEYS = 50_000  # beyond it a change is told as "everything": cheaper than its list
+CHANGE_LOCK = 5_112_001  # serialises writers of ops.change_log, so that a seq read is a seq committed
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One raw table that a mapping reads into this table: compiled statements."""
+
+    raw_table: str  # "raw.bitrix24_deal"
+    changed: str
+    all: str
+    rows: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a refresh did. Counts are rows; `scopes` is how many scope keys were rebuilt."""
+
+    table: str
+    scopes: int
+    written: int
+    removed: int
+
+    @property
+    def quiet(self) -> bool:
+        return self.written == 0 and self.removed == 0
+
+
+def refresh(
+    conn: Connection,
+    table: Table,
+    sources: Sequence[Source] = (),
+    *,
+    everything: bool = False,
+    before_rows: Callable[[Connection], None] | None = None,
+) -> Outcome:
+    """Refresh one table from what changed since its watermarks; `everything` rebuilds it whole.
+
+    `before_rows` runs once the temporary table `scope(key)` is filled (value cleaning).
+    """
+    lock_changes(conn)
+    pending = _pending(conn, table, sources)
+    if not pending and not everything:
+        return Outcome(table.name, 0, 0, 0)
+    rebuild = (
+        everything
+        or any(change.all for change in pending.values())
+        or any(not changed.sql and changed.upstream in pending for changed in table.changed)
+    )
+    scopes = _fill_scope(conn, table, sources, pending, rebuild)
+    written = removed = 0
+    if scopes:
+        if before_rows is not None:
+            before_rows(conn)
+        if rebuild and _is_empty(conn, table.name):
+            written = _first_load(conn, table, sources)
+        else:
+            written, removed = _replace(conn, table, sources)
+    _advance(conn, table, pending, sources)
+    conn.execute("drop table if exists scope, change, fresh, gone, came")
+    return Outcome(table.name, scopes, written, removed)
+
+
+def lock_changes(conn: Connection) -> None:
+    conn.execute("select pg_advisory_xact_lock(%s)", [CHANGE_LOCK])
+
+
+def log_everything(conn: Connection, *names: str) -> None:
+    """Tell consumers that everything under these names may have changed."""
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.change_log (table_name, key) values (%s, %s)", [(n, EVERYTHING) for n in names]
+        )
+
+
+def prune_changes(conn: Connection) -> int:
+    """Forget what every consumer has seen. Returns the number of rows forgotten."""
+    lock_changes(conn)
+    return conn.execute(
+        """
+        delete from ops.change_log log using (
+            select upstream, min(seq) as seen from ops.watermark group by upstream) w
+        where log.table_name = w.upstream and log.seq <= w.seen
+        """
+    ).rowcount
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    until: int
+    since: int
+    all: bool
+
+
+def _upstreams(table: Table, sources: Sequence[Source]) -> list[str]:
+    return [*(c.upstream for c in table.changed), *dict.fromkeys(s.raw_table for s in sources)]
+
+
+def _pending(conn: Connection, table: Table, sources: Sequence[Source]) -> dict[str, _Pending]:
+    rows = conn.execute(
+        """
+        select u.name, coalesce(max(log.seq), 0), coalesce(min(w.seq), 0),
+               bool_or(w.seq is null) or coalesce(bool_or(log.key = '*'), false)
+        from unnest(%s::text[]) as u(name)
+        left join ops.watermark w on w.consumer = %s and w.upstream = u.name
+        left join ops.change_log log on log.table_name = u.name and log.seq > coalesce(w.seq, 0)
+        group by u.name
+        having max(log.seq) is not null or bool_or(w.seq is null)
+        """,
+        [_upstreams(table, sources), table.name],
+    ).fetchall()
+    return {name: _Pending(until, since, everything) for name, until, since, everything in rows}
+
+
+def _fill_scope(
+    conn: Connection,
+    table: Table,
+    sources: Sequence[Source],
+    pending: Mapping[str, _Pending],
+    rebuild: bool,
+) -> int:
+    conn.execute("drop table if exists scope, change, fresh, gone, came")
+    conn.execute("create temporary table scope (key text primary key) on commit drop")
+    if rebuild:
+        statements = [table.all_sql] if table.all_sql else []
+        statements += [source.all for source in sources]
+        statements.append(f"select distinct {table.scope}::text as key from {table.name}")
+        for statement in statements:
+            _add_scope(conn, statement)
+    else:
+        conn.execute("create temporary table change (key text primary key) on commit drop")
+        by_upstream: dict[str, list[str]] = {}
+        for changed in table.changed:
+            by_upstream.setdefault(changed.upstream, []).append(changed.sql)
+        for source in sources:
+            by_upstream.setdefault(source.raw_table, []).append(source.changed)
+        for upstream, window in pending.items():
+            conn.execute("truncate change")
+            conn.execute(
+                "insert into change select distinct key from ops.change_log"
+                " where table_name = %s and seq > %s and seq <= %s",
+                [upstream, window.since, window.until],
+            )
+            conn.execute("analyze change")
+            for statement in by_upstream.get(upstream, []):
+                if statement:
+                    _add_scope(conn, statement)
+    conn.execute("analyze scope")
+    row = conn.execute("select count(*) from scope").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _add_scope(conn: Connection, statement: str) -> None:
+    conn.execute(_literal(f"insert into scope select key::text from ({statement}) s where key is not null on conflict do nothing"))
+
+
+def _select(table: Table, sources: Sequence[Source]) -> str:
+    """The rows of the scope, columns in the table's order."""
+    if table.rows == "mapping":
+        if not sources:
+            columns = ", ".join(f"null::{c.type} as {c.name}" for c in table.columns)
+            return f"select {columns} where false"
+        return "\nunion all\n".join(f"({source.rows})" for source in sources)
+    return table.rows_sql
+
+
+def _columns(table: Table) -> str:
+    return ", ".join(column.name for column in table.columns)
+
+
+def _first_load(conn: Connection, table: Table, sources: Sequence[Source]) -> int:
+    names = _columns(table)
+    count = conn.execute(
+        _literal(f"insert into {table.name} ({names}) select {names} from (\n{_select(table, sources)}\n) r")
+    ).rowcount
+    conn.execute(_literal(f"analyze {table.name}"))
+    log_everything(conn, table.name, *(f"{table.name}.{column}" for column in table.emits))
+    return count
+
+
+def _replace(conn: Connection, table: Table, sources: Sequence[Source]) -> tuple[int, int]:
+    names, key = _columns(table), table.key
+    casts = ", ".join(f"r.{c.name}::{c.type} as {c.name}" for c in table.columns)
+    conn.execute(
+        _literal(
+            f"create temporary table fresh on commit drop as select {casts} from (\n{_select(table, sources)}\n) r"
+        )
+    )
+    conn.execute(
+        _literal(
+            f"create temporary table gone on commit drop as select {names} from {table.name}"
+            f" where {table.scope}::text in (select key from scope) except all select {names} from fresh"
+        )
+    )
+    conn.execute(
+        _literal(
+            f"create temporary table came on commit drop as select {names} from fresh except all"
+            f" select {names} from {table.name} where {table.scope}::text in (select key from scope)"
+        )
+    )
+    removed = conn.execute(
+        _literal(f"delete from {table.name} t using gone where t.{key} = gone.{key}")
+    ).rowcount
+    written = conn.execute(_literal(f"insert into {table.name} ({names}) select {names} from came")).rowcount
+    if removed or written:
+        _log(conn, table.name, table.scope)
+        for column in table.emits:
+            _log(conn, f"{table.name}.{column}", column)
+    return written, removed
+
+
+def _log(conn: Connection, name: str, column: str) -> None:
+    row = conn.execute(
+        _literal(
+            f"create temporary table touched on commit drop as select {column}::text as key from gone"
+            f" where {column} is not null union select {column}::text from came where {column} is not null"
+        )
+    ).rowcount
+    if row > MAX_LOGGED_KEYS:
+        log_everything(conn, name)
+    else:
+        conn.execute("insert into ops.change_log (table_name, key) select %s, key from touched", [name])
+    conn.execute("drop table touched")
+
+
+def _advance(
+    conn: Connection, table: Table, pending: Mapping[str, _Pending], sources: Sequence[Source]
+) -> None:
+    last = conn.execute("select coalesce(max(seq), 0) from ops.change_log").fetchone()
+    newest = int(last[0]) if last else 0
+    rows = [(table.name, name, pending[name].until if name in pending else None, newest) for name in _upstreams(table, sources)]
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            """
+            insert into ops.watermark (consumer, upstream, seq) values (%s, %s, coalesce(nullif(%s, 0), %s))
+            on conflict (consumer, upstream) do update set seq = greatest(ops.watermark.seq, excluded.seq)
+            """,
+            [row for row in rows if row[1] in pending],
+        )
+
+
+def _is_empty(conn: Connection, name: str) -> bool:
+    row = conn.execute(_literal(f"select not exists (select from {name})")).fetchone()
+    return bool(row and row[0])
+
+
+def _literal(statement: str) -> sql.SQL:
+    """Statements here are made of table files and compiled mappings, never of data."""
+    return sql.SQL(statement)  # type: ignore[arg-type]

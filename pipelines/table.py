@@ -1,0 +1,248 @@
+"""A table is a SQL file: its description, columns with comments, what changes it, and its rows.
+
+    -- One row a deal ...                        the description
+    -- @owner accountants                        who answers for it
+    -- @scope deal_id                            rows are rebuilt scope by scope
+    -- @emits client_id                          also tells consumers which values of this column changed
+    -- @money amount currency                    summed in metadata, by that column if one is named
+    create table documents.document ( ... );     one column a line, each with a comment
+    -- @changed core.deal                        given `change(key)`: which scopes to rebuild
+    select key from change;
+    -- @changed ops.setting                      nothing given: a change here rebuilds every scope
+    -- @all                                      every scope there is
+    select deal_id as key from core.deal;
+    -- @rows                                     the rows of `scope(key)`; or `@rows mapping`, `@rows python`
+    select ...
+
+A view (marts) has `-- @column name type -- comment` lines instead of `create table` and no scope.
+`-- @arguments as_of date` makes it a function of a date.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+STAGES = ("raw", "core", "documents", "ledger", "marts", "feedback")
+FOLDER = Path(__file__).parent
+
+Rows = Literal["sql", "mapping", "python"]
+
+_COLUMN = re.compile(
+    r"^\s{4}(?P<name>[a-z_][a-z0-9_]*)\s+(?P<type>[a-z]+(?: precision)?(?:\([0-9, ]+\))?(?:\[\])?)(?P<rest>[^-]*?),?\s*--\s*(?P<comment>.+)$"
+)
+_VIEW_COLUMN = re.compile(r"^--\s*@column\s+(?P<name>\S+)\s+(?P<type>.+?)\s+--\s+(?P<comment>.+)$")
+_SECTION = re.compile(r"^-- @(changed|all|rows)\b[ \t]*(.*)$", re.MULTILINE)
+_HEADER = re.compile(r"^-- @(owner|scope|emits|money|kinds|arguments|view)\b[ \t]*(.*)$", re.MULTILINE)
+
+
+class TableFileError(ValueError):
+    """A table file is not of the form above; the message names the file and what to mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    type: str
+    comment: str
+    nullable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a change upstream means for this table. Without `sql` any change means every scope."""
+
+    upstream: str  # "core.deal", or "core.deal.client_id" for an emitted column
+    sql: str
+
+    @property
+    def table(self) -> str:
+        return ".".join(self.upstream.split(".")[:2])
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    name: str  # "core.deal"
+    description: str
+    owner: str
+    columns: tuple[Column, ...]
+    rows: Rows
+    rows_sql: str = ""
+    create_sql: str = ""
+    scope: str = ""
+    emits: tuple[str, ...] = ()
+    money: tuple[str, ...] = ()
+    changed: tuple[Changed, ...] = ()
+    all_sql: str = ""
+    is_view: bool = False
+    arguments: str = ""
+    path: Path = field(default=FOLDER)
+
+    @property
+    def stage(self) -> str:
+        return self.name.split(".", 1)[0]
+
+    @property
+    def short_name(self) -> str:
+        return self.name.split(".", 1)[1]
+
+    @property
+    def key(self) -> str:
+        """The primary key column: the first one, by the habit of these files."""
+        return self.columns[0].name
+
+    @property
+    def upstreams(self) -> tuple[str, ...]:
+        """Tables that this one is made from, in the order they are named."""
+        return tuple(dict.fromkeys(changed.table for changed in self.changed))
+
+    @property
+    def shape(self) -> str:
+        """Fingerprint of what is stored: another shape means the table is made anew."""
+        return _digest(self.create_sql or self.rows_sql + self.arguments)
+
+    @property
+    def meaning(self) -> str:
+        """Fingerprint of how rows are made: another meaning means every row is made anew."""
+        return _digest(self.create_sql + self.rows_sql + "".join(c.sql for c in self.changed) + self.all_sql)
+
+
+def read_table(path: Path) -> Table:
+    """Read one table file. Raises TableFileError."""
+    text = path.read_text(encoding="utf-8")
+    name = f"{path.parent.name}.{path.stem}"
+    sections = list(_SECTION.finditer(text))
+    head = text[: sections[0].start()] if sections else text
+    headers = {match[1]: match[2].strip() for match in _HEADER.finditer(head)}
+    changed: list[Changed] = []
+    all_sql, rows_sql = "", ""
+    rows: Rows = "sql"
+    for i, match in enumerate(sections):
+        end = sections[i + 1].start() if i + 1 < len(sections) else len(text)
+        body = text[match.end() : end].strip().rstrip(";").strip()
+        if match[1] == "changed":
+            changed.extend(Changed(upstream, body) for upstream in match[2].split())
+        elif match[1] == "all":
+            all_sql = body
+        elif match[2].strip() in ("mapping", "python"):
+            rows = "mapping" if match[2].strip() == "mapping" else "python"
+        else:
+            rows_sql = body
+    is_view = "view" in headers or "arguments" in headers
+    create_sql = "" if is_view else head[head.find("create table") :].strip()
+    columns = _view_columns(head) if is_view else _table_columns(create_sql, path)
+    table = Table(
+        name=name,
+        description=_description(head),
+        owner=headers.get("owner", ""),
+        columns=columns,
+        rows=rows,
+        rows_sql=rows_sql,
+        create_sql=create_sql,
+        scope=headers.get("scope", ""),
+        emits=tuple(headers.get("emits", "").split()),
+        money=tuple(headers.get("money", "").split()),
+        changed=tuple(changed),
+        all_sql=all_sql,
+        is_view=is_view,
+        arguments=headers.get("arguments", ""),
+        path=path,
+    )
+    _check(table)
+    return table
+
+
+@cache
+def tables() -> Mapping[str, Table]:
+    """All table files of the road by name, parents before children."""
+    found = {}
+    for stage in STAGES:
+        for path in sorted((FOLDER / stage).glob("*.sql")):
+            table = read_table(path)
+            found[table.name] = table
+    return {name: found[name] for name in in_order(found)}
+
+
+def stage_tables(stage: str) -> Sequence[Table]:
+    return [table for table in tables().values() if table.stage == stage]
+
+
+def in_order(found: Mapping[str, Table]) -> list[str]:
+    """Names with parents first. Raises TableFileError on a circle."""
+    order: list[str] = []
+    visiting: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in order or name not in found:
+            return
+        if name in visiting:
+            circle = " <- ".join([*visiting[visiting.index(name) :], name])
+            raise TableFileError(f"tables change each other in a circle: {circle}; break it in one of them")
+        visiting.append(name)
+        for upstream in found[name].upstreams:
+            if upstream != name:
+                visit(upstream)
+        visiting.pop()
+        order.append(name)
+
+    for name in found:
+        visit(name)
+    return order
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(re.sub(r"\s+", " ", text).encode()).hexdigest()[:16]
+
+
+def _description(head: str) -> str:
+    lines = []
+    for line in head.splitlines():
+        if not line.startswith("--") or line.startswith("-- @"):
+            break
+        lines.append(line.removeprefix("--").strip())
+    return " ".join(line for line in lines if line)
+
+
+def _table_columns(create_sql: str, path: Path) -> tuple[Column, ...]:
+    columns = []
+    body = create_sql[: create_sql.find("\n);")] if "\n);" in create_sql else create_sql
+    for line in body.splitlines()[1:]:
+        match = _COLUMN.match(line)
+        if match is None:
+            if re.match(r"\s*(primary key|unique|check|constraint|foreign key)\b", line) or not line.strip():
+                continue
+            raise TableFileError(f"{path.name}: not a column with a comment: {line.strip()!r}; add `-- comment`")
+        columns.append(
+            Column(match["name"], match["type"], match["comment"].strip(), "not null" not in match["rest"])
+        )
+    return tuple(columns)
+
+
+def _view_columns(head: str) -> tuple[Column, ...]:
+    found = (_VIEW_COLUMN.match(line) for line in head.splitlines())
+    return tuple(Column(m["name"], m["type"], m["comment"].strip()) for m in found if m)
+
+
+def _check(table: Table) -> None:
+    names = {column.name for column in table.columns}
+    where = f"{table.stage}/{table.path.name}"
+    if not table.description:
+        raise TableFileError(f"{where}: no description; begin the file with a comment that says what a row is")
+    if not table.columns:
+        raise TableFileError(f"{where}: no columns found; one column a line, each with a comment")
+    if not table.is_view and f"create table {table.name} (" not in table.create_sql:
+        raise TableFileError(f"{where}: must create {table.name}: the file's name is the table's name")
+    if not table.is_view and table.scope not in names:
+        raise TableFileError(f"{where}: @scope must name one of its columns")
+    for column in (*table.emits, *table.money):
+        if column not in names:
+            raise TableFileError(f"{where}: @emits/@money names {column!r}, which is no column")
+    if table.rows == "sql" and not table.rows_sql:
+        raise TableFileError(f"{where}: no @rows")
+    if table.rows == "sql" and not table.is_view and not table.all_sql:
+        raise TableFileError(f"{where}: no @all: say which scopes there are")
