@@ -368,13 +368,17 @@ class OneC:
         if rows:
             yield self._page(place, rows, complete_parents=tuple(whole))
 
-    def _balance(self, place: Place, until: datetime) -> Page:
-        """1C's Balance(Period) is the balance before that moment: the end of a day is the next midnight."""
+    def balance_table(self, place: Place, until: datetime) -> str:
+        """The virtual table of balances at the end of the base's day. 1C's Balance(Period) is the balance
+        before that moment, so the end of a day is the next midnight."""
         day = odata.wall_clock(until, self.session.zone) + timedelta(days=1)
         period = odata.moment(day.replace(hour=0, minute=0, second=0, microsecond=0))
         codes = odata.either(f"Account/Code eq {odata.text(code)}" for code in self.profile.balance_accounts)
         condition = f",AccountCondition={odata.text(codes)}" if codes else ""
-        rows = self.session.rows(f"{place.set}/Balance(Period={period}{condition})", {})
+        return f"{place.set}/Balance(Period={period}{condition})"
+
+    def _balance(self, place: Place, until: datetime) -> Page:
+        rows = self.session.rows(self.balance_table(place, until), {})
         page = self._page(place, [(_balance_name(row), row) for row in rows])
         return Page(place.entity, page.records, complete=True, rejects=page.rejects)
 

@@ -38,7 +38,7 @@ def findings(base: OneC, now: datetime | None = None) -> list[Finding]:
             Finding("connection", False, f"{base.system}: the address answers, but not as 1C does", remedy)
         ]
     found = [Finding("connection", True, f"1C answers; {len(published)} sets are published")]
-    found += _sets(base, published)
+    found += _sets(base, published, now)
     found += _fields(base)
     found += [_own_keys(base), _closed(base, published), *_clock(base, dict(answer.headers), now)]
     return found
@@ -56,12 +56,12 @@ def closed_until(base: OneC) -> date | None:
     return None if latest <= odata.EMPTY_DATE else datetime.fromisoformat(latest).date()
 
 
-def _sets(base: OneC, published: set[str]) -> Iterator[Finding]:
+def _sets(base: OneC, published: set[str], now: datetime) -> Iterator[Finding]:
     for entity, place in base.profile.places.items():
         if not {place.set, place.set.removesuffix("_RecordType")} & published:
             yield Finding(entity, False, f"{place.set} is not published", PUBLISH.format(name=place.set))
             continue
-        resource = f"{place.set}/Balance()" if place.kind == "balance" else place.set
+        resource = base.balance_table(place, now) if place.kind == "balance" else place.set
         try:
             base.session.rows(resource, {"$top": 1})
             yield Finding(entity, True, f"{place.set} is published and readable")
