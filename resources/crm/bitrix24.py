@@ -1,0 +1,475 @@
+"""Bitrix24: deals with their lines, companies with their requisites, products; payment status and debt back.
+
+    portal = connect("bitrix24", {"url": "https://shop.bitrix24.ru/rest/1/<code>/"})
+    for page in portal.read(["deal", "deal_line"], None, datetime.now(UTC)): ...
+
+The connection is an incoming webhook of an administrator with the scopes crm, catalog, user and task.
+Payloads are the vendor's objects unchanged; user fields keep their own names (`UF_CRM_...`).
+Not here: deletions (the portal has no tombstones; `keys` is the sweep) and events (they are lossy hints).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, tzinfo
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from resources.budget import Budget, LocalBudget
+from resources.connector import (
+    Capabilities,
+    Change,
+    Finding,
+    Page,
+    Record,
+    Refused,
+    SourceError,
+    Uncertain,
+    Written,
+)
+from resources.crm.bitrix24_entities import (
+    DICTIONARIES,
+    ENTITIES,
+    ITEM_TYPES,
+    LISTINGS,
+    SCOPES,
+    USER_FIELDS,
+    dictionaries,
+    item,
+    narrow,
+)
+from resources.crm.bitrix24_lists import Chain, Listing, Reader, Whole, moment, records_of, rows_of
+from resources.crm.bitrix24_portal import BATCH, Outcome, Portal, encode
+
+PARALLEL = 6  # requests in flight: a batch takes seconds, the rate allows two starts a second
+WRITE_BATCH = 20  # updates in one request: one may take 2.8 s, and a request is cut off after 60 s
+FIND_IDS = 50  # ids of one look-up: a page of them
+MAX_ASKED = 20  # times that a small question is asked again while its method is blocked
+TASK_TAG = "sverka-"  # a task carries our key as a tag (tasks.task.list filters by TAG) and as XML_ID
+TASK_FIELDS = ["ID", "TITLE", "STATUS", "XML_ID", "TAGS", "UF_CRM_TASK", "RESPONSIBLE_ID", "DEADLINE"]
+
+
+class Bitrix24:
+    """One portal, read and written. Threads may share it."""
+
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        entities=ENTITIES,
+        writes=("deal", "company", "task"),
+        overlap_seconds=3600,
+        extra={"known_max": True, "update_many": True, "user_fields": USER_FIELDS},
+    )
+
+    def __init__(self, portal: Portal, zone: tzinfo | None = None) -> None:
+        self.system = portal.system
+        self.portal = portal
+        self._zone = zone  # the portal's time zone; None: the offset that its own stamps carry
+        self._forms: dict[str, str] = {}  # by entity: how its stamps are written in a filter
+        self._user_fields: dict[str, list[str]] = {}
+        self._catalogs: list[int] | None = None
+
+    def close(self) -> None:
+        self.portal.close()
+
+    # Reading
+
+    def read(
+        self,
+        entities: Sequence[str],
+        since: datetime | None,
+        until: datetime,
+        *,
+        known_max: Mapping[str, str] | None = None,
+    ) -> Iterator[Page]:
+        """Pages of the named entities; children only where they are named too.
+
+        `known_max`: the highest id stored, by entity; ids above it are read whatever their stamp says
+        (an import may carry old dates). Dictionaries and employees come whole, as one complete page.
+        Raises SourceError: not retriable for a missing right, retriable for a portal that is down.
+        """
+        wanted = self._known(entities)
+        jobs: list[Chain | Whole] = dictionaries(wanted)
+        roots = {self._parent_of(name) or name for name in wanted if name not in (*DICTIONARIES, "employee")}
+        listings = [listing for name in LISTINGS if name in roots for listing in self._listings(name)]
+        if since is not None and "requisite" in wanted:
+            listings.append(LISTINGS["requisite"])
+        listings = [listing if listing.entity in wanted else narrow(listing) for listing in listings]
+        survey = self._survey(listings, by_stamp=since is not None)
+        if since is not None:
+            self._learn_forms(listings, survey)
+        for listing, newest in zip(listings, survey, strict=True):
+            chains = self._lanes(listing, newest)
+            if since is not None:
+                known = (known_max or {}).get(listing.entity)
+                chains = self._window(listing, newest, since, until, known)
+            children = [LISTINGS[name] for name in wanted if self._parent_of(name) == listing.entity]
+            emit = listing.entity in wanted
+            jobs += [replace(chain, emit=emit, child_listings=children) for chain in chains]
+        yield from Reader(self.portal).run(jobs)
+
+    def keys(self, entity: str) -> Iterator[Sequence[str]]:
+        """Ids of every living record, 50 to 2,500 at a time."""
+        (name,) = self._known([entity])
+        if name in LISTINGS and not self._parent_of(name) and name != "employee":
+            jobs: list[Chain | Whole] = []
+            listings = [narrow(listing) for listing in self._listings(name)]
+            for listing, newest in zip(listings, self._survey(listings, by_stamp=False), strict=True):
+                jobs += self._lanes(listing, newest)
+            pages = Reader(self.portal).run(jobs)
+        elif name == "requisite":
+            pages = Reader(self.portal).run([Chain(narrow(LISTINGS[name]))])
+        else:
+            pages = self.read([name], None, datetime.now(UTC))
+        for page in pages:
+            if page.records:
+                yield [record.source_id for record in page.records]
+
+    def changes(self, since: datetime) -> Iterator[Change]:
+        """The newest records by stamp, at most 50 an entity: one request, two in a new process."""
+        names = [entity.name for entity in self.capabilities.entities if entity.incremental]
+        listings = [listing for name in names for listing in self._listings(name)]
+        for listing, newest in zip(listings, self._survey(listings, by_stamp=True), strict=True):
+            for record in newest:
+                if record.modified_at is not None and record.modified_at >= since:
+                    yield Change(listing.entity, record.source_id, record.modified_at)
+
+    def _known(self, entities: Sequence[str]) -> list[str]:
+        names = [entity.name for entity in self.capabilities.entities]
+        for name in entities:
+            if name not in names:
+                raise SourceError(f"{self.system}: there is no entity {name!r}; there are {', '.join(names)}")
+        return [name for name in names if name in entities]
+
+    def _parent_of(self, name: str) -> str | None:
+        return next(entity.parent for entity in self.capabilities.entities if entity.name == name)
+
+    def _listings(self, name: str) -> list[Listing]:
+        """The listings of an entity, with the user fields and the catalogs of this portal."""
+        listing = LISTINGS[name]
+        if name in ITEM_TYPES:
+            select = [*listing.params["select"], *self._user_fields_of(name)]
+            return [replace(listing, params={**listing.params, "select": select})]
+        if name == "product":
+            return [replace(listing, filter={"iblockId": number}) for number in self._catalog_ids()]
+        return [listing]
+
+    def _user_fields_of(self, name: str) -> list[str]:
+        if not self._user_fields:
+            calls = [
+                _call("crm.item.fields", entityTypeId=n, useOriginalUfNames="Y") for n in ITEM_TYPES.values()
+            ]
+            for kind, outcome in zip(ITEM_TYPES, self._ask(calls), strict=True):
+                fields = outcome.value(dict[str, dict[str, Any]]).get("fields", {})
+                self._user_fields[kind] = sorted(field for field in fields if field.startswith("UF_"))
+        return self._user_fields[name]
+
+    def _catalog_ids(self) -> list[int]:
+        if self._catalogs is None:
+            (outcome,) = self._ask(["catalog.catalog.list"])
+            self._catalogs = [
+                int(row["iblockId"]) for row in outcome.value(dict[str, Any]).get("catalogs", [])
+            ]
+        return self._catalogs
+
+    def _survey(self, listings: Sequence[Listing], *, by_stamp: bool) -> list[list[Record]]:
+        """Per listing, its newest records (by stamp, else by id) without their payloads, in one request."""
+        calls = [
+            narrow(listing).query(by=listing.stamps[0] if by_stamp else "", descending=True)
+            for listing in listings
+        ]
+        answers = []
+        for listing, outcome in zip(listings, self._ask(calls), strict=True):
+            records, _, _ = records_of(listing, rows_of(outcome, listing, self.system), self.system)
+            answers.append(records)
+        return answers
+
+    def _ask(self, calls: Sequence[str]) -> list[Outcome]:
+        """Small reads in one request; asked again while their method is blocked. Raises what is refused."""
+        answers: dict[int, Outcome] = {}
+        for _ in range(MAX_ASKED):
+            left = [number for number in range(len(calls)) if number not in answers][:BATCH]
+            if not left:
+                return [answers[number] for number in range(len(calls))]
+            for number, outcome in zip(left, self.portal.batch([calls[n] for n in left]), strict=True):
+                if outcome.error is None:
+                    answers[number] = outcome
+                elif outcome.error.kind != "retry":
+                    raise self.portal.error(calls[number].partition("?")[0], outcome.error)
+        raise SourceError(
+            f"{self.system}: the portal's limits stay exhausted; the next run tries again", retriable=True
+        )
+
+    def _lanes(self, listing: Listing, newest: Sequence[Record]) -> list[Chain]:
+        """Cut the range of ids into lanes that are read side by side; the last one is open upwards."""
+        top = int(newest[0].source_id) if newest else 0
+        lanes = min(self.portal.parallel * 2, top // (2 * BATCH * BATCH) + 1)
+        step = top // lanes + 1
+        chains = [Chain(listing, after=number * step, upto=(number + 1) * step) for number in range(lanes)]
+        chains[-1].upto = None
+        return chains
+
+    def _window(
+        self, listing: Listing, newest: Sequence[Record], since: datetime, until: datetime, known: str | None
+    ) -> list[Chain]:
+        """Chains for what was changed in [since, until), and for ids above the highest known one."""
+        form = self._forms.get(listing.entity, "iso")
+        if not form:
+            return [Chain(listing)]
+        zone = self._zone_of(newest)
+        low, high = _written(since, form, zone), _written(until, form, zone)
+        windows = [{f">={stamp}": low, f"<{stamp}": high} for stamp in listing.stamps]
+        chains = [Chain(listing, window, pages_wanted=2) for window in windows]
+        if known:
+            chains.append(Chain(listing, {f"<{listing.stamps[0]}": low}, after=int(known), pages_wanted=2))
+        return chains
+
+    def _learn_forms(self, listings: Sequence[Listing], survey: Sequence[Sequence[Record]]) -> None:
+        """How this portal takes a stamp in a filter, found once by asking for records that are known.
+
+        "iso" with offset, else "plain" (`YYYY-MM-DD hh:mm:ss` in the portal's zone), else "" (neither
+        works: the entity is read whole). Some portals ignore the first: b24-rest-docs issue 215.
+        """
+        asked: list[Listing] = []
+        calls: list[str] = []
+        for listing, newest in zip(listings, survey, strict=True):
+            stamp = listing.stamps[-1]
+            at = moment(msgspec.json.decode(newest[0].payload).get(stamp)) if newest else None
+            if at is None or listing.entity in self._forms or listing in asked:
+                continue
+            asked.append(listing)
+            for form in ("iso", "plain"):
+                value = _written(at, form, self._zone_of(newest))
+                for sign in (">=", "<"):
+                    known = {f"={listing.key}": int(newest[0].source_id), f"{sign}{stamp}": value}
+                    calls.append(narrow(listing).query(known))
+        found = [
+            len(rows_of(outcome, asked[n // 4], self.system)) for n, outcome in enumerate(self._ask(calls))
+        ]
+        for number, listing in enumerate(asked):
+            counts = found[number * 4 : number * 4 + 4]
+            works = {"iso": counts[:2] == [1, 0], "plain": counts[2:] == [1, 0]}
+            self._forms[listing.entity] = next((form for form, right in works.items() if right), "")
+
+    def _zone_of(self, newest: Sequence[Record]) -> tzinfo:
+        """The portal's zone: the connection's, else the offset that the portal's own stamps carry."""
+        if self._zone is None and newest:
+            for text in msgspec.json.decode(newest[0].payload).values():
+                if isinstance(text, str) and moment(text) and (zone := datetime.fromisoformat(text).tzinfo):
+                    return zone
+        return self._zone or UTC
+
+    # Writing
+
+    def create(self, kind: str, key: str, body: Mapping[str, Any]) -> Written:
+        """Create a task (the only kind). Our key becomes its XML_ID and a tag, by which `find` finds it.
+
+        The portal has no idempotency for tasks: probe with `find` before a resend.
+        """
+        if kind != "task":
+            raise Refused(f"{self.system}: a {kind} is not created from here, only task")
+        fields = {**body, "XML_ID": key, "TAGS": [*body.get("TAGS", ()), TASK_TAG + key]}
+        result = self.portal.call("tasks.task.add", {"fields": fields}, write=True) or {}
+        task = result.get("task") or {}
+        if not task.get("id"):
+            raise Uncertain(f"{self.system}: tasks.task.add answered without the task's id; look it up")
+        return Written(str(task["id"]), task)
+
+    def update(self, kind: str, key: str, body: Mapping[str, Any], version: str | None = None) -> Written:
+        """Change the named fields of a deal or company. The portal keeps no versions: the last write wins.
+
+        The answer's `updatedTime` is the stamp of our own change, by which it is known when read again.
+        """
+        params = {**self._update(kind, key), "fields": dict(body)}
+        result = self.portal.call("crm.item.update", params, write=True) or {}
+        return Written(key, result.get("item") or {})
+
+    def update_many(
+        self, kind: str, rows: Sequence[tuple[str, Mapping[str, Any]]]
+    ) -> list[Written | SourceError]:
+        """Update many records, 20 a request; each row's own outcome, in order.
+
+        A refused row is Refused, one that the portal's limits stopped is a retriable SourceError, one whose
+        request got no answer is Uncertain. Raises nothing of these itself.
+        """
+        outcomes: list[Written | SourceError] = []
+        stop: SourceError | None = None
+        for start in range(0, len(rows), WRITE_BATCH):
+            part = rows[start : start + WRITE_BATCH]
+            if stop is None:
+                try:
+                    outcomes += self._update_batch(kind, part)
+                    continue
+                except Uncertain as error:
+                    outcomes += [error] * len(part)
+                    continue
+                except SourceError as error:
+                    stop = error
+            outcomes += [stop] * len(part)
+        return outcomes
+
+    def _update_batch(
+        self, kind: str, rows: Sequence[tuple[str, Mapping[str, Any]]]
+    ) -> list[Written | SourceError]:
+        calls = [_call("crm.item.update", **self._update(kind, key), fields=dict(body)) for key, body in rows]
+        done: list[Written | SourceError] = []
+        for (key, _), outcome in zip(rows, self.portal.batch(calls, write=True), strict=True):
+            what = f"{kind} {key}"
+            if outcome.error is not None:
+                done.append(self.portal.error(what, outcome.error))
+            elif outcome.raw is None:
+                done.append(
+                    Uncertain(f"{self.system}: {what}: the batch says nothing of this row; look it up")
+                )
+            else:
+                done.append(Written(key, (outcome.value() or {}).get("item") or {}))
+        return done
+
+    def _update(self, kind: str, key: str) -> dict[str, Any]:
+        if kind not in USER_FIELDS:
+            raise Refused(f"{self.system}: a {kind} is not changed from here, only {', '.join(USER_FIELDS)}")
+        return {"entityTypeId": ITEM_TYPES[kind], "id": int(key), "useOriginalUfNames": "Y"}
+
+    def post(self, kind: str, key: str) -> None:
+        raise Refused(f"{self.system}: a {kind} has no posting step")
+
+    def find(self, kind: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Read back by key: deals and companies by id (with `updatedTime` and user fields), tasks by our key.
+
+        2,500 ids or 50 tasks a request. Numbers are Decimal.
+        """
+        if kind == "task":
+            return self._find_tasks(keys)
+        if kind not in USER_FIELDS:
+            raise Refused(
+                f"{self.system}: a {kind} is not looked up here, only {', '.join(self.capabilities.writes)}"
+            )
+        listing = item(kind, ["id", "title", "updatedTime", *self._user_fields_of(kind)])
+        found: dict[str, Mapping[str, Any]] = {}
+        parts = [list(keys[start : start + FIND_IDS]) for start in range(0, len(keys), FIND_IDS)]
+        calls = [listing.query({"@id": part}) for part in parts]
+        for start in range(0, len(calls), BATCH):
+            for outcome in self._ask(calls[start : start + BATCH]):
+                items = outcome.value(dict[str, list[dict[str, Any]]]).get("items", [])
+                found.update({str(item["id"]): item for item in items})
+        return found
+
+    def _find_tasks(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        found: dict[str, Mapping[str, Any]] = {}
+        for start in range(0, len(keys), BATCH):
+            part = list(keys[start : start + BATCH])
+            by_id = {"ID": "asc"}
+            calls = [
+                _call(
+                    "tasks.task.list", filter={"TAG": TASK_TAG + key}, select=TASK_FIELDS, order={"ID": "asc"}
+                )
+                for key in part
+            ]
+            for key, outcome in zip(part, self._ask(calls), strict=True):
+                tasks = outcome.value(dict[str, Any]).get("tasks") or []
+                ours = [task for task in tasks if _is_ours(task, key)]
+                if ours:
+                    found[key] = ours[0]
+        return found
+
+    # Checking
+
+    def check(self) -> list[Finding]:
+        """The connection, the scopes, each entity and the user fields that the write-back needs."""
+        try:
+            scopes = self.portal.call("scope", {})
+        except SourceError as error:
+            return [Finding("connection", False, str(error), "correct the connection and check again")]
+        findings = [Finding("connection", True, f"the portal answers; scopes: {', '.join(scopes)}")]
+        for scope, names in SCOPES.items():
+            if not set(names) & set(scopes):
+                remedy = f"edit the incoming webhook (Developer resources) and tick {scope}"
+                findings.append(
+                    Finding(f"scope {scope}", False, f"the webhook lacks the scope {scope}", remedy)
+                )
+        for entity in self.capabilities.entities:
+            try:
+                page = next(iter(self.read([entity.name], None, datetime.now(UTC))), None)
+            except SourceError as error:
+                findings.append(Finding(entity.name, False, str(error), "see the message"))
+            else:
+                findings.append(
+                    Finding(entity.name, True, "can be read" if page else "can be read, is empty")
+                )
+        return findings + self._check_user_fields()
+
+    def _check_user_fields(self) -> list[Finding]:
+        findings = []
+        for kind, fields in USER_FIELDS.items():
+            try:
+                present = self._user_fields_of(kind)
+            except SourceError as error:
+                return [Finding("user fields", False, str(error), "see the message")]
+            for name, type_ in fields.items():
+                there = name in present
+                short = name.removeprefix("UF_CRM_")
+                remedy = (
+                    f"create it: CRM, Settings, Custom fields, {kind}, type {type_}; "
+                    f"or call crm.{kind}.userfield.add "
+                    f'with fields {{"FIELD_NAME": "{short}", "USER_TYPE_ID": "{type_}"}}'
+                )
+                message = (
+                    "is there"
+                    if there
+                    else f"the {kind} has no user field {name}; what is written to it is lost"
+                )
+                findings.append(Finding(f"{kind} field {name}", there, message, "" if there else remedy))
+        return findings
+
+
+def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = None) -> Bitrix24:
+    """Open a connection; sends nothing yet.
+
+    Keys: `url` (the incoming webhook's address), and optional `timezone` (of the portal, such as
+    Europe/Moscow; else its own stamps tell), `rate_per_second` (2; Enterprise 5), `burst` (50; 250),
+    `timeout` (70 s: the portal itself ends a request after 60), `parallel` (6 requests in flight).
+    Without `budget` the rate is kept for this process alone. Raises SourceError for a wrong address.
+    """
+    match = re.fullmatch(
+        r"(https?://.+/rest/\d+/([^/?#]+))/?(?:[a-z.]+)?", str(connection.get("url", "")).strip()
+    )
+    if match is None:
+        raise SourceError(
+            f"{system}: the url of the connection is not an incoming webhook's address; "
+            "it looks like https://<portal>/rest/<user number>/<code>/"
+        )
+    zone: tzinfo | None = None
+    if name := connection.get("timezone"):
+        try:
+            zone = ZoneInfo(str(name))
+        except (ZoneInfoNotFoundError, ValueError):
+            raise SourceError(
+                f"{system}: there is no time zone {name!r}; use one like Europe/Moscow"
+            ) from None
+    rate, burst = float(connection.get("rate_per_second", 2)), float(connection.get("burst", 50))
+    portal = Portal(
+        system,
+        f"{match[1]}/",
+        match[2],
+        budget=budget or LocalBudget(rate, burst),
+        timeout=float(connection.get("timeout", 70)),
+        parallel=int(connection.get("parallel", PARALLEL)),
+    )
+    return Bitrix24(portal, zone)
+
+
+def _call(method: str, **params: Any) -> str:
+    return f"{method}?{encode(params)}"
+
+
+def _written(at: datetime, form: str, zone: tzinfo) -> str:
+    local = at.astimezone(zone)
+    return local.isoformat(timespec="seconds") if form == "iso" else local.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _is_ours(task: Mapping[str, Any], key: str) -> bool:
+    tags = task.get("tags") or {}
+    titles = [tag.get("title") for tag in tags.values()] if isinstance(tags, Mapping) else list(tags)
+    return task.get("xmlId") == key or TASK_TAG + key in titles

@@ -1,0 +1,327 @@
+"""Reading a portal's lists: chains of pages inside batches, several requests in flight.
+
+A list is read by a *chain*: pages of 50 sorted by id, each asking for ids above the last one of the page
+before it, which inside a batch is written `$result[c0]...`. So one request brings up to 2,500 rows. A page
+shorter than 50 ends its chain; what a batch holds after it is meaningless and ignored. Rows stay the
+vendor's bytes: only id, stamp and parent are decoded.
+
+Sources: settings/performance/huge-data.md and settings/how-to-call-rest-api/batch.md of the vendor.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from resources.connector import Page, Record, Reject, SourceError
+from resources.crm.bitrix24_portal import BATCH, Outcome, Portal, encode
+
+PAGE = 50  # rows of a page, fixed by the vendor
+MAX_OWNERS = 200  # ids in one filter: PHP reads at most 1,000 variables of a call
+GROUP_PAGES = 10  # pages that one group of parents should need for its children
+MAX_STALLS = 20  # times in a row that a chain may get no further
+MAX_WHOLE_PAGES = 200  # pages of a small dictionary
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One list method and how it spells id, stamp and parent."""
+
+    entity: str
+    method: str
+    wrapper: str = ""  # the key of the rows in the result; "" where the result is the rows
+    key: str = "id"  # the ascending number, in rows and in filters
+    stamps: tuple[str, ...] = ()  # when a row was changed, the first that is not empty counts
+    params: Mapping[str, Any] = field(default_factory=dict)
+    filter: Mapping[str, Any] = field(default_factory=dict)
+    parent: str = ""  # the parent's id in a row
+    owners: str = ""  # the filter that takes an array of parents' ids
+    legacy_order: bool = False  # user.get: SORT and ORDER, FILTER
+
+    def query(self, extra: Mapping[str, Any] | None = None, *, by: str = "", descending: bool = False) -> str:
+        """The call as `method?query`, ordered by id or the named field, without counting."""
+        direction = "DESC" if descending else "ASC"
+        order: dict[str, Any] = {"order": {by or self.key: direction}}
+        if self.legacy_order:
+            order = {"SORT": by or self.key, "ORDER": direction}
+        filters = {self.filter_name: {**self.filter, **(extra or {})}}
+        return f"{self.method}?{encode({**self.params, **filters, **order, 'start': -1})}"
+
+    @property
+    def filter_name(self) -> str:
+        return "FILTER" if self.legacy_order else "filter"
+
+
+class Reader:
+    """Runs chains and dictionaries to their ends. One a read: it learns how many children parents have."""
+
+    def __init__(self, portal: Portal) -> None:
+        self.portal = portal
+        self.system = portal.system
+        self._density: dict[str, tuple[int, int]] = {}  # by entity: children and parents seen
+
+    def run(self, jobs: Sequence[Chain | Whole]) -> Iterator[Page]:
+        """Run chains and dictionaries to their ends, several requests in flight; pages as they come.
+
+        Children go before further parents, so that no more than a few batches are in memory.
+        """
+        waiting: deque[Chain | Whole] = deque(jobs)
+        flying: set[Future[tuple[list[Page], list[Chain | Whole]]]] = set()
+        pool = ThreadPoolExecutor(self.portal.parallel, thread_name_prefix=self.system)
+        try:
+            while waiting or flying:
+                while waiting and len(flying) < self.portal.parallel:
+                    flying.add(pool.submit(self._step, _pack(waiting, self.portal.slots)))
+                done, flying = wait(flying, return_when=FIRST_COMPLETED)
+                for future in done:
+                    pages, more = future.result()
+                    waiting.extendleft(reversed(more))
+                    yield from pages
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _step(self, packed: list[tuple[Chain | Whole, int]]) -> tuple[list[Page], list[Chain | Whole]]:
+        calls: list[str] = []
+        for job, slots in packed:
+            calls += job.calls(len(calls), slots)
+        outcomes = self.portal.batch(calls)
+        pages: list[Page] = []
+        more: list[Chain | Whole] = []
+        at = 0
+        for job, slots in packed:
+            job.take(outcomes[at : at + slots], self)
+            at += slots
+            pages += job.pages()
+            more += job.children(self)
+            if not job.done:
+                more.append(job)
+        return pages, more
+
+    def groups(self, listing: Listing, parents: Sequence[str], emit: bool = True) -> list[Chain | Whole]:
+        """Chains for the children of these parents, sized by how many children there were so far."""
+        children, seen = self._density.get(listing.entity, (30, 10))
+        each = max(children / seen, 0.05)
+        size = max(1, min(MAX_OWNERS, int((GROUP_PAGES - 1) * PAGE / each)))
+        return [
+            Chain(
+                listing,
+                {listing.owners: list(parents[start : start + size])},
+                pages_wanted=int(min(size, len(parents) - start) * each * 1.06 / PAGE) + 1,
+                owners=tuple(parents[start : start + size]),
+                emit=emit,
+            )
+            for start in range(0, len(parents), size)
+        ]
+
+    def observe(self, entity: str, children: int, parents: int) -> None:
+        before, seen = self._density.get(entity, (0, 0))
+        keep = 0.5 if seen > 10_000 else 1.0
+        self._density[entity] = (int(before * keep) + children, int(seen * keep) + parents)
+
+
+@dataclass(slots=True, eq=False)
+class Chain:
+    """A list being read by ascending id: where it stands and what it still holds back."""
+
+    listing: Listing
+    filter: Mapping[str, Any] = field(default_factory=dict)
+    after: int = 0
+    upto: int | None = None
+    pages_wanted: int = BATCH
+    owners: tuple[str, ...] = ()  # read for these parents: held until all their children are here
+    complete: bool = False  # the whole entity: held until it is all here
+    emit: bool = True  # False where only the children of these rows are wanted
+    child_listings: Sequence[Listing] = ()
+    done: bool = False
+    _records: list[Record] = field(default_factory=list)
+    _rejects: list[Reject] = field(default_factory=list)
+    _fresh: list[str] = field(default_factory=list)
+    _stalls: int = 0
+    _query: str = ""
+
+    def calls(self, first: int, slots: int) -> list[str]:
+        listing = self.listing
+        if not self._query:
+            bounds = {f"<={listing.key}": self.upto} if self.upto is not None else {}
+            above = quote(f">{listing.key}", safe="")
+            self._query = f"{listing.query({**self.filter, **bounds})}&{listing.filter_name}[{above}]="
+        path = f"[{listing.wrapper}]" if listing.wrapper else ""
+        last = f"{path}[{PAGE - 1}][{listing.key}]"
+        references = (
+            quote(f"$result[c{number}]{last}", safe="") for number in range(first, first + slots - 1)
+        )
+        return [f"{self._query}{value}" for value in (self.after, *references)]
+
+    def wanted(self) -> int:
+        if self.upto is None:
+            return self.pages_wanted
+        return max(1, min(self.pages_wanted, -(-(self.upto - self.after) // PAGE)))
+
+    def take(self, outcomes: Sequence[Outcome], reader: Reader) -> None:
+        start = self.after
+        for outcome in outcomes:
+            if outcome.error is not None:
+                if outcome.error.kind != "retry":
+                    raise reader.portal.error(self.listing.method, outcome.error)
+                break
+            count = self._page(outcome, reader)
+            if count is None:
+                break
+            if count < PAGE or (self.upto is not None and self.after >= self.upto):
+                self.done = True
+                break
+        self._stalls = 0 if self.done or self.after > start else self._stalls + 1
+        if self._stalls > MAX_STALLS:
+            raise SourceError(
+                f"{reader.system}: {self.listing.method} gets no further than {self.listing.key} "
+                f"{self.after} (the same page again, or a blocked method); the next run goes on from here",
+                retriable=True,
+            )
+        self.pages_wanted = BATCH if not self.owners else max(2, self.pages_wanted)
+        if self.done and self.owners:
+            reader.observe(self.listing.entity, len(self._records), len(self.owners))
+
+    def _page(self, outcome: Outcome, reader: Reader) -> int | None:
+        """Take one page; how many rows it has, or None where it does not continue the chain."""
+        rows = rows_of(outcome, self.listing, reader.system)
+        records, rejects, last = records_of(self.listing, rows, reader.system)
+        if records and int(records[0].source_id) <= self.after:
+            return None  # a page we had already: an answer from a cache, or the filter was not applied
+        self.after = max(self.after, last)
+        self._records += records
+        self._rejects += rejects
+        self._fresh += [record.source_id for record in records]
+        return len(rows)
+
+    def pages(self) -> list[Page]:
+        held = (self.owners or self.complete) and not self.done
+        if not self.emit or held or not (self._records or self._rejects or self.owners or self.complete):
+            if not self.emit:
+                self._records, self._rejects = [], []
+            return []
+        page = Page(self.listing.entity, self._records, self.owners, self.complete, self._rejects)
+        self._records, self._rejects = [], []
+        return [page]
+
+    def children(self, reader: Reader) -> list[Chain | Whole]:
+        fresh, self._fresh = self._fresh, []
+        return [group for listing in self.child_listings for group in reader.groups(listing, fresh)]
+
+
+@dataclass(slots=True, eq=False)
+class Whole:
+    """A small dictionary that comes in one call; `split` makes the pages of its rows."""
+
+    method: str
+    params: Mapping[str, Any]
+    wrapper: str
+    split: Callable[[Sequence[bytes]], list[Page]]
+    done: bool = False
+    _start: int | None = None
+    _rows: list[bytes] = field(default_factory=list)
+    _turns: int = 0
+
+    def calls(self, first: int, slots: int) -> list[str]:
+        start = {} if self._start is None else {"start": self._start}
+        return [f"{self.method}?{encode({**self.params, **start})}"]
+
+    def wanted(self) -> int:
+        return 1
+
+    def take(self, outcomes: Sequence[Outcome], reader: Reader) -> None:
+        (outcome,) = outcomes
+        self._turns += 1
+        if self._turns > MAX_WHOLE_PAGES:
+            raise SourceError(f"{reader.system}: {self.method} does not end after {MAX_WHOLE_PAGES} pages")
+        if outcome.error is not None:
+            if outcome.error.kind != "retry":
+                raise reader.portal.error(self.method, outcome.error)
+            return
+        self._rows += rows_of(outcome, self, reader.system)
+        self._start = outcome.next
+        self.done = outcome.next is None
+
+    def pages(self) -> list[Page]:
+        return self.split(self._rows) if self.done else []
+
+    def children(self, reader: Reader) -> list[Chain | Whole]:
+        return []
+
+
+def _pack(waiting: deque[Chain | Whole], slots: int) -> list[tuple[Chain | Whole, int]]:
+    """Fill one batch from the front of the queue. A chain cut short goes on in a later batch."""
+    packed: list[tuple[Chain | Whole, int]] = []
+    while waiting and slots > 0:
+        job = waiting.popleft()
+        given = min(job.wanted(), slots)
+        packed.append((job, given))
+        slots -= given
+    return packed
+
+
+def rows_of(outcome: Outcome, listing: Listing | Whole, system: str) -> list[bytes]:
+    """The rows of a page as bytes. Raises SourceError where the result is not what the method documents."""
+    raw: bytes | msgspec.Raw | None = outcome.raw
+    try:
+        if listing.wrapper and raw is not None and raw.lstrip()[:1] == b"{":
+            raw = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get(listing.wrapper)
+        if raw is None:
+            raise SourceError(
+                f"{system}: {listing.method} came without rows; the portal may be overloaded", retriable=True
+            )
+        return [bytes(row) for row in _list.decode(raw)]
+    except msgspec.DecodeError as error:
+        raise SourceError(f"{system}: {listing.method} sent no list of rows ({error})") from None
+
+
+_heads: dict[tuple[str, tuple[str, ...], str], msgspec.json.Decoder[Any]] = {}
+
+
+def records_of(
+    listing: Listing, rows: Sequence[bytes], system: str
+) -> tuple[list[Record], list[Reject], int]:
+    """Records in the order of the page, rows without a usable key, and the highest key."""
+    shape = (listing.key, listing.stamps, listing.parent)
+    decoder = _heads.get(shape)
+    if decoder is None:
+        names: list[Any] = [(listing.key, int)]
+        names += [(name, str | None, None) for name in listing.stamps]
+        names += [(listing.parent, str | int | None, None)] if listing.parent not in ("", listing.key) else []
+        decoder = _heads[shape] = msgspec.json.Decoder(msgspec.defstruct("Head", names), strict=False)
+    records: list[Record] = []
+    rejects: list[Reject] = []
+    last = 0
+    for row in rows:
+        try:
+            head = decoder.decode(row)
+        except msgspec.ValidationError as error:
+            place = f"{system}, {listing.method}, after {listing.key} {last}"
+            rejects.append(Reject(place, f"the row has no usable {listing.key} ({error})", row))
+            continue
+        key: int = getattr(head, listing.key)
+        stamp = next((text for name in listing.stamps if (text := getattr(head, name))), None)
+        parent = str(getattr(head, listing.parent)) if listing.parent else None
+        records.append(Record(str(key), row, moment(stamp), parent))
+        last = max(last, key)
+    return records, rejects, last
+
+
+def moment(text: str | None) -> datetime | None:
+    """A stamp of the portal as UTC; None where it is empty or in no form that carries an offset."""
+    if not text:
+        return None
+    try:
+        stamp = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return stamp.astimezone(UTC) if stamp.tzinfo else None
+
+
+_list = msgspec.json.Decoder(list[msgspec.Raw])
