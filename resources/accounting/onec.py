@@ -353,8 +353,10 @@ class OneC:
         the recorders of a page's last moment wait for the next page, for it may bring more lines."""
         waiting: list[Named] = []
         for page in self._walk(place, where):
+            if not page:
+                continue
             rows = [*waiting, *page]
-            last = odata.decode_entry(page[-1][1]).period if page else ""
+            last = odata.decode_entry(page[-1][1]).period
             waiting = [named for named in rows if odata.decode_entry(named[1]).period == last]
             yield from self._complete(place, [n for n in rows if odata.decode_entry(n[1]).period != last])
         yield from self._complete(place, waiting)

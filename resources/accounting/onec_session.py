@@ -4,8 +4,9 @@ What is awkward in 1C and handled here, once:
 - `Ref_Key gt guid'…'` ends in a 500 on real bases ("Нельзя сравнивать поля … несовместимых типов") and
   `$orderby=Ref_Key` sorts by presentation, not by guid. So keyset paging is used only after the first
   page came back ordered and the server accepted the comparison; otherwise pages go by `$skip`.
-- `$skip` pages over a living table may lose or repeat rows. A walk therefore ends with a comparison of
-  the distinct rows met with `/$count`, and is repeated when they disagree (bounded).
+- `$skip` pages over a living table may lose or repeat rows. Pages therefore overlap by one row, which must
+  be the same on both, and a walk ends with a comparison of the rows met with `/$count`; when either fails
+  the set is walked again (bounded), and only rows not met before are given out.
 - `$inlinecount` makes the server ignore `$top` and `$skip` (guide, 17.4.6.2): it is never sent.
 """
 
@@ -50,7 +51,7 @@ class Session:
         closed_period: str = "",
     ) -> None:
         self.system, self.user, self.zone = http.system, user, zone
-        self.concurrency, self.page, self.query_limit = concurrency, page, query_limit
+        self.concurrency, self.page, self.query_limit = concurrency, max(2, page), query_limit
         self.keyset = True  # until the server shows otherwise
         self._http = http
         self._closed_period = closed_period
@@ -133,12 +134,10 @@ class Session:
             if keyset:
                 yield from self._by_key(entity_set, name, options, first[-1][0], seen)
             else:
-                yield from self._by_skip(entity_set, name, options, total, seen)
-        except _NoKeyset:
-            self.keyset = False
-            return False
-        after = self.count(entity_set, where)
-        whole = after >= total and len(seen) >= after
+                yield from self._by_skip(entity_set, name, options, total, first[-1], seen)
+            whole = len(seen) >= self.count(entity_set, where)
+        except _UnsteadyError:
+            whole = False
         if keyset and not whole:
             self.keyset = False
         return whole
@@ -157,9 +156,9 @@ class Session:
             try:
                 page = [(name(row), row) for row in self.rows(entity_set, {**options, "$filter": after})]
             except Refused as refusal:
-                raise _NoKeyset from refusal
+                raise _UnsteadyError from refusal
             if page and (page[0][0] <= last or not _ascending(page)):
-                raise _NoKeyset
+                raise _UnsteadyError
             yield _unseen(page, seen)
             if len(page) < top:
                 return
@@ -172,24 +171,26 @@ class Session:
         name: Callable[[Raw], str],
         options: dict[str, object],
         total: int,
+        edge: Named,
         seen: set[str | bytes],
     ) -> Iterator[list[Named]]:
         def page(skip: int) -> list[Named]:
             return [(name(row), row) for row in self.rows(entity_set, {**options, "$skip": skip})]
 
         top = int(str(options["$top"]))
-        for rows in self.parallel(page, range(top, total, top)):
+        step = top - 1
+        starts = range(step, max(step + 1, total - 1), step)
+        for rows in self.parallel(page, starts):
+            edge = _joined(edge, rows)
             yield _unseen(rows, seen)
             if len(rows) < top:
                 return
-        skip = max(top, total + -total % top)
-        for _ in range(MAX_PAGES):  # it grew meanwhile
+        for skip in range(starts[-1] + step, step * MAX_PAGES, step):  # it grew meanwhile
             rows = page(skip)
-            fresh = _unseen(rows, seen)
-            yield fresh
-            if len(rows) < top or not fresh:  # its end, or the same page for ever
+            edge = _joined(edge, rows)
+            yield _unseen(rows, seen)
+            if len(rows) < top:
                 return
-            skip += top
         raise self._endless(entity_set)
 
     def pick(
@@ -314,8 +315,19 @@ class Session:
         return SourceError(f"{self.system}: {entity_set} has no end after {MAX_PAGES} pages; raise `page`")
 
 
-class _NoKeyset(Exception):  # noqa: N818 - a turn of the reading, not an error
-    """The server cannot page by key."""
+class _UnsteadyError(Exception):
+    """The server cannot page by key, or the rows moved between two pages."""
+
+
+def _joined(edge: Named, page: list[Named]) -> Named:
+    """The last row of a page that begins with the last row of the page before it."""
+    if not page or _mark(page[0]) != _mark(edge):
+        raise _UnsteadyError
+    return page[-1]
+
+
+def _mark(row: Named) -> str | bytes:
+    return row[0] or bytes(row[1])
 
 
 def _ascending(page: Sequence[Named]) -> bool:
@@ -324,9 +336,9 @@ def _ascending(page: Sequence[Named]) -> bool:
 
 def _unseen(page: Iterable[Named], seen: set[str | bytes]) -> list[Named]:
     fresh = []
-    for key, row in page:
-        mark = key or bytes(row)
+    for row in page:
+        mark = _mark(row)
         if mark not in seen:
             seen.add(mark)
-            fresh.append((key, row))
+            fresh.append(row)
     return fresh
