@@ -108,6 +108,9 @@ class Deal:
     source_id: str
 
 
+_CLEAN: dict[str, str] = {}
+
+
 class Amounts(NamedTuple):
     """Money of a line, document or deal in its currency: net + vat = gross."""
 
@@ -136,6 +139,8 @@ class Company:
     employees: dict[str, Employee] = field(default_factory=dict)
     deals: dict[str, Deal] = field(default_factory=dict)
     dirt: list[Dirt] = field(default_factory=list)
+    _dirt: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict, repr=False)
+    _indexed: int = field(default=0, repr=False)
 
     @classmethod
     def generate(cls, seed: int, deals: int, today: date) -> Company:
@@ -146,7 +151,15 @@ class Company:
 
     def dirt_of(self, entity: str, key: str) -> dict[str, str]:
         """What is wrong with one record in the projections: kind -> note."""
-        return {d.kind: d.note for d in self.dirt if d.entity == entity and d.id == key}
+        for found in self.dirt[self._indexed :]:
+            self._dirt.setdefault((found.entity, found.id), {})[found.kind] = found.note
+        self._indexed = len(self.dirt)
+        return self._dirt.get((entity, key), _CLEAN)
+
+    def cleaned(self, kind: str, entity: str, key: str) -> None:
+        """Somebody put one record right."""
+        self.dirt = [d for d in self.dirt if (d.kind, d.entity, d.id) != (kind, entity, key)]
+        self._dirt, self._indexed = {}, 0
 
 
 def main_vat_rate(on: date) -> int:
