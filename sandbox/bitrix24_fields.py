@@ -19,7 +19,7 @@ class Field(NamedTuple):
 
 
 def _fields(text: str) -> tuple[Field, ...]:
-    rows = (line.split(None, 3) for line in text.strip().splitlines())
+    rows = (line.split(None, 3) for line in text.splitlines() if line.strip())
     return tuple(Field(r[0], "" if r[1] == "-" else r[1], r[2], r[3] if len(r) > 3 else r[0]) for r in rows)
 
 

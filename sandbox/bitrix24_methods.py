@@ -32,6 +32,7 @@ from sandbox.bitrix24_table import (
     read_where,
     sort_key,
 )
+from sandbox.company import MOSCOW
 from sandbox.store import Record
 
 WRITE_BACK_FIELDS = ("ufCrmSverkaPaymentStatus", "ufCrmSverkaShipmentStatus", "ufCrmSverkaDebt")
@@ -584,17 +585,22 @@ def _value(kind: str, name: str, value: Any) -> Any:
         if kind == "int":
             return int(value)
         if kind == "float":
-            return float(value)
+            return _whole(float(value))
         if kind == "flag":
             return "Y" if value in (True, "Y", "1", 1) else "N"
         if kind in ("date", "datetime"):
             seconds = comparable("datetime", value)
             from datetime import datetime
 
-            return projection.iso(datetime.fromtimestamp(seconds, projection.MOSCOW))
+            return projection.iso(datetime.fromtimestamp(seconds, MOSCOW))
         return str(value)
     except (TypeError, ValueError):
         raise RestError(400, "CRM_FIELD_ERROR_VALUE_NOT_VALID", f'Invalid value for field "{name}"') from None
+
+
+def _whole(value: float) -> int | float:
+    """PHP writes whole numbers without a fraction."""
+    return int(value) if value.is_integer() else value
 
 
 def _row(portal: Portal, owner: int, place: int, said: dict[str, Any]) -> Record:
@@ -609,10 +615,10 @@ def _row(portal: Portal, owner: int, place: int, said: dict[str, Any]) -> Record
     return {
         "id": portal.next_row_id(), "ownerId": owner, "ownerType": "D", "productId": known,
         "productName": str(said.get("productName") or (product or {}).get("name") or ""),
-        "price": price, "priceAccount": price, "priceExclusive": without,
+        "price": _whole(price), "priceAccount": _whole(price), "priceExclusive": without,
         "priceNetto": round(without / share, 2), "priceBrutto": round(price / share, 2),
         "quantity": float(said.get("quantity") or 1), "discountTypeId": int(said.get("discountTypeId") or 2),
-        "discountRate": discount, "discountSum": round(without / share - without, 2), "taxRate": rate,
+        "discountRate": discount, "discountSum": round(without / share - without, 2), "taxRate": None if rate is None else _whole(rate),
         "taxIncluded": str(said.get("taxIncluded") or "N"), "customized": "Y",
         "measureCode": _number(said.get("measureCode") or 796, "measureCode"),
         "measureName": str(said.get("measureName") or "шт"), "sort": (place + 1) * 10, "xmlId": "",

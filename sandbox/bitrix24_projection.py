@@ -36,6 +36,12 @@ OWN_REQUISITE = 2
 FIRST_STAMP = datetime(2025, 3, 3, 10, tzinfo=MOSCOW)
 
 
+def number(value: Decimal) -> int | float:
+    """A number as PHP writes it into JSON: without a fraction when it is whole."""
+    whole = int(value)
+    return whole if whole == value else float(value)
+
+
 def number_of(key: str) -> int:
     return int(key[1:])
 
@@ -121,9 +127,9 @@ def deal_record(company: Company, deal: Deal, updated: datetime) -> Record | Non
         "isReturnCustomer": "N",
         "closed": "N" if semantic == "P" else "Y",
         "typeId": "SERVICES" if deal.pipeline == SERVICES else "GOODS",
-        "opportunity": float(opportunity),
+        "opportunity": number(opportunity),
         "isManualOpportunity": "Y" if manual else "N",
-        "taxValue": 0.0 if "lines_missing" in dirt else float(amounts.vat),
+        "taxValue": 0 if "lines_missing" in dirt else number(amounts.vat),
         "currencyId": deal.currency,
         "probability": None,
         "comments": "",
@@ -192,16 +198,16 @@ def _row(company: Company, deal: Deal, line: DealLine, place: int) -> Record:
         "ownerType": "D",
         "productId": product_id(line.product_id),
         "productName": product.name,
-        "price": float(with_tax),
-        "priceAccount": float(with_tax),
-        "priceExclusive": float(without_tax),
-        "priceNetto": float(netto),
-        "priceBrutto": float(brutto),
-        "quantity": float(line.quantity),
+        "price": number(with_tax),
+        "priceAccount": number(with_tax),
+        "priceExclusive": number(without_tax),
+        "priceNetto": number(netto),
+        "priceBrutto": number(brutto),
+        "quantity": number(line.quantity),
         "discountTypeId": 1 if absolute else 2,
-        "discountRate": float(line.discount_percent),
-        "discountSum": float(netto - without_tax),
-        "taxRate": float(rate) if rate or export else None,
+        "discountRate": number(line.discount_percent),
+        "discountSum": number(netto - without_tax),
+        "taxRate": int(rate) if rate or export else None,
         "taxIncluded": "Y" if line.vat_included else "N",
         "customized": "Y",
         "measureCode": int(product.okei),

@@ -223,5 +223,6 @@ async def _drop(scope: Scope, send: Send) -> None:
     transport = scope.get("sverka.transport")
     if transport is not None:
         transport.abort()
+        await asyncio.sleep(0)  # lets the server notice, so that it asks for no answer
         return
     raise ConnectionDroppedError(scope["path"])

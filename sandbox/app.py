@@ -1,0 +1,116 @@
+"""Puts the stand-ins together: one company, one store, one portal, one 1C base, one control panel."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Mount
+
+from sandbox import bitrix24, control, onec
+from sandbox.bitrix24_portal import Portal
+from sandbox.bitrix24_rest import Limits
+from sandbox.company import Company
+from sandbox.company_days import KINDS, Event, pass_time
+from sandbox.faults import FaultMiddleware, Faults
+from sandbox.store import Store
+
+ONEC_USER = ONEC_PASSWORD = "sverka"
+BITRIX24_MOUNT = "/bitrix24"
+ONEC_MOUNT = "/onec/odata/standard.odata"
+
+
+class OtherStateError(Exception):
+    """The state folder holds another company than the one asked for."""
+
+
+@dataclass
+class World:
+    """Everything that runs in one sandbox."""
+
+    company: Company
+    store: Store
+    portal: Portal
+    faults: Faults
+    secret: str
+    events: list[tuple[int, Event]] = field(default_factory=list)
+    address: str = ""
+
+    @classmethod
+    def open(cls, folder: Path | None, seed: int, deals: int, today: date | None) -> World:
+        """A new company, or the one that the folder holds. Raises OtherStateError when they disagree."""
+        store = Store(folder)
+        kept = store.collection("sandbox")
+        founding = kept.get("founding")
+        if founding is None:
+            now = datetime.now(UTC).replace(microsecond=0)
+            founding = {
+                "seed": seed,
+                "deals": deals,
+                "today": (today or now.date()).isoformat(),
+                "founded": now.isoformat(),
+                "secret": f"{random.Random(f'{seed}:secret').getrandbits(64):016x}",
+            }
+            fresh = True
+        else:
+            fresh = False
+            if (founding["seed"], founding["deals"]) != (seed, deals):
+                raise OtherStateError(
+                    f"{folder} holds the company of seed {founding['seed']} with {founding['deals']} deals; "
+                    "start with these, or give another --state folder"
+                )
+        company = Company.generate(founding["seed"], founding["deals"], date.fromisoformat(founding["today"]))
+        portal = bitrix24.open_portal(company, store, datetime.fromisoformat(founding["founded"]))
+        world = cls(company, store, portal, Faults(seed=seed), founding["secret"])
+        if fresh:
+            with store.together():
+                onec.seed(company, store)
+                kept.put("founding", founding)
+        for number, day in enumerate(store.collection("sandbox.ticks").values(), start=1):
+            events = pass_time(company, day["days"], day["deals"], number, day["kinds"])
+            world.events += [(number, event) for event in events]
+        return world
+
+    def tick(self, days: int, deals: int, kinds: list[str] | None = None) -> dict[str, Any]:
+        """Let time pass on both sides; all of it is kept, or none. Raises ValueError on wrong arguments."""
+        ticks = self.store.collection("sandbox.ticks")
+        number, chosen = len(ticks) + 1, list(kinds) if kinds is not None else list(KINDS)
+        events = pass_time(self.company, days, deals, number, chosen)
+        self.events += [(number, event) for event in events]
+        with self.store.together():
+            counts = bitrix24.tick(self.portal, events)
+            rng = random.Random(f"{self.company.seed}:accounting:{number}")
+            accounting = onec.tick(self.company, self.store, days, rng)
+            ticks.put(str(number), {"days": days, "deals": deals, "kinds": chosen})
+        return {
+            "tick": number,
+            "today": self.company.today.isoformat(),
+            "crm": counts,
+            "accounting": accounting,
+        }
+
+
+def application(world: World, limits: bool = True, latency: float = 0.0) -> Starlette:
+    """The ASGI application. `latency` in seconds is added to every vendor answer."""
+    crm = bitrix24.routes(world.portal, world.faults, world.secret, Limits(enforced=limits), latency)
+    books = onec.routes(world.company, world.store, world.faults)
+    return Starlette(
+        routes=[
+            Mount("/control", routes=control.routes(world)),
+            Mount(
+                BITRIX24_MOUNT,
+                routes=crm,
+                middleware=[Middleware(FaultMiddleware, faults=world.faults, where="bitrix24")],
+            ),
+            Mount(
+                ONEC_MOUNT,
+                routes=books,
+                middleware=[Middleware(FaultMiddleware, faults=world.faults, where="onec")],
+            ),
+        ]
+    )

@@ -1,0 +1,116 @@
+"""A Bitrix24 portal over HTTP: `/rest/{user}/{secret}/{method}`, as the vendor's incoming webhooks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from sandbox import bitrix24_projection as projection
+from sandbox.bitrix24_methods import methods
+from sandbox.bitrix24_portal import Portal
+from sandbox.bitrix24_rest import (
+    Limits,
+    Rest,
+    RestError,
+    method_name,
+    parse_query,
+    too_many_requests,
+    wrong_secret,
+)
+from sandbox.bitrix24_table import decode, encode
+from sandbox.company import Company
+from sandbox.company_days import Event
+from sandbox.faults import Faults
+from sandbox.store import Store
+
+JSON = "application/json; charset=utf-8"
+MAX_BODY = 16 * 1024 * 1024
+
+
+def open_portal(company: Company, store: Store, founded: datetime) -> Portal:
+    """The portal of the company as founded, with everything written since."""
+    return Portal(company, store, founded)
+
+
+def routes(
+    portal: Portal, faults: Faults, secret: str, limits: Limits, latency: float = 0.0
+) -> list[BaseRoute]:
+    """The webhook's addresses, relative to the mount. `latency` in seconds delays every answer."""
+    rest = Rest(methods(portal), limits)
+    faults.speaks("bitrix24", "limit", lambda path: _refused(too_many_requests()))
+    faults.speaks("bitrix24", "unauthorized", lambda path: _refused(wrong_secret()))
+
+    async def webhook(request: Request) -> Response:
+        name = method_name(request.path_params["method"])
+        if latency:
+            await asyncio.sleep(latency)
+        try:
+            if request.path_params["secret"] != secret:
+                raise wrong_secret()
+            limits.knock()
+            params = await _parameters(request)
+            return Response(rest.answer(name, params), media_type=JSON)
+        except RestError as error:
+            return _refused(error)
+
+    return [Route("/rest/1/{secret}/{method:path}", webhook, methods=["GET", "POST"])]
+
+
+def tick(portal: Portal, events: Iterable[Event]) -> dict[str, int]:
+    """Show what happened in the sales department. Returns counts by kind of event."""
+    counts: dict[str, int] = {}
+    for event in events:
+        counts[event.kind] = counts.get(event.kind, 0) + 1
+        if event.entity == "deal":
+            portal.project_deal(portal.company.deals[event.id], touch=event.seen)
+        else:
+            _show_client(portal, event)
+    return counts
+
+
+def truth_ids(company: Company, deal: str) -> str:
+    """The portal's id of a deal of the truth."""
+    return str(projection.deal_id(deal))
+
+
+def _show_client(portal: Portal, event: Event) -> None:
+    company = portal.company
+    owners = [c for c, parties in company.clients.items() if event.id in (c, *parties)]
+    for client in owners:
+        portal.project_client(client)
+        if event.kind == "corrected":
+            continue
+        for deal in [d for d in company.deals.values() if d.client_id == client]:
+            shown = portal.items[2].get(projection.deal_id(deal.id))
+            owner = projection.company_id(client, projection.uses_duplicate(company, deal))
+            if shown is not None and shown["companyId"] not in (0, owner):
+                portal.project_deal(deal)
+
+
+def _refused(error: RestError) -> Response:
+    return Response(encode(error.body()), error.status, media_type=JSON)
+
+
+async def _parameters(request: Request) -> dict[str, Any]:
+    """Parameters of the query and of the body, JSON or form; the body wins."""
+    params = parse_query(request.url.query) if request.url.query else {}
+    if request.method != "POST":
+        return params
+    body = await request.body()
+    if len(body) > MAX_BODY:
+        raise RestError(400, "INVALID_REQUEST", "Request is too large")
+    if not body.strip():
+        return params
+    if "json" in request.headers.get("content-type", ""):
+        try:
+            said = decode(body)
+        except ValueError:
+            return params
+        return {**params, **said} if isinstance(said, dict) else params
+    return {**params, **parse_query(body.decode("utf-8", "replace"))}
