@@ -360,13 +360,8 @@ class Bitrix24:
         found: dict[str, Mapping[str, Any]] = {}
         for start in range(0, len(keys), BATCH):
             part = list(keys[start : start + BATCH])
-            by_id = {"ID": "asc"}
-            calls = [
-                _call(
-                    "tasks.task.list", filter={"TAG": TASK_TAG + key}, select=TASK_FIELDS, order={"ID": "asc"}
-                )
-                for key in part
-            ]
+            asked = {"select": TASK_FIELDS, "order": {"ID": "asc"}}
+            calls = [_call("tasks.task.list", filter={"TAG": TASK_TAG + key}, **asked) for key in part]
             for key, outcome in zip(part, self._ask(calls), strict=True):
                 tasks = outcome.value(dict[str, Any]).get("tasks") or []
                 ours = [task for task in tasks if _is_ours(task, key)]
