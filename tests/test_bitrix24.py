@@ -127,7 +127,7 @@ class SmallPortal:
         if method == "scope":
             return {"result": ["crm", "user"]}
         if method == "crm.item.fields":
-            return {"result": {"fields": {"id": {}, "UF_CRM_SVERKA_DEBT": {}}}}
+            return {"result": {"fields": {"id": {"upperName": "ID"}, "UF_CRM_SVERKA_DEBT": {}}}}
         if method == "crm.item.list":
             rows = self.deals if int(params["entityTypeId"]) == 2 else []
             return {"result": {"items": self.listed(rows, params)}}
@@ -447,7 +447,7 @@ def test_many_updates_share_requests_and_each_row_has_its_own_outcome() -> None:
         return None
 
     small.errors.append(refuse)
-    rows = [(str(number), {"UF_CRM_SVERKA_PAYMENT": "оплачен & закрыт"}) for number in range(1, 31)]
+    rows = [(str(number), {"UF_CRM_SVERKA_PAYMENT_STATUS": "оплачен & закрыт"}) for number in range(1, 31)]
     outcomes = opened(small).update_many("deal", rows)
     assert small.requests == 2
     assert len(outcomes) == 30
@@ -457,7 +457,7 @@ def test_many_updates_share_requests_and_each_row_has_its_own_outcome() -> None:
     assert isinstance(outcomes[3], SourceError)
     assert outcomes[3].retriable
     assert not isinstance(outcomes[3], Uncertain)
-    assert small.written[0]["fields"] == {"UF_CRM_SVERKA_PAYMENT": "оплачен & закрыт"}
+    assert small.written[0]["fields"] == {"UF_CRM_SVERKA_PAYMENT_STATUS": "оплачен & закрыт"}
 
 
 def test_a_batch_of_updates_without_an_answer_leaves_its_rows_uncertain_and_no_others() -> None:
@@ -517,9 +517,9 @@ def test_the_check_names_missing_scopes_and_user_fields_with_the_remedy() -> Non
     assert not findings["scope catalog"].ok
     assert not findings["product"].ok
     assert findings["deal field UF_CRM_SVERKA_DEBT"].ok
-    missing = findings["deal field UF_CRM_SVERKA_PAYMENT"]
+    missing = findings["deal field UF_CRM_SVERKA_PAYMENT_STATUS"]
     assert not missing.ok
-    assert '"FIELD_NAME": "SVERKA_PAYMENT"' in missing.remedy
+    assert '"FIELD_NAME": "SVERKA_PAYMENT_STATUS"' in missing.remedy
 
 
 @pytest.mark.parametrize(

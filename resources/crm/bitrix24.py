@@ -69,7 +69,7 @@ class Bitrix24:
         self._zone = zone  # the portal's time zone; None: the offset that its own stamps carry
         self._forms: dict[str, str] = {}  # by entity: how its stamps are written in a filter
         self._user_fields: dict[str, list[str]] = {}
-        self._catalogs: list[int] | None = None
+        self._catalogs = Outcome(None)
 
     def close(self) -> None:
         self.portal.close()
@@ -157,22 +157,28 @@ class Bitrix24:
         return [listing]
 
     def _user_fields_of(self, name: str) -> list[str]:
-        if not self._user_fields:
-            calls = [
-                _call("crm.item.fields", entityTypeId=n, useOriginalUfNames="Y") for n in ITEM_TYPES.values()
-            ]
-            for kind, outcome in zip(ITEM_TYPES, self._ask(calls), strict=True):
-                fields = outcome.value(dict[str, dict[str, Any]]).get("fields", {})
-                self._user_fields[kind] = sorted(field for field in fields if field.startswith("UF_"))
+        self._prepare()
         return self._user_fields[name]
 
     def _catalog_ids(self) -> list[int]:
-        if self._catalogs is None:
-            (outcome,) = self._ask(["catalog.catalog.list"])
-            self._catalogs = [
-                int(row["iblockId"]) for row in outcome.value(dict[str, Any]).get("catalogs", [])
-            ]
-        return self._catalogs
+        self._prepare()
+        if self._catalogs.error is not None:
+            raise self.portal.error("catalog.catalog.list", self._catalogs.error)
+        rows = self._catalogs.value(dict[str, Any]).get("catalogs") or []
+        return [int(row["iblockId"]) for row in rows]
+
+    def _prepare(self) -> None:
+        """Ask once what this portal has of its own: user fields and product catalogs, in one request."""
+        if self._user_fields:
+            return
+        calls = [
+            _call("crm.item.fields", entityTypeId=n, useOriginalUfNames="Y") for n in ITEM_TYPES.values()
+        ]
+        *fields, self._catalogs = self._ask([*calls, "catalog.catalog.list"], refused="catalog.")
+        for kind, outcome in zip(ITEM_TYPES, fields, strict=True):
+            described = outcome.value(dict[str, dict[str, Any]]).get("fields") or {}
+            names = [str(of.get("upperName") or name) for name, of in described.items()]
+            self._user_fields[kind] = sorted(name for name in names if name.startswith("UF_"))
 
     def _survey(self, listings: Sequence[Listing], *, by_stamp: bool) -> list[list[Record]]:
         """Per listing, its newest records (by stamp, else by id) without their payloads, in one request."""
@@ -186,15 +192,20 @@ class Bitrix24:
             answers.append(records)
         return answers
 
-    def _ask(self, calls: Sequence[str]) -> list[Outcome]:
-        """Small reads in one request; asked again while their method is blocked. Raises what is refused."""
+    def _ask(self, calls: Sequence[str], refused: str = "-") -> list[Outcome]:
+        """Small reads in one request; asked again while their method is blocked.
+
+        Raises what is refused, except for methods whose name begins with `refused`.
+        """
         answers: dict[int, Outcome] = {}
         for _ in range(MAX_ASKED):
             left = [number for number in range(len(calls)) if number not in answers][:BATCH]
             if not left:
                 return [answers[number] for number in range(len(calls))]
             for number, outcome in zip(left, self.portal.batch([calls[n] for n in left]), strict=True):
-                if outcome.error is None:
+                if outcome.error is None or (
+                    outcome.error.kind != "retry" and calls[number].startswith(refused)
+                ):
                     answers[number] = outcome
                 elif outcome.error.kind != "retry":
                     raise self.portal.error(calls[number].partition("?")[0], outcome.error)
@@ -208,7 +219,7 @@ class Bitrix24:
         lanes = min(self.portal.parallel * 2, top // (2 * BATCH * BATCH) + 1)
         step = top // lanes + 1
         chains = [Chain(listing, after=number * step, upto=(number + 1) * step) for number in range(lanes)]
-        chains[-1].upto = None
+        chains[-1].upto, chains[-1].top = None, top
         return chains
 
     def _window(

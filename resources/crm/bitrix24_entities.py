@@ -28,8 +28,8 @@ modifiedBy""".split()  # noqa: SIM905
 
 USER_FIELDS: dict[str, dict[str, str]] = {  # what we write, by kind: the field and its type
     "deal": {
-        "UF_CRM_SVERKA_PAYMENT": "string",
-        "UF_CRM_SVERKA_SHIPMENT": "string",
+        "UF_CRM_SVERKA_PAYMENT_STATUS": "string",
+        "UF_CRM_SVERKA_SHIPMENT_STATUS": "string",
         "UF_CRM_SVERKA_DEBT": "double",
     },
     "company": {"UF_CRM_SVERKA_DEBT": "double"},

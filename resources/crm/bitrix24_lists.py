@@ -134,6 +134,7 @@ class Chain:
     filter: Mapping[str, Any] = field(default_factory=dict)
     after: int = 0
     upto: int | None = None
+    top: int = 0  # where the list is expected to end, if it is: no pages are asked for beyond
     pages_wanted: int = BATCH
     owners: tuple[str, ...] = ()  # read for these parents: held until all their children are here
     complete: bool = False  # the whole entity: held until it is all here
@@ -160,9 +161,10 @@ class Chain:
         return [f"{self._query}{value}" for value in (self.after, *references)]
 
     def wanted(self) -> int:
-        if self.upto is None:
+        end = self.upto if self.upto is not None else self.top
+        if not end:
             return self.pages_wanted
-        return max(1, min(self.pages_wanted, -(-(self.upto - self.after) // PAGE)))
+        return max(1, min(self.pages_wanted, (end - self.after) // PAGE + 1))
 
     def take(self, outcomes: Sequence[Outcome], reader: Reader) -> None:
         start = self.after
