@@ -183,6 +183,14 @@ def test_metadata_names_the_properties_of_sets_and_of_tabular_parts() -> None:
     assert odata.fingerprint(dict(reversed(changed.items()))) == odata.fingerprint(changed)
 
 
+def test_a_name_that_the_base_would_ignore_is_found_before_it_is_sent() -> None:
+    sets = odata.parse_metadata(METADATA.encode())
+    good = {"Ref_Key": KEY, "СуммаДокумента": 1, "Товары": [{"Цена": 1}], "Склад@odata.bind": "x"}
+    assert odata.unknown_fields(sets, "Document_X", good) == []
+    slips = {**good, "СумаДокумента": 1, "Товары": [{"Цена": 1}, {"Цена": 1, "Цeна": 1}]}
+    assert odata.unknown_fields(sets, "Document_X", slips) == ["Товары.Цeна", "СумаДокумента"]
+
+
 def test_a_profile_with_a_slip_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="set_"):
         Profile.read({"set_": {}})

@@ -6,7 +6,7 @@ unknown version are fetched. Documents are scanned in a window of their business
 first read of a day (back-dated documents); catalogs are always scanned in full. So `modified_at` is None
 everywhere. A deletion mark is content; a physical deletion shows only as a missing key (`keys`).
 
-Ledger entries follow the documents that recorded them: `read` yields, before the page of changed
+Ledger entries follow the documents that recorded them: `read` yields, before a page of changed
 documents, a page of their entries with `complete_parents` (also for documents that were unposted and have
 none left). Before, so that a run which dies between the two reads both again.
 """
@@ -270,6 +270,10 @@ class OneC:
             if self._metadata is None:
                 self._metadata = odata.parse_metadata(self.session.get("$metadata", json=False).content)
             return self._metadata
+
+    def unknown_fields(self, kind: str, body: Mapping[str, Any]) -> list[str]:
+        """Names in a body that this base does not have; it would ignore them silently. Empty is good."""
+        return odata.unknown_fields(self.metadata(), self._place(kind).set, body)
 
     def fingerprints(self) -> dict[str, str]:
         """A short hash of each entity's properties and their types; a missing entity is not in it."""

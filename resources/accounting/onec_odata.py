@@ -236,6 +236,26 @@ def parse_metadata(xml: bytes) -> dict[str, dict[str, str]]:
 _ROWS = re.compile(r"Collection\([^.]+\.(.+)\)$")
 
 
+def unknown_fields(
+    sets: Mapping[str, Mapping[str, str]], entity_set: str, body: Mapping[str, Any]
+) -> list[str]:
+    """Names in a body that the set does not have, rows of tabular parts included (`Товары.Цена`).
+
+    1C ignores such names without a word, so a slip of the pen would go unnoticed.
+    """
+    properties = sets.get(entity_set, {})
+    strangers = []
+    for name, value in body.items():
+        if name not in properties and not ("@" in name or name == "Ref_Key"):
+            strangers.append(name)
+        elif isinstance(value, (list, tuple)):
+            rows = {
+                stranger for row in value for stranger in unknown_fields(sets, f"{entity_set}_{name}", row)
+            }
+            strangers += [f"{name}.{stranger}" for stranger in sorted(rows)]
+    return strangers
+
+
 def fingerprint(properties: Mapping[str, str]) -> str:
     """A short hash of an entity's properties and types: another one means that the base was changed."""
     lines = "\n".join(f"{name}:{kind}" for name, kind in sorted(properties.items()))

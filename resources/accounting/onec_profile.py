@@ -87,7 +87,8 @@ ACCOUNTING_3: Mapping[str, Any] = {  # Бухгалтерия предприят
         "balance": "AccountingRegister_Хозрасчетный/Balance",
     },
     "recorders": ["realization", "payment", "refund"],
-    "balance_accounts": ["62.01", "62.02", "51", "90.01"],
+    # settlements and banks in roubles and in currency; revenue (entries stand on 90.01.1, not on its group)
+    "balance_accounts": ["62.01", "62.02", "62.21", "62.22", "51", "52", "90.01", "90.01.1"],
     "probe": "product",
     "closed_dates": "InformationRegister_ДатыЗапретаИзменения",
     "required": {
