@@ -164,6 +164,22 @@ def test_an_error_is_read_from_json_xml_and_a_web_page(content: str, code: str, 
     assert (fault.code, fault.text, fault.from_1c) == (code, said, bool(code))
 
 
+@pytest.mark.parametrize(
+    ("said", "closed"),
+    [
+        ("Дата 10.01.2026 попадает в период, запрещенный для изменения", True),
+        ("Изменение данных ранее 31.12.2025 запрещено", True),
+        ("Установлена дата запрета изменения: 31.12.2025", True),
+        ("Не удалось записать: период закрыт", True),
+        ("Поле «Договор» не заполнено", False),
+        ("Реализация от 20.11.2026: отгрузка контрагенту запрещена", False),
+    ],
+)
+def test_a_closed_period_is_known_by_its_words_and_not_by_any_prohibition(said: str, closed: bool) -> None:
+    assert odata.is_closed_period(said) == closed
+    assert odata.is_closed_period(said, pattern="договор") == ("Договор" in said)
+
+
 METADATA = """<edmx:Edmx xmlns:edmx="http://schemas.microsoft.com/ado/2007/06/edmx"><edmx:DataServices>
 <Schema xmlns="http://schemas.microsoft.com/ado/2009/11/edm" Namespace="StandardODATA">
 <EntityType Name="Document_X"><Key><PropertyRef Name="Ref_Key"/></Key>

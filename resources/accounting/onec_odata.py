@@ -325,7 +325,10 @@ def is_lock_conflict(message: str) -> bool:
     return bool(_LOCKED.search(message))
 
 
+_CHANGE = r"(?:измен|редактир|период)"
+_FORBID = r"запре[тщ]"
 _CLOSED = re.compile(
-    r"дат\w+ запрет|запрет\w* (?:на )?(?:изменени|редактировани|ввод)|закрыт\w+ период|период\w* закрыт", re.I
+    rf"{_FORBID}\w*.{{0,60}}{_CHANGE}|{_CHANGE}\w*.{{0,60}}{_FORBID}|закрыт\w+ период|период\w* закрыт",
+    re.IGNORECASE | re.DOTALL,
 )
 _LOCKED = re.compile(r"конфликт блокировок|взаимоблокировк|времени? ожидания .{0,40}блокировк", re.I)
