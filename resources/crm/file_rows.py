@@ -151,11 +151,12 @@ class FileRows:
 
     def _id(self, row: Row) -> str | None:
         """The id; None where a part of it is empty or an Excel error such as #N/A."""
+        if len(self._key) == 1:
+            value = (row.cells[self._key[0]] or "").strip()
+            return value if value and value not in EXCEL_ERRORS else None
         values = [(row.cells[place] or "").strip() for place in self._key]
         if not all(values) or any(value in EXCEL_ERRORS for value in values):
             return None
-        if len(values) == 1:
-            return values[0]
         return "|".join(value.replace("\\", "\\\\").replace("|", "\\|") for value in values)
 
     def _totals(self, row: Row) -> bool:
@@ -165,10 +166,10 @@ class FileRows:
         """
         if not self.table.skip_totals:
             return False
-        filled = [cell for cell in row.cells if cell is not None and not cell.isspace()]
-        if not filled or not TOTALS.match(filled[0]):
+        begins = next((cell for cell in row.cells if cell is not None and not cell.isspace()), "")
+        if not TOTALS.match(begins):
             return False
-        rest = [cell.strip() for cell in filled[1:]]
+        rest = [cell.strip() for cell in row.cells if cell is not None and not cell.isspace()][1:]
         return self._id(row) is None or (bool(rest) and all(NUMBER.fullmatch(cell) for cell in rest))
 
 

@@ -62,7 +62,7 @@ def connect(system: str, connection: Mapping[str, Any], budget: object = None) -
 class Files:
     """A folder of exports as a Source. Holds nothing open between calls.
 
-    `known_count(entity)` and `known_versions(entity)` may be set by whoever stores the records: how many
+    `known_count(entity)` and `known_contents(entity)` may be set by whoever stores the records: how many
     living records there are, and the versions (`Change.version`) of the files loaded so far, latest last.
     With the first a partial snapshot is refused, with the second a file dropped again is no news.
     """
@@ -82,7 +82,7 @@ class Files:
         self.tables = {table.entity: table for table in tables}
         self.clock = clock
         self.known_count: Callable[[str], int] | None = None
-        self.known_versions: Callable[[str], Collection[str]] | None = None
+        self.known_contents: Callable[[str], Collection[str]] | None = None
         # Rows of appended files never vanish, so nothing is swept; a snapshot is swept by its keys.
         entities = [
             Entity(t.entity, incremental=True, deletions="sweep" if t.snapshot else "tombstones")
@@ -146,7 +146,7 @@ class Files:
     def changes(self, since: datetime) -> Iterator[Change]:
         """Yield one hint a file that came since then: `source_id` its name, `version` its content.
 
-        A file whose content is known by `known_versions` is no hint; neither is one that still grows: it
+        A file whose content is known by `known_contents` is no hint; neither is one that still grows: it
         becomes one when it rests, as long as the caller looks back `overlap_seconds`. A file that cannot
         be read is a hint, so that reading it tells a person why.
         """
@@ -210,7 +210,7 @@ class Files:
 
     def _known(self, table: TableFiles) -> set[str]:
         """The contents that are no news: the last snapshot, or any appended file."""
-        known = list(self.known_versions(table.entity)) if self.known_versions else []
+        known = list(self.known_contents(table.entity)) if self.known_contents else []
         return set(known[-1:] if table.snapshot else known)
 
     def _current(self, table: TableFiles, since: datetime | None) -> list[Path]:

@@ -279,7 +279,8 @@ def detect_encoding(spool: IO[bytes]) -> str:
             text = chunk.decode("utf-8", "replace")
             bad = text.count("\ufffd")
             wide += sum(character > "\x7f" for character in text) - bad
-            if wide > 20 * bad:
+            # In cp1251 a Russian word is nearly all bad UTF-8.
+            if wide > 3 * bad:
                 raise UnreadableError(
                     f"it is UTF-8 with damaged letters ({chunk[error.start : error.start + 1]!r} first)",
                     "export it again, or set `encoding` if it is another one",
