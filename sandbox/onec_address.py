@@ -47,8 +47,8 @@ def arguments(text: str | None) -> dict[str, str]:
     found: dict[str, str] = {}
     marks = list(_ARGUMENT.finditer(text or ""))
     # A name followed by `=` inside a quoted condition is no argument: conditions use `eq`.
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
-        end = following.start() if following else len(text or "")
+    ends = [mark.start() for mark in marks[1:]] + [len(text or "")]
+    for mark, end in zip(marks, ends, strict=bool(marks)):
         found[mark[1]] = unquoted((text or "")[mark.end() : end].strip())
     return found
 
@@ -63,6 +63,8 @@ def unquoted(text: str) -> str:
 
 def _split(path: str) -> list[str]:
     """Segments between slashes outside of brackets."""
+    if "/" not in path:
+        return [path]
     parts, depth, start = [], 0, 0
     for place, sign in enumerate(path):
         if sign == "(":

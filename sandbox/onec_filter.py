@@ -21,6 +21,9 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<guid>guid'(?P<g>[^']*)')|(?P<date>datetime'(?P<d>[^']*)')|(?P<string>'(?P<s>(?:[^']|'')*)')"
     r"|(?P<number>\d+(?:\.\d+)?[mMdDfFL]?\b)|(?P<name>[^\W\d]\w*)|(?P<sign>[(),/:-]))"
 )
+_KEY = re.compile(r"guid'([^']*)'")
+_ONE_KEY = r"eq +guid'[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}'"
+_ONLY_KEYS = re.compile(rf" *(?P<name>\w+) +{_ONE_KEY}(?: +or +(?P=name) +{_ONE_KEY})* *")
 _COMPARISONS = ("eq", "ne", "gt", "ge", "lt", "le")
 
 
@@ -74,6 +77,14 @@ def parse_path(text: str) -> Node:
     return _Parser(text).operand_only()
 
 
+def only_keys(text: str, name: str) -> frozenset[str] | None:
+    """The keys of a condition that is nothing but `name eq guid'..' or ..`, found without parsing it."""
+    match = _ONLY_KEYS.fullmatch(text)
+    if match is None or match["name"] != name:
+        return None
+    return frozenset(key.lower() for key in _KEY.findall(text))
+
+
 @dataclass(frozen=True, slots=True)
 class KeyBounds:
     """What a condition says of a key: at most these keys, or keys behind one."""
@@ -81,10 +92,14 @@ class KeyBounds:
     equal: frozenset[str] | None = None
     after: str | None = None
     including: bool = False
+    whole: bool = False  # the condition says nothing else
 
 
 def key_bounds(node: Node | None, name: str) -> KeyBounds:
     """Conditions on the key property `name` that hold for every row of the answer."""
+    whole = _equal_keys(node, name)
+    if whole is not None:
+        return KeyBounds(whole, whole=True)
     parts = node.parts if isinstance(node, Operation) and node.name == "and" else (node,)
     equal: frozenset[str] | None = None
     after: tuple[str, bool] | None = None

@@ -145,7 +145,9 @@ class _Call:
         if address.key is not None:
             return self._single(entity, address.key, address.rest)
         if not address.rest:
-            answer = read_set(self._base, entity, Options.read(self._query), links=self._links)
+            answer = read_set(
+                self._base, entity, Options.read(self._query), links=self._links, json=self.json
+            )
             return self._collection(entity.name, answer)
         step = address.rest[0]
         if len(address.rest) > 1:

@@ -85,8 +85,8 @@ class EntitySet:
     def template(self) -> Row:
         """Every property at its default, tabular parts empty, in the order of an answer."""
         filled: Row = {name: prop.default for name, prop in self.properties.items()}
-        filled.update(dict.fromkeys(self.tables, ()))
-        return filled
+        last = [(name, filled.pop(name)) for name in ("Predefined", "PredefinedDataName") if name in filled]
+        return filled | dict.fromkeys(self.tables, ()) | dict(last)
 
     @cached_property
     def row_templates(self) -> dict[str, Row]:

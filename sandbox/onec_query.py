@@ -13,8 +13,9 @@ from typing import Any
 
 from sandbox.onec_base import Base, order_of
 from sandbox.onec_condition import Scope
+from sandbox.onec_encoding import encoded
 from sandbox.onec_error import NO_PROPERTY, NOT_SUPPORTED, OPTION, ODataError
-from sandbox.onec_filter import KeyBounds, Node, key_bounds, parse, parse_path
+from sandbox.onec_filter import KeyBounds, Node, key_bounds, only_keys, parse, parse_path
 from sandbox.onec_ledger import record
 from sandbox.onec_model import EMPTY_REF, REGISTER, SETS, EntitySet, Property, Row
 from sandbox.onec_values import is_empty_ref
@@ -50,21 +51,31 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    rows: list[Row]
+    rows: list[Any]  # of Row, or of msgspec.Raw where `json` was asked for
     count: int | None = None
 
 
-def read_set(base: Base, entity: EntitySet, options: Options, *, links: bool = False) -> Answer:
-    """The page of a set that the options ask for. `links`: with `@navigationLinkUrl` annotations."""
-    node = parse(options.filter) if options.filter else None
-    bounds = key_bounds(node, entity.key[0])
+def read_set(
+    base: Base, entity: EntitySet, options: Options, *, links: bool = False, json: bool = False
+) -> Answer:
+    """The page of a set that the options ask for.
+
+    `links`: with `@navigationLinkUrl` annotations; `json`: rows may come encoded already.
+    """
+    stored = entity.name in base.rows
+    keys = only_keys(options.filter, "Ref_Key") if stored else None
+    node = parse(options.filter) if options.filter and keys is None else None
+    bounds = key_bounds(node, entity.key[0]) if keys is None else KeyBounds(keys)
     found = _candidates(base, entity, bounds)
     scope = Scope(base, _filterable(entity), entity.tables, order_of)
     if node is not None:
         matches = scope.compile(node)
-        found = (row for row in found if matches(row))
-    shape = Shape(base, entity, options, links=links)
+        if not bounds.whole or not stored:
+            found = (row for row in found if matches(row))
     page, count = _page(found, scope, options, natural=_natural_orders(base, entity))
+    if json and stored and options.select in ("", "*") and not options.expand:
+        return Answer([encoded(entity, row, links=links) for row in page], count)
+    shape = Shape(base, entity, options, links=links)
     return Answer([shape.shown(row) for row in page], count)
 
 
@@ -113,8 +124,9 @@ class Shape:
         items = [item.strip() for item in options.select.split(",") if item.strip()]
         self._all = not items or "*" in items
         self._headers = not self._all and "**" in items
-        self._links = links and (self._all or self._headers)
+        self._links = links and entity.key == ("Ref_Key",) and (self._all or self._headers)
         self._expand = self._read_expand(options.expand)
+        self._linked = {p.name: n for n, p in entity.navigations.items() if n not in self._expand}
         self._names: list[str] = []
         self._columns: dict[str, list[str]] = {}
         self._presented: list[str] = []
@@ -136,7 +148,7 @@ class Shape:
         for name in self._presented:
             row[name + PRESENTATION if name != "Presentation" else name] = self._presentation(name, full)
         if self._links:
-            self._add_links(row, full)
+            self._add_links(row, stored)
         for name in self._expand:
             self._add_expanded(row, full, name)
         return row
@@ -181,11 +193,12 @@ class Shape:
                 found.append(name)
         return found
 
-    def _add_links(self, row: Row, full: Row) -> None:
-        key = full.get("Ref_Key")
-        for name, prop in self._entity.navigations.items():
-            if name not in self._expand and not is_empty_ref(full.get(prop.name)):
-                row[f"{name}@navigationLinkUrl"] = f"{self._entity.name}(guid'{key}')/{name}"
+    def _add_links(self, row: Row, stored: Row) -> None:
+        """Links of the references that are filled: a stored row holds no others."""
+        place = f"{self._entity.name}(guid'{stored.get('Ref_Key')}')/"
+        for name, navigation in self._linked.items():
+            if name in stored and not is_empty_ref(stored[name]):
+                row[f"{navigation}@navigationLinkUrl"] = place + navigation
 
     def _add_expanded(self, row: Row, full: Row, name: str) -> None:
         prop = self._entity.navigations[name]
