@@ -1,0 +1,298 @@
+"""The columns of one read: from given texts to typed values, and a sentence for what could not be used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from mappings.quoting import identifier, literal
+from mappings.schema import FieldRule
+from mappings.tables import STANDARD, ColumnLike, TableLike, targets
+
+if TYPE_CHECKING:
+    from mappings.folder import Read, System
+
+BY_COUNTRY = frozenset({"phone", "tax_number"})
+"""Kinds of cleaning that read a value by the rules of its country."""
+
+SHOWN = 80  # characters of a value that a sentence repeats
+
+_NUMERIC = re.compile(r"numeric\((\d+),\s*(\d+)\)")
+_WORDS = {
+    "integer": "is not a whole number",
+    "numeric": "is not a number",
+    "date": "is not a date",
+    "timestamptz": "is not a time",
+    "boolean": "is neither yes nor no",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A column that takes a cleaned value: SQL of the given text, and the countries it is read for.
+
+    `country` is the SQL of a row's country where there are several, else empty.
+    """
+
+    kind: str
+    given: str
+    country: str
+    countries: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One filled column. `number` names its parts in the layers: _g3 given, _p3 read, _c3 cleaned."""
+
+    target: ColumnLike
+    field: FieldRule
+    number: int
+
+    @property
+    def name(self) -> str:
+        return self.target.name
+
+    @property
+    def base(self) -> str:
+        return self.target.type.partition("(")[0]
+
+    @property
+    def is_read(self) -> bool:
+        return self.field.source in ("from", "choose")
+
+
+@dataclass(frozen=True)
+class Values:
+    """The columns that a read fills. `take(field)` gives the SQL of its given text."""
+
+    system: System
+    read: Read
+    table: TableLike
+    take: Callable[[FieldRule], str]
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        types = {column.name: column for column in self.table.columns}
+        return tuple(
+            Column(types[name], field, i) for i, (name, field) in enumerate(self.read.rule.fields.items())
+        )
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
+
+    # ---- layer "given"
+
+    def given_columns(self) -> list[tuple[str, str]]:
+        return [(self.take(c.field), f"_g{c.number}") for c in self.columns if c.is_read]
+
+    # ---- layer "read"
+
+    def read_sql(self) -> str:
+        out = ""
+        for c in self.columns:
+            if c.is_read and (reader := self.reader(c)):
+                out += f", {reader} as _p{c.number}"
+            elif c.is_read and c.field.clean:
+                out += f", c{c.number}.value as _p{c.number}, c{c.number}.problem as _c{c.number}"
+                out += f", c{c.number}.raw_value is not null as _k{c.number}"
+        return out
+
+    def clean_joins(self) -> str:
+        out = ""
+        for c in self.columns:
+            if c.is_read and c.field.clean:
+                out += (
+                    f"\n    left join ops.clean_value c{c.number}"
+                    f" on c{c.number}.kind = {literal(c.field.clean)}"
+                    f" and c{c.number}.country = {self.country(c.field.clean, 'g.')}"
+                    f" and c{c.number}.raw_value = g._g{c.number}"
+                )
+        return out
+
+    def reader(self, c: Column) -> str:
+        """SQL that reads the mapped text as the column's type; empty for text."""
+        if c.field.clean:
+            return ""
+        text = mapped(c.field, f"g._g{c.number}")
+        formats = self.system.file.formats
+        if c.base in ("integer", "numeric"):
+            return f"ops.parse_number({text}, {literal(c.field.numbers or formats.numbers)})"
+        if c.base == "date":
+            style = c.field.dates or formats.dates
+            return f"ops.parse_date({text}, {literal('auto' if style == 'iso' else style)})"
+        if c.base == "timestamptz":
+            return f"ops.parse_time({text}, {literal(self.system.timezone)})"
+        return f"ops.parse_boolean({text})" if c.base == "boolean" else ""
+
+    def cleaned(self) -> list[Cleaned]:
+        found = []
+        for c in self.columns:
+            if c.is_read and c.field.clean:
+                given = self.take(c.field)
+                countries = self.countries(c.field.clean)
+                country = self.country(c.field.clean, "") if len(countries) > 1 else ""
+                found.append(Cleaned(c.field.clean, given, country, countries))
+        return found
+
+    def countries(self, kind: str) -> tuple[str, ...]:
+        """The countries that values of a kind are read for; '' where the kind knows none."""
+        field = self.read.rule.fields.get("country")
+        if kind not in BY_COUNTRY:
+            return ("",)
+        if field is None or field.source == "constant":
+            return (str(field.constant) if field is not None and field.constant else self.system.country,)
+        chosen = (choice.value for choice in field.choose)
+        named = {*(field.map or {}).values(), *chosen, field.otherwise, self.system.country}
+        return tuple(sorted(name for name in named if name))
+
+    def country(self, kind: str, alias: str) -> str:
+        """SQL of the country that a value is read for; `alias` is empty inside the first layer."""
+        countries = self.countries(kind)
+        c = self.by_name.get("country")
+        if len(countries) == 1 or c is None:
+            return literal(countries[0])
+        given = f"{alias}_g{c.number}" if alias else self.take(c.field)
+        return f"coalesce({mapped(c.field, given)}, {literal(self.system.country)})"
+
+    # ---- layer "values"
+
+    def columns_sql(self) -> str:
+        return "".join(
+            f", {self.value(c)} as {identifier(c.name)}" for c in self.columns if c.field.expression is None
+        )
+
+    def value(self, c: Column) -> str:
+        field = c.field
+        if field.source == "constant":
+            return f"{literal(field.constant)}::{c.target.type}"
+        if field.parent:
+            return "h._scope"
+        if field.clean:
+            return f"h._p{c.number}"
+        if c.base == "text":
+            text = mapped(field, f"h._g{c.number}")
+            return f"{literal(self.system.name + ':')} || {text}" if field.ref else text
+        return fitted(f"h._p{c.number}", c.target.type, whole=field.as_ == "integer")
+
+    # ---- layer "rows"
+
+    def problems(self) -> str:
+        entries = [entry for c in self.columns for entry in self.entries(c)]
+        if not entries:
+            return "'{}'::text[]"
+        listed = ",\n    ".join(entries)
+        found = f"array_remove(array[\n    {listed}\n  ]::text[], null)"
+        return f"case when v._deleted then '{{}}'::text[] else {found} end"
+
+    def entries(self, c: Column) -> list[str]:
+        """SQL of the sentences that this column may need, each null when all is well."""
+        field, name = c.field, identifier(c.name)
+        where = f"of {self.read.entity} "
+        if field.expression is not None:
+            inputs = self.expression(c, "v")
+            what = literal(f"{c.name}: the result does not fit ({field.expression} {where}")
+            told = literal(f"); correct it in {self.system.name}")
+            result = fitted(inputs, c.target.type)
+            return [f"case when {inputs} is not null and {result} is null then {what} || v._id || {told} end"]
+        if not c.is_read:
+            return []
+        given, path = f"v._g{c.number}", " or ".join(field.from_) or "chosen"
+        correct, fill = (literal(f"); {verb} it in {self.system.name}") for verb in ("correct", "fill"))
+        place = f"{literal(f' ({path} {where}')} || v._id || {correct}"
+        shown = literal(c.name + ': "') + f" || left({given}, {SHOWN})"
+        found = []
+        if field.clean:
+            if self.has(f"{c.name}_problem") is None:
+                told = f"{literal(c.name + ': ')} || v._c{c.number}"  # a sentence with the value in it
+                found.append(f"case when v._c{c.number} <> '' then {told} || {place} end")
+            found.append(
+                f"case when {given} is not null and not v._k{c.number} then {shown} || '\" was never cleaned' end"
+            )
+        else:
+            if field.map is not None and not field.has_otherwise:
+                known = ", ".join(literal(key) for key in field.map)
+                told = literal(f'" is not in the map of {self.read.place}')
+                found.append(f"case when {given} not in ({known}) then {shown} || {told} || {place} end")
+            if c.base in _WORDS:
+                told = literal(f'" {_WORDS[c.base]}')
+                expected = mapped(field, given)
+                found.append(
+                    f"case when {expected} is not null and v.{name} is null then {shown} || {told} || {place} end"
+                )
+        if field.required:
+            missing = literal(f"{c.name} is missing ({path} {where}")
+            found.append(f"case when {given} is null then {missing} || v._id || {fill} end")
+        return found
+
+    def expression(self, c: Column, alias: str) -> str:
+        from mappings.expression import expression_sql
+
+        return expression_sql(c.field.expression or "", alias)
+
+    def has(self, name: str) -> ColumnLike | None:
+        return next((column for column in self.table.columns if column.name == name), None)
+
+    def companion(self, name: str) -> str | None:
+        """SQL of `x_given` and `x_problem`, which go with a cleaned column x."""
+        for suffix, part in (("_given", "_g"), ("_problem", "_c")):
+            c = self.by_name.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
+            if c is not None and c.field.clean and name not in self.by_name:
+                return f"nullif(v.{part}{c.number}, '')"
+        return None
+
+
+def row_columns(values: Values, key: str) -> str:
+    """The table's columns in order, as the last layer selects them."""
+    defaults = targets().get(values.table.name)
+    out = []
+    for column in values.table.columns:
+        known = defaults.column(column.name) if defaults else None
+        default = known.default if known and not known.nullable else ""
+        c = values.by_name.get(column.name)
+        if column.name == values.table.key:
+            sql = key
+        elif column.name in STANDARD:
+            sql = {
+                "source": literal(values.system.name), "source_id": "v._id", "is_deleted": "v._deleted",
+                "problems": values.problems(),
+            }[column.name]  # fmt: skip
+        elif c is not None and c.field.expression is not None:
+            sql = fitted(values.expression(c, "v"), column.type)
+        elif c is not None:
+            sql = f"v.{identifier(column.name)}"
+        else:
+            sql = values.companion(column.name) or "null"
+        if default:
+            sql = default if sql == "null" else f"coalesce({sql}, {default})"
+        out.append(f"{sql}::{column.type} as {identifier(column.name)}")
+    return ",\n  ".join(out)
+
+
+def mapped(field: FieldRule, text: str) -> str:
+    """SQL: the text after `map` and `otherwise`. Without `otherwise` an unknown value gives null."""
+    if field.map is None:
+        return text
+    whens = " ".join(f"when {literal(key)} then {literal(value)}" for key, value in field.map.items())
+    return f"case {text} {whens} else {literal(field.otherwise)} end"
+
+
+def fitted(value: str, type_name: str, *, whole: bool = False) -> str:
+    """SQL: a number as the type holds it (half up), null where it does not fit; other types unchanged."""
+    if type_name == "integer":
+        return f"case when {value} = trunc({value}) and abs({value}) < 2147483648 then ({value})::integer end"
+    match = _NUMERIC.fullmatch(type_name)
+    if match is None:
+        return value
+    digits, scale = int(match[1]), int(match[2])
+    largest = 10 ** (digits - scale) - 1
+    also = f" and {value} = trunc({value})" if whole else ""
+    return f"case when abs({value}) < {largest}{also} then round({value}, {scale}) end"
+
+
+def empty_row(table: TableLike) -> str:
+    columns = ", ".join(f"null::{column.type} as {identifier(column.name)}" for column in table.columns)
+    return f"select {columns} where false"

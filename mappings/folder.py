@@ -1,0 +1,175 @@
+"""A folder of mapping files as one company's set-up: loaded, checked, immutable."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mappings.check import check_file, check_folder
+from mappings.reader import SUFFIXES, MappingError, Problem, Source, expand, read_file, shown, validate
+from mappings.schema import ReadRule, SystemFile, WriteRule
+from mappings.tables import TargetTable, targets
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One entity of the source that fills one table. `index`: its place in the table's list, from 0.
+
+    `entity` is empty for rows that are written out in the file.
+    """
+
+    table: str
+    entity: str
+    index: int
+    rule: ReadRule = field(repr=False)
+    place: str = ""  # "mappings/demo/bitrix24.yaml:12"
+    join: str = ""  # not empty: only tells which rows a change of this joined entity touches
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One connected system. `connection` may hold secrets and is left out of repr."""
+
+    file: SystemFile = field(repr=False)
+    reads: tuple[Read, ...] = field(repr=False)
+    connection: Mapping[str, Any] = field(repr=False)
+    source: Source = field(repr=False, compare=False)
+    name: str
+    fingerprint: str
+
+    @property
+    def connector(self) -> str:
+        return self.file.connector
+
+    @property
+    def role(self) -> Literal["crm", "accounting"]:
+        return self.file.role
+
+    @property
+    def title(self) -> str:
+        return self.file.title
+
+    @property
+    def owner(self) -> str:
+        return self.file.owner
+
+    @property
+    def country(self) -> str:
+        return self.file.country
+
+    @property
+    def timezone(self) -> str:
+        return self.file.timezone
+
+    @property
+    def approval(self) -> Literal["auto", "manual"]:
+        """Whether planned operations go out by themselves, or a person lets them go."""
+        return self.file.approval
+
+    @property
+    def path(self) -> Path:
+        return self.source.path
+
+    @property
+    def write(self) -> Mapping[str, WriteRule]:
+        """Bodies of what is written into accounting, by kind."""
+        return self.file.write
+
+    @property
+    def feedback(self) -> Mapping[str, WriteRule]:
+        """Bodies of what is written back into the CRM, by kind."""
+        return self.file.feedback
+
+    def echo_fields(self, kind: str) -> tuple[str, ...]:
+        """The source's fields that we write ourselves: a change of these alone is no news."""
+        rule = self.file.feedback.get(kind) or self.file.write.get(kind)
+        return tuple(rule.fields) if rule else ()
+
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """Every raw entity that is read, joined ones included, in the order of the file."""
+        return tuple(dict.fromkeys(read.entity for read in self.reads if read.entity))
+
+    def reads_of(self, table: str) -> tuple[Read, ...]:
+        return tuple(read for read in self.reads if read.table == table)
+
+    def place(self, *place: str | int) -> str:
+        """`file:line` of a part of this file."""
+        return f"{self.source.name}:{self.source.line(*place)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mappings:
+    """All systems of a folder, sorted by name. `fingerprint` changes with any character of any file."""
+
+    folder: Path
+    systems: tuple[System, ...]
+    fingerprint: str
+
+    def sources(self) -> tuple[System, ...]:
+        """Systems that are read as CRMs."""
+        return tuple(system for system in self.systems if system.role == "crm")
+
+    def accounting(self) -> System:
+        return next(system for system in self.systems if system.role == "accounting")
+
+    def system(self, name: str) -> System:
+        """Raises KeyError."""
+        return {system.name: system for system in self.systems}[name]
+
+
+def load(
+    folder: Path | str,
+    environ: Mapping[str, str] | None = None,
+    tables: Mapping[str, TargetTable] | None = None,
+) -> Mappings:
+    """Load and check every mapping file of a folder.
+
+    Raises MappingError; str() lists all problems as "file:line: message. remedy".
+    """
+    folder = Path(folder)
+    known = targets() if tables is None else tables
+    paths = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES) if folder.is_dir() else []
+    if not paths:
+        raise MappingError(
+            [Problem(shown(folder), 1, "holds no mapping files. Set SVERKA_MAPPINGS to a folder with *.yaml")]
+        )
+    problems: list[Problem] = []
+    systems: list[System] = []
+    for path in paths:
+        try:
+            systems.append(_system(path, os.environ if environ is None else environ, known, problems))
+        except MappingError as error:
+            problems.extend(error.problems)
+    broken = len(systems) < len(paths)
+    problems.extend(check_folder([(system.file, system.source) for system in systems], folder, broken=broken))
+    if problems:
+        raise MappingError(problems)
+    systems.sort(key=lambda system: system.name)
+    whole = "\n".join(f"{system.name} {system.fingerprint}" for system in systems)
+    return Mappings(folder, tuple(systems), _digest(whole))
+
+
+def _system(
+    path: Path, environ: Mapping[str, str], known: Mapping[str, TargetTable], problems: list[Problem]
+) -> System:
+    source = read_file(path)
+    values, undefined = expand(source, environ)
+    problems.extend(undefined)
+    file = validate(source, values)
+    problems.extend(check_file(file, source, known))
+    reads = tuple(
+        Read(table, entity, index, rule, f"{source.name}:{source.line('read', table, index)}", join)
+        for table, rules in file.read.items()
+        for index, rule in enumerate(rules)
+        for join, entity in (("", rule.from_ or ""), *((name, j.entity) for name, j in rule.join.items()))
+    )
+    return System(file, reads, file.connection, source, file.system, _digest(source.text))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

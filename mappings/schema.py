@@ -1,0 +1,414 @@
+"""What a mapping file may say: one pydantic model a section. Unknown keys are errors everywhere."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+Kind = Literal["text", "integer", "money", "quantity", "number", "date", "time", "boolean", "key"]
+Clean = Literal["phone", "email", "tax_number", "kpp", "ogrn", "legal_name", "legal_name_key", "person_name"]
+DocumentKind = Literal["invoice", "realization"]
+Outcome = Literal["open", "won", "lost"]
+NumberStyle = Literal["auto", "ru", "en"]
+DateStyle = Literal["auto", "iso", "ru", "en"]
+
+SOURCES_OF_A_VALUE = (
+    "from",
+    "constant",
+    "parent",
+    "expression",
+    "template",
+    "account",
+    "warehouse",
+    "choose",
+)
+
+
+def _text(value: Any) -> Any:
+    """Numbers and booleans as the file shows them: stage: 1 and stage: "1" are one thing."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (int, Decimal, date)) else value
+
+
+def _texts(value: Any) -> Any:
+    return [_text(v) for v in value] if isinstance(value, list) else [_text(value)]
+
+
+def _text_map(value: Any) -> Any:
+    return {_text(k): _text(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def _short(value: Any) -> Any:
+    """A plain string is `{from: it}`."""
+    return {"from": value} if isinstance(value, (str, int, list)) and not isinstance(value, bool) else value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+TextMap = Annotated[dict[str, str | None], BeforeValidator(_text_map)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+class Condition(Section):
+    """A test of one value. Comparisons of text ignore case, except `equals`."""
+
+    from_: Texts = Field(alias="from")
+    equals: Texts | None = None
+    not_equals: Texts | None = None
+    starts_with: Texts | None = None
+    not_starts_with: Texts | None = None
+    contains: Texts | None = None
+    empty: bool | None = None
+
+    @model_validator(mode="after")
+    def _one_test(self) -> Condition:
+        if len(self.model_fields_set) != 2:
+            raise ValueError(
+                "a condition has `from` and one of equals, not_equals, starts_with, not_starts_with, contains, empty"
+            )
+        return self
+
+
+Conditions = Annotated[tuple[Condition, ...], BeforeValidator(_listed)]
+"""All of them must hold."""
+
+
+class Choice(Section):
+    """A value for the records that a condition fits."""
+
+    when: Conditions
+    value: Text | None
+
+
+class FieldRule(Section):
+    """Where one value comes from and what is done with it."""
+
+    from_: Texts = Field((), alias="from")
+    as_: Kind | None = Field(None, alias="as")
+    clean: Clean | None = None
+    ref: str | None = None
+    none: Texts = ()
+    map: TextMap | None = None
+    otherwise: Text | None = None
+    numbers: NumberStyle | None = None
+    dates: DateStyle | None = None
+    required: bool = False
+    constant: str | int | Decimal | bool | date | None = None
+    parent: bool = False
+    expression: str | None = None
+    template: str | None = None
+    account: Text | None = None
+    warehouse: Text | None = None
+    choose: tuple[Choice, ...] = ()
+    empty: str | int | Decimal | bool | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> FieldRule:
+        said = self.model_fields_set
+        named = [n for n in SOURCES_OF_A_VALUE if ("from_" if n == "from" else n) in said]
+        if len(named) != 1:
+            what = (
+                f"`{'` and `'.join(named)}` stand side by side"
+                if named
+                else "nothing says where the value comes from"
+            )
+            raise ValueError(f"{what}. Give exactly one of {', '.join(SOURCES_OF_A_VALUE)}")
+        if "from" in named and not self.from_:
+            raise ValueError("`from` names no path. Name a key of the record")
+        if "choose" in named and said & {"clean", "none", "map"}:
+            raise ValueError("`choose` gives its own values. Drop clean, none and map beside it")
+        if named[0] not in ("from", "choose") and said & {
+            "clean",
+            "ref",
+            "none",
+            "map",
+            "numbers",
+            "dates",
+            "required",
+        }:
+            raise ValueError(
+                f"`{named[0]}` takes no reading rules. Keep clean, ref, none, map ... for `from`"
+            )
+        if self.clean and said & {"as_", "ref"}:
+            raise ValueError("`clean` decides the form of the value. Drop `as` and `ref` beside it")
+        if self.ref and self.as_ not in (None, "text", "key"):
+            raise ValueError("`ref` gives a key. Drop `as` beside it")
+        if "otherwise" in said and self.map is None and not self.choose:
+            raise ValueError("`otherwise` without `map` or `choose`. Add one, or drop it")
+        return self
+
+    @property
+    def has_otherwise(self) -> bool:
+        return "otherwise" in self.model_fields_set
+
+    @property
+    def has_empty(self) -> bool:
+        return "empty" in self.model_fields_set
+
+    @property
+    def source(self) -> str:
+        """Which of SOURCES_OF_A_VALUE it is."""
+        said = self.model_fields_set
+        return next(n for n in SOURCES_OF_A_VALUE if ("from_" if n == "from" else n) in said)
+
+
+FieldForm = Annotated[FieldRule, BeforeValidator(_short)]
+Fields = dict[str, FieldForm]
+
+
+class IgnoreRule(Section):
+    rule: str
+    when: Conditions
+    why: str
+
+    @field_validator("rule")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if not value.replace("_", "").isalnum():
+            raise ValueError("a rule's name is a word: letters, digits, _. Rename it")
+        return value
+
+
+class ParentRule(Section):
+    """The record this one belongs to: by `raw.parent_id`, or by a value of its own."""
+
+    ref: str
+    from_: Texts = Field((), alias="from")
+
+
+class Join(Section):
+    """Another raw record of the same system to read from as `@name.path`.
+
+    `key`: the record whose id is that value here; `on: {their path: our path}`: the first record, by id,
+    where the two are equal.
+    """
+
+    entity: str
+    key: str | None = None
+    on: TextMap = Field(default_factory=dict)
+    where: TextMap = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Join:
+        if (self.key is None) == (not self.on) or len(self.on) > 1:
+            raise ValueError(
+                "a join has either `key: path` or `on: {their path: our path}`. Give one of them"
+            )
+        if self.where and self.key is not None:
+            raise ValueError("`where` chooses among several records. Use it beside `on`, or drop it")
+        return self
+
+    @property
+    def theirs(self) -> str:
+        return next(iter(self.on))
+
+    @property
+    def ours(self) -> str:
+        return self.key if self.key is not None else str(self.on[self.theirs])
+
+
+class ReadRule(Section):
+    """How one entity of the source fills one table. See docs/mappings.md."""
+
+    from_: str | None = Field(None, alias="from")
+    rows: tuple[dict[str, Any], ...] | None = None
+    fields: Fields = Field(default_factory=dict)
+    ignore: tuple[IgnoreRule, ...] = ()
+    parent: ParentRule | None = None
+    each: str | None = None
+    key: Annotated[FieldRule | None, BeforeValidator(_short)] = None
+    part: str | None = None
+    deleted: FieldForm | None = None
+    join: dict[str, Join] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ReadRule:
+        if (self.from_ is None) == (self.rows is None):
+            raise ValueError(
+                "a read has either `from` (an entity) or `rows` (written out here). Give one of them"
+            )
+        if self.rows is not None and self.model_fields_set - {"rows"}:
+            raise ValueError("`rows` stand alone. Drop what is beside them")
+        if self.from_ is not None and not self.fields:
+            raise ValueError("`fields` is missing. Say what fills the columns")
+        if self.part is not None and self.each is None:
+            raise ValueError("`part` names the rows of `each`. Add `each`, or drop it")
+        if self.each is not None and self.parent is not None:
+            raise ValueError("rows of `each` belong to their own record. Drop `parent`")
+        if self.key is not None and self.key.source not in ("from", "parent"):
+            raise ValueError("`key` is a path, a list of paths, or `parent: true`. Choose one")
+        return self
+
+
+class StageRule(Section):
+    """Which documents a deal owes in a stage. The first rule that fits decides."""
+
+    pipeline: Texts = ("*",)
+    stage: Texts = ("*",)
+    outcome: Outcome | None = None
+    documents: tuple[DocumentKind, ...] = ()
+    due_days: int | None = Field(None, ge=0, le=3650)
+    ignore: bool = False
+    why: str | None = None
+    from_: date | None = Field(None, alias="from")
+    to: date | None = None
+
+    @model_validator(mode="after")
+    def _decides(self) -> StageRule:
+        if self.ignore and self.documents:
+            raise ValueError("a stage that is ignored owes no documents. Drop one of `ignore`, `documents`")
+        if not self.ignore and "documents" not in self.model_fields_set:
+            raise ValueError("nothing is decided. Add `documents: [...]` ([] means none), or `ignore: true`")
+        if self.ignore and not self.why:
+            raise ValueError("`why` is missing. Say in a sentence why these deals are left out")
+        _ordered(self.from_, self.to)
+        return self
+
+
+def _ordered(start: date | None, end: date | None) -> None:
+    if start and end and start > end:
+        raise ValueError("`from` is after `to`. Exchange them")
+
+
+class Dated(Section):
+    """In force from the first to the last day, both included; open where not given."""
+
+    from_: date | None = Field(None, alias="from")
+    to: date | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Dated:
+        _ordered(self.from_, self.to)
+        return self
+
+
+class Alias(Dated):
+    """A product's name in the CRM and its name in accounting."""
+
+    name: Text
+    is_: Text = Field(alias="is")
+
+
+class Products(Section):
+    create: bool = True
+    match: tuple[Literal["code", "name"], ...] = ("code", "name")
+    aliases: tuple[Alias, ...] = ()
+
+
+class Unit(Section):
+    name: Texts
+    code: Text
+
+
+class VatRate(Dated):
+    """`rate` in percent, null for "without VAT"; `value` is accounting's own word for it."""
+
+    rate: Decimal | None
+    value: Text
+
+
+class Currency(Section):
+    code: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+    value: Text
+
+
+class TaxNumbers(Section):
+    demanded_for: tuple[Annotated[str, Field(pattern="^[A-Z]{2}$")], ...] = ()
+
+
+class Organization(Section):
+    tax_number: Text
+
+
+class Defaults(Section):
+    warehouse: Text | None = None
+    contract: Text | None = None
+    unit: Text | None = None
+    vat: Decimal | None = None
+
+
+class Reconcile(Section):
+    tolerance: Decimal = Field(Decimal(0), ge=0)
+    timing_days: int = Field(3, ge=0, le=366)
+
+
+class Gate(Section):
+    max_held_share: Decimal = Field(Decimal("0.5"), ge=0, le=1)
+    min_batch: int = Field(20, ge=0)
+
+
+class Formats(Section):
+    numbers: NumberStyle = "auto"
+    dates: DateStyle = "iso"
+
+
+class LinesRule(Section):
+    into: str
+    when: Text = "true"
+    fields: Fields
+
+
+class WriteRule(Section):
+    """The body of one kind of record. `post`: a document is posted once it was read back equal."""
+
+    entity: str | None = None
+    post: bool = False
+    fields: Fields
+    lines: tuple[LinesRule, ...] = ()
+
+
+Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,30}$")]
+
+
+class SystemFile(Section):
+    """One mapping file."""
+
+    system: Name
+    connector: Name
+    role: Literal["crm", "accounting"]
+    title: Text
+    owner: Text = ""
+    country: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "RU"
+    timezone: str = "UTC"
+    connection: dict[str, Any] = Field(default_factory=dict, repr=False)
+    formats: Formats = Formats()
+    notes: tuple[str, ...] = ()  # sentences for whoever signs the mapping document
+    read: dict[str, Annotated[tuple[ReadRule, ...], BeforeValidator(_listed)]] = Field(default_factory=dict)
+    stages: tuple[StageRule, ...] = ()
+    products: Products = Products()
+    units: tuple[Unit, ...] = ()
+    vat: tuple[VatRate, ...] = ()
+    currencies: tuple[Currency, ...] = ()
+    tax_numbers: TaxNumbers = TaxNumbers()
+    organization: Organization | None = None
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "RUB"  # accounting's own
+    defaults: Defaults = Defaults()
+    reconcile: Reconcile = Reconcile()
+    approval: Literal["auto", "manual"] = "auto"  # accounting: whether a person lets operations go
+    gate: Gate = Gate()
+    write: dict[str, WriteRule] = Field(default_factory=dict)
+    feedback: dict[str, WriteRule] = Field(default_factory=dict)
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"{value!r} is no IANA time zone. Write it like Europe/Moscow") from None
+        return value
