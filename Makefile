@@ -1,0 +1,56 @@
+# make demo: everything at once on simulated data. make test: what a build server checks.
+PYTHON ?= python3
+DATA ?= ../shared/data
+VENV := .venv
+BENCH := .venv-bench
+BIN := $(VENV)/bin
+
+# Nothing that runs here reports to anybody.
+export GX_ANALYTICS_ENABLED := false
+export DAGSTER_DISABLE_TELEMETRY := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo up real test lint bench clean
+
+demo: $(VENV)/installed
+	$(BIN)/sverka demo
+
+up: $(VENV)/installed
+	$(BIN)/sverka up
+
+real: $(VENV)/installed
+	$(BIN)/sverka real $(DATA)
+
+test: lint
+	@# Without a DAGSTER_HOME, `definitions validate` works on a temporary instance of its own.
+	env -u DAGSTER_HOME $(BIN)/dagster definitions validate -w workspace.yaml
+	$(BIN)/pytest -n 2
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(BENCH)/installed
+	$(BENCH)/bin/python -m benchmarks
+
+clean:
+	-test ! -d .sverka || $(BIN)/python -c "from resources import postgres; postgres.stop_server('.sverka')"
+	rm -rf $(VENV) $(BENCH) .sverka .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	@echo "making $(VENV)"
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@echo "installing requirements.lock (a few minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@echo "installing the project"
+	@$(BIN)/python -m pip install --quiet --no-deps -e .
+	@touch $@
+
+$(BENCH)/installed: requirements-bench.lock pyproject.toml
+	@echo "making $(BENCH)"
+	@test -x $(BENCH)/bin/pip || $(PYTHON) -m venv $(BENCH)
+	@echo "installing requirements-bench.lock (a few minutes the first time)"
+	@$(BENCH)/bin/python -m pip install --quiet --require-hashes -r requirements-bench.lock
+	@$(BENCH)/bin/python -m pip install --quiet --no-deps -e .
+	@touch $@
