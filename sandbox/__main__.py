@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import logging
 import signal
 import socket
 import sys
@@ -38,6 +39,7 @@ class Server(uvicorn.Server):
 
 def main(arguments: list[str] | None = None) -> int:
     said = _parser().parse_args(arguments)
+    gc.disable()  # nothing of what is built now is garbage
     try:
         world = World.open(said.state, said.seed, said.deals, said.today)
     except OtherStateError as error:
@@ -56,7 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
         backlog=BACKLOG,
         timeout_graceful_shutdown=0,
     )
-    gc.freeze()  # the company is large and stays: the collector need not walk it at every turn
+    logging.getLogger("uvicorn.error").addFilter(lambda r: not str(r.msg).startswith("Cancel "))
+    gc.freeze()  # the company stays: the collector need not walk it at every turn
+    gc.enable()
     server = Server(config)
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     try:

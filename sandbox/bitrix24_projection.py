@@ -33,6 +33,7 @@ ROWS_A_DEAL = 10
 VAT_IDS: dict[int | None, int] = {None: 1, 0: 2, 10: 3, 20: 5, 22: 7}
 OWN_COMPANY = 5
 OWN_REQUISITE = 2
+_AFTERNOON = time(14, tzinfo=MOSCOW)
 FIRST_STAMP = datetime(2025, 3, 3, 10, tzinfo=MOSCOW)
 
 
@@ -78,14 +79,16 @@ def uses_duplicate(company: Company, deal: Deal) -> bool:
 
 
 def iso(moment: datetime) -> str:
-    return moment.astimezone(MOSCOW).isoformat(timespec="seconds")
+    if moment.tzinfo is not MOSCOW or moment.microsecond:
+        moment = moment.astimezone(MOSCOW).replace(microsecond=0)
+    return moment.isoformat()
 
 
 def touched_at(deal: Deal, before: datetime) -> datetime:
     """When the base record was last changed: the evening of closing, or some hours after creation."""
     spread = timedelta(seconds=zlib.crc32(deal.id.encode()) % 14_400)
     if deal.closed_on is not None:
-        moment = datetime.combine(deal.closed_on, time(14), MOSCOW) + spread
+        moment = datetime.combine(deal.closed_on, _AFTERNOON) + spread
     else:
         moment = deal.created_at + timedelta(days=number_of(deal.id) % 5) + spread
     return min(max(moment, deal.created_at), before - timedelta(minutes=5))

@@ -49,11 +49,13 @@ class Answer:
     total: int | None = None
     next: int | None = None
 
-    def result(self) -> bytes:
+    def result(self) -> tuple[bytes, ...]:
+        """The JSON text in pieces, to be joined once."""
         if self.rows is None:
-            return encode(self.value)
-        listed = b"[" + b",".join(self.rows) + b"]"
-        return b'{"' + self.wrap.encode() + b'":' + listed + b"}" if self.wrap else listed
+            return (encode(self.value),)
+        if not self.wrap:
+            return (b"[", b",".join(self.rows), b"]")
+        return (b'{"', self.wrap.encode(), b'":[', b",".join(self.rows), b"]}")
 
     def at(self, path: Sequence[str]) -> Any:
         """A value inside the result, or None when it is not there."""
@@ -67,6 +69,7 @@ class Answer:
         return _walk(self.value, path)
 
 
+Pieces = tuple[bytes, ...]
 Method = Callable[[dict[str, Any]], Answer]
 
 
@@ -140,9 +143,9 @@ class Rest:
         if name == "batch":
             body = self._batch(params)
             block = self.limits.time_block("batch", started)
-            return b'{"result":' + body + b',"time":' + encode(block) + b"}"
+            return b"".join((b'{"result":', *body, b',"time":', encode(block), b"}"))
         answer = self.call(name, params)
-        parts = [b'{"result":', answer.result()]
+        parts = [b'{"result":', *answer.result()]
         if answer.next is not None:
             parts.append(b',"next":%d' % answer.next)
         if answer.total is not None:
@@ -159,17 +162,17 @@ class Rest:
         finally:
             self.limits.charge(name)
 
-    def _batch(self, params: dict[str, Any]) -> bytes:
+    def _batch(self, params: dict[str, Any]) -> list[bytes]:
         commands = params.get("cmd") or {}
         if isinstance(commands, list):
             commands = {str(place): command for place, command in enumerate(commands)}
         halt = str(params.get("halt", "")).lower() in ("1", "true", "y")
         done: dict[str, Answer] = {}
-        results: dict[str, bytes] = {}
-        errors: dict[str, bytes] = {}
-        totals: dict[str, bytes] = {}
-        following: dict[str, bytes] = {}
-        times: dict[str, bytes] = {}
+        results: dict[str, Pieces] = {}
+        errors: dict[str, Pieces] = {}
+        totals: dict[str, Pieces] = {}
+        following: dict[str, Pieces] = {}
+        times: dict[str, Pieces] = {}
         for place, (key, command) in enumerate(commands.items()):
             started = self.limits.clock()
             try:
@@ -182,27 +185,25 @@ class Rest:
                     )
                 answer = self.call(name, arguments)
             except RestError as error:
-                errors[key] = encode(error.body())
+                errors[key] = (encode(error.body()),)
                 if halt:
                     break
                 continue
             done[key] = answer
             results[key] = answer.result()
             if answer.total is not None:
-                totals[key] = b"%d" % answer.total
+                totals[key] = (b"%d" % answer.total,)
             if answer.next is not None:
-                following[key] = b"%d" % answer.next
-            times[key] = encode(self.limits.time_block(name, started))
-        return b"".join(
-            (
-                b'{"result":', php_array(results),
-                b',"result_error":', php_array(errors),
-                b',"result_total":', php_array(totals),
-                b',"result_next":', php_array(following),
-                b',"result_time":', php_array(times),
-                b"}",
-            )
-        )  # fmt: skip
+                following[key] = (b"%d" % answer.next,)
+            times[key] = (encode(self.limits.time_block(name, started)),)
+        named = (
+            (b'{"result":', results),
+            (b',"result_error":', errors),
+            (b',"result_total":', totals),
+            (b',"result_next":', following),
+            (b',"result_time":', times),
+        )
+        return [piece for name_, parts in named for piece in (name_, *php_array(parts))] + [b"}"]
 
 
 def too_many_requests() -> RestError:
@@ -213,11 +214,14 @@ def wrong_secret() -> RestError:
     return RestError(401, "NO_AUTH_FOUND", "Wrong authorization data")
 
 
-def php_array(parts: Mapping[str, bytes]) -> bytes:
+def php_array(parts: Mapping[str, Pieces]) -> list[bytes]:
     """What PHP makes of an array: a list when the keys are 0, 1, 2 ... (or there are none), else an object."""
-    if all(key == str(place) for place, key in enumerate(parts)):
-        return b"[" + b",".join(parts.values()) + b"]"
-    return b"{" + b",".join(encode(key) + b":" + value for key, value in parts.items()) + b"}"
+    pieces: list[bytes] = []
+    listed = all(key == str(place) for place, key in enumerate(parts))
+    for key, value in parts.items():
+        pieces += (b",",) if pieces else ()
+        pieces += value if listed else (encode(key), b":", *value)
+    return [b"[", *pieces, b"]"] if listed else [b"{", *pieces, b"}"]
 
 
 def parse_query(text: str) -> dict[str, Any]:

@@ -102,7 +102,7 @@ class Table:
             key = int(row[self.key])
             self._rows[key] = encode(row)
             if self._stamp is not None:
-                self._stamps[key] = epoch(row[self._stamp])
+                self._stamps[key] = int(datetime.fromisoformat(row[self._stamp]).timestamp())
         for text, row in self._overlay.items() if self._overlay is not None else ():
             if row:
                 self._rows[int(text)] = encode(row)

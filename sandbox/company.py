@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 MOSCOW = timezone(timedelta(hours=3))
@@ -151,9 +152,10 @@ class Company:
 
     def dirt_of(self, entity: str, key: str) -> dict[str, str]:
         """What is wrong with one record in the projections: kind -> note."""
-        for found in self.dirt[self._indexed :]:
-            self._dirt.setdefault((found.entity, found.id), {})[found.kind] = found.note
-        self._indexed = len(self.dirt)
+        if self._indexed != len(self.dirt):
+            for found in self.dirt[self._indexed :]:
+                self._dirt.setdefault((found.entity, found.id), {})[found.kind] = found.note
+            self._indexed = len(self.dirt)
         return self._dirt.get((entity, key), _CLEAN)
 
     def cleaned(self, kind: str, entity: str, key: str) -> None:
@@ -189,7 +191,12 @@ def line_amounts(line: DealLine) -> Amounts:
 
 def deal_amounts(deal: Deal) -> Amounts:
     """Money of a deal: the sum of its lines."""
-    rows = [line_amounts(line) for line in deal.lines]
+    return _sum_of(deal.lines)
+
+
+@lru_cache(maxsize=50_000)
+def _sum_of(lines: tuple[DealLine, ...]) -> Amounts:
+    rows = [line_amounts(line) for line in lines]
     return Amounts(
         sum((row.net for row in rows), Decimal(0)),
         sum((row.vat for row in rows), Decimal(0)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from sandbox import company_words as words
@@ -30,6 +30,8 @@ SERVICE_SHARE = 0.22
 MIN_CLIENTS, MAX_CLIENTS = 40, 20_000
 OPEN_DEAL_DAYS = 100
 """An open deal is at most this old."""
+MAX_BASKETS = 4_000
+"""So many different baskets of one sort are drawn; a larger company sells the same ones again."""
 TWO_PARTY_SHARE = 0.07
 VAT_ON_TOP_SHARE = 0.15
 
@@ -73,20 +75,22 @@ def found(seed: int, deals: int, today: date) -> Company:
 class DealDraw:
     """Draws deals of one company. Values that repeat are shared, so 200,000 deals fit in memory."""
 
-    def __init__(self, company: Company) -> None:
+    def __init__(self, company: Company, today: date | None = None) -> None:
         self._company = company
+        self._today = today or company.today
         self._clients = list(company.clients.items())
         self._goods = [p for p in company.products.values() if not p.is_service]
         self._services = [p for p in company.products.values() if p.is_service]
         self._staff = list(company.employees)
         self._decimals: dict[str, Decimal] = {}
         self._lines: dict[DealLine, DealLine] = {}
+        self._baskets: dict[tuple[str, bool, str, bool], list[tuple[DealLine, ...]]] = {}
 
     def past(self, rng: random.Random, number: int) -> Deal:
         """A deal of the history: won, lost, or open and not older than OPEN_DEAL_DAYS."""
         pipeline = SERVICES if rng.random() < SERVICE_SHARE else GOODS
         stages = STAGES[pipeline]
-        today, fate = self._company.today, rng.random()
+        today, fate = self._today, rng.random()
         closed: date | None = None
         if fate < WON_SHARE + LOST_SHARE:
             stage = stages[-2] if fate < WON_SHARE else stages[-1]
@@ -101,7 +105,7 @@ class DealDraw:
         """A deal that came in today."""
         pipeline = SERVICES if rng.random() < SERVICE_SHARE else GOODS
         stage = STAGES[pipeline][0 if rng.random() < 0.6 else 1]
-        return self._deal(rng, number, pipeline, stage, self._company.today, None)
+        return self._deal(rng, number, pipeline, stage, self._today, None)
 
     def line(self, rng: random.Random, party: Party, services: bool, currency: str, on: date) -> DealLine:
         """One deal line on a day's terms: export at 0 %, the VAT rate of the day otherwise."""
@@ -136,12 +140,12 @@ class DealDraw:
         party_id = party_ids[int(rng.random() * len(party_ids))]
         party = self._company.parties[party_id]
         currency = currency_of(party)
-        on = closed or self._company.today
+        on = closed or self._today
         services = pipeline == SERVICES
-        count = 1 + int(rng.random() ** 2 * (3 if services else 5))
-        lines = tuple(self.line(rng, party, services, currency, on) for _ in range(count))
+        lines = self._some_lines(rng, party, services, currency, on)
         product = self._company.products[lines[0].product_id].name
         second = int(rng.random() * 9 * 3600)
+        hour, rest = divmod(second, 3600)
         return Deal(
             id=f"d{number}",
             title=f"{'Услуги' if services else 'Поставка'}: {product}, {party.name}",
@@ -150,12 +154,24 @@ class DealDraw:
             employee_id=self._staff[int(rng.random() * len(self._staff))],
             pipeline=pipeline,
             stage=stage,
-            created_at=datetime.combine(begun, time(9), MOSCOW) + timedelta(seconds=second),
+            created_at=datetime(
+                begun.year, begun.month, begun.day, 9 + hour, rest // 60, rest % 60, tzinfo=MOSCOW
+            ),
             closed_on=closed,
             currency=currency,
             lines=lines,
             source_id=words.LEAD_SOURCES[int(rng.random() * len(words.LEAD_SOURCES))],
         )
+
+    def _some_lines(
+        self, rng: random.Random, party: Party, services: bool, currency: str, on: date
+    ) -> tuple[DealLine, ...]:
+        pool = self._baskets.setdefault((party.country, services, currency, on.year >= 2026), [])
+        if len(pool) >= MAX_BASKETS:
+            return pool[int(rng.random() * MAX_BASKETS)]
+        count = 1 + int(rng.random() ** 2 * (3 if services else 5))
+        pool.append(tuple(self.line(rng, party, services, currency, on) for _ in range(count)))
+        return pool[-1]
 
     def _quantity(self, rng: random.Random, product: Product, whole: bool) -> Decimal:
         if product.price > 20_000:
@@ -174,7 +190,10 @@ class DealDraw:
 
 def currency_of(party: Party) -> str:
     """The currency a party is billed in."""
-    return next((c for country, *_, c in words.FOREIGN if country == party.country), "RUB")
+    return _CURRENCIES.get(party.country, "RUB")
+
+
+_CURRENCIES = {country: currency for country, *_, currency in words.FOREIGN}
 
 
 def _vat_rate(product: Product, party: Party, on: date) -> int:
