@@ -17,7 +17,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from sandbox.company import kopecks
-from sandbox.onec_base import Base
+from sandbox.onec_base import TRUTH, Base
 from sandbox.onec_documents import (
     RUB,
     Payment,
@@ -157,6 +157,9 @@ class _Cashier:
         self._base, self._today, self._counts = base, today, counts
         self._contracts = contracts_by_owner(base)
         self._rouble = currency(base, RUB)
+        acts = base.store.collection(TRUTH).values()
+        # Sales of before the integration were paid, or not, when the base was filled.
+        self._past = {act["document"] for act in acts if act["act"] == "foreign" and "paid" in act}
 
     def run(self) -> None:
         due = [found for item in obligations(self._base) for found in self._due(item)]
@@ -166,7 +169,7 @@ class _Cashier:
     def _due(self, item: Obligation) -> Iterator[tuple[date, Obligation, Planned]]:
         prepaid = item.invoice is not None and _draw(item.key, "prepaid") % 1000 < PREPAID_PER_MILLE
         anchor = item.invoice if prepaid else item.sale
-        if anchor is None or item.amount <= 0:
+        if anchor is None or item.amount <= 0 or item.key in self._past:
             return
         start = date.fromisoformat(anchor["Date"][:10])
         for planned in plan(item.key):
