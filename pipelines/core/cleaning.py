@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 
-from pipelines.core.legal_name import legal_name, legal_name_key
+from pipelines.core.legal_name import INVISIBLE, legal_name, legal_name_key
 
 MAX_LENGTH = 1_000  # of a value; longer ones are texts in the wrong field
 SHOWN_LENGTH = 60
@@ -64,9 +64,6 @@ def _clean_one(label: str, one: Callable[[str], str], value: str) -> Cleaned:
     except _ProblemError as problem:
         given = value if len(value) <= SHOWN_LENGTH else value[:SHOWN_LENGTH] + "..."
         return Cleaned(None, f'{label} "{given}" {problem.cause}; {problem.remedy}')
-
-
-INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202c\u2060\ufeff\0"))
 
 
 # --- phone ---

@@ -69,6 +69,7 @@ LATIN_FORMS = (
     (re.compile(r"(?<!\w)[TТtт][OОoо]{2}(?!\w)"), "ТОО"),
     (re.compile(r"(?<!\w)(?:[AА]О|А[OО])(?!\w)"), "АО"),
 )
+INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202c\u2060\ufeff\0"))
 LOOKALIKES = str.maketrans("ABCEHKMOPTXYaceopxy", "АВСЕНКМОРТХУасеорху")
 
 
@@ -111,7 +112,7 @@ def _key(text: str) -> str:
 
 def _split(text: str) -> tuple[str, str]:
     """The form ("" if there is none) and the rest of a name. A Russian form at the end goes first."""
-    text = " ".join(QUOTES.sub('"', unicodedata.normalize("NFKC", text)).split())
+    text = " ".join(QUOTES.sub('"', unicodedata.normalize("NFKC", text).translate(INVISIBLE)).split())
     whole = re.fullmatch(r"(.*\S)\s*\((.+)\)", text)
     if whole and FIRST.match(_russian_forms(whole[2])) and _key(whole[2]) == _key(whole[1]) != "":
         text = whole[1]  # Общество с ... «Ромашка» (ООО «Ромашка»)
