@@ -52,6 +52,8 @@ MAX_ASKED = 20  # times that a small question is asked again while its method is
 TASK_TAG = "sverka-"  # a task carries our key as a tag (tasks.task.list filters by TAG) and as XML_ID
 TASK_FIELDS = ["ID", "TITLE", "STATUS", "XML_ID", "TAGS", "UF_CRM_TASK", "RESPONSIBLE_ID", "DEADLINE"]
 
+LIMITS = (2.0, 50.0)  # requests a second, and how many at once: the vendor's leaky bucket
+
 
 class Bitrix24:
     """One portal, read and written. Threads may share it."""
@@ -60,7 +62,12 @@ class Bitrix24:
         entities=ENTITIES,
         writes=("deal", "company", "task"),
         overlap_seconds=3600,
-        extra={"known_max": True, "update_many": True, "user_fields": USER_FIELDS},
+        extra={
+            "known_max": True,
+            "update_many": True,
+            "user_fields": USER_FIELDS,
+            "version": "updatedTime",  # the stamp that a write gives a record
+        },
     )
 
     def __init__(self, portal: Portal, zone: tzinfo | None = None) -> None:
@@ -188,8 +195,7 @@ class Bitrix24:
         ]
         answers = []
         for listing, outcome in zip(listings, self._ask(calls), strict=True):
-            records, _, _ = records_of(listing, rows_of(outcome, listing, self.system), self.system)
-            answers.append(records)
+            answers.append(records_of(listing, outcome, self.system)[0])
         return answers
 
     def _ask(self, calls: Sequence[str], refused: str = "-") -> list[Outcome]:
@@ -203,11 +209,9 @@ class Bitrix24:
             if not left:
                 return [answers[number] for number in range(len(calls))]
             for number, outcome in zip(left, self.portal.batch([calls[n] for n in left]), strict=True):
-                if outcome.error is None or (
-                    outcome.error.kind != "retry" and calls[number].startswith(refused)
-                ):
+                if outcome.error is None or (not outcome.again and calls[number].startswith(refused)):
                     answers[number] = outcome
-                elif outcome.error.kind != "retry":
+                elif not outcome.again:
                     raise self.portal.error(calls[number].partition("?")[0], outcome.error)
         raise SourceError(
             f"{self.system}: the portal's limits stay exhausted; the next run tries again", retriable=True
@@ -329,7 +333,7 @@ class Bitrix24:
         for (key, _), outcome in zip(rows, self.portal.batch(calls, write=True), strict=True):
             what = f"{kind} {key}"
             if outcome.error is not None:
-                done.append(self.portal.error(what, outcome.error))
+                done.append(self.portal.error(what, outcome.error, write=True))
             elif outcome.raw is None:
                 done.append(
                     Uncertain(f"{self.system}: {what}: the batch says nothing of this row; look it up")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -145,6 +146,7 @@ class Chain:
     _rejects: list[Reject] = field(default_factory=list)
     _fresh: list[str] = field(default_factory=list)
     _stalls: int = 0
+    _reason: str = "the same page came again"
     _query: str = ""
 
     def calls(self, first: int, slots: int) -> list[str]:
@@ -170,8 +172,9 @@ class Chain:
         start = self.after
         for outcome in outcomes:
             if outcome.error is not None:
-                if outcome.error.kind != "retry":
+                if not outcome.again:
                     raise reader.portal.error(self.listing.method, outcome.error)
+                self._reason = outcome.error.reason
                 break
             count = self._page(outcome, reader)
             if count is None:
@@ -183,7 +186,7 @@ class Chain:
         if self._stalls > MAX_STALLS:
             raise SourceError(
                 f"{reader.system}: {self.listing.method} gets no further than {self.listing.key} "
-                f"{self.after} (the same page again, or a blocked method); the next run goes on from here",
+                f"{self.after} ({self._reason}); the next run goes on from here",
                 retriable=True,
             )
         self.pages_wanted = BATCH if not self.owners else max(2, self.pages_wanted)
@@ -192,15 +195,14 @@ class Chain:
 
     def _page(self, outcome: Outcome, reader: Reader) -> int | None:
         """Take one page; how many rows it has, or None where it does not continue the chain."""
-        rows = rows_of(outcome, self.listing, reader.system)
-        records, rejects, last = records_of(self.listing, rows, reader.system)
+        records, rejects, last, count = records_of(self.listing, outcome, reader.system)
         if records and int(records[0].source_id) <= self.after:
             return None  # a page we had already: an answer from a cache, or the filter was not applied
         self.after = max(self.after, last)
         self._records += records
         self._rejects += rejects
         self._fresh += [record.source_id for record in records]
-        return len(rows)
+        return count
 
     def pages(self) -> list[Page]:
         held = (self.owners or self.complete) and not self.done
@@ -243,10 +245,10 @@ class Whole:
         if self._turns > MAX_WHOLE_PAGES:
             raise SourceError(f"{reader.system}: {self.method} does not end after {MAX_WHOLE_PAGES} pages")
         if outcome.error is not None:
-            if outcome.error.kind != "retry":
+            if not outcome.again:
                 raise reader.portal.error(self.method, outcome.error)
             return
-        self._rows += rows_of(outcome, self, reader.system)
+        self._rows += [bytes(row) for row in rows_of(outcome, self, reader.system)]
         self._start = outcome.next
         self.done = outcome.next is None
 
@@ -268,51 +270,84 @@ def _pack(waiting: deque[Chain | Whole], slots: int) -> list[tuple[Chain | Whole
     return packed
 
 
-def rows_of(outcome: Outcome, listing: Listing | Whole, system: str) -> list[bytes]:
-    """The rows of a page as bytes. Raises SourceError where the result is not what the method documents."""
-    raw: bytes | msgspec.Raw | None = outcome.raw
+def rows_of(outcome: Outcome, listing: Listing | Whole, system: str) -> list[msgspec.Raw]:
+    """The rows of a page. Raises SourceError where the result is not what the method documents."""
+    if outcome.raw is None:
+        message = f"{system}: {listing.method} came without rows; the portal may be overloaded"
+        raise SourceError(message, retriable=True)
     try:
-        if listing.wrapper and raw is not None and raw.lstrip()[:1] == b"{":
-            raw = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get(listing.wrapper)
-        if raw is None:
-            raise SourceError(
-                f"{system}: {listing.method} came without rows; the portal may be overloaded", retriable=True
-            )
-        return [bytes(row) for row in _list.decode(raw)]
+        return _rows(_shape(listing.wrapper, msgspec.Raw).decode(outcome.raw), listing.wrapper)
     except msgspec.DecodeError as error:
+        if bytes(outcome.raw).strip() == b"[]":
+            return []  # an empty PHP map
         raise SourceError(f"{system}: {listing.method} sent no list of rows ({error})") from None
 
 
-_heads: dict[tuple[str, tuple[str, ...], str], msgspec.json.Decoder[Any]] = {}
-
-
 def records_of(
-    listing: Listing, rows: Sequence[bytes], system: str
-) -> tuple[list[Record], list[Reject], int]:
-    """Records in the order of the page, rows without a usable key, and the highest key."""
-    shape = (listing.key, listing.stamps, listing.parent)
-    decoder = _heads.get(shape)
-    if decoder is None:
-        names: list[Any] = [(listing.key, int)]
-        names += [(name, str | None, None) for name in listing.stamps]
-        names += [(listing.parent, str | int | None, None)] if listing.parent not in ("", listing.key) else []
-        decoder = _heads[shape] = msgspec.json.Decoder(msgspec.defstruct("Head", names), strict=False)
-    records: list[Record] = []
+    listing: Listing, outcome: Outcome, system: str
+) -> tuple[list[Record], list[Reject], int, int]:
+    """Records in the order of the page, rows without a usable key, the highest key, the number of rows."""
+    rows = rows_of(outcome, listing, system)
+    head = _head(listing.key, listing.stamps, listing.parent)
+    heads: Sequence[Any] = ()
     rejects: list[Reject] = []
+    if rows:
+        try:
+            heads = _rows(_shape(listing.wrapper, head).decode(outcome.raw or b""), listing.wrapper)
+        except msgspec.ValidationError:  # some row has no usable key: look at each
+            rows, heads, rejects = _sound(listing, rows, head, system)
+    key, stamps, parent = listing.key, listing.stamps, listing.parent
+    records: list[Record] = []
     last = 0
+    for row, seen in zip(rows, heads, strict=True):
+        number = getattr(seen, key)
+        stamp = None
+        for name in stamps:
+            if stamp := getattr(seen, name):
+                break
+        owner = str(getattr(seen, parent)) if parent else None
+        records.append(Record(str(number), bytes(row), moment(stamp), owner))
+        last = max(last, number)
+    return records, rejects, last, len(records) + len(rejects)
+
+
+def _sound(
+    listing: Listing, rows: Sequence[msgspec.Raw], head: type, system: str
+) -> tuple[list[msgspec.Raw], list[Any], list[Reject]]:
+    """The rows that have a key, what their heads say, and the rejects."""
+    good: list[msgspec.Raw] = []
+    heads: list[Any] = []
+    rejects: list[Reject] = []
     for row in rows:
         try:
-            head = decoder.decode(row)
+            heads.append(msgspec.json.decode(row, type=head, strict=False))
+            good.append(row)
         except msgspec.ValidationError as error:
-            place = f"{system}, {listing.method}, after {listing.key} {last}"
-            rejects.append(Reject(place, f"the row has no usable {listing.key} ({error})", row))
-            continue
-        key: int = getattr(head, listing.key)
-        stamp = next((text for name in listing.stamps if (text := getattr(head, name))), None)
-        parent = str(getattr(head, listing.parent)) if listing.parent else None
-        records.append(Record(str(key), row, moment(stamp), parent))
-        last = max(last, key)
-    return records, rejects, last
+            place = f"{system}, {listing.method}, row {len(good) + len(rejects) + 1} of its page"
+            rejects.append(Reject(place, f"the row has no usable {listing.key} ({error})", bytes(row)))
+    return good, heads, rejects
+
+
+@cache
+def _head(key: str, stamps: tuple[str, ...], parent: str) -> type:
+    """What is decoded of a row; the rest stays bytes."""
+    names: list[Any] = [(key, int)]
+    names += [(name, str | None, None) for name in stamps]
+    names += [(parent, str | int | None, None)] if parent not in ("", key) else []
+    return msgspec.defstruct("Head", names)
+
+
+@cache
+def _shape(wrapper: str, row: type) -> msgspec.json.Decoder[Any]:
+    """A decoder of a page of such rows. A PHP list with gaps in its keys arrives as an object."""
+    rows: Any = list[row] | dict[str, row]  # type: ignore[valid-type]
+    shape = msgspec.defstruct("Rows", [(wrapper, rows)]) if wrapper else rows
+    return msgspec.json.Decoder(shape, strict=False)
+
+
+def _rows(page: Any, wrapper: str) -> list[Any]:
+    rows = getattr(page, wrapper) if wrapper else page
+    return list(rows.values()) if isinstance(rows, dict) else rows
 
 
 def moment(text: str | None) -> datetime | None:
@@ -324,6 +359,3 @@ def moment(text: str | None) -> datetime | None:
     except ValueError:
         return None
     return stamp.astimezone(UTC) if stamp.tzinfo else None
-
-
-_list = msgspec.json.Decoder(list[msgspec.Raw])

@@ -7,6 +7,7 @@ request rate (seconds), 429 one method's operating time (minutes).
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,13 +58,20 @@ def _scalar(value: Any) -> str:
 class Outcome:
     """What one call of a batch came to: rows or an object as bytes, or the portal's refusal."""
 
-    raw: bytes | None
+    raw: bytes | msgspec.Raw | None
     error: Verdict | None = None
     next: int | None = None
 
+    @property
+    def again(self) -> bool:
+        """Whether a read may be asked again: a limit, or a failure in the middle."""
+        return self.error is not None and self.error.kind in ("retry", "uncertain")
+
     def value(self, type_: Any = Any) -> Any:
         """The result decoded, numbers with a point as Decimal. An empty PHP map arrives as []."""
-        raw = b"{}" if self.raw == b"[]" and type_ is not Any else self.raw or b"null"
+        raw = b"null" if self.raw is None else bytes(self.raw)
+        if raw.strip() == b"[]" and type_ is not Any:
+            raw = b"{}"
         return msgspec.json.Decoder(type_, float_hook=Decimal).decode(raw)
 
 
@@ -90,6 +98,7 @@ class _Batch(msgspec.Struct):
     time: _Time = msgspec.field(default_factory=_Time)
 
 
+_SUCCESS = re.compile(rb'\s*\{\s*"result"\s*:')
 _batch = msgspec.json.Decoder(_Batch)
 
 
@@ -158,21 +167,26 @@ class Portal:
         assert 0 < len(calls) <= BATCH
         self.requests += 1
         methods = [call.partition("?")[0] for call in calls]
-        answer = self._client.request(
+        decoded: list[_Batch] = []
+
+        def read(answer: Answer) -> Verdict:
+            if (verdict := self._verdict(answer, "batch")).kind == "ok":
+                try:
+                    decoded.append(_batch.decode(answer.content))
+                except msgspec.DecodeError as error:
+                    return Verdict("uncertain", f"an answer that is cut off or of an unknown shape: {error}")
+            return verdict
+
+        self._client.request(
             "POST",
             "batch",
             json={"halt": 0, "cmd": {f"c{number}": call for number, call in enumerate(calls)}},
             write=write,
             buckets=sorted(set(methods)),
-            classify=lambda got: self._verdict(got, "batch"),
+            classify=read,
+            want="any",
         )
-        try:
-            body = _batch.decode(answer.content)
-        except msgspec.DecodeError as error:
-            message = (
-                f"{self.system}: batch: an answer of an unknown shape ({error}); is the address a portal's?"
-            )
-            raise (Uncertain(message) if write else SourceError(message)) from None
+        body = decoded[-1]
         if body.time.duration > SLOW:
             self.slots = max(SMALLEST_BATCH, self.slots // 2)
         elif body.time.duration < QUICK:
@@ -188,16 +202,16 @@ class Portal:
                 self._budget.block(verdict.after, verdict.bucket or method)
             return Outcome(None, verdict)
         raw = _map(result.result).get(name)
-        return Outcome(None if raw is None else bytes(raw), next=_map(result.result_next).get(name))
+        return Outcome(raw, next=_map(result.result_next).get(name))
 
-    def error(self, what: str, verdict: Verdict) -> SourceError:
+    def error(self, what: str, verdict: Verdict, *, write: bool = False) -> SourceError:
         """The exception of a refused call inside a batch."""
         text = f"{self.system}: {what}: {verdict.reason}" + (f"; {verdict.remedy}" if verdict.remedy else "")
         if verdict.kind == "refused":
             return verdict.error(text, code=verdict.code)
-        if verdict.kind == "uncertain":
+        if verdict.kind == "uncertain" and write:
             return Uncertain(text)
-        return SourceError(text, retriable=verdict.kind == "retry")
+        return SourceError(text, retriable=verdict.kind in ("retry", "uncertain"))
 
     def _note(self, method: str, reset_at: Any) -> None:
         if reset_at:
@@ -206,8 +220,11 @@ class Portal:
     def _verdict(self, answer: Answer, method: str) -> Verdict:
         """The meaning of an answer: by the code in its body whatever the HTTP status, else by the status."""
         if not answer.is_json:
+            if answer.status == 200:
+                remedy = "check the address, and that no login or maintenance page stands before it"
+                return Verdict("uncertain", f"a page came instead of data: «{answer.text}»", remedy)
             return by_status(answer)
-        if answer.status == 200 and answer.content[:200].lstrip()[:10].replace(b" ", b"") == b'{"result":':
+        if answer.status == 200 and _SUCCESS.match(answer.content):
             return Verdict("ok")
         try:
             body = answer.json()
