@@ -128,17 +128,19 @@ def _kinds(text: str) -> dict[str, str]:
 
 REQUISITE = _kinds(
     "ID:int ENTITY_TYPE_ID:int ENTITY_ID:int PRESET_ID:int DATE_CREATE:datetime DATE_MODIFY:datetime "
-    "CREATED_BY_ID:int MODIFY_BY_ID:int NAME CODE XML_ID ORIGINATOR_ID ACTIVE:flag ADDRESS_ONLY:flag SORT:int "
-    "RQ_NAME RQ_FIRST_NAME RQ_LAST_NAME RQ_SECOND_NAME RQ_COMPANY_NAME RQ_COMPANY_FULL_NAME RQ_INN RQ_KPP "
-    "RQ_OGRN RQ_OGRNIP RQ_OKPO RQ_DIRECTOR RQ_ACCOUNTANT RQ_VAT_ID RQ_BIN RQ_IIN RQ_PHONE RQ_EMAIL"
+    "CREATED_BY_ID:int MODIFY_BY_ID:int NAME CODE XML_ID ORIGINATOR_ID ACTIVE:flag ADDRESS_ONLY:flag "
+    "SORT:int RQ_NAME RQ_FIRST_NAME RQ_LAST_NAME RQ_SECOND_NAME RQ_COMPANY_NAME RQ_COMPANY_FULL_NAME "
+    "RQ_INN RQ_KPP RQ_OGRN RQ_OGRNIP RQ_OKPO RQ_DIRECTOR RQ_ACCOUNTANT RQ_VAT_ID RQ_BIN RQ_IIN RQ_PHONE "
+    "RQ_EMAIL"
 )
 REQUISITE_LINK = _kinds(
     "ENTITY_TYPE_ID:int ENTITY_ID:int REQUISITE_ID:int BANK_DETAIL_ID:int MC_REQUISITE_ID:int "
     "MC_BANK_DETAIL_ID:int"
 )
 BANK_DETAIL = _kinds(
-    "ID:int ENTITY_TYPE_ID:int ENTITY_ID:int COUNTRY_ID:int DATE_CREATE:datetime DATE_MODIFY:datetime NAME "
-    "XML_ID ACTIVE:flag SORT:int RQ_BANK_NAME RQ_BIK RQ_ACC_NUM RQ_COR_ACC_NUM RQ_ACC_CURRENCY RQ_IBAN RQ_SWIFT"
+    "ID:int ENTITY_TYPE_ID:int ENTITY_ID:int COUNTRY_ID:int DATE_CREATE:datetime DATE_MODIFY:datetime "
+    "NAME XML_ID ACTIVE:flag SORT:int RQ_BANK_NAME RQ_BIK RQ_ACC_NUM RQ_COR_ACC_NUM RQ_ACC_CURRENCY "
+    "RQ_IBAN RQ_SWIFT"
 )
 PRESET = _kinds(
     "ID:int ENTITY_TYPE_ID:int COUNTRY_ID:int DATE_CREATE:datetime NAME XML_ID ACTIVE:flag SORT:int"
@@ -149,8 +151,9 @@ CURRENCY = _kinds(
     "CURRENCY AMOUNT_CNT:int AMOUNT:float SORT:int BASE:flag FULL_NAME LID DATE_UPDATE:datetime"
 )
 PRODUCT = _kinds(
-    "id:int iblockId:int iblockSectionId:int name active:flag code xmlId measure:int vatId:int vatIncluded:flag "
-    "quantity:float quantityReserved:float type:int dateCreate:datetime timestampX:datetime"
+    "id:int iblockId:int iblockSectionId:int name active:flag code xmlId measure:int vatId:int "
+    "vatIncluded:flag quantity:float quantityReserved:float type:int dateCreate:datetime "
+    "timestampX:datetime"
 )
 PRICE = _kinds("id:int productId:int catalogGroupId:int price:float currency timestampX:datetime")
 VAT = _kinds("id:int name rate:float active:flag sort:int timestampX:datetime")
@@ -159,13 +162,13 @@ STAGE_HISTORY = _kinds(
     "ID:int TYPE_ID:int OWNER_ID:int CREATED_TIME:datetime CATEGORY_ID:int STAGE_SEMANTIC_ID STAGE_ID"
 )
 PRODUCT_ROW = _kinds(
-    "id:int ownerId:int ownerType productId:int productName price:float priceAccount:float priceExclusive:float "
-    "priceNetto:float priceBrutto:float quantity:float discountTypeId:int discountRate:float discountSum:float "
-    "taxRate:float taxIncluded:flag customized:flag measureCode:int measureName sort:int xmlId type:int "
-    "storeId:int"
+    "id:int ownerId:int ownerType productId:int productName price:float priceAccount:float "
+    "priceExclusive:float priceNetto:float priceBrutto:float quantity:float discountTypeId:int "
+    "discountRate:float discountSum:float taxRate:float taxIncluded:flag customized:flag "
+    "measureCode:int measureName sort:int xmlId type:int storeId:int"
 )
 TASK = _kinds(
     "ID:int TITLE DESCRIPTION DEADLINE:datetime CREATED_BY:int CREATED_DATE:datetime CHANGED_BY:int "
-    "CHANGED_DATE:datetime CLOSED_DATE:datetime RESPONSIBLE_ID:int PRIORITY:int STATUS:int REAL_STATUS:int "
-    "XML_ID GROUP_ID:int PARENT_ID:int UF_CRM_TASK"
+    "CHANGED_DATE:datetime CLOSED_DATE:datetime RESPONSIBLE_ID:int PRIORITY:int STATUS:int "
+    "REAL_STATUS:int XML_ID GROUP_ID:int PARENT_ID:int UF_CRM_TASK"
 )

@@ -18,7 +18,11 @@ from sandbox.company import LOST_STAGES, MOSCOW, WON_STAGES, Company, Deal
 from sandbox.store import Record, Store
 
 OWNER_CODES = {"D": fields.DEAL, "SI": 31, "L": 1, "Q": 7}
-PRESETS = (("1", "Организация", "#CRM_REQUISITE_PRESET_DEF_RU_COMPANY#"), ("2", "ИП", "#CRM_REQUISITE_PRESET_DEF_RU_INDIVIDUAL#"), ("3", "Физ. лицо", "#CRM_REQUISITE_PRESET_DEF_RU_PERSON#"))  # fmt: skip
+PRESETS = (
+    ("1", "Организация", "#CRM_REQUISITE_PRESET_DEF_RU_COMPANY#"),
+    ("2", "ИП", "#CRM_REQUISITE_PRESET_DEF_RU_INDIVIDUAL#"),
+    ("3", "Физ. лицо", "#CRM_REQUISITE_PRESET_DEF_RU_PERSON#"),
+)
 STAGE_NAMES = (
     # entity, stage, name, semantics
     ("DEAL_STAGE", "NEW", "Новая", None),
@@ -310,8 +314,9 @@ class Portal:
         stamp = projection.iso(self.founded - timedelta(days=40))
         for product in self.company.products.values():
             yield {
-                "id": projection.product_id(product.id), "iblockId": projection.CATALOG_ID, "iblockSectionId": None,
-                "name": product.name, "active": "Y", "code": product.code.lower(), "xmlId": product.code,
+                "id": projection.product_id(product.id), "iblockId": projection.CATALOG_ID,
+                "iblockSectionId": None, "name": product.name, "active": "Y",
+                "code": product.code.lower(), "xmlId": product.code,
                 "measure": 9 if product.is_service else 6 if product.unit == "м" else 5,
                 "vatId": projection.VAT_IDS[product.vat_rate or None], "vatIncluded": "Y", "quantity": 0.0,
                 "quantityReserved": 0.0, "type": 7 if product.is_service else 1,

@@ -1,4 +1,4 @@
-"""The company as its Bitrix24 portal shows it, dirt included. Ids of the portal follow from those of the truth."""
+"""The company as its Bitrix24 portal shows it, dirt included. Its ids follow from those of the truth."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ Method = Callable[[dict[str, Any]], Answer]
 
 @dataclass
 class Limits:
-    """The leaky bucket of the portal and the operating budget of each method. `enforced=False` only reports."""
+    """The portal's leaky bucket and each method's operating budget. `enforced=False` only reports."""
 
     enforced: bool = True
     clock: Callable[[], float] = time.time
@@ -215,7 +215,7 @@ def wrong_secret() -> RestError:
 
 
 def php_array(parts: Mapping[str, Pieces]) -> list[bytes]:
-    """What PHP makes of an array: a list when the keys are 0, 1, 2 ... (or there are none), else an object."""
+    """What PHP makes of an array: a list when the keys are 0, 1, 2 ... or none, else an object."""
     pieces: list[bytes] = []
     listed = all(key == str(place) for place, key in enumerate(parts))
     for key, value in parts.items():

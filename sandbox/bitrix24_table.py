@@ -273,7 +273,7 @@ class Table:
 
 
 def read_where(said: Any, kinds: Mapping[str, Kind], strict: bool, depth: int = 0) -> Where:
-    """A filter as sent -> Where. `strict` raises BadFilterError on unknown fields, otherwise they are ignored.
+    """A filter as sent -> Where. `strict` raises BadFilterError on unknown fields, else they are ignored.
 
     The old methods ignore what they do not know; `crm.item.list` refuses it (crm-item-list.md, errors).
     """
@@ -330,7 +330,7 @@ def comparable(kind: Kind, value: Any) -> Any:
 
 
 def epoch(value: Any) -> int:
-    """Seconds since 1970 of what the portal takes for a time. Without an offset it is the server's (+03:00)."""
+    """Seconds since 1970 of a time as the portal reads it: without an offset it is the server's."""
     text = str(value).strip().replace(" ", "T", 1) if not str(value).startswith("+") else ""
     if len(text) >= 10 and text[2] == "." and text[5] == ".":
         text = f"{text[6:10]}-{text[3:5]}-{text[:2]}{text[10:]}"

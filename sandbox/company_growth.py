@@ -128,8 +128,8 @@ class DealDraw:
         if on_top and discount in ("7", "3"):
             discount = "5"
         line = DealLine(
-            product.id, self._quantity(rng, product, on_top), self._decimal(str(value)), self._decimal(discount),
-            rate, not on_top,
+            product.id, self._quantity(rng, product, on_top), self._decimal(str(value)),
+            self._decimal(discount), rate, not on_top,
         )  # fmt: skip
         return self._lines.setdefault(line, line)
 

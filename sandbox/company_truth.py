@@ -28,7 +28,7 @@ HOLD_REASONS = {
 }
 PARTY_REASONS = {"inn_missing": "inn_missing", "inn_checksum": "inn_checksum"}
 ALIAS = "product_alias"
-"""Loads where the mapping knows the spelling (see `aliases` in the truth); held as product_unknown otherwise."""
+"""Loads where the mapping knows the spelling (`aliases` in the truth), else held as product_unknown."""
 
 
 def deal_truth(company: Company, deal: Deal) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Failures on order: rules set over `/control/faults`, applied by one ASGI middleware before and after the work.
+"""Failures on order: rules set over `/control/faults`, applied by one ASGI middleware around the work.
 
 Kinds that need no vendor knowledge are done here; `limit` and `unauthorized` ask the vendor module for its
 true body. Rules are tried in the order they were set; the first that matches and has uses left is taken.
@@ -53,7 +53,7 @@ BUSY_PAGE = (
 
 @dataclass(slots=True)
 class Rule:
-    """One failure on order. `match` is a substring of the path (method included), `times=None` is for ever."""
+    """One failure on order. `match` is a part of the path, `times=None` is for ever."""
 
     where: str
     kind: str

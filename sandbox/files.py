@@ -1,4 +1,4 @@
-"""The branch office in Murmansk keeps its deals in spreadsheets: a part as CSV of an old program, a part as XLSX.
+"""The branch office in Murmansk keeps its deals in spreadsheets: some as CSV, some as XLSX.
 
 CSV is cp1251 with `;`, decimal commas, dd.mm.yyyy; one row is one line of a deal. The usual dirt is there:
 INN as a number without its leading zero, blank rows, a totals row, "1 234,50" with a hard space.

@@ -1,4 +1,4 @@
-"""Where the stand-ins keep their records: dictionaries in memory, journalled so that a killed process goes on.
+"""Where the stand-ins keep their records: dictionaries in memory, journalled so that a killed one goes on.
 
 Every put and delete is one JSON line in `journal.jsonl`, handed to the operating system before the call
 returns. A process that was killed therefore restarts where it was (a machine that lost power may not: the
