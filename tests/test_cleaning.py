@@ -293,6 +293,8 @@ dirty = st.one_of(
 
 @settings(max_examples=300)
 @given(st.sampled_from(sorted(KINDS)), dirty, st.sampled_from(["RU", "DE", "BY", "US", "KZ"]))
+@example("person_name", "ß", "RU")
+@example("legal_name_key", "0\u00ad0", "RU")
 def test_cleaning_a_clean_value_changes_nothing(kind: str, value: str, country: str) -> None:
     first = one(kind, value, country)
     assert first.value is None or first.problem is None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 
-from pipelines.core.legal_name import INVISIBLE, legal_name, legal_name_key
+from pipelines.core.legal_name import INVISIBLE, legal_name, legal_name_key, settled
 
 MAX_LENGTH = 1_000  # of a value; longer ones are texts in the wrong field
 SHOWN_LENGTH = 60
@@ -313,11 +313,15 @@ def _person_name(text: str) -> str:
     remedy = "fill in the person's name"
     if "@" in text or re.search(r"\d", text):
         raise _ProblemError("holds a number or an address", f"{remedy} and move the rest to its own field")
-    text = re.sub(r"(?<=\w)\.(?=\S)", ". ", re.sub(r"\s*\.", ".", text))
-    words = [_capitalised(word, first=not n) for n, word in enumerate(text.strip(" ,;:").split())]
     if not any(character.isalpha() for character in text):
         raise _ProblemError("holds no letters", remedy)
-    return " ".join(words)
+    return settled(text, _with_capitals) or text
+
+
+def _with_capitals(text: str) -> str:
+    text = re.sub(r"(?<=\w)\.(?=\S)", ". ", re.sub(r"\s*\.", ".", unicodedata.normalize("NFKC", text)))
+    words = text.strip(" ,;:").split()
+    return " ".join(_capitalised(word, first=not n) for n, word in enumerate(words))
 
 
 def _capitalised(word: str, *, first: bool) -> str:
@@ -325,7 +329,7 @@ def _capitalised(word: str, *, first: bool) -> str:
         return word.lower()
     if not (word.isupper() or word.islower()):
         return word  # "McDonald", "Д'Артаньян" know better
-    return re.sub(r"(^|[-'’])(\w)", lambda m: m[1] + m[2].upper(), word.lower())
+    return re.sub(r"(^|[-'’])(\w)", lambda m: m[1] + m[2].title(), word.lower())
 
 
 KINDS: dict[str, Callable[[str], Callable[[str], str]]] = {

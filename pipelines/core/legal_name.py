@@ -75,7 +75,7 @@ LOOKALIKES = str.maketrans("ABCEHKMOPTXYaceopxy", "АВСЕНКМОРТХУас�
 
 def legal_name(text: str) -> str:
     """The name for display, its form last; empty if there is nothing but a form."""
-    return _settled(text, _display)
+    return settled(text, _display)
 
 
 def legal_name_key(text: str) -> str:
@@ -83,10 +83,11 @@ def legal_name_key(text: str) -> str:
 
     Equal keys are no proof of one company: many have the same name. Tax numbers decide.
     """
-    return _settled(text, _key)
+    return settled(text, _key)
 
 
-def _settled(text: str, step: Callable[[str], str]) -> str:
+def settled(text: str, step: Callable[[str], str]) -> str:
+    """Repeat a step until it changes nothing, so that what is clean stays as it is."""
     for _ in range(MAX_ROUNDS):
         before, text = text, step(text)
         if text == before:
