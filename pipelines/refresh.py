@@ -10,7 +10,8 @@ All of it happens in the caller's transaction: a crash leaves the table and its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg import Connection, sql
@@ -62,11 +63,7 @@ def refresh(
     pending = _pending(conn, table, sources)
     if not pending and not everything:
         return Outcome(table.name, 0, 0, 0)
-    rebuild = (
-        everything
-        or any(change.all for change in pending.values())
-        or any(not changed.sql and changed.upstream in pending for changed in table.changed)
-    )
+    rebuild = everything or _means_everything(table, pending)
     scopes = _fill_scope(conn, table, sources, pending, rebuild)
     written = removed = 0
     if scopes:
@@ -79,6 +76,24 @@ def refresh(
     _advance(conn, table, pending, sources)
     conn.execute("drop table if exists scope, change, fresh, gone, came")
     return Outcome(table.name, scopes, written, removed)
+
+
+@contextlib.contextmanager
+def changed_scope(conn: Connection, consumer: Table, *, everything: bool = False) -> Iterator[int]:
+    """For what Python works out: the temporary table `scope(key)` of what changed, and how many keys.
+
+    Watermarks advance when the block ends; an error leaves them, with the transaction, as they were.
+    """
+    lock_changes(conn)
+    pending = _pending(conn, consumer, ())
+    if not pending and not everything:
+        conn.execute("drop table if exists scope, change, fresh, gone, came")
+        conn.execute("create temporary table scope (key text primary key) on commit drop")
+        yield 0
+        return
+    rebuild = everything or _means_everything(consumer, pending)
+    yield _fill_scope(conn, consumer, (), pending, rebuild)
+    _advance(conn, consumer, pending, ())
 
 
 def lock_changes(conn: Connection) -> None:
@@ -110,6 +125,12 @@ class _Pending:
     until: int
     since: int
     all: bool
+
+
+def _means_everything(table: Table, pending: Mapping[str, _Pending]) -> bool:
+    return any(change.all for change in pending.values()) or any(
+        not changed.sql and changed.upstream in pending for changed in table.changed
+    )
 
 
 def _upstreams(table: Table, sources: Sequence[Source]) -> list[str]:
@@ -144,7 +165,8 @@ def _fill_scope(
     if rebuild:
         statements = [table.all_sql] if table.all_sql else []
         statements += [source.all for source in sources]
-        statements.append(f"select distinct {table.scope}::text as key from {table.name}")
+        if table.scope:
+            statements.append(f"select distinct {table.scope}::text as key from {table.name}")
         for statement in statements:
             _add_scope(conn, statement)
     else:
@@ -232,8 +254,8 @@ def _replace(conn: Connection, table: Table, sources: Sequence[Source]) -> tuple
 def _log(conn: Connection, name: str, column: str) -> None:
     row = conn.execute(
         _literal(
-            f"create temporary table touched on commit drop as select {column}::text as key from gone"
-            f" where {column} is not null union select {column}::text from came where {column} is not null"
+            f"create temporary table touched on commit drop as select coalesce({column}::text, '-') as key from gone"
+            f" union select coalesce({column}::text, '-') from came"
         )
     ).rowcount
     if row > MAX_LOGGED_KEYS:
@@ -267,3 +289,22 @@ def _is_empty(conn: Connection, name: str) -> bool:
 def _literal(statement: str) -> sql.SQL:
     """Statements here are made of table files and compiled mappings, never of data."""
     return sql.SQL(statement)  # type: ignore[arg-type]
+
+
+def refresh_scopes(
+    conn: Connection,
+    table: Table,
+    keys: Sequence[str],
+    before_rows: Callable[[Connection], None] | None = None,
+) -> Outcome:
+    """Rebuild the named scopes of a table, whatever changed. The watermarks stay where they are."""
+    lock_changes(conn)
+    conn.execute("drop table if exists scope, change, fresh, gone, came")
+    conn.execute("create temporary table scope (key text primary key) on commit drop")
+    conn.execute("insert into scope select distinct unnest(%s::text[])", [list(keys)])
+    conn.execute("analyze scope")
+    if before_rows is not None:
+        before_rows(conn)
+    written, removed = _replace(conn, table, ())
+    conn.execute("drop table if exists scope, change, fresh, gone, came")
+    return Outcome(table.name, len(set(keys)), written, removed)

@@ -5,13 +5,13 @@
 create table documents.contract (
     contract_id      text not null primary key, -- counterparty_id/currency
     counterparty_id  text not null,             -- core.counterparty
-    counterparty_key text,                      -- ledger.counterparty
-    contract_key     text,                      -- ledger.contract; null while the counterparty is ambiguous
+    counterparty_key text,                      -- core.accounting_counterparty
+    contract_key     text,                      -- core.accounting_contract; null while the counterparty is ambiguous
     origin           text not null,             -- found, created (by us, or to be)
     name             text,                      -- name in accounting
     currency         text,                      -- ISO 4217
-    currency_key     text,                      -- ledger.currency
-    organization_key text                       -- ledger.organization
+    currency_key     text,                      -- core.accounting_currency
+    organization_key text                       -- core.accounting_organization
 );
 
 -- @changed documents.deal.contract_id
@@ -22,11 +22,11 @@ select key from change
 select c.contract_id as key from documents.contract c join change on c.counterparty_id = change.key
 ;
 
--- @changed ledger.contract.counterparty_key
+-- @changed core.accounting_contract.counterparty_key
 select c.contract_id as key from documents.contract c join change on c.counterparty_key = change.key
 ;
 
--- @changed ops.setting ops.currency_rule ledger.organization ledger.currency
+-- @changed ops.setting ops.currency_rule core.accounting_organization core.accounting_currency
 
 -- @all
 select distinct contract_id as key from documents.deal where contract_id is not null
@@ -41,7 +41,7 @@ with needed as (
     select n.value #>> '{}' as system,
            coalesce((select c.value #>> '{}' from ops.setting c
                       where c.system = n.value #>> '{}' and c.name = 'default_contract'), 'Основной договор') as contract_name,
-           (select o.organization_key from ledger.organization o
+           (select o.organization_key from core.accounting_organization o
              where not o.is_deleted and o.source = n.value #>> '{}'
                and o.tax_number = coalesce((select t.value #>> '{}' from ops.setting t
                     where t.system = n.value #>> '{}' and t.name = 'organization_tax_number'), o.tax_number)
@@ -52,11 +52,11 @@ with needed as (
     from needed
     cross join target
     join documents.counterparty dc on dc.counterparty_id = needed.counterparty_id
-    join ledger.contract l
+    join core.accounting_contract l
       on l.counterparty_key = dc.counterparty_key and not l.is_deleted and l.is_with_buyer
      and l.organization_key = target.organization_key
     join ops.currency_rule cr on cr.system = target.system and cr.code = needed.currency
-    join ledger.currency lc on lc.code = cr.value and lc.currency_key = l.currency_key
+    join core.accounting_currency lc on lc.code = cr.value and lc.currency_key = l.currency_key
     order by needed.contract_id,
              (l.contract_key = target.system || ':' || ops.key_of(target.system, 'contract', needed.contract_id)) desc,
              (l.name = target.contract_name) desc, l.code, l.contract_key
@@ -79,4 +79,4 @@ cross join target t
 left join documents.counterparty dc on dc.counterparty_id = n.counterparty_id
 left join found f on f.contract_id = n.contract_id
 left join ops.currency_rule cr on cr.system = t.system and cr.code = n.currency
-left join ledger.currency lc on lc.source = t.system and lc.code = cr.value and not lc.is_deleted
+left join core.accounting_currency lc on lc.source = t.system and lc.code = cr.value and not lc.is_deleted

@@ -5,7 +5,7 @@
 -- @scope counterparty_id
 create table documents.counterparty (
     counterparty_id  text not null primary key, -- core.counterparty
-    counterparty_key text,                      -- ledger.counterparty; null while ambiguous
+    counterparty_key text,                      -- core.accounting_counterparty; null while ambiguous
     origin           text not null,             -- found, created (by us, or to be), ambiguous
     matches          integer not null,          -- how many records of accounting fit
     legal_name       text,                      -- canonical display name, legal form last
@@ -19,16 +19,16 @@ create table documents.counterparty (
 select key from change
 ;
 
--- @changed ledger.counterparty
+-- @changed core.accounting_counterparty
 select d.counterparty_id as key
 from documents.counterparty d join change on d.counterparty_key = change.key
 ;
 
--- @changed ledger.counterparty.tax_number
+-- @changed core.accounting_counterparty.tax_number
 select counterparty_id as key from core.counterparty join change on tax_number = change.key
 ;
 
--- @changed ledger.counterparty.name_key
+-- @changed core.accounting_counterparty.name_key
 select counterparty_id as key from core.counterparty join change on legal_name_key = change.key
 ;
 
@@ -52,7 +52,7 @@ with ours as (
            min(l.counterparty_key) filter (where l.kpp is not distinct from o.kpp) as exact_key,
            min(l.counterparty_key) as loose_key
     from ours o
-    join ledger.counterparty l
+    join core.accounting_counterparty l
       on l.tax_number = o.tax_number and not l.is_deleted and not l.is_folder
      and (l.kpp = o.kpp or l.kpp is null or o.kpp is null)
     group by o.counterparty_id
@@ -61,7 +61,7 @@ with ours as (
            (select count(*) from core.counterparty twin
              where twin.legal_name_key = o.legal_name_key and twin.tax_number is null) as twins
     from ours o
-    join ledger.counterparty l
+    join core.accounting_counterparty l
       on l.name_key = o.legal_name_key and l.tax_number is null and not l.is_deleted and not l.is_folder
     where o.tax_number is null
     group by o.counterparty_id, o.legal_name_key
@@ -73,7 +73,7 @@ with ours as (
            case when n.exact = 1 then n.exact_key when coalesce(n.exact, 0) = 0 and n.loose = 1 then n.loose_key
                 when w.matches = 1 and w.twins = 1 then w.found_key end as found_key
     from ours o
-    left join ledger.counterparty own on own.counterparty_key = o.own_key and not own.is_deleted
+    left join core.accounting_counterparty own on own.counterparty_key = o.own_key and not own.is_deleted
     left join by_number n on n.counterparty_id = o.counterparty_id
     left join by_name w on w.counterparty_id = o.counterparty_id
 )

@@ -29,12 +29,12 @@ create table documents.deal (
     tax_number_given     text,                      -- as the CRM writes it
     tax_number_problem   text,                      -- why it is not valid
     tax_number_missing   boolean not null,          -- demanded for this country and not there
-    counterparty_key     text,                      -- ledger.counterparty
+    counterparty_key     text,                      -- core.accounting_counterparty
     counterparty_origin  text,                      -- found, created, ambiguous
     counterparty_matches integer not null,          -- how many records of accounting fit
     contract_id          text,                      -- documents.contract
     currency             text,                      -- ISO 4217
-    currency_key         text,                      -- ledger.currency; null where accounting has none
+    currency_key         text,                      -- core.accounting_currency; null where accounting has none
     rate                 numeric(18,6),             -- accounting currency for `rate_units`; 1 for its own
     rate_units           numeric(18,4),             -- 1, 10, 100
     amount               numeric(18,2),             -- header sum with VAT
@@ -98,7 +98,7 @@ from documents.deal d join core.currency_rate r on r.currency = d.currency and r
 join change on r.rate_id = change.key
 ;
 
--- @changed ops.stage_rule ops.setting ops.currency_rule ledger.currency
+-- @changed ops.stage_rule ops.setting ops.currency_rule core.accounting_currency
 
 -- @all
 select deal_id as key from core.deal
@@ -209,7 +209,7 @@ left join lateral (
 ) given on true
 left join ops.setting own on own.system = target.system and own.name = 'currency'
 left join ops.currency_rule cr on cr.system = target.system and cr.code = d.currency
-left join ledger.currency lc on lc.source = target.system and lc.code = cr.value and not lc.is_deleted
+left join core.accounting_currency lc on lc.source = target.system and lc.code = cr.value and not lc.is_deleted
 left join lateral (
     select r.rate, r.units from core.currency_rate r
     where r.currency = d.currency and r.valid_from <= d.document_date and not r.is_deleted

@@ -12,12 +12,12 @@ create table documents.document (
     document_date    date,                      -- date of the document, the accounting period
     due_on           date,                      -- day by which the client pays
     counterparty_id  text,                      -- core.counterparty
-    counterparty_key text,                      -- ledger.counterparty
-    contract_key     text,                      -- ledger.contract
-    organization_key text,                      -- ledger.organization
+    counterparty_key text,                      -- core.accounting_counterparty
+    contract_key     text,                      -- core.accounting_contract
+    organization_key text,                      -- core.accounting_organization
     employee_id      text,                      -- responsible manager, core.employee
     currency         text,                      -- ISO 4217
-    currency_key     text,                      -- ledger.currency
+    currency_key     text,                      -- core.accounting_currency
     rate             numeric(18,6),             -- accounting currency for `rate_units`
     rate_units       numeric(18,4),             -- 1, 10, 100
     amount           numeric(18,2),             -- sum of the lines with VAT

@@ -9,12 +9,12 @@ create table documents.document_line (
     position        integer not null,          -- 1, 2, 3 within goods and within services
     product_name    text,                      -- as written on the line
     product_id      text,                      -- core.product, after aliases; null where none fits
-    product_key     text,                      -- ledger.product
+    product_key     text,                      -- core.accounting_product
     product_origin  text,                      -- found, created, ambiguous, missing
     product_matches integer not null,          -- how many records of accounting fit
     is_service      boolean not null,          -- rendered, not shipped
     unit            text,                      -- unit of measure as the source writes it
-    unit_key        text,                      -- ledger.unit
+    unit_key        text,                      -- core.accounting_unit
     quantity        numeric(18,4),             -- in `unit`
     price           numeric(18,4),             -- a unit, with discount and VAT
     amount          numeric(18,2),             -- with discount and VAT

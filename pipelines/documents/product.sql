@@ -4,14 +4,14 @@
 -- @scope product_id
 create table documents.product (
     product_id  text not null primary key, -- core.product
-    product_key text,                      -- ledger.product; null while ambiguous or not to be created
+    product_key text,                      -- core.accounting_product; null while ambiguous or not to be created
     origin      text not null,             -- found, created (by us, or to be), ambiguous, missing
     matches     integer not null,          -- how many records of accounting fit
     name        text,                      -- name in the CRM
     code        text,                      -- article
     unit        text,                      -- unit of measure as the source writes it
     unit_code   text,                      -- OKEI code
-    unit_key    text,                      -- ledger.unit
+    unit_key    text,                      -- core.accounting_unit
     is_service  boolean not null           -- rendered, not shipped
 );
 
@@ -19,19 +19,19 @@ create table documents.product (
 select key from change
 ;
 
--- @changed ledger.product
+-- @changed core.accounting_product
 select d.product_id as key from documents.product d join change on d.product_key = change.key
 ;
 
--- @changed ledger.product.name
+-- @changed core.accounting_product.name
 select p.product_id as key from core.product p join change on lower(p.name) = lower(change.key)
 ;
 
--- @changed ledger.product.code
+-- @changed core.accounting_product.code
 select p.product_id as key from core.product p join change on p.code = change.key
 ;
 
--- @changed ops.setting ops.unit_rule ledger.unit
+-- @changed ops.setting ops.unit_rule core.accounting_unit
 
 -- @all
 select product_id as key from core.product
@@ -52,11 +52,11 @@ with ours as (
 ), fits as (
     select o.product_id, l.product_key, l.is_service, (l.code = o.code) as by_code
     from ours o
-    join ledger.product l on l.code = o.code and not l.is_deleted and not l.is_folder
+    join core.accounting_product l on l.code = o.code and not l.is_deleted and not l.is_folder
     union
     select o.product_id, l.product_key, l.is_service, false
     from ours o
-    join ledger.product l on lower(l.name) = lower(o.name) and not l.is_deleted and not l.is_folder
+    join core.accounting_product l on lower(l.name) = lower(o.name) and not l.is_deleted and not l.is_folder
 ), best as (
     select product_id,
            count(distinct product_key) filter (where by_code) as by_code,
@@ -72,7 +72,7 @@ with ours as (
            case when b.by_code = 1 then b.code_key when coalesce(b.by_code, 0) = 0 and b.by_any = 1 then b.any_key end as found_key,
            b.is_service as found_service
     from ours o
-    left join ledger.product own on own.product_key = o.own_key and not own.is_deleted
+    left join core.accounting_product own on own.product_key = o.own_key and not own.is_deleted
     left join best b on b.product_id = o.product_id
 )
 select
@@ -88,6 +88,6 @@ select
     code,
     unit,
     unit_code,
-    (select min(k.unit_key) from ledger.unit k where k.code = decided.unit_code and not k.is_deleted) as unit_key,
+    (select min(k.unit_key) from core.accounting_unit k where k.code = decided.unit_code and not k.is_deleted) as unit_key,
     coalesce(is_service, found_service, false) as is_service
 from decided

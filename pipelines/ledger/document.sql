@@ -12,10 +12,10 @@ create table ledger.document (
     number           text,                      -- number shown in accounting
     document_date    date,                      -- date of the document, the accounting period
     is_posted        boolean,                   -- posted (проведён)
-    counterparty_key text,                      -- ledger.counterparty
-    contract_key     text,                      -- ledger.contract
-    organization_key text,                      -- ledger.organization
-    currency_key     text,                      -- ledger.currency
+    counterparty_key text,                      -- core.accounting_counterparty
+    contract_key     text,                      -- core.accounting_contract
+    organization_key text,                      -- core.accounting_organization
+    currency_key     text,                      -- core.accounting_currency
     amount           numeric(18,2),             -- with VAT, in the document's currency
     comment          text,                      -- free text; our documents carry their deal here
     version          text,                      -- accounting's version of the record

@@ -10,7 +10,7 @@ create table ledger.document_line (
     document_key text not null,             -- ledger.document
     part         text,                      -- tabular part: goods or services
     position     integer,                   -- line number
-    product_key  text,                      -- ledger.product
+    product_key  text,                      -- core.accounting_product
     quantity     numeric(18,4),             -- in the product's unit
     price        numeric(18,4),             -- a unit, in the document's currency
     amount       numeric(18,2),             -- with VAT

@@ -11,9 +11,9 @@ create table ledger.entry (
     document_key     text,                      -- the document that made it (recorder)
     position         integer,                   -- line number
     booked_on        date,                      -- accounting period
-    account_dr_key   text,                      -- ledger.account debited
-    account_cr_key   text,                      -- ledger.account credited
-    counterparty_key text,                      -- ledger.counterparty, where the entry names one
+    account_dr_key   text,                      -- core.accounting_account debited
+    account_cr_key   text,                      -- core.accounting_account credited
+    counterparty_key text,                      -- core.accounting_counterparty, where the entry names one
     amount           numeric(18,2),             -- accounting currency
     content          text,                      -- wording of the entry
     is_active        boolean,                   -- counts; inactive entries do not

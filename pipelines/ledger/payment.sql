@@ -12,8 +12,8 @@ create table ledger.payment (
     number           text,                      -- number shown in accounting
     paid_on          date,                      -- date of the document
     is_posted        boolean,                   -- posted (проведён)
-    counterparty_key text,                      -- ledger.counterparty
-    currency_key     text,                      -- ledger.currency
+    counterparty_key text,                      -- core.accounting_counterparty
+    currency_key     text,                      -- core.accounting_currency
     amount           numeric(18,2),             -- positive for receipts and refunds alike
     purpose          text,                      -- purpose of payment
     is_deleted       boolean not null,          -- marked for deletion or gone

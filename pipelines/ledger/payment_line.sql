@@ -10,7 +10,7 @@ create table ledger.payment_line (
     source_id    text not null,             -- id in that system
     payment_key  text not null,             -- ledger.payment
     position     integer,                   -- line number
-    contract_key text,                      -- ledger.contract
+    contract_key text,                      -- core.accounting_contract
     invoice_key  text,                      -- ledger.document of kind invoice; null where not stated
     amount       numeric(18,2),             -- in the payment's currency
     is_deleted   boolean not null,          -- the payment is marked for deletion or gone

@@ -45,6 +45,8 @@ WHOLE_SHARE = 4  # when more than one in so many headers changed, whole pages ar
 SEARCH_LIMIT = 50  # records one search may return
 HEADER = "Ref_Key,DataVersion"
 
+LIMITS = None  # 1C publishes none; `concurrency` bounds what runs at once
+
 
 def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = None) -> OneC:
     """Open a base. `connection`: `url` (…/odata/standard.odata/), `user`, `password`, `timezone` (IANA, of
@@ -124,7 +126,7 @@ class OneC:
         client_keys=True,
         posting=True,
         overlap_seconds=0,  # versions decide, not times
-        extra={"versions": True},
+        extra={"versions": True, "posted": "Posted", "version": "DataVersion"},
     )  # fmt: skip
 
     def __init__(

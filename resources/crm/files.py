@@ -40,6 +40,8 @@ from resources.crm.spreadsheet import UnreadableError, open_table
 PAGE_ROWS = 1_000
 MAX_FILES = 10_000  # of one table, in the folder
 
+LIMITS = None  # a folder has no rate
+
 
 def connect(system: str, connection: Mapping[str, Any], budget: object = None) -> Files:
     """Make the source of a connection. A folder has no rate limit, so `budget` is not used.

@@ -17,11 +17,11 @@ DECLARE
     whole    text;
     fraction text := '';
 BEGIN
-    IF written ~ '^-?\d{1,30}(\.\d{1,20})?$' THEN
-        RETURN written::numeric;
-    END IF;
     IF written IS NULL OR length(written) > 60 THEN
         RETURN NULL;
+    END IF;
+    IF written ~ '^-?\d+(\.\d+)?$' THEN
+        RETURN written::numeric;
     END IF;
     -- Spaces of every kind become one kind, minus signs a hyphen.
     n := btrim(translate(written, U&'\00A0\202F\2009\2007\2212\2019', '    -'''));
@@ -121,6 +121,9 @@ BEGIN
     ELSIF written ~ '^\d{8}$' THEN
         RETURN ops.date_of(left(written, 4)::int, substr(written, 5, 2)::int, substr(written, 7, 2)::int);
     END IF;
+    IF written ~ '^\d\d\.\d\d\.\d{4}$' THEN  -- the usual one, without the dear captures
+        RETURN ops.date_of(right(written, 4)::int, substr(written, 4, 2)::int, left(written, 2)::int);
+    END IF;
     p := regexp_match(
         written, '^\s*(\d{1,2})([./])(\d{1,2})([./])(\d{4}|\d{2})(?:\s*г\.?)?(?:,?\s+\d{1,2}:.*)?\s*$');
     IF p IS NULL OR p[2] <> p[4] THEN
@@ -164,6 +167,13 @@ BEGIN
     day := ops.parse_date(written, 'ru');
     IF day IS NULL THEN
         RETURN NULL;
+    END IF;
+    IF written ~ '^[-0-9]{10}[T ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?([zZ]|[-+](0\d|1[0-5]):?[0-5]\d)?$' THEN
+        -- The usual one: valid as it stands, so the server's own reading cannot fail.
+        IF translate(substr(written, 20), '+zZ', '---') LIKE '%-%' THEN
+            RETURN written::timestamptz;
+        END IF;
+        RETURN written::timestamp AT TIME ZONE zone;
     END IF;
     IF length(btrim(written)) > 12 THEN
         p := regexp_match(

@@ -2,7 +2,7 @@
 --
 -- @owner accountants
 -- @scope unit_key
-create table ledger.unit (
+create table core.accounting_unit (
     unit_key   text not null primary key, -- system:id
     source     text not null,             -- connected system
     source_id  text not null,             -- id in that system

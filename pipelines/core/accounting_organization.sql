@@ -2,7 +2,7 @@
 --
 -- @owner accountants
 -- @scope organization_key
-create table ledger.organization (
+create table core.accounting_organization (
     organization_key text not null primary key, -- system:id
     source           text not null,             -- connected system
     source_id        text not null,             -- id in that system

@@ -2,7 +2,7 @@
 --
 -- @owner accountants
 -- @scope currency_key
-create table ledger.currency (
+create table core.accounting_currency (
     currency_key text not null primary key, -- system:id
     source       text not null,             -- connected system
     source_id    text not null,             -- id in that system

@@ -2,7 +2,7 @@
 --
 -- @owner accountants
 -- @scope account_key
-create table ledger.account (
+create table core.accounting_account (
     account_key text not null primary key, -- system:id
     source      text not null,             -- connected system
     source_id   text not null,             -- id in that system

@@ -3,7 +3,7 @@
 -- @owner accountants
 -- @scope counterparty_key
 -- @emits tax_number name_key
-create table ledger.counterparty (
+create table core.accounting_counterparty (
     counterparty_key text not null primary key, -- system:id
     source           text not null,             -- connected system
     source_id        text not null,             -- id in that system
@@ -18,7 +18,7 @@ create table ledger.counterparty (
     problems         text[] not null            -- what could not be read, in sentences
 );
 
-create index counterparty_tax_number on ledger.counterparty (tax_number, kpp);
-create index counterparty_name on ledger.counterparty (name_key);
+create index accounting_counterparty_tax_number on core.accounting_counterparty (tax_number, kpp);
+create index accounting_counterparty_name on core.accounting_counterparty (name_key);
 
 -- @rows mapping

@@ -2,7 +2,7 @@
 --
 -- @owner accountants
 -- @scope warehouse_key
-create table ledger.warehouse (
+create table core.accounting_warehouse (
     warehouse_key text not null primary key, -- system:id
     source        text not null,             -- connected system
     source_id     text not null,             -- id in that system

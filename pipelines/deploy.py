@@ -1,0 +1,145 @@
+"""Make the tables of the road what their files say.
+
+A table whose shape changed is made anew and filled from what it is derived of; one whose rows are made
+differently (its SQL, or a mapping) is rebuilt at the next refresh. Everything that cannot be derived
+lives in `raw` and `ops`, which migrations alone change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from mappings import CompiledRead, Mappings, compile_read, write_rules
+from pipelines.refresh import Source
+from pipelines.table import Table, tables
+from resources.warehouse import Connection, Warehouse
+
+DEPLOY_LOCK = "deploy"
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What the mappings read into one table."""
+
+    sources: tuple[Source, ...]
+    compiled: tuple[CompiledRead, ...]
+
+
+def reads_of(mappings: Mappings) -> dict[str, Reads]:
+    """Compiled reads by table name."""
+    found: dict[str, list[CompiledRead]] = {}
+    road = tables()
+    for system in mappings.systems:
+        for read in system.reads:
+            found.setdefault(read.table, []).append(compile_read(system, read, road[read.table]))
+    return {
+        name: Reads(tuple(Source(c.raw_table, c.changed, c.all, c.rows) for c in compiled), tuple(compiled))
+        for name, compiled in found.items()
+    }
+
+
+def deploy(warehouse: Warehouse, mappings: Mappings) -> list[str]:
+    """Bring schema, tables, views and mapping rules up to date. Returns the names that changed."""
+    warehouse.migrate()
+    reads = reads_of(mappings)
+    with warehouse.transaction() as conn:
+        conn.execute("select pg_advisory_xact_lock(hashtext(%s))", [DEPLOY_LOCK])
+        changed = [f"mapping {name}" for name in write_rules(conn, mappings)]
+        known = {
+            name: (shape, meaning)
+            for name, shape, meaning in conn.execute(
+                "select table_name, split_part(fingerprint, '/', 1), split_part(fingerprint, '/', 2) from ops.table_version"
+            ).fetchall()
+        }
+        fresh_shapes = False
+        for table in tables().values():
+            sources = reads[table.name].sources if table.name in reads else ()
+            meaning = _meaning(table, sources)
+            shape_before, meaning_before = known.get(table.name, ("", ""))
+            missing = table.name not in known or not _exists(conn, table)
+            if table.is_view:
+                if missing or fresh_shapes or (shape_before, meaning_before) != (table.shape, meaning):
+                    _make_view(conn, table)
+                    changed.append(table.name)
+                else:
+                    continue
+            elif missing or shape_before != table.shape:
+                _make_table(conn, table)
+                fresh_shapes = True
+                changed.append(table.name)
+            elif meaning_before != meaning:
+                conn.execute("delete from ops.watermark where consumer = %s", [table.name])
+                changed.append(table.name)
+            else:
+                continue
+            conn.execute(
+                """
+                insert into ops.table_version (table_name, fingerprint, deployed_at)
+                values (%s, %s, now())
+                on conflict (table_name) do update set fingerprint = excluded.fingerprint,
+                    deployed_at = excluded.deployed_at, lineage = null, metadata = null
+                """,
+                [table.name, f"{table.shape}/{meaning}"],
+            )
+        conn.execute("grant select on all tables in schema core, documents, ledger, marts, feedback to analyst")
+    return changed
+
+
+def _meaning(table: Table, sources: Sequence[Source]) -> str:
+    text = table.meaning + "".join(s.raw_table + s.changed + s.all + s.rows for s in sources)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _exists(conn: Connection, table: Table) -> bool:
+    function = "to_regproc" if table.arguments else "to_regclass"
+    row = conn.execute(_sql(f"select {function}(%s) is not null"), [table.name]).fetchone()
+    return bool(row and row[0])
+
+
+def _make_table(conn: Connection, table: Table) -> None:
+    conn.execute(_sql(f"drop table if exists {table.name} cascade"))
+    conn.execute(_sql(table.create_sql))
+    _comment(conn, table, "table")
+    conn.execute("delete from ops.watermark where consumer = %s", [table.name])
+
+
+def _make_view(conn: Connection, table: Table) -> None:
+    if table.arguments:
+        returns = ", ".join(f'"{c.name}" {c.type}' for c in table.columns)
+        conn.execute(_sql(f"drop function if exists {table.name} cascade"))
+        conn.execute(
+            _sql(
+                f"create function {table.name}({table.arguments}) returns table ({returns})"
+                f" language sql stable as $function$\n{table.rows_sql}\n$function$"
+            )
+        )
+        conn.execute(_sql(f"comment on function {table.name} is {_quoted(table.description)}"))
+        return
+    conn.execute(_sql(f"drop view if exists {table.name} cascade"))
+    columns = ", ".join(f'v."{c.name}"::{c.type} as "{c.name}"' for c in table.columns)
+    conn.execute(_sql(f"create view {table.name} as select {columns} from (\n{table.rows_sql}\n) v"))
+    _comment(conn, table, "view")
+
+
+def _comment(conn: Connection, table: Table, what: str) -> None:
+    lines = [f"comment on {what} {table.name} is {_quoted(table.description)};"]
+    lines += [f"comment on column {table.name}.{c.name} is {_quoted(c.comment)};" for c in table.columns]
+    conn.execute(_sql("\n".join(lines)))
+
+
+def _quoted(text: str) -> str:
+    return sql.Literal(text).as_string(None)
+
+
+def _sql(statement: str) -> sql.SQL:
+    return sql.SQL(statement)  # type: ignore[arg-type]
+
+
+def upstream_tables(table: Table, reads: Mapping[str, Reads]) -> list[str]:
+    """Every table that this one is made from, raw ones included."""
+    raw = [source.raw_table for source in reads[table.name].sources] if table.name in reads else []
+    return [*dict.fromkeys(raw), *table.upstreams]

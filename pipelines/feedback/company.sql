@@ -1,0 +1,47 @@
+-- What a client owes over all its deals, as managers should see it in the CRM.
+--
+-- @owner sales-ops
+-- @scope client_id
+-- @money debt
+create table feedback.company (
+    client_id text not null primary key, -- core.client
+    source    text not null,             -- connected system
+    source_id text not null,             -- id in that system
+    name      text,                      -- name of the client
+    debt      numeric(18,2) not null,    -- accounting's currency, foreign documents at their own rate
+    currency  text,                      -- accounting's currency, ISO 4217
+    due_on    date                       -- first day by which something unpaid is due
+);
+
+-- @changed feedback.deal.client_id
+select key from change
+;
+
+-- @changed feedback.deal
+select d.client_id as key from feedback.deal d join change on d.deal_id = change.key
+;
+
+-- @changed core.client
+select key from change
+;
+
+-- @all
+select distinct client_id as key from feedback.deal where client_id is not null
+;
+
+-- @rows
+select
+    c.client_id,
+    c.source,
+    c.source_id,
+    c.name,
+    sum(d.debt_own) as debt,
+    (select s.value #>> '{}' from ops.setting s
+      where s.name = 'currency'
+        and s.system = (select n.value #>> '{}' from ops.setting n where n.name = 'accounting_system')) as currency,
+    min(d.due_on) filter (where d.debt > 0) as due_on
+from core.client c
+join scope on scope.key = c.client_id
+join feedback.deal d on d.client_id = c.client_id
+where not c.is_deleted
+group by c.client_id, c.source, c.source_id, c.name

@@ -1,0 +1,140 @@
+"""Write what accounting knows back to the CRM: statuses, debts, and one task for an overdue document.
+
+Through the operation ledger like every other write: an operation a content, none where the CRM already
+shows it. Our own write is no change of the record (`echo_fields` are left out of the raw hash), and the
+stamp it gave the record is kept in `ops.echo`, so that no sensor wakes up for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+from psycopg import sql
+
+from mappings import System, compile_write
+from pipelines.operations.carry import carry
+from pipelines.sync import Road
+from resources.warehouse import Connection
+
+ACTOR: Final = "feedback"
+
+# What of each kind is due today. A deal that is overdue shows so; a task is made once its day has passed.
+_DUE: Final = {
+    "deal": """
+        select d.deal_id as subject, d.source_id as key,
+               case when d.debt > 0 and d.due_on < %(today)s then 'overdue' else d.payment_status end as payment_status,
+               d.shipment_status, d.invoiced, d.paid, d.debt, d.debt_own, d.currency, d.due_on, d.title,
+               d.client_name, d.employee_id, d.deal_id, d.source, d.source_id
+        from feedback.deal d where d.source = %(system)s
+    """,
+    "company": "select c.*, c.client_id as subject, c.source_id as key from feedback.company c where c.source = %(system)s",
+    "task": """
+        select t.*, t.task_id as subject, ops.key_of(%(system)s, 'task', t.task_id) as key
+        from feedback.task t where t.source = %(system)s and t.due_on < %(today)s and t.employee_id is not null
+    """,
+}
+
+
+def write_back(road: Road, today: date | None = None) -> Iterator[str]:
+    """Plan and carry the write-back of every CRM that is written to; yields a line a system."""
+    day = today or datetime.now(UTC).date()
+    for system in road.mappings.systems:
+        if system.role != "crm" or not system.feedback:
+            continue
+        with road.warehouse.transaction() as conn:
+            planned = sum(_plan(conn, system, kind, day, road.run_id) for kind in _DUE if kind in system.feedback)
+        carried = carry(road.warehouse, road.target(system), run_id=road.run_id, read_back=_echo(road, system))
+        yield f"{system.name}: {planned} planned, {carried.written} written back" + (
+            f"; {carried.stopped}" if carried.stopped else ""
+        )
+
+
+def _plan(conn: Connection, system: System, kind: str, today: date, run_id: str) -> int:
+    """Operations for whatever the CRM does not show yet; what is planned and not sent is planned anew."""
+    action = "create" if kind == "task" else "update"
+    parameters = {"system": system.name, "today": today, "kind": kind, "run_id": run_id, "actor": ACTOR, "action": action}
+    conn.execute("drop table if exists wanted")
+    conn.execute(
+        _sql(
+            f"""
+        create temporary table wanted on commit drop as
+        select d.subject, d.key, {compile_write(system, kind)} as body from ({_DUE[kind]}) d
+        """
+        ),
+        parameters,
+    )
+    conn.execute(
+        """
+        create temporary table shown on commit drop as
+        select distinct on (o.key) o.key, o.content_hash, o.state, o.operation_id
+        from ops.operation o
+        where o.target = %(system)s and o.kind = %(kind)s and o.state <> 'superseded'
+        order by o.key, o.planned_at desc, o.operation_id
+        """,
+        parameters,
+    )
+    conn.execute(
+        "select set_config('sverka.actor', %(actor)s, true), set_config('sverka.run_id', %(run_id)s, true)", parameters
+    )
+    conn.execute(
+        """
+        with stale as (
+            select array_agg(s.operation_id) as ids from shown s join wanted w on w.key = s.key
+            where s.state in ('planned', 'approved', 'rejected') and s.content_hash <> md5(w.body::text) and %(kind)s::text <> 'task'
+            having count(*) > 0)
+        select ops.move_many(ids, 'superseded', %(actor)s, 'something newer is to be shown') from stale
+        """,
+        parameters,
+    )
+    count = conn.execute(
+        """
+        insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, revision, body,
+                                   content_hash, run_id)
+        select case when %(kind)s::text = 'task' then w.key::uuid
+                    else ops.uuid5('5f0c7c0e-8d5b-5a53-9f5e-6b1f3a8d2c41'::uuid, concat_ws('/', %(system)s::text, %(kind)s::text, w.key,
+                         md5(w.body::text),
+                         (select count(*) from ops.operation o where o.target = %(system)s and o.kind = %(kind)s and o.key = w.key)))
+               end,
+               %(system)s, %(kind)s, %(action)s, w.key, %(system)s, w.key, w.subject, 1, w.body, md5(w.body::text), %(run_id)s
+        from wanted w
+        left join shown s on s.key = w.key
+        where s.key is null or (%(kind)s::text <> 'task' and s.content_hash <> md5(w.body::text))
+        """,
+        parameters,
+    ).rowcount
+    conn.execute(
+        """
+        with new as (
+            select array_agg(operation_id) as ids from ops.operation
+            where target = %(system)s and kind = %(kind)s and state = 'planned' and reason_code is null having count(*) > 0)
+        select ops.move_many(ids, 'approved', %(actor)s, 'write-back needs no approval') from new
+        """,
+        parameters,
+    )
+    conn.execute("drop table wanted, shown")
+    return count
+
+
+def _echo(road: Road, system: System) -> Any:
+    """Remember the stamp that our write gave each record."""
+    stamp = str(road.target(system).capabilities.extra.get("version", ""))
+
+    def keep(kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None:
+        if not stamp:
+            return
+        with road.warehouse.transaction() as conn, conn.cursor() as cursor:
+            cursor.executemany(
+                """
+                insert into ops.echo (system, kind, key, version, at) values (%s, %s, %s, %s, now())
+                on conflict (system, kind, key) do update set version = excluded.version, at = excluded.at
+                """,
+                [(system.name, kind, key, str(body.get(stamp, ""))) for key, body in bodies.items()],
+            )
+
+    return keep
+
+
+def _sql(statement: str) -> sql.SQL:
+    return sql.SQL(statement)  # type: ignore[arg-type]

@@ -1,0 +1,101 @@
+"""The laws that the ledger must keep, checked over the whole ledger after every sync."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from resources.warehouse import Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    name: str  # of the asset check
+    table: str
+    holds: bool
+    sentence: str
+
+
+def check(warehouse: Warehouse) -> list[Law]:
+    """Every law with what was found. A broken one blocks what comes after the ledger."""
+    return [every_kopeck_is_explained(warehouse), debit_equals_credit(warehouse)]
+
+
+def every_kopeck_is_explained(warehouse: Warehouse) -> Law:
+    """Expected minus actual is the sum of the variances: per counterparty, currency and measure, and in all."""
+    broken = warehouse.rows(
+        """
+        select counterparty_key, currency_key, measure, unexplained from ledger.settlement
+        where unexplained <> 0 order by abs(unexplained) desc limit 5
+        """
+    )
+    totals = warehouse.rows(
+        """
+        select coalesce(s.measure, t.measure), coalesce(s.difference, 0), coalesce(t.difference, 0)
+        from (select measure, sum(expected - actual) as difference from ledger.settlement group by measure) s
+        full join (
+            select measure, sum(amount) as difference from (
+                select case kind when 'invoice' then 'invoiced' else 'realized' end as measure,
+                       coalesce(expected_amount, 0) - case when not is_posting_kind or coalesce(is_posted, false)
+                                                           then coalesce(actual_amount, 0) else 0 end as amount
+                from ledger.position
+                union all select 'paid', amount from ledger.obligation
+                union all select 'paid', case kind when 'refund' then amount else -amount end
+                          from ledger.payment where is_posted and not is_deleted
+            ) facts group by measure
+        ) t on t.measure = s.measure
+        where coalesce(s.difference, 0) <> coalesce(t.difference, 0)
+        """
+    )
+    told = [f"{measure} of {key} in {currency}: {amount} has no reason" for key, currency, measure, amount in broken]
+    told += [f"{measure} in all: settlements say {ours}, documents say {theirs}" for measure, ours, theirs in totals]
+    return Law(
+        "every_kopeck_is_explained",
+        "ledger.settlement",
+        not told,
+        "; ".join(told) or "every difference between the CRM and accounting has a reason",
+    )
+
+
+def debit_equals_credit(warehouse: Warehouse) -> Law:
+    """Every entry has both sides, and the entries of 62.01 and 62.02 add up to the balances accounting reports."""
+    one_sided = warehouse.rows(
+        """
+        select entry_key from ledger.entry
+        where is_active and not is_deleted and (account_dr_key is null or account_cr_key is null or amount is null) limit 5
+        """
+    )
+    apart = warehouse.rows(
+        """
+        with settlement_accounts as (
+            select account_key, code from core.accounting_account where code in ('62.01', '62.02')
+        ), moved as (
+            select a.code, e.counterparty_key, sum(case when a.account_key = e.account_dr_key then e.amount else 0 end
+                   - case when a.account_key = e.account_cr_key then e.amount else 0 end) as amount
+            from ledger.entry e
+            join settlement_accounts a on a.account_key in (e.account_dr_key, e.account_cr_key)
+            where e.is_active and not e.is_deleted
+            group by a.code, e.counterparty_key
+        ), reported as (
+            select account_code as code, counterparty_key, sum(amount) as amount
+            from ledger.balance where account_code in ('62.01', '62.02') and not is_deleted
+            group by account_code, counterparty_key
+        )
+        select coalesce(m.code, r.code), coalesce(m.counterparty_key, r.counterparty_key),
+               coalesce(m.amount, 0), coalesce(r.amount, 0)
+        from moved m
+        full join reported r on r.code = m.code and r.counterparty_key is not distinct from m.counterparty_key
+        where coalesce(m.amount, 0) <> coalesce(r.amount, 0)
+        limit 5
+        """
+    )
+    told = [f"entry {key} lacks a side or an amount" for (key,) in one_sided]
+    told += [
+        f"account {code} of {key or 'nobody'}: entries give {ours}, accounting reports {theirs}"
+        for code, key, ours, theirs in apart
+    ]
+    return Law(
+        "debit_equals_credit",
+        "ledger.entry",
+        not told,
+        "; ".join(told) or "every entry has both sides and the balances of 62.01 and 62.02 agree with the entries",
+    )

@@ -1,0 +1,136 @@
+-- Every document of sale from three sides: what the CRM expects, what we sent, what accounting holds.
+--
+-- @owner accountants
+-- @scope document_key
+-- @emits deal_id expected_counterparty_key actual_counterparty_key
+create table ledger.position (
+    document_key              text not null primary key, -- key in accounting, also where it is not there yet
+    kind                      text not null,             -- invoice or realization
+    deal_id                   text,                      -- core.deal; null for documents that are not ours
+    number                    text,                      -- number shown in accounting
+    expected_counterparty_key text,                      -- whom the CRM expects it with
+    actual_counterparty_key   text,                      -- whom accounting holds it with
+    expected_currency_key     text,                      -- currency the CRM expects
+    actual_currency_key       text,                      -- currency accounting holds
+    expected_date             date,                      -- date the CRM expects
+    actual_date               date,                      -- date accounting holds
+    due_on                    date,                      -- day by which the client pays
+    expected_amount           numeric(18,2),             -- null: the CRM expects no such document
+    sent_amount               numeric(18,2),             -- null: we never wrote it
+    actual_amount             numeric(18,2),             -- null: accounting does not hold it (or marked it for deletion)
+    is_posted                 boolean,                   -- posted in accounting
+    is_posting_kind           boolean not null,          -- documents of this kind count when posted
+    is_marked                 boolean not null,          -- marked for deletion in accounting
+    is_deal_deleted           boolean not null,          -- the deal is gone from the CRM
+    operation_state           text,                      -- state of the writing operation
+    operation_reason          text,                      -- why it is in that state
+    hold_reason               text,                      -- why the gate holds the deal, English
+    hold_reason_ru            text,                      -- the same in Russian
+    copy_of                   text                       -- our document that this foreign one repeats (same deal in its comment)
+);
+
+create index position_deal on ledger.position (deal_id);
+create index position_expected on ledger.position (expected_counterparty_key);
+create index position_actual on ledger.position (actual_counterparty_key);
+
+-- @changed ledger.document
+select key from change
+;
+
+-- @changed documents.document.document_key
+select key from change
+;
+
+-- @changed documents.document
+select d.document_key as key from documents.document d join change on d.deal_id = change.key
+;
+
+-- @changed documents.held
+select d.document_key as key from documents.document d join change on d.deal_id = change.key
+;
+
+-- @changed core.deal
+select p.document_key as key from ledger.position p join change on p.deal_id = change.key
+;
+
+-- @changed ops.operation
+select key from change
+;
+
+-- @changed ops.setting
+
+-- @all
+select document_key as key from documents.document
+union
+select document_key from ledger.document
+;
+
+-- @rows
+with target as (
+    select n.value #>> '{}' as system,
+           array(select substr(p.name, 6) from ops.setting p
+                  where p.system = n.value #>> '{}' and p.name like 'post\_%' and p.value = 'true') as posting_kinds
+    from ops.setting n where n.name = 'accounting_system'
+), expected as (
+    select d.* from documents.document d join scope on scope.key = d.document_key
+), actual as (
+    select l.* from ledger.document l join scope on scope.key = l.document_key
+), writing as (
+    select t.system || ':' || o.key as document_key, o.kind, o.subject as deal_id,
+           (array_agg(o.state order by o.action = 'post' desc, o.planned_at desc)
+              filter (where o.state not in ('verified', 'superseded')))[1] as unfinished,
+           (array_agg(o.reason order by o.action = 'post' desc, o.planned_at desc)
+              filter (where o.state not in ('verified', 'superseded')))[1] as reason,
+           (array_agg(o.amount order by o.planned_at desc)
+              filter (where o.state = 'verified' and o.action in ('create', 'update')))[1] as sent_amount,
+           bool_or(o.state = 'verified') as is_written
+    from ops.operation o
+    cross join target t
+    join scope on o.key = substr(scope.key, length(t.system) + 2)
+    where o.target = t.system and o.kind in ('invoice', 'realization')
+    group by t.system, o.key, o.kind, o.subject
+), ours as (
+    select distinct on (a.document_key) a.document_key, o.document_key as copy_of
+    from actual a
+    join documents.document o on o.deal_id = substr(a.comment, 5) and o.kind = a.kind
+    where a.comment like 'crm:%' and o.document_key <> a.document_key
+      and not exists (select from writing w where w.document_key = a.document_key)
+    order by a.document_key, o.document_key
+)
+select
+    keys.document_key,
+    coalesce(e.kind, a.kind, w.kind) as kind,
+    coalesce(e.deal_id, w.deal_id) as deal_id,
+    a.number,
+    e.counterparty_key as expected_counterparty_key,
+    case when not a.is_deleted then a.counterparty_key end as actual_counterparty_key,
+    e.currency_key as expected_currency_key,
+    case when not a.is_deleted then a.currency_key end as actual_currency_key,
+    e.document_date as expected_date,
+    a.document_date as actual_date,
+    e.due_on,
+    e.amount as expected_amount,
+    w.sent_amount,
+    case when not a.is_deleted then a.amount end as actual_amount,
+    a.is_posted,
+    coalesce(e.kind, a.kind, w.kind) = any(t.posting_kinds) as is_posting_kind,
+    coalesce(a.is_deleted, false) as is_marked,
+    coalesce(deal.is_deleted, false) as is_deal_deleted,
+    coalesce(w.unfinished, case when w.is_written then 'verified' end) as operation_state,
+    w.reason as operation_reason,
+    held.reason as hold_reason,
+    held.reason_ru as hold_reason_ru,
+    ours.copy_of
+from (select key as document_key from scope) keys
+cross join target t
+left join expected e on e.document_key = keys.document_key
+left join actual a on a.document_key = keys.document_key
+left join writing w on w.document_key = keys.document_key
+left join core.deal deal on deal.deal_id = coalesce(e.deal_id, w.deal_id)
+left join ours on ours.document_key = keys.document_key
+left join lateral (
+    select string_agg(h.reason, '; ' order by h.check_name) as reason,
+           string_agg(h.reason_ru, '; ' order by h.check_name) as reason_ru
+    from documents.held h where h.deal_id = e.deal_id
+) held on true
+where e.document_key is not null or a.document_key is not null

@@ -1,0 +1,272 @@
+-- Differences between what the CRM expects and what accounting holds, each with one reason.
+-- Per counterparty and measure, expected minus actual is the sum of `amount`: every kopeck explained.
+--
+-- @owner accountants
+-- @scope document_key
+-- @emits counterparty_key
+-- @money amount currency_key
+create table ledger.variance (
+    variance_key     text not null primary key, -- document/measure/reason/side
+    document_key     text not null,             -- ledger.position or ledger.payment
+    measure          text not null,             -- invoiced, realized or paid
+    reason           text not null,             -- reason code, see docs/reconciliation.md
+    deal_id          text,                      -- core.deal
+    counterparty_key text,                      -- core.accounting_counterparty
+    currency_key     text,                      -- core.accounting_currency
+    amount           numeric(18,2) not null,    -- expected minus actual; 0 where only something else differs
+    expected         text,                      -- what the CRM says
+    actual           text,                      -- what accounting says
+    sentence         text not null,             -- what is the matter, and the remedy
+    sentence_ru      text not null,             -- the same in Russian
+    owner            text not null              -- who mends it: accountants, sales or data team
+);
+
+create index variance_counterparty on ledger.variance (counterparty_key);
+create index variance_document on ledger.variance (document_key);
+
+-- @changed ledger.position
+select key from change
+;
+
+-- @changed ledger.document_line
+select key from change
+;
+
+-- @changed documents.document_line
+select p.document_key as key from ledger.position p join change on p.deal_id = change.key
+;
+
+-- @changed ledger.obligation
+select key from change
+;
+
+-- @changed ledger.allocation.document_key
+select key from change
+;
+
+-- @changed ledger.allocation
+select p.payment_key as key from ledger.payment p join change on p.counterparty_key = change.key
+union
+select a.document_key from ledger.allocation a join change on a.counterparty_key = change.key
+;
+
+-- @changed ledger.payment
+select key from change
+;
+
+-- @all
+select document_key as key from ledger.position
+union
+select payment_key from ledger.payment
+;
+
+-- @rows
+with p as (
+    select p.*, case p.kind when 'invoice' then 'invoiced' else 'realized' end as measure,
+           case when p.is_posting_kind and not coalesce(p.is_posted, false) then null else p.actual_amount end as counted,
+           coalesce(p.number, 'без номера') as shown_number,
+           to_char(p.actual_date, 'DD.MM.YYYY') as shown_date,
+           case p.kind when 'invoice' then 'invoice' else 'realization' end as kind_en,
+           case p.kind when 'invoice' then 'счёт' else 'реализация' end as kind_ru
+    from ledger.position p join scope on scope.key = p.document_key
+), lines as (
+    select p.document_key,
+           case
+               when bool_or(e.quantity is distinct from a.quantity and e.product_key is not distinct from a.product_key) then 'quantity'
+               when bool_or(e.product_key is distinct from a.product_key) then 'product'
+               when bool_or(e.price is distinct from a.price) then 'price_version'
+           end as reason
+    from p
+    join documents.document_line e on e.deal_id = p.deal_id
+    full join (
+        select l.* from ledger.document_line l join p on p.document_key = l.document_key
+    ) a on a.document_key = p.document_key and a.position = e.position and (a.part = 'services') = e.is_service
+    where p.expected_amount is distinct from p.actual_amount
+    group by p.document_key
+), whole as (
+    -- the document is on one side only
+    select document_key, measure, deal_id, 'expected' as side, expected_counterparty_key as counterparty_key,
+           expected_currency_key as currency_key, expected_amount as amount,
+           case
+               when hold_reason is not null then 'missing_in_accounting'
+               when is_marked then 'missing_in_accounting'
+               when operation_state = 'rejected' then 'missing_in_accounting'
+               when operation_state = 'held' then 'missing_in_accounting'
+               when operation_state = 'verified' then 'missing_in_accounting'
+               else 'timing'
+           end as reason,
+           expected_amount::text as expected, 'none' as actual,
+           case
+               when hold_reason is not null then 'not carried, the gate holds it: ' || hold_reason
+               when is_marked then format('%s %s of %s is marked for deletion in accounting; unmark it there, or take the deal back in the CRM', kind_en, shown_number, shown_date)
+               when operation_state = 'rejected' then 'accounting refused it: ' || coalesce(operation_reason, 'no reason given')
+               when operation_state = 'held' then 'its operation waits for a person: ' || coalesce(operation_reason, '')
+               when operation_state = 'verified' then format('we wrote this %s and read it back, and it is gone now; ask who deleted it in accounting', kind_en)
+               else 'not carried yet; the next sync carries it'
+           end as sentence,
+           case
+               when hold_reason is not null then 'не перенесено, удержано проверкой: ' || hold_reason_ru
+               when is_marked then format('%s %s от %s помечен(а) на удаление в учёте; снимите пометку или верните сделку в CRM', kind_ru, shown_number, shown_date)
+               when operation_state = 'rejected' then 'учёт отказал: ' || coalesce(operation_reason, 'без причины')
+               when operation_state = 'held' then 'операция ждёт решения: ' || coalesce(operation_reason, '')
+               when operation_state = 'verified' then format('%s: записали и прочитали обратно, теперь документа нет; выясните, кто удалил его в учёте', kind_ru)
+               else 'ещё не перенесено; перенесёт следующая синхронизация'
+           end as sentence_ru,
+           case when hold_reason is not null then 'sales' else 'accountants' end as owner
+    from p
+    where expected_amount is not null and actual_amount is null
+    union all
+    select document_key, measure, deal_id, 'actual', actual_counterparty_key, actual_currency_key, -counted,
+           case
+               when deal_id is not null and is_deal_deleted then 'deleted_in_crm'
+               when deal_id is not null then 'missing_in_crm'
+               when copy_of is not null then 'duplicate'
+               else 'foreign'
+           end,
+           'none', counted::text,
+           case
+               when deal_id is not null and is_deal_deleted then format('deal %s was deleted in the CRM, %s %s of %s stands in accounting; reverse it there or restore the deal', deal_id, kind_en, shown_number, shown_date)
+               when deal_id is not null then format('deal %s no longer calls for %s %s of %s; reverse it in accounting or correct the stage in the CRM', deal_id, kind_en, shown_number, shown_date)
+               when copy_of is not null then format('%s %s of %s repeats a document of the same deal; mark one of the two for deletion', kind_en, shown_number, shown_date)
+               else format('%s %s of %s was entered in accounting by hand; nothing to do unless a deal should stand behind it', kind_en, shown_number, shown_date)
+           end,
+           case
+               when deal_id is not null and is_deal_deleted then format('сделка %s удалена в CRM, а %s %s от %s есть в учёте; сторнируйте документ или восстановите сделку', deal_id, kind_ru, shown_number, shown_date)
+               when deal_id is not null then format('сделка %s больше не требует документа: %s %s от %s; сторнируйте его или исправьте стадию в CRM', deal_id, kind_ru, shown_number, shown_date)
+               when copy_of is not null then format('%s %s от %s повторяет документ той же сделки; пометьте один из них на удаление', kind_ru, shown_number, shown_date)
+               else format('%s %s от %s введён(а) в учёте вручную; если за документом нет сделки, делать ничего не нужно', kind_ru, shown_number, shown_date)
+           end,
+           'accountants'
+    from p
+    where expected_amount is null and counted is not null
+), both_sides as (
+    select p.*,
+           expected_counterparty_key is distinct from actual_counterparty_key as other_counterparty,
+           expected_currency_key is distinct from actual_currency_key as other_currency
+    from p where expected_amount is not null and actual_amount is not null
+), moved as (
+    -- the same document under another counterparty or currency: both sums differ, each on its own side
+    select document_key, measure, deal_id, s.side,
+           case s.side when 'expected' then expected_counterparty_key else actual_counterparty_key end as counterparty_key,
+           case s.side when 'expected' then expected_currency_key else actual_currency_key end as currency_key,
+           case s.side when 'expected' then expected_amount else -counted end as amount,
+           case when other_counterparty then 'counterparty' else 'currency' end as reason,
+           case when other_counterparty then coalesce(expected_counterparty_key, 'none') else expected_currency_key end as expected,
+           case when other_counterparty then coalesce(actual_counterparty_key, 'none') else actual_currency_key end as actual,
+           format('%s %s of %s stands under another %s in accounting than the CRM says; correct it on the side that is wrong',
+                  kind_en, shown_number, shown_date, case when other_counterparty then 'counterparty' else 'currency' end) as sentence,
+           format('%s %s от %s: в учёте другой %s, чем в CRM; исправьте там, где ошибка',
+                  kind_ru, shown_number, shown_date, case when other_counterparty then 'контрагент' else 'код валюты' end) as sentence_ru,
+           'accountants' as owner
+    from both_sides
+    cross join (values ('expected'), ('actual')) as s(side)
+    where (other_counterparty or other_currency) and (s.side = 'expected' or counted is not null)
+), unposted as (
+    select document_key, measure, deal_id, 'expected' as side, expected_counterparty_key as counterparty_key,
+           expected_currency_key as currency_key, expected_amount as amount, 'unposted' as reason,
+           'posted' as expected, 'not posted' as actual,
+           format('%s %s of %s is written but not posted%s', kind_en, shown_number, shown_date,
+                  case when operation_reason is not null then ': ' || operation_reason else '; post it in accounting, or find out who unposted it' end) as sentence,
+           format('%s %s от %s записан(а), но не проведён(а)%s', kind_ru, shown_number, shown_date,
+                  case when operation_reason is not null then ': ' || operation_reason else '; проведите документ или выясните, кто отменил проведение' end) as sentence_ru,
+           'accountants' as owner
+    from both_sides
+    where not other_counterparty and not other_currency and counted is null
+), amounts as (
+    select b.document_key, measure, deal_id, 'expected' as side, expected_counterparty_key as counterparty_key,
+           expected_currency_key as currency_key, expected_amount - counted as amount,
+           case when abs(expected_amount - counted) <= 0.05 then 'vat_rounding' else coalesce(l.reason, 'amount') end as reason,
+           expected_amount::text as expected, counted::text as actual,
+           format('%s %s of %s: the CRM says %s, accounting holds %s%s; correct the side that is wrong', kind_en, shown_number,
+                  shown_date, expected_amount, counted,
+                  case when sent_amount is not null and sent_amount <> counted then ' (we wrote ' || sent_amount || ')' else '' end) as sentence,
+           format('%s %s от %s: в CRM %s, в учёте %s%s; исправьте там, где ошибка', kind_ru, shown_number, shown_date,
+                  expected_amount, counted,
+                  case when sent_amount is not null and sent_amount <> counted then ' (мы записали ' || sent_amount || ')' else '' end) as sentence_ru,
+           'accountants' as owner
+    from both_sides b
+    left join lines l on l.document_key = b.document_key
+    where not other_counterparty and not other_currency and counted is not null and expected_amount <> counted
+), dates as (
+    select document_key, measure, deal_id, 'date' as side, expected_counterparty_key as counterparty_key,
+           expected_currency_key as currency_key, 0::numeric as amount, 'date' as reason,
+           expected_date::text as expected, actual_date::text as actual,
+           format('%s %s: the CRM says %s, accounting %s; the period differs', kind_en, shown_number, expected_date, actual_date) as sentence,
+           format('%s %s: в CRM %s, в учёте %s; период расходится', kind_ru, shown_number, expected_date, actual_date) as sentence_ru,
+           'accountants' as owner
+    from both_sides
+    where expected_date is distinct from actual_date
+), paid as (
+    select o.*, coalesce(a.amount, 0) as paid
+    from ledger.obligation o
+    join scope on scope.key = o.document_key
+    left join (select document_key, sum(amount) as amount from ledger.allocation group by document_key) a
+      on a.document_key = o.document_key
+), settling as (
+    select document_key, 'paid' as measure, deal_id, 'expected' as side, counterparty_key, currency_key,
+           amount - paid as amount,
+           case when paid = 0 then 'timing' when paid < amount then 'partial_payment' else 'overpayment' end as reason,
+           amount::text as expected, paid::text as actual,
+           format('%s %s of %s: %s of %s paid, due on %s', kind, coalesce(number, '?'), document_date, paid, amount, due_on) as sentence,
+           format('%s %s от %s: оплачено %s из %s, срок %s', case kind when 'invoice' then 'счёт' else 'реализация' end,
+                  coalesce(number, '?'), to_char(document_date, 'DD.MM.YYYY'), paid, amount, to_char(due_on, 'DD.MM.YYYY')) as sentence_ru,
+           'sales' as owner
+    from paid
+    where paid <> amount
+), elsewhere as (
+    -- paid by another counterparty than the one that owes
+    select a.document_key, 'paid', o.deal_id, s.side || '/' || a.payment_key,
+           case s.side when 'owes' then o.counterparty_key else a.counterparty_key end,
+           a.currency_key, case s.side when 'owes' then a.amount else -a.amount end, 'counterparty',
+           o.counterparty_key, a.counterparty_key,
+           format('payment of %s over %s came from another counterparty than the one that owes; see who paid for whom', a.paid_on, a.amount),
+           format('оплата от %s на %s поступила не от того контрагента, который должен; выясните, кто за кого платил', to_char(a.paid_on, 'DD.MM.YYYY'), a.amount),
+           'accountants'
+    from ledger.allocation a
+    join scope on scope.key = a.document_key
+    join ledger.obligation o on o.document_key = a.document_key
+    cross join (values ('owes'), ('paid')) as s(side)
+    where a.counterparty_key is distinct from o.counterparty_key
+), payments as (
+    select pay.payment_key, 'paid', null::text, 'payment', pay.counterparty_key, pay.currency_key,
+           case pay.kind when 'refund' then pay.amount else coalesce(a.amount, 0) - pay.amount end,
+           case pay.kind when 'refund' then 'refund' else 'unallocated' end,
+           'none', pay.amount::text,
+           case pay.kind
+               when 'refund' then format('%s was returned to the buyer on %s; see which document it belongs to', pay.amount, pay.paid_on)
+               else format('%s of the payment of %s (%s) pay no known document; allocate them in accounting', pay.amount - coalesce(a.amount, 0), pay.paid_on, coalesce(pay.purpose, 'no purpose')) end,
+           case pay.kind
+               when 'refund' then format('%s возвращено покупателю %s; укажите, к какому документу', pay.amount, to_char(pay.paid_on, 'DD.MM.YYYY'))
+               else format('%s из оплаты от %s (%s) не относятся ни к одному документу; разнесите оплату в учёте', pay.amount - coalesce(a.amount, 0), to_char(pay.paid_on, 'DD.MM.YYYY'), coalesce(pay.purpose, 'без назначения')) end,
+           'accountants'
+    from ledger.payment pay
+    join scope on scope.key = pay.payment_key
+    left join (select payment_key, sum(amount) as amount from ledger.allocation group by payment_key) a
+      on a.payment_key = pay.payment_key
+    where pay.is_posted and not pay.is_deleted
+      and (pay.kind = 'refund' or pay.amount <> coalesce(a.amount, 0))
+), told as (
+    select document_key, measure, deal_id, side, counterparty_key, currency_key, amount, reason, expected, actual, sentence, sentence_ru, owner from whole
+    union all select document_key, measure, deal_id, side, counterparty_key, currency_key, amount, reason, expected, actual, sentence, sentence_ru, owner from moved
+    union all select document_key, measure, deal_id, side, counterparty_key, currency_key, amount, reason, expected, actual, sentence, sentence_ru, owner from unposted
+    union all select document_key, measure, deal_id, side, counterparty_key, currency_key, amount, reason, expected, actual, sentence, sentence_ru, owner from amounts
+    union all select document_key, measure, deal_id, side, counterparty_key, currency_key, amount, reason, expected, actual, sentence, sentence_ru, owner from dates
+    union all select document_key, measure, deal_id, side, counterparty_key, currency_key, amount, reason, expected, actual, sentence, sentence_ru, owner from settling
+    union all select * from elsewhere
+    union all select * from payments
+)
+select
+    document_key || '/' || measure || '/' || reason || '/' || side as variance_key,
+    document_key,
+    measure,
+    reason,
+    deal_id,
+    counterparty_key,
+    currency_key,
+    amount,
+    expected,
+    actual,
+    sentence,
+    sentence_ru,
+    owner
+from told

@@ -1,0 +1,84 @@
+"""Which columns a column is made of, read from the SQL itself by sqlglot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipelines.refresh import Source
+from pipelines.table import Table, tables
+
+Lineage = dict[str, list[tuple[str, str]]]  # column -> [(table, column)]
+
+
+def column_lineage(table: Table, sources: Sequence[Source] = ()) -> Lineage:
+    """Sources of every column; raw payloads count as the column `payload` of their table."""
+    found: Lineage = {}
+    statements = [source.rows for source in sources] if table.rows == "mapping" else [table.rows_sql]
+    for statement in statements:
+        if not statement:
+            continue
+        for column, origins in _of_statement(table, statement).items():
+            known = found.setdefault(column, [])
+            known += [origin for origin in origins if origin not in known]
+    return found
+
+
+def _of_statement(table: Table, statement: str) -> Lineage:
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+    from sqlglot.optimizer.qualify import qualify
+    from sqlglot.optimizer.scope import build_scope
+
+    try:
+        tree = sqlglot.parse_one(statement, read="postgres")
+        qualified = qualify(tree, dialect="postgres", schema=_schema(), validate_qualify_columns=False)
+        scope = build_scope(qualified)
+    except SqlglotError:
+        return {}
+    if scope is None:
+        return {}
+    result: Lineage = {}
+    for projection in getattr(scope.expression, "selects", []):
+        name = projection.alias_or_name
+        if name in {column.name for column in table.columns}:
+            result[name] = _origins(projection, scope, exp, 0)
+    return result
+
+
+MAX_DEPTH = 30  # of nested queries
+
+
+def _origins(node: object, scope: object, exp: object, depth: int) -> list[tuple[str, str]]:
+    from sqlglot import exp as e
+    from sqlglot.optimizer.scope import Scope
+
+    assert isinstance(node, e.Expr | e.Expression)
+    assert isinstance(scope, Scope)
+    found: list[tuple[str, str]] = []
+    if depth > MAX_DEPTH:
+        return found
+    for column in node.find_all(e.Column):
+        source = scope.sources.get(column.table)
+        if isinstance(source, e.Table):
+            full = ".".join(part.name for part in source.parts)
+            origins = [(full, column.name)] if "." in full else []
+        elif isinstance(source, Scope):
+            inner = source.expression
+            branches = [inner.left, inner.right] if isinstance(inner, e.SetOperation) else [inner]
+            origins = []
+            for branch in branches:
+                match = next((p for p in getattr(branch, "selects", []) if p.alias_or_name == column.name), None)
+                if match is not None:
+                    origins += _origins(match, source, exp, depth + 1)
+        else:
+            origins = []
+        found += [origin for origin in origins if origin not in found]
+    return found
+
+
+def _schema() -> dict[str, dict[str, dict[str, str]]]:
+    schema: dict[str, dict[str, dict[str, str]]] = {}
+    for table in tables().values():
+        schema.setdefault(table.stage, {})[table.short_name] = {c.name: c.type for c in table.columns}
+    return schema

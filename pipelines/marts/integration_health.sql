@@ -1,0 +1,18 @@
+-- How the integration is doing at this moment: marts.integration_health_as_of(now()).
+--
+-- @owner data-team
+-- @view
+-- @column position integer -- order of reading
+-- @column section text -- won to posted, held, operations, variances, sources, failures
+-- @column subject text -- what is measured within it: a kind, a check, a state, a reason, a source
+-- @column value numeric -- the measure
+-- @column unit text -- of `value`: hours, documents, share, deals, operations, variances, readings
+-- @column amount numeric(18,2) -- money that it concerns, in `currency`; null where none
+-- @column currency text -- ISO 4217; null where it is not about money
+-- @column since timestamptz -- when it began, or when it last happened
+-- @column age_days numeric -- days from `since` to now
+-- @column basis text -- as of: what was so at now; now: as it stands now
+-- @column sentence text -- the row in words
+-- @changed marts.integration_health_as_of
+-- @rows
+select * from marts.integration_health_as_of(now()) order by position

@@ -1,0 +1,23 @@
+-- What each manager closed, month by month, and what became of the money, as of today:
+-- marts.manager_kpi_as_of(current_date).
+--
+-- @owner sales-ops
+-- @view
+-- @column employee_id text -- core.employee; null: the deals name no manager
+-- @column manager text -- name of the manager
+-- @column month date -- first day of the month in which the deals were closed; null: open today, or closed on a day that the CRM does not give
+-- @column currency text -- ISO 4217: of the deals, and of the documents
+-- @column deals_won bigint -- won up to today
+-- @column deals_lost bigint -- lost up to today
+-- @column deals_open bigint -- created up to today and not closed by then
+-- @column won_amount numeric(18,2) -- header sums of won deals, with VAT
+-- @column average_deal numeric(18,2) -- won_amount / deals_won, to the kopeck
+-- @column conversion numeric(9,4) -- deals_won / (deals_won + deals_lost), 0..1; null where none was closed
+-- @column average_days_to_close numeric(9,1) -- won deals: days from created to closed, mean
+-- @column invoiced numeric(18,2) -- asked for in accounting for these deals up to today
+-- @column paid numeric(18,2) -- allocated to that up to today, overpayments included
+-- @column debt numeric(18,2) -- not paid of it, overpaid documents not netted
+-- @column overdue numeric(18,2) -- debt whose day has passed today
+-- @changed marts.manager_kpi_as_of
+-- @rows
+select * from marts.manager_kpi_as_of(current_date)

@@ -1,0 +1,65 @@
+-- What each manager closed, month by month, and what became of the money, as of a date.
+-- A deal closed after `as_of` is open on it; documents and payments after it are not counted. Deals stand as the
+-- CRM shows them now (manager, amount); money is accounting's, each deal's under the month in which it was closed.
+--
+-- @owner sales-ops
+-- @arguments as_of date
+-- @column employee_id text -- core.employee; null: the deals name no manager
+-- @column manager text -- name of the manager
+-- @column month date -- first day of the month in which the deals were closed; null: open on `as_of`, or closed on a day that the CRM does not give
+-- @column currency text -- ISO 4217: of the deals, and of the documents
+-- @column deals_won bigint -- won up to `as_of`
+-- @column deals_lost bigint -- lost up to `as_of`
+-- @column deals_open bigint -- created up to `as_of` and not closed by then
+-- @column won_amount numeric -- header sums of won deals, with VAT
+-- @column average_deal numeric -- won_amount / deals_won, to the kopeck
+-- @column conversion numeric -- deals_won / (deals_won + deals_lost), 0..1; null where none was closed
+-- @column average_days_to_close numeric -- won deals: days from created to closed, mean
+-- @column invoiced numeric -- asked for in accounting for these deals up to `as_of`
+-- @column paid numeric -- allocated to that up to `as_of`, overpayments included
+-- @column debt numeric -- not paid of it, overpaid documents not netted
+-- @column overdue numeric -- debt whose day has passed on `as_of`
+-- @changed marts.deal marts.obligation_as_of
+-- @rows
+with deals as (
+    select deal_id, employee_id, manager, currency, amount, is_deleted,
+           case when closed_on > as_of then 'open' else coalesce(outcome, 'open') end as outcome,
+           case when closed_on <= as_of then date_trunc('month', closed_on)::date end as month,
+           days_to_close
+    from marts.deal
+    where created_on is null or created_on <= as_of
+), facts as (
+    select employee_id, manager, month, currency,
+           (outcome = 'won')::integer as won, (outcome = 'lost')::integer as lost, (outcome = 'open')::integer as open,
+           case when outcome = 'won' then coalesce(amount, 0) else 0 end as won_amount,
+           case when outcome = 'won' then days_to_close end as days_to_close,
+           0::numeric as invoiced, 0::numeric as paid, 0::numeric as debt, 0::numeric as overdue
+    from deals
+    where not is_deleted
+    union all
+    -- a deal deleted in the CRM counts no more, but what is owed for it is still owed;
+    -- a document older than its deal's record keeps its manager and counts as of an open deal
+    select o.employee_id, o.manager, d.month, o.currency, 0, 0, 0, 0, null,
+           o.amount, o.paid, o.debt, case when o.days_overdue > 0 then o.debt else 0 end
+    from marts.obligation_as_of(as_of) o
+    left join deals d on d.deal_id = o.deal_id
+    where o.deal_id is not null
+)
+select
+    employee_id,
+    manager,
+    month,
+    currency,
+    sum(won) as deals_won,
+    sum(lost) as deals_lost,
+    sum(open) as deals_open,
+    sum(won_amount) as won_amount,
+    round(sum(won_amount) / nullif(sum(won), 0), 2) as average_deal,
+    round(sum(won)::numeric / nullif(sum(won) + sum(lost), 0), 4) as conversion,
+    round(avg(days_to_close), 1) as average_days_to_close,
+    sum(invoiced) as invoiced,
+    sum(paid) as paid,
+    sum(debt) as debt,
+    sum(overdue) as overdue
+from facts
+group by employee_id, manager, month, currency

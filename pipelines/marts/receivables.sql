@@ -1,0 +1,26 @@
+-- Who owes what today: marts.receivables_as_of(current_date).
+--
+-- @owner accountants
+-- @view
+-- @column counterparty_key text -- core.accounting_counterparty that owes
+-- @column counterparty text -- its name in accounting
+-- @column client_id text -- core.client of the deal; null: no deal, or a deal without client
+-- @column client text -- name of the client
+-- @column employee_id text -- responsible manager of the deal, core.employee
+-- @column manager text -- name of the responsible manager
+-- @column deal_id text -- core.deal; null: the document is not ours
+-- @column deal text -- name of the deal
+-- @column document_key text -- ledger.obligation
+-- @column kind text -- invoice, or realization for which no invoice was made
+-- @column number text -- number shown in accounting
+-- @column document_date date -- date of the document
+-- @column due_on date -- day by which the client pays
+-- @column amount numeric(18,2) -- asked for, with VAT
+-- @column paid numeric(18,2) -- allocated to it from payments up to today
+-- @column debt numeric(18,2) -- amount less paid
+-- @column days_overdue integer -- days since `due_on`, 0 up to that day
+-- @column bucket text -- not due, 1-30, 31-60, 61-90, over 90 (days overdue)
+-- @column currency text -- ISO 4217 letters
+-- @changed marts.receivables_as_of
+-- @rows
+select * from marts.receivables_as_of(current_date)

@@ -1,0 +1,23 @@
+-- What each counterparty owes today, by how long it is overdue: marts.receivables_ageing_as_of(current_date).
+--
+-- @owner accountants
+-- @view
+-- @column counterparty_key text -- core.accounting_counterparty; null: not decided in accounting
+-- @column counterparty text -- its name in accounting
+-- @column currency text -- ISO 4217 letters
+-- @column documents bigint -- unpaid and partly paid ones
+-- @column not_due numeric(18,2) -- debt whose day has not passed
+-- @column days_1_30 numeric(18,2) -- debt 1 to 30 days overdue
+-- @column days_31_60 numeric(18,2) -- debt 31 to 60 days overdue
+-- @column days_61_90 numeric(18,2) -- debt 61 to 90 days overdue
+-- @column over_90 numeric(18,2) -- debt more than 90 days overdue
+-- @column debt numeric(18,2) -- sum of the five
+-- @column overdue numeric(18,2) -- debt less `not_due`
+-- @column overpaid numeric(18,2) -- allocated to documents beyond their amount
+-- @column unallocated numeric(18,2) -- received up to today for no document that stands: advances
+-- @column refunded numeric(18,2) -- returned to the buyer up to today
+-- @column settled_by_others numeric(18,2) -- its documents paid by other counterparties, less what it paid for others
+-- @column balance numeric(18,2) -- asked for less received plus refunded: above 0 they owe us, below 0 we owe them
+-- @changed marts.receivables_ageing_as_of
+-- @rows
+select * from marts.receivables_ageing_as_of(current_date)

@@ -1,0 +1,346 @@
+"""Carry approved operations into a target: send, read back, compare, and settle what is uncertain.
+
+The intent is committed (`sent`) before a request leaves. Whatever a crash or a timeout leaves behind is
+`uncertain` until a probe by our own key decides: there -> `confirmed`, not there -> `planned` again.
+An operation is `verified` when the record was read back and equals what was meant (for a posting: read
+back posted). One carrier a target runs at a time, across processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+import msgspec
+from psycopg.types.json import Jsonb
+
+from pipelines.operations.compare import differences
+from resources.connector import Conflict, Exists, Refused, SourceError, Target, Uncertain, Written
+from resources.warehouse import Connection, Warehouse
+
+ACTOR: Final = "carry"
+CHUNK: Final = 200  # operations whose intent is committed together, and that are read back together
+MAX_CHUNKS: Final = 100_000  # of one carry: a bound, not a target
+MAX_ATTEMPTS: Final = 5  # of one operation before it waits for a person
+MAX_FAILURES: Final = 25  # unanswered in a row before the target is left alone until the next sync
+
+
+@dataclass
+class Carried:
+    """Counts of operations by how they ended. `stopped` says why the target was left alone, if it was."""
+
+    verified: dict[str, int] = field(default_factory=dict)  # "invoice create" -> count
+    rejected: int = 0
+    held: int = 0
+    uncertain: int = 0
+    put_back: int = 0
+    probed: int = 0
+    stopped: str = ""
+
+    @property
+    def written(self) -> int:
+        return sum(self.verified.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    operation_id: UUID
+    kind: str
+    action: str
+    key: str
+    subject: str
+    body: Mapping[str, Any]
+    attempts: int
+    version: str | None
+
+
+class ReadBack(Protocol):
+    """Told every record that was read back, so that it need not be read again."""
+
+    def __call__(self, kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None: ...
+
+
+def carry(
+    warehouse: Warehouse,
+    target: Target,
+    *,
+    run_id: str = "",
+    workers: int = 4,
+    read_back: ReadBack | None = None,
+    progress: Callable[[Carried], None] | None = None,
+) -> Carried:
+    """Carry every approved operation of the target whose parents are verified.
+
+    Raises LockHeld when another process carries into the same target.
+    """
+    carried = Carried()
+    with warehouse.connect() as conn, warehouse.lock(conn, f"carry:{target.system}"), ThreadPoolExecutor(workers) as pool:
+        work = _Carrier(conn, target, run_id, pool, carried, read_back)
+        work.settle_interrupted()
+        for _ in range(MAX_CHUNKS):
+            if carried.stopped or not work.carry_chunk():
+                break
+            if progress is not None:
+                progress(carried)
+    return carried
+
+
+class _Carrier:
+    def __init__(
+        self,
+        conn: Connection,
+        target: Target,
+        run_id: str,
+        pool: ThreadPoolExecutor,
+        carried: Carried,
+        read_back: ReadBack | None,
+    ) -> None:
+        self.conn, self.target, self.run_id, self.pool = conn, target, run_id, pool
+        self.carried, self.read_back = carried, read_back
+        self.posted_field = str(target.capabilities.extra.get("posted", ""))
+        self.version_field = str(target.capabilities.extra.get("version", ""))
+        self.failures = 0
+
+    def settle_interrupted(self) -> None:
+        """What a dead run left: `sent` is uncertain now; probe it all, and verify what was confirmed."""
+        left = self._select("state = 'sent'")
+        self._move(left, "uncertain", "the run that sent it ended before the answer")
+        self._probe(self._select("state = 'uncertain'"))
+        self._verify(self._select("state = 'confirmed'"))
+
+    def carry_chunk(self) -> bool:
+        """One chunk of one kind and action; False when nothing is left that could be sent."""
+        chunk = self._next_chunk()
+        if not chunk:
+            return False
+        self._move(chunk, "sent", None)
+        answers = self._send_all(chunk)
+        confirmed, uncertain = self._record(chunk, answers)
+        confirmed += self._probe(uncertain)
+        self._verify(confirmed)
+        return True
+
+    def _next_chunk(self) -> list[Operation]:
+        row = self.conn.execute(
+            """
+            select kind, action from ops.operation o
+            where target = %s and state = 'approved' and (not_before is null or not_before <= now())
+              and not exists (select from ops.operation p
+                               where p.operation_id = any(o.depends_on) and p.state <> 'verified')
+            order by array_position(array['create', 'update', 'post', 'unpost'], action),
+                     array_position(array['counterparty', 'product', 'contract', 'invoice', 'realization'], kind), kind
+            limit 1
+            """,
+            [self.target.system],
+        ).fetchone()
+        if row is None:
+            self.conn.rollback()
+            return []
+        return self._select(
+            "state = 'approved' and kind = %s and action = %s and (not_before is null or not_before <= now())"
+            " and not exists (select from ops.operation p where p.operation_id = any(o.depends_on) and p.state <> 'verified')",
+            row,
+            limit=CHUNK,
+        )
+
+    def _select(self, condition: str, parameters: Sequence[Any] = (), limit: int | None = None) -> list[Operation]:
+        rows = self.conn.execute(
+            f"""
+            select o.operation_id, o.kind, o.action, o.key, coalesce(o.subject, ''), o.body::text, o.attempts,
+                   (select p.version from ops.operation p where p.target = o.target and p.kind = o.kind
+                       and p.key = o.key and p.version is not null order by p.changed_at desc limit 1)
+            from ops.operation o where o.target = %s and {condition}
+            order by o.planned_at, o.operation_id {f"limit {limit}" if limit else ""}
+            """,  # noqa: S608 - conditions are literals of this file
+            [self.target.system, *parameters],
+        ).fetchall()
+        return [Operation(*row[:5], _decode(row[5]), *row[6:]) for row in rows]
+
+    def _send_all(self, chunk: Sequence[Operation]) -> list[Written | Exception]:
+        many = getattr(self.target, "update_many", None)
+        if many is not None and chunk[0].action == "update":
+            answers = many(chunk[0].kind, [(o.key, o.body) for o in chunk])
+            return list(answers)
+        return list(self.pool.map(self._send, chunk))
+
+    def _send(self, operation: Operation) -> Written | Exception:
+        try:
+            match operation.action:
+                case "create":
+                    return self.target.create(operation.kind, operation.key, operation.body)
+                case "update":
+                    return self.target.update(operation.kind, operation.key, operation.body, operation.version)
+                case "post":
+                    self.target.post(operation.kind, operation.key)
+                    return Written(operation.key, {})
+                case action:
+                    return Refused(f"{self.target.system}: no way to {action} a {operation.kind}")
+        except SourceError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - a bug after sending must not lose track of what was sent
+            return Uncertain(f"{self.target.system}: {type(error).__name__}: {error}")
+
+    def _record(
+        self, chunk: Sequence[Operation], answers: Sequence[Written | Exception]
+    ) -> tuple[list[Operation], list[Operation]]:
+        confirmed: list[Operation] = []
+        uncertain: list[Operation] = []
+        outcomes: dict[str, list[tuple[Operation, str]]] = {"rejected": [], "planned": [], "uncertain": []}
+        for operation, answer in zip(chunk, answers, strict=True):
+            match answer:
+                case Written():
+                    confirmed.append(operation)
+                    self.failures = 0
+                case Exists() | Conflict():
+                    # Exists: an earlier try got through; Conflict: somebody changed it. Reading back decides.
+                    confirmed.append(operation)
+                case Uncertain():
+                    uncertain.append(operation)
+                    outcomes["uncertain"].append((operation, str(answer)))
+                    self.failures += 1
+                case Refused():
+                    outcomes["rejected"].append((operation, str(answer)))
+                    self.carried.rejected += 1
+                case _:
+                    outcomes["planned"].append((operation, str(answer)))
+                    self.carried.put_back += 1
+                    self.failures += 1
+                    if isinstance(answer, SourceError) and not answer.retriable:
+                        self.carried.stopped = str(answer)
+        self._move(confirmed, "confirmed", None)
+        for state, told in outcomes.items():
+            self._move_each(told, state)
+        again = [o for o, _ in outcomes["planned"] if o.attempts + 1 < MAX_ATTEMPTS]
+        self._move(again, "approved", "to be sent again")
+        if self.failures >= MAX_FAILURES and not self.carried.stopped:
+            self.carried.stopped = (
+                f"{self.target.system}: {self.failures} requests in a row went unanswered; "
+                "the rest waits for the next sync. See whether the system is up"
+            )
+        return confirmed, uncertain
+
+    def _probe(self, uncertain: Sequence[Operation]) -> list[Operation]:
+        """Ask the target what became of uncertain operations. Unanswered ones stay uncertain."""
+        there: list[Operation] = []
+        absent: list[tuple[Operation, str]] = []
+        for kind, group in _by_kind(uncertain).items():
+            found = self._find(kind, group)
+            if found is None:
+                self.carried.uncertain += len(group)
+                continue
+            for operation in group:
+                self.carried.probed += 1
+                body = found.get(operation.key)
+                if body is not None and self._is_done(operation, body):
+                    there.append(operation)
+                else:
+                    absent.append((operation, "the target does not have it: it is sent again"))
+        self._move(there, "confirmed", "a probe found it in the target")
+        self._move_each(absent, "planned")
+        self._move([o for o, _ in absent if o.attempts + 1 < MAX_ATTEMPTS], "approved", "to be sent again")
+        return there
+
+    def _is_done(self, operation: Operation, body: Mapping[str, Any]) -> bool:
+        match operation.action:
+            case "post":
+                return bool(body.get(self.posted_field))
+            case "update":
+                return not differences(operation.body, body)
+            case _:
+                return True
+
+    def _verify(self, confirmed: Sequence[Operation]) -> None:
+        """Read back what was confirmed; equal is verified, anything else waits for a person."""
+        for kind, group in _by_kind(confirmed).items():
+            found = self._find(kind, group)
+            if found is None:
+                continue  # stays confirmed; the next carry verifies it
+            if self.read_back is not None:
+                self.read_back(kind, found)
+            good: list[Operation] = []
+            wrong: list[tuple[Operation, str]] = []
+            for operation in group:
+                fault = self._fault(operation, found.get(operation.key))
+                if fault:
+                    wrong.append((operation, fault))
+                else:
+                    good.append(operation)
+            self._versions(good, found)
+            self._move(good, "verified", "read back and equal")
+            self._move_each(wrong, "held")
+            self._mark(wrong, "read_back")
+            self.carried.held += len(wrong)
+            for operation in good:
+                name = f"{operation.kind} {operation.action}"
+                self.carried.verified[name] = self.carried.verified.get(name, 0) + 1
+
+    def _fault(self, operation: Operation, body: Mapping[str, Any] | None) -> str:
+        if body is None:
+            return f"{self.target.system} answered that it saved this {operation.kind}, but does not hold it"
+        if operation.action == "post":
+            return "" if body.get(self.posted_field) else f"{self.target.system} answered, but the document is not posted"
+        told = differences(operation.body, body)
+        return f"{self.target.system} holds something else than was sent: {'; '.join(told)}" if told else ""
+
+    def _find(self, kind: str, group: Sequence[Operation]) -> dict[str, Mapping[str, Any]] | None:
+        self.conn.commit()  # no transaction stays open while we wait for the target
+        try:
+            return self.target.find(kind, [operation.key for operation in group])
+        except SourceError as error:
+            self.failures += 1
+            if self.failures >= MAX_FAILURES or not error.retriable:
+                self.carried.stopped = self.carried.stopped or str(error)
+            return None
+
+    def _versions(self, operations: Sequence[Operation], found: Mapping[str, Mapping[str, Any]]) -> None:
+        if not self.version_field:
+            return
+        with self.conn.cursor() as cursor:
+            cursor.executemany(
+                "update ops.operation set version = %s where operation_id = %s",
+                [(found[o.key].get(self.version_field), o.operation_id) for o in operations],
+            )
+
+    def _mark(self, told: Sequence[tuple[Operation, str]], code: str) -> None:
+        self.conn.execute(
+            "update ops.operation set reason_code = %s where operation_id = any(%s)",
+            [code, [o.operation_id for o, _ in told]],
+        )
+        self.conn.commit()
+
+    def _move(self, operations: Sequence[Operation], state: str, reason: str | None) -> None:
+        if operations:
+            self.conn.execute(
+                "select ops.move_many(%s::uuid[], %s, %s, %s, null, %s)",
+                [[o.operation_id for o in operations], state, ACTOR, reason, self.run_id or None],
+            )
+        self.conn.commit()
+
+    def _move_each(self, told: Sequence[tuple[Operation, str]], state: str) -> None:
+        if told:
+            details = {str(o.operation_id): {"reason": reason, "request": {"kind": o.kind, "action": o.action, "key": o.key}}
+                       for o, reason in told}  # fmt: skip
+            self.conn.execute(
+                "select ops.move_many(%s::uuid[], %s, %s, null, %s, %s)",
+                [[o.operation_id for o, _ in told], state, ACTOR, Jsonb(details), self.run_id or None],
+            )
+        self.conn.commit()
+
+
+def _by_kind(operations: Sequence[Operation]) -> dict[str, list[Operation]]:
+    groups: dict[str, list[Operation]] = {}
+    for operation in operations:
+        groups.setdefault(operation.kind, []).append(operation)
+    return groups
+
+
+def _decode(text: str | None) -> Mapping[str, Any]:
+    """A body with its numbers as decimals: money never passes through a float."""
+    return _BODY.decode(text) if text else {}
+
+
+_BODY = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)

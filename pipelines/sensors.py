@@ -1,0 +1,149 @@
+"""What starts runs: change sensors for every connected system, the nightly reconciliation, and who is told.
+
+No sensor opens a run when nothing changed: it asks the system for a hint of change first, and explains
+itself in the UI when it stays quiet.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from mappings import Mappings, System
+
+EVERY_SECONDS = 300  # SVERKA_SENSOR_SECONDS, or `every_seconds` in a system's connection
+TAG_SYNC = "sverka/sync"
+NIGHT = "30 2 * * *"
+
+SYNC = "sync"
+RECONCILE = "reconcile"
+
+
+def sync_jobs(mappings: Mappings) -> list[dg.UnresolvedAssetJobDefinition]:
+    """`sync`: what changed. `reconcile`: the same after comparing every key of every system."""
+    tags = {TAG_SYNC: "true"}
+    everything = dg.AssetSelection.all()
+    steps = {
+        **{f"read_{s.name}": {"config": {"sweep": True}} for s in mappings.systems if s.role == "crm"},
+        f"read_{mappings.accounting().name}_catalogues": {"config": {"sweep": True}},
+        f"read_{mappings.accounting().name}_documents": {"config": {"sweep": True}},
+    }
+    return [
+        dg.define_asset_job(
+            SYNC,
+            selection=everything,
+            executor_def=dg.in_process_executor,
+            tags=tags,
+            description="Carries what changed down the whole road, in one process.",
+        ),
+        dg.define_asset_job(
+            RECONCILE,
+            selection=everything,
+            executor_def=dg.in_process_executor,
+            tags={**tags, "sverka/reconcile": "true"},
+            config={"ops": steps},
+            description="The full reconciliation: compares every key of every system, then carries what changed.",
+        ),
+    ]
+
+
+def change_sensor(system: System) -> dg.SensorDefinition:
+    """Asks one system whether anything changed; a run only when something did."""
+    seconds = int(system.connection_setting("every_seconds") or os.environ.get("SVERKA_SENSOR_SECONDS") or EVERY_SECONDS)
+
+    @dg.sensor(
+        name=f"changes_in_{system.name}",
+        job_name=SYNC,
+        minimum_interval_seconds=seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Starts a sync when something changed in {system.title}.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        from pipelines import sync
+        from pipelines.news import news
+        from resources.connector import SourceError
+        from resources.warehouse import WarehouseError
+
+        if _syncing(context.instance):
+            return dg.SkipReason("a sync is under way; what changed meanwhile is seen at the next look")
+        road = sync.Road.from_environment()
+        try:
+            sync.prepare(road)
+            found = news(road, road.mappings.system(system.name))
+        except (SourceError, WarehouseError) as error:
+            raise dg.Failure(str(error)) from error
+        finally:
+            road.close()
+        if found is None:
+            return dg.SkipReason(f"nothing changed in {system.title}")
+        context.log.info("%s: %s changed, newest: %s", found.system, found.count, found.newest)
+        return dg.SensorResult(
+            [dg.RunRequest(run_key=None, tags={TAG_SYNC: "true", "sverka/why": f"{found.count} changed in {system.name}"})],
+            cursor=found.token,
+        )
+
+    return sensor
+
+
+def _syncing(instance: dg.DagsterInstance) -> bool:
+    """Whether a sync waits or runs: then another one would only stand in the queue behind it."""
+    active = [
+        dg.DagsterRunStatus.QUEUED,
+        dg.DagsterRunStatus.NOT_STARTED,
+        dg.DagsterRunStatus.STARTING,
+        dg.DagsterRunStatus.STARTED,
+    ]
+    return bool(instance.get_run_records(dg.RunsFilter(tags={TAG_SYNC: "true"}, statuses=active), limit=1))
+
+
+def nightly(name: str = "nightly_reconciliation") -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name=name,
+        job_name=RECONCILE,
+        cron_schedule=os.environ.get("SVERKA_NIGHT", NIGHT),
+        execution_timezone=os.environ.get("SVERKA_TIMEZONE", "Europe/Moscow"),
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Every night: compares every key of every system and reconciles the whole ledger.",
+    )
+
+
+@dg.run_failure_sensor(
+    name="tell_of_failure",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells people that a run failed: in the log, and by e-mail or webhook where these are set up.",
+)
+def tell_of_failure(context: dg.RunFailureSensorContext) -> None:
+    from pipelines import sync
+    from resources.notify import tell
+
+    events = context.get_step_failure_events()
+    causes = [_cause(event) for event in events] or [context.failure_event.message or "no message"]
+    message = f"Sverka: run {context.dagster_run.run_id[:8]} of {context.dagster_run.job_name} failed: {'; '.join(causes)}"
+    road = sync.Road.from_environment()
+    for channel in tell(message):
+        context.log.info("told by %s", channel.name)
+        road.warehouse.execute(
+            "insert into ops.notification (at, kind, message, delivered_at, error)"
+            " values (now(), %s, %s, case when %s then now() end, nullif(%s, ''))",
+            [channel.name, message, not channel.error, channel.error],
+        )
+
+
+def _cause(event: dg.DagsterEvent) -> str:
+    data = event.step_failure_data
+    error = data.user_failure_data.description if data.user_failure_data else None
+    if not error and data.error is not None:
+        error = (data.error.cause or data.error).message.strip().splitlines()[0]
+    return f"{event.step_key}: {error or 'no message'}"
+
+
+def all_sensors(mappings: Mappings) -> Iterator[dg.SensorDefinition]:
+    for system in mappings.systems:
+        yield change_sensor(system)
+    yield tell_of_failure
+
+
+def all_schedules() -> Sequence[dg.ScheduleDefinition]:
+    return [nightly()]

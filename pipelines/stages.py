@@ -1,0 +1,220 @@
+"""What the Dagster steps do: run a stage of the road and tell Dagster about it.
+
+Imported when a step runs, not when the code location loads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from expectations import suites
+from pipelines import checks, laws, sync
+from pipelines.assets import asset_key
+from pipelines.raw.load import Batch
+from pipelines.refresh import Outcome
+from pipelines.sync import Road
+from pipelines.table import Table, tables
+
+_ROADS: dict[str, Road] = {}
+
+
+def road_of(context: dg.AssetExecutionContext) -> Road:
+    """The road of this run: its schema and rules are brought up to date once a run."""
+    if context.run_id not in _ROADS:
+        for finished in _ROADS.values():
+            finished.close()
+        _ROADS.clear()
+        road = Road.from_environment(context.run_id)
+        changed = sync.prepare(road)
+        if changed:
+            context.log.info("brought up to date: %s", ", ".join(changed))
+        _ROADS[context.run_id] = road
+    return _ROADS[context.run_id]
+
+
+def read_raw(
+    context: dg.AssetExecutionContext, system_name: str, entities: Sequence[str], *, full: bool, sweep: bool
+) -> Iterator[Any]:
+    road = road_of(context)
+    system = road.mappings.system(system_name)
+    batches = sync.read(road, system, entities, full=full, sweep=sweep)
+    by_entity: dict[str, list[Batch]] = {}
+    for batch in batches:
+        by_entity.setdefault(batch.entity, []).append(batch)
+        if batch.error:
+            context.log.error(batch.error)
+    for entity in entities:
+        found = by_entity.get(entity, [])
+        key = dg.AssetKey(["raw", f"{system_name}_{entity}"])
+        yield dg.MaterializeResult(
+            asset_key=key,
+            metadata={
+                "received": sum(b.received for b in found if b.mode != "sweep"),
+                "added": sum(b.added for b in found),
+                "changed": sum(b.changed for b in found),
+                "unchanged": sum(b.unchanged for b in found if b.mode != "sweep"),
+                "deleted": sum(b.deleted for b in found),
+                "set apart": sum(b.rejected for b in found),
+                "read": ", ".join(b.mode for b in found) or "not offered by this system",
+            },
+            check_results=[_reading_check(key, found)],
+        )
+
+
+def _reading_check(key: dg.AssetKey, batches: Sequence[Batch]) -> dg.AssetCheckResult:
+    errors = [batch.error for batch in batches if batch.error]
+    rejected = sum(batch.rejected for batch in batches)
+    return dg.AssetCheckResult(
+        check_name="received_is_accounted_for",
+        asset_key=key,
+        passed=not errors and not rejected,
+        severity=dg.AssetCheckSeverity.ERROR if errors else dg.AssetCheckSeverity.WARN,
+        description=errors[0] if errors else (f"{rejected} records are set apart in ops.quarantine" if rejected else None),
+    )
+
+
+def refresh_stage(context: dg.AssetExecutionContext, stage: str) -> Iterator[Any]:
+    """Refresh the selected tables of a stage; yield their materializations and checks."""
+    road = road_of(context)
+    selected = [".".join(key.path) for key in context.selected_asset_keys]
+    outcomes: dict[str, Outcome] = {}
+    results: list[dg.AssetCheckResult] = []
+    since = checks.last_change(road)
+    if stage == "documents":
+        outcomes, results = checks.gated_documents(road, selected, context.log.info)
+    else:
+        for outcome in sync.refresh_stage(road, stage, only=selected):
+            outcomes[outcome.table] = outcome
+        results = checks.quality(road, list(outcomes.values()), since)
+    for name in selected:
+        yield dg.MaterializeResult(asset_key=asset_key(name), metadata=_metadata(road, tables()[name], outcomes.get(name)))
+    told = {(result.asset_key, result.check_name) for result in results}
+    yield from results
+    if stage == "ledger":
+        for law in laws.check(road.warehouse):
+            yield dg.AssetCheckResult(
+                check_name=law.name, asset_key=asset_key(law.table), passed=law.holds, description=law.sentence,
+                severity=dg.AssetCheckSeverity.ERROR,
+            )  # fmt: skip
+    for name, suite in suites().items():
+        if name in selected:
+            for expectation in suite.expectations:
+                if (asset_key(name), expectation.name) not in told:
+                    yield dg.AssetCheckResult(
+                        check_name=expectation.name, asset_key=asset_key(name), passed=True,
+                        description="nothing changed since it was last checked",
+                    )  # fmt: skip
+
+
+def carry_documents(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    road = road_of(context)
+    planned = sync.plan_operations(road)
+    carried = sync.carry_operations(road)
+    if carried.stopped:
+        context.log.error(carried.stopped)
+    states = dict(road.warehouse.rows("select state, count(*) from ops.operation group by state"))
+    return dg.MaterializeResult(
+        metadata={
+            "planned": planned.new,
+            "planned anew": planned.changed,
+            "held": planned.held,
+            "written and verified": carried.written,
+            "rejected": carried.rejected,
+            "uncertain": carried.uncertain,
+            "by state": dg.MetadataValue.json(states),
+            "by kind": dg.MetadataValue.json(carried.verified),
+            **({"stopped": carried.stopped} if carried.stopped else {}),
+        }
+    )
+
+
+def write_back(context: dg.AssetExecutionContext) -> Iterator[Any]:
+    from pipelines.feedback.write import write_back as write
+
+    road = road_of(context)
+    selected = [".".join(key.path) for key in context.selected_asset_keys]
+    outcomes = {o.table: o for o in sync.refresh_stage(road, "feedback", only=selected)}
+    for line in write(road):
+        context.log.info(line)
+    for name in selected:
+        yield dg.MaterializeResult(asset_key=asset_key(name), metadata=_metadata(road, tables()[name], outcomes.get(name)))
+
+
+def conclude(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    """The end of a run: tidy up, and fail if a source did not answer, so that somebody is told."""
+    road = road_of(context)
+    sync.tidy(road)
+    failed = road.warehouse.rows(
+        "select source, entity, message from ops.batch where run_id = %s and status in ('failed', 'refused')",
+        [context.run_id],
+    )
+    if failed:
+        messages = list(dict.fromkeys(message for _, _, message in failed))
+        raise dg.Failure(
+            description="; ".join(messages[:5]),
+            metadata={"not read": ", ".join(f"{source} {entity}" for source, entity, _ in failed)},
+            allow_retries=False,
+        )
+    count = road.warehouse.scalar("select count(*) from ops.batch where run_id = %s", [context.run_id])
+    return dg.MaterializeResult(metadata={"readings": int(count or 0)})
+
+
+def _metadata(road: Road, table: Table, outcome: Outcome | None) -> Mapping[str, Any]:
+    """Row count and money totals, counted anew only where something changed; column lineage."""
+    row = road.warehouse.rows(
+        "select metadata, lineage from ops.table_version where table_name = %s", [table.name]
+    )
+    known, lineage = row[0] if row else (None, None)
+    if lineage is None:
+        lineage = _lineage(road, table)
+    if table.is_view:
+        known = {}
+    elif known is None or (outcome is not None and not outcome.quiet) or table.rows == "python":
+        known = _count(road, table)
+    metadata: dict[str, Any] = {"dagster/" + k if k == "row_count" else k: v for k, v in (known or {}).items()}
+    if outcome is not None:
+        metadata |= {"scopes rebuilt": outcome.scopes, "rows written": outcome.written, "rows removed": outcome.removed}
+    if lineage:
+        metadata["dagster/column_lineage"] = dg.TableColumnLineage(
+            {
+                column: [dg.TableColumnDep(asset_key(name), of) for name, of in origins if not name.startswith("ops.")]
+                for column, origins in lineage.items()
+            }
+        )
+    return metadata
+
+
+def _lineage(road: Road, table: Table) -> Any:
+    """Read from the table's SQL once, then kept: sqlglot takes longer than many a refresh."""
+    from pipelines.lineage import column_lineage
+
+    reads = road.reads.get(table.name)
+    found = column_lineage(table, reads.sources if reads else ())
+    road.warehouse.execute(
+        "update ops.table_version set lineage = %s::jsonb where table_name = %s", [json.dumps(found), table.name]
+    )
+    return found
+
+
+def _count(road: Road, table: Table) -> dict[str, Any]:
+    money = [c for c in table.money if next(k for k in table.columns if k.name == c).type.startswith("numeric")]
+    by = [c for c in table.money if c not in money]
+    found: dict[str, Any] = {
+        "row_count": int(road.warehouse.scalar(f"select count(*) from {table.name}") or 0)  # noqa: S608
+    }
+    for column in money:
+        if by:
+            rows = road.warehouse.rows(
+                f"select coalesce({by[0]}, '?'), sum({column})::text from {table.name} group by 1 order by 1"  # noqa: S608
+            )
+            found[f"total {column}"] = ", ".join(f"{amount} {currency}" for currency, amount in rows)
+        else:
+            found[f"total {column}"] = str(road.warehouse.scalar(f"select sum({column}) from {table.name}") or 0)  # noqa: S608
+    road.warehouse.execute(
+        "update ops.table_version set metadata = %s::jsonb where table_name = %s", [json.dumps(found), table.name]
+    )
+    return found

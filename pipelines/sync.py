@@ -1,0 +1,223 @@
+"""The road as plain functions, stage by stage: what the Dagster graph runs and the `sverka` command calls.
+
+Each function takes a `Road` (the warehouse, the mapping files, who runs it) and returns what it did. They
+are safe to run again at any time: what was done is seen, and only what changed is worked on.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from psycopg import sql
+
+from mappings import Mappings, System, load
+from pipelines.core.cleaning import clean
+from pipelines.deploy import Reads, deploy, reads_of
+from pipelines.operations.carry import Carried, carry
+from pipelines.operations.plan import Planned, plan
+from pipelines.raw.load import Batch, read_source
+from pipelines.refresh import Outcome, prune_changes, refresh
+from pipelines.table import Table, stage_tables, tables
+from resources.budget import SharedBudget
+from resources.connector import Page, Record, Source, Target
+from resources.warehouse import Connection, Warehouse
+
+# Accounting entities that documents are planned against, read before the plan; all others after it.
+CATALOGUES = (
+    "organization", "counterparty", "contract", "product", "unit", "currency", "currency_rate", "warehouse", "account",
+)  # fmt: skip
+
+_JSON = msgspec.json.Encoder(decimal_format="number")
+
+MAX_DISTINCT_VALUES = 1_000_000  # cleaned in one go
+
+
+def mappings_folder() -> Path:
+    """The company's set-up: `SVERKA_MAPPINGS`, else the demo company's."""
+    return Path(os.environ.get("SVERKA_MAPPINGS") or Path(__file__).parents[1] / "mappings" / "demo")
+
+
+@dataclass
+class Road:
+    """One company's road: its store and its mapping files. Connections are opened on first use."""
+
+    warehouse: Warehouse
+    mappings: Mappings
+    run_id: str = ""
+    _open: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_environment(cls, run_id: str = "") -> Road:
+        return cls(Warehouse.from_environment(), load(mappings_folder()), run_id)
+
+    @functools.cached_property
+    def reads(self) -> Mapping[str, Reads]:
+        return reads_of(self.mappings)
+
+    @property
+    def accounting(self) -> System:
+        return self.mappings.accounting()
+
+    def connector(self, system: System) -> Any:
+        """The connector of a system: a Source, and a Target where it can be written to."""
+        if system.name not in self._open:
+            module = importlib.import_module(_module_of(system))
+            self._open[system.name] = module.connect(system.name, system.connection, self._budget(system))
+        return self._open[system.name]
+
+    def _budget(self, system: System) -> SharedBudget | None:
+        """The rate that all processes share; None for a system that declares none."""
+        declared = importlib.import_module(_module_of(system)).LIMITS
+        if declared is None:
+            return None
+        rate, burst = declared
+        return SharedBudget(
+            system.name,
+            float(system.connection.get("rate_per_second", rate)),
+            float(system.connection.get("burst", burst)),
+            self.warehouse.connect,
+        )
+
+    def source(self, system: System) -> Source:
+        found: Source = self.connector(system)
+        return found
+
+    def target(self, system: System) -> Target:
+        found: Target = self.connector(system)
+        return found
+
+    def close(self) -> None:
+        for connector in self._open.values():
+            connector.close()
+        self._open.clear()
+
+
+def prepare(road: Road) -> list[str]:
+    """Bring the schema and the mapping rules up to date. Returns what changed."""
+    return deploy(road.warehouse, road.mappings)
+
+
+def read(
+    road: Road, system: System, entities: Iterable[str] | None = None, *, full: bool = False, sweep: bool = False
+) -> list[Batch]:
+    """Read a system's changes into `raw`. Errors of the source stand in the batches."""
+    return read_source(
+        road.warehouse,
+        road.source(system),
+        entities=None if entities is None else list(entities),
+        full=full,
+        sweep=sweep,
+        run_id=road.run_id,
+        echo={kind: system.echo_fields(kind) for kind in ("deal", "company")},
+    )
+
+
+def catalogue_entities(road: Road) -> list[str]:
+    return [e.name for e in road.source(road.accounting).capabilities.entities if e.name in CATALOGUES]
+
+
+def document_entities(road: Road) -> list[str]:
+    return [e.name for e in road.source(road.accounting).capabilities.entities if e.name not in CATALOGUES]
+
+
+def refresh_stage(
+    road: Road, stage: str, *, everything: bool = False, only: Sequence[str] | None = None
+) -> list[Outcome]:
+    """Refresh the tables of a stage that SQL and mappings make, parents first, each in its transaction."""
+    return [
+        refresh_table(road, table, everything=everything)
+        for table in stage_tables(stage)
+        if table.rows != "python" and not table.is_view and (only is None or table.name in only)
+    ]
+
+
+def refresh_table(road: Road, table: Table, *, everything: bool = False) -> Outcome:
+    reads = road.reads.get(table.name)
+    sources = reads.sources if reads else ()
+    cleaning = [c for compiled in reads.compiled for c in compiled.cleaning] if reads else []
+    before: Callable[[Connection], None] | None = None
+    if cleaning:
+
+        def before(conn: Connection) -> None:
+            for kind, country, statement in cleaning:
+                clean_values(conn, kind, country, statement)
+
+    with road.warehouse.transaction() as conn:
+        return refresh(conn, table, sources, everything=everything, before_rows=before)
+
+
+def clean_values(conn: Connection, kind: str, country: str, statement: str) -> int:
+    """Clean the distinct values that the statement selects, once each, into `ops.clean_value`."""
+    values = [row[0] for row in conn.execute(_sql(statement)).fetchmany(MAX_DISTINCT_VALUES)]
+    if not values:
+        return 0
+    with conn.cursor().copy("copy ops.clean_value (kind, country, raw_value, value, problem) from stdin") as copy:
+        for raw_value, cleaned in zip(values, clean(kind, values, country), strict=True):
+            copy.write_row((kind, country, raw_value, cleaned.value, cleaned.problem))
+    return len(values)
+
+
+def plan_operations(road: Road, *, everything: bool = False) -> Planned:
+    return plan(road.warehouse, road.accounting, run_id=road.run_id, everything=everything)
+
+
+def carry_operations(road: Road, progress: Callable[[Carried], None] | None = None) -> Carried:
+    """Send what is approved into accounting; what was read back goes into `raw` at once."""
+    system = road.accounting
+    target = road.target(system)
+    return carry(
+        road.warehouse,
+        target,
+        run_id=road.run_id,
+        workers=int(system.connection.get("concurrency", 4)),
+        read_back=_keep_read_back(road, system),
+        progress=progress,
+    )
+
+
+def _keep_read_back(road: Road, system: System) -> Callable[[str, Mapping[str, Mapping[str, Any]]], None]:
+    """Records read back after writing are what the source says: the next read need not fetch them."""
+    def keep(kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None:
+        entity = system.write[kind].entity if kind in system.write else kind
+        store_records(road, system, entity, [Record(key, _JSON.encode(body)) for key, body in bodies.items()])
+
+    return keep
+
+
+def store_records(road: Road, system: System, entity: str, records: Sequence[Record]) -> None:
+    """Store records in hand as a small incremental batch, without moving the entity's cursor."""
+    from pipelines.raw.load import store_page
+
+    store_page(road.warehouse, system.name, road.source(system).capabilities, Page(entity, records), road.run_id)
+
+
+def tidy(road: Road) -> int:
+    """Forget changes that every table has seen."""
+    with road.warehouse.transaction() as conn:
+        return prune_changes(conn)
+
+
+def rebuild(road: Road, progress: Callable[[str], None] = lambda _: None) -> list[Outcome]:
+    """Make every derived table from nothing but `raw` and `ops`. Equal rows stay untouched."""
+    outcomes = []
+    for table in tables().values():
+        if table.rows != "python" and not table.is_view:
+            progress(table.name)
+            outcomes.append(refresh_table(road, table, everything=True))
+    return outcomes
+
+
+def _module_of(system: System) -> str:
+    folder = "accounting" if system.role == "accounting" else "crm"
+    return f"resources.{folder}.{system.connector}"
+
+
+def _sql(statement: str) -> sql.SQL:
+    return sql.SQL(statement)  # type: ignore[arg-type]

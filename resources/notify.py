@@ -1,0 +1,75 @@
+"""Tell people that something went wrong: always in the log; by e-mail and webhook where these are set up.
+
+`SVERKA_NOTIFY_WEBHOOK`: an address that gets `{"text": ...}` (Slack, Mattermost, Teams, a bot).
+`SVERKA_NOTIFY_EMAIL`: addresses, by commas; `SVERKA_SMTP_URL`: smtp://user:password@host:587 (smtps:// for TLS
+from the start). A channel that fails never hides the message: the others still get it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import smtplib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.message import EmailMessage
+from urllib.parse import unquote, urlsplit
+
+import httpx
+
+TIMEOUT_SECONDS = 10
+LOGGER = logging.getLogger("sverka")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One channel and how it went; `error` is empty where the message was delivered."""
+
+    name: str
+    error: str = ""
+
+
+def tell(message: str, environ: Mapping[str, str] | None = None) -> list[Told]:
+    """Tell everybody who is to be told. Never raises."""
+    settings = os.environ if environ is None else environ
+    LOGGER.error(message)
+    told = [Told("log")]
+    if address := settings.get("SVERKA_NOTIFY_WEBHOOK"):
+        told.append(_webhook(address, message))
+    if to := settings.get("SVERKA_NOTIFY_EMAIL"):
+        told.append(_email(settings.get("SVERKA_SMTP_URL", ""), to, message))
+    return told
+
+
+def _webhook(address: str, message: str) -> Told:
+    try:
+        answer = httpx.post(address, json={"text": message}, timeout=TIMEOUT_SECONDS)
+        answer.raise_for_status()
+    except httpx.HTTPStatusError as error:
+        return Told("webhook", f"the webhook answered {error.response.status_code}; see SVERKA_NOTIFY_WEBHOOK")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return Told("webhook", f"the webhook cannot be reached ({type(error).__name__}); see SVERKA_NOTIFY_WEBHOOK")
+    return Told("webhook")
+
+
+def _email(server: str, to: str, message: str) -> Told:
+    parts = urlsplit(server)
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        return Told("e-mail", "SVERKA_SMTP_URL is not like smtp://user:password@host:587; set it")
+    mail = EmailMessage()
+    mail["Subject"] = message.splitlines()[0][:120]
+    mail["From"] = os.environ.get("SVERKA_NOTIFY_FROM", unquote(parts.username or "") or "sverka@localhost")
+    mail["To"] = to
+    mail.set_content(message)
+    secure = parts.scheme == "smtps"
+    kind = smtplib.SMTP_SSL if secure else smtplib.SMTP
+    try:
+        with kind(parts.hostname, parts.port or (465 if secure else 587), timeout=TIMEOUT_SECONDS) as smtp:
+            if not secure and smtp.has_extn("starttls"):
+                smtp.starttls()
+            if parts.username:
+                smtp.login(unquote(parts.username), unquote(parts.password or ""))
+            smtp.send_message(mail)
+    except (OSError, smtplib.SMTPException) as error:
+        return Told("e-mail", f"the mail server did not take it ({type(error).__name__}); see SVERKA_SMTP_URL")
+    return Told("e-mail")
