@@ -116,6 +116,23 @@ def key_bounds(node: Node | None, name: str) -> KeyBounds:
     return KeyBounds(equal)
 
 
+def date_range(node: Node | None, name: str) -> tuple[str, str]:
+    """Least and greatest value of a date property that a condition can hold for (both may still fail)."""
+    low, high = "", "9999-12-31T23:59:59"
+    parts = node.parts if isinstance(node, Operation) and node.name == "and" else (node,)
+    for part in parts:
+        if not isinstance(part, Operation) or part.name not in _COMPARISONS or not _is_key_pair(part, name):
+            continue
+        literal = part.parts[1]
+        if not isinstance(literal, Literal) or literal.kind != "date":
+            continue
+        if part.name in ("ge", "gt", "eq"):
+            low = max(low, literal.value)
+        if part.name in ("le", "lt", "eq"):
+            high = min(high, literal.value)
+    return low, high
+
+
 def _equal_keys(node: Node | None, name: str) -> frozenset[str] | None:
     if not isinstance(node, Operation):
         return None

@@ -15,7 +15,7 @@ from sandbox.onec_base import Base, order_of
 from sandbox.onec_condition import Scope
 from sandbox.onec_encoding import encoded
 from sandbox.onec_error import NO_PROPERTY, NOT_SUPPORTED, OPTION, ODataError
-from sandbox.onec_filter import KeyBounds, Node, key_bounds, only_keys, parse, parse_path
+from sandbox.onec_filter import KeyBounds, Node, date_range, key_bounds, only_keys, parse, parse_path
 from sandbox.onec_ledger import record
 from sandbox.onec_model import EMPTY_REF, REGISTER, SETS, EntitySet, Property, Row
 from sandbox.onec_values import is_empty_ref
@@ -66,7 +66,7 @@ def read_set(
     keys = only_keys(options.filter, "Ref_Key") if stored else None
     node = parse(options.filter) if options.filter and keys is None else None
     bounds = key_bounds(node, entity.key[0]) if keys is None else KeyBounds(keys)
-    found = _candidates(base, entity, bounds)
+    found = _candidates(base, entity, bounds, date_range(node, "Period"))
     scope = Scope(base, _filterable(entity), entity.tables, order_of)
     if node is not None:
         matches = scope.compile(node)
@@ -240,7 +240,9 @@ def _filterable(entity: EntitySet) -> Mapping[str, Property]:
     return RECORD_WITH_DIMENSIONS
 
 
-def _candidates(base: Base, entity: EntitySet, bounds: KeyBounds) -> Iterator[Row]:
+def _candidates(
+    base: Base, entity: EntitySet, bounds: KeyBounds, period: tuple[str, str] = ("", "9")
+) -> Iterator[Row]:
     """Rows that may match, sparse or full, in the natural order of the set."""
     if entity.owner:
         return _table_rows(base, entity, bounds)
@@ -248,7 +250,7 @@ def _candidates(base: Base, entity: EntitySet, bounds: KeyBounds) -> Iterator[Ro
         rows = base.rows[entity.name]
         return (rows[key] for key in _keys(base, entity.name, bounds))
     if entity.name == f"{REGISTER}_RecordType":
-        return _records(base, bounds)
+        return _records(base, bounds, period)
     if entity.name == REGISTER:
         wanted = base.ledger.movements if bounds.equal is None else bounds.equal
         return (row for row in (record_set(base, key) for key in list(wanted)) if row is not None)
@@ -270,11 +272,13 @@ def _table_rows(base: Base, entity: EntitySet, bounds: KeyBounds) -> Iterator[Ro
             yield {**template, "Ref_Key": key, **row}
 
 
-def _records(base: Base, bounds: KeyBounds) -> Iterator[Row]:
+def _records(base: Base, bounds: KeyBounds, period: tuple[str, str]) -> Iterator[Row]:
     movements = base.ledger.movements
     wanted = list(movements) if bounds.equal is None else [key for key in bounds.equal if key in movements]
     for key in wanted:
         movement = movements[key]
+        if not period[0] <= movement.period <= period[1]:
+            continue
         for place, entry in enumerate(movement.entries, 1):
             yield record(movement, place, entry, base.account)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import uuid
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -204,6 +205,25 @@ def test_the_whole_ledger_balances_after_months_of_an_accountants_work(
         assert document["Контрагент"] == act["entered_counterparty"]
         assert document["Posted"] is act["posted"]
         assert act["posted"] or act["why"].startswith("Не удалось провести")
+
+
+def test_records_are_found_by_period_as_by_hand(
+    town: Town, office: dict[str, Any], buyer: dict[str, str]
+) -> None:
+    for day in ("2026-06-01", "2026-06-02", "2026-06-03"):
+        town.posted(SALE, sale(office, buyer, Date=f"{day}T12:00:00"))
+    table = f"{REGISTER}_RecordType"
+    every = town.rows(table)
+    low, high = "2026-06-01T12:00:00", "2026-06-03T12:00:00"
+    inside: dict[tuple[str, str], Callable[[str], bool]] = {
+        ("gt", "le"): lambda period: low < period <= high,
+        ("ge", "lt"): lambda period: low <= period < high,
+    }
+    for words, matches in inside.items():
+        condition = f"Period {words[0]} datetime'{low}' and Period {words[1]} datetime'{high}'"
+        found = {(row["Recorder"], row["LineNumber"]) for row in town.rows(table, filter=condition)}
+        assert found == {(r["Recorder"], r["LineNumber"]) for r in every if matches(r["Period"])}
+        assert len(found) >= 6
 
 
 def test_rates_are_sliced_by_day(town: Town) -> None:
