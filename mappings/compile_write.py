@@ -23,7 +23,7 @@ LINE_NUMBER = "line_number"
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Something the bodies need to find in the ledger. `sql` is its key there, null where it is not."""
+    """Something the bodies need to find in accounting. `sql` is its key there, null where it is not."""
 
     what: Literal["account", "warehouse"]
     value: str
@@ -164,7 +164,7 @@ def _formed(system: System, value: str, kind: str | None) -> str:
 
 def _found(system: System, table: str, column: str, value: str, also: str) -> str:
     return (
-        f"(select f.source_id from ledger.{table} f where f.source = {literal(system.name)}"
+        f"(select f.source_id from core.accounting_{table} f where f.source = {literal(system.name)}"
         f" and f.{column} = {literal(value)} and not f.is_deleted{also.replace('is_folder', 'f.is_folder')}"
         " order by f.source_id limit 1)"
     )

@@ -31,7 +31,7 @@ _DUE: Final = {
     """,
     "company": "select c.*, c.client_id as subject, c.source_id as key from feedback.company c where c.source = %(system)s",
     "task": """
-        select t.*, t.task_id as subject, ops.key_of(%(system)s, 'task', t.task_id) as key
+        select t.*, t.task_id as subject, (t.due_on + 3)::timestamp as deadline, ops.key_of(%(system)s::text, 'task', t.task_id) as key
         from feedback.task t where t.source = %(system)s and t.due_on < %(today)s and t.employee_id is not null
     """,
 }
