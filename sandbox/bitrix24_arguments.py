@@ -8,7 +8,7 @@ from typing import Any
 from sandbox import bitrix24_fields as fields
 from sandbox import bitrix24_projection as projection
 from sandbox.bitrix24_rest import RestError
-from sandbox.bitrix24_table import BadFilterError, comparable, read_where
+from sandbox.bitrix24_table import BadFilterError, comparable, known_name, read_where
 from sandbox.company import MOSCOW
 
 
@@ -45,11 +45,10 @@ def where_of(said: Any, kinds: Mapping[str, str], strict: bool = True) -> Any:
         raise RestError(400, "INVALID_ARG_VALUE", f"Invalid filter: field '{error.field}' {what}") from error
 
 
-def order_of(
-    said: Any, kinds: Mapping[str, str], key: str, strict: bool = True
-) -> tuple[tuple[str, bool], ...]:
+def order_of(said: Any, kinds: Mapping[str, str], strict: bool = True) -> tuple[tuple[str, bool], ...]:
     order = []
-    for name, direction in said.items() if isinstance(said, dict) else ():
+    for said_name, direction in said.items() if isinstance(said, dict) else ():
+        name = known_name(str(said_name), kinds)
         if name not in kinds:
             if strict:
                 raise RestError(
@@ -68,24 +67,6 @@ def order_of(
     return tuple(order)
 
 
-def camel(said: Any) -> Any:
-    """Original names of user fields are understood beside the camelCase ones."""
-    if not isinstance(said, dict):
-        return said
-    return {
-        (key if "UF_CRM_" not in str(key) else camel_name(str(key))): (
-            camel(value) if str(key).isdigit() else value
-        )
-        for key, value in said.items()
-    }
-
-
-def camel_name(name: str) -> str:
-    at = name.index("UF_CRM_")
-    first, *rest = name[at:].lower().split("_")
-    return name[:at] + first + "".join(part.capitalize() for part in rest)
-
-
 def renamed(said: Any, names: Mapping[str, str]) -> Any:
     """UPPERCASE names with their operators -> our camelCase ones; the unknown stay and are ignored later."""
     if not isinstance(said, dict):
@@ -101,7 +82,8 @@ def values_of(kind: int, said: Any) -> dict[str, Any]:
     """Writable fields with values of their kinds. The vendor ignores unknown and read-only names."""
     known = {f.name: f.kind for f in fields.ITEM_FIELDS[kind]}
     values: dict[str, Any] = {}
-    for name, value in (camel(said) or {}).items():
+    for said_name, value in (said or {}).items():
+        name = known_name(str(said_name), known)
         if name == "fm" and kind != fields.DEAL:
             values["fm"] = [{"id": place, **entry} for place, entry in enumerate(sequence(value), start=1)]
         if name not in known or name in fields.READ_ONLY:

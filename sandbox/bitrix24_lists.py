@@ -19,7 +19,7 @@ from sandbox.store import Record
 def plain_list(table: Table, params: dict[str, Any], wrap: str = "") -> Answer:
     """A list of an object that has one shape only: `select` narrows, unknown filter fields are ignored."""
     where = where_of(params.get("filter"), table.kinds, strict=False)
-    order = order_of(params.get("order"), table.kinds, table.key, strict=False)
+    order = order_of(params.get("order"), table.kinds, strict=False)
     page = table.page(where, order, start_of(params))
     select = params.get("select")
     names = {str(n) for n in sequence(select)} if select else set()
@@ -143,7 +143,7 @@ def listing(table: Table, wrap: str) -> Method:
 
     def listed(params: dict[str, Any]) -> Answer:
         where = where_of(params.get("filter"), table.kinds, strict=False)
-        order = order_of(params.get("order"), table.kinds, "", strict=False)
+        order = order_of(params.get("order"), table.kinds, strict=False)
         ids = table.page(where, order, 0).ids
         rows = [encode({k: v for k, v in (table.get(key) or {}).items() if k != "_"}) for key in ids]
         return Answer(rows=rows, wrap=wrap, total=len(rows))

@@ -8,8 +8,6 @@ from typing import Any
 from sandbox import bitrix24_fields as fields
 from sandbox import bitrix24_projection as projection
 from sandbox.bitrix24_arguments import (
-    camel,
-    camel_name,
     integer,
     order_of,
     renamed,
@@ -33,7 +31,7 @@ from sandbox.bitrix24_lists import (
 )
 from sandbox.bitrix24_portal import OWNER_CODES, Portal, now
 from sandbox.bitrix24_rest import Answer, Method, RestError
-from sandbox.bitrix24_table import PAGE, Table, comparable, decode, encode, matches, sort_key
+from sandbox.bitrix24_table import PAGE, Table, comparable, decode, encode, known_name, matches, sort_key
 from sandbox.bitrix24_tasks import task_add, task_get, task_list
 from sandbox.store import Record
 
@@ -88,8 +86,8 @@ def item_list(portal: Portal, params: dict[str, Any]) -> Answer:
     """crm.item.list: typed values, camelCase names, key filter by bisect, `start=-1` without counting."""
     kind = _entity_type(portal, params)
     table = portal.items[kind]
-    where = where_of(camel(params.get("filter")), table.kinds)
-    page = table.page(where, order_of(camel(params.get("order")), table.kinds, "id"), start_of(params))
+    where = where_of(params.get("filter"), table.kinds)
+    page = table.page(where, order_of(params.get("order"), table.kinds), start_of(params))
     original = str(params.get("useOriginalUfNames", "N")) == "Y"
     names = _selected(params.get("select"), kind)
     if names is None and not original:
@@ -161,9 +159,7 @@ def row_list(portal: Portal, params: dict[str, Any]) -> Answer:
         for row in portal.rows_of(owner)
         if matches(where, row, fields.PRODUCT_ROW)
     ]
-    for name, descending in reversed(
-        order_of(params.get("order"), fields.PRODUCT_ROW, "id") or (("id", False),)
-    ):
+    for name, descending in reversed(order_of(params.get("order"), fields.PRODUCT_ROW) or (("id", False),)):
         kind = fields.PRODUCT_ROW[name]
         rows.sort(key=lambda row, n=name, k=kind: sort_key(comparable(k, row[n])), reverse=descending)  # type: ignore[misc]
     start = start_of(params)
@@ -189,7 +185,7 @@ def old_list(portal: Portal, kind: int, params: dict[str, Any]) -> Answer:
     table = portal.items[kind]
     by_old = {f.old: f.name for f in fields.ITEM_FIELDS[kind] if f.old}
     where = where_of(renamed(params.get("filter"), by_old), table.kinds, strict=False)
-    order = order_of(renamed(params.get("order"), by_old), table.kinds, "id", strict=False)
+    order = order_of(renamed(params.get("order"), by_old), table.kinds, strict=False)
     page = table.page(where, order, start_of(params))
     select = tuple(sorted(str(n).upper() for n in sequence(params.get("select"))))
     rows = table.shaped(("old", select), lambda raw: encode(_old_shape(kind, decode(raw), select)), page.ids)
@@ -239,14 +235,14 @@ def _selected(select: Any, kind: int) -> tuple[str, ...] | None:
     said = [str(n) for n in sequence(select)][:MAX_SELECT]
     if not said or "*" in said:
         return None
-    known = {f.name for f in fields.ITEM_FIELDS[kind]} - {"fm"}
+    known = fields.kinds_of(fields.ITEM_FIELDS[kind])
     names = {"id"}
     for name in said:
         if name.lower().startswith("uf") and name.endswith("*"):
             names |= {f for f in known if f.startswith("uf")}
         else:
-            names.add(camel_name(name) if name.startswith("UF_CRM_") else name)
-    return tuple(sorted(names & known))
+            names.add(known_name(name, known))
+    return tuple(sorted(names & known.keys()))
 
 
 def _narrow(kind: int, names: tuple[str, ...] | None, original: bool) -> Callable[[bytes], bytes]:

@@ -291,12 +291,24 @@ def read_where(said: Any, kinds: Mapping[str, Kind], strict: bool, depth: int = 
             groups.append(read_where(value, kinds, strict, depth + 1))
         else:
             op = next((o for o in OPERATORS if name.startswith(o)), "")
-            field = name[len(op) :]
+            field = known_name(name[len(op) :], kinds)
             if field in kinds:
                 conditions.append(_condition(field, op, value, kinds[field]))
             elif strict:
                 raise BadFilterError(field, invalid=False)
     return Where(tuple(conditions), tuple(groups), any_of)
+
+
+def known_name(name: str, kinds: Mapping[str, Kind]) -> str:
+    """The table's own name of a field: ID, STAGE_ID and UF_CRM_X are understood for id, stageId and ufCrmX.
+
+    The vendor's pages show camelCase only; its own SDK sends `order[ID]` to every list (call_list_fast.py).
+    """
+    if name in kinds or not name.isupper():
+        return name
+    first, *rest = name.lower().split("_")
+    camel = first + "".join(part.capitalize() for part in rest)
+    return camel if camel in kinds else name
 
 
 def matches(where: Where, row: Record, kinds: Mapping[str, Kind]) -> bool:

@@ -52,7 +52,7 @@ def task_list(portal: Portal, params: dict[str, Any]) -> Answer:
     said = dict(params.get("filter") or {})
     bound = {str(v) for key in ("UF_CRM_TASK", "=UF_CRM_TASK") for v in sequence(said.pop(key, None))}
     where = where_of(said, fields.TASK, strict=False)
-    order = order_of(params.get("order"), fields.TASK, "ID", strict=False) or (("ID", True),)
+    order = order_of(params.get("order"), fields.TASK, strict=False) or (("ID", True),)
     ids: Sequence[int]
     if bound:
         everything = [row for key in range(1, len(portal.tasks) + 1) if (row := portal.tasks.get(key))]

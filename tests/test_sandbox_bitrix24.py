@@ -117,6 +117,15 @@ def test_a_wrong_filter_or_order_is_refused_in_the_vendors_words(
     assert answer.json() == {"error": "INVALID_ARG_VALUE", "error_description": words}
 
 
+def test_uppercase_names_are_understood_as_the_vendors_sdk_sends_them(portal: Running) -> None:
+    own = portal.call("crm.item.list", entityTypeId=DEAL, filter={">id": 150}, order={"id": "DESC"})
+    loud = portal.call("crm.item.list", entityTypeId=DEAL, filter={">ID": 150}, order={"ID": "DESC"})
+    assert loud["result"] == own["result"]
+    rows = {"=ownerType": "D", "=ownerId": [101, 102, 103]}
+    down = portal.call("crm.item.productrow.list", filter=rows, order={"ID": "DESC"})["result"]["productRows"]
+    assert [r["id"] for r in down] == sorted((r["id"] for r in down), reverse=True)
+
+
 def test_form_json_and_query_say_the_same(portal: Running) -> None:
     query = (
         "entityTypeId=2&select[]=id&order[id]=ASC"
@@ -348,6 +357,24 @@ def test_a_killed_portal_goes_on_where_it_was(tmp_path: Path) -> None:
         assert sandbox.call("crm.stagehistory.list", entityTypeId=2)["result"] == history["result"]
         assert sandbox.call("tasks.task.list")["total"] == 1
         sandbox.control("tick", {"days": 1, "deals": 3})
+
+
+def test_dying_after_the_work_keeps_the_work(tmp_path: Path) -> None:
+    arguments = ("--deals", "20", "--no-limits", "--today", "2026-06-15")
+    with running(*arguments, state=tmp_path) as sandbox:
+        sandbox.control("faults", {"where": "bitrix24", "kind": "die", "match": "tasks.task.add"})
+        with pytest.raises(httpx.TransportError):
+            sandbox.post("tasks.task.add", {"fields": {"TITLE": "t", "RESPONSIBLE_ID": 11}})
+        assert sandbox.process.wait(5) == 137
+    with running(*arguments, state=tmp_path) as sandbox:
+        assert sandbox.call("tasks.task.list")["total"] == 1
+
+
+def test_a_state_of_another_company_is_refused(tmp_path: Path) -> None:
+    with running("--deals", "20", state=tmp_path):
+        pass
+    with pytest.raises(AssertionError, match="did not start"), running("--deals", "30", state=tmp_path):
+        pass
 
 
 def test_a_tick_shows_each_event_in_the_portal(tmp_path: Path) -> None:
