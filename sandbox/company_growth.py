@@ -27,7 +27,7 @@ from sandbox.company import (
 
 WON_SHARE, LOST_SHARE = 0.45, 0.25
 SERVICE_SHARE = 0.22
-MIN_CLIENTS, MAX_CLIENTS = 40, 20_000
+MIN_CLIENTS, MAX_CLIENTS = 40, 5_000
 OPEN_DEAL_DAYS = 100
 """An open deal is at most this old."""
 MAX_BASKETS = 4_000
