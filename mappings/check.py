@@ -280,7 +280,7 @@ def _dated(file: SystemFile) -> Iterator[tuple[Place, str]]:
     aliases: Sequence[tuple[str, Dated]] = [(a.name.casefold(), a) for a in file.products.aliases]
     yield from _overlaps(aliases, ("products", "aliases"), "the alias")
     rates: Sequence[tuple[str, Dated]] = [
-        ("none" if v.rate is None else str(v.rate.normalize()), v) for v in file.vat
+        ("none" if v.rate is None else format(v.rate.normalize(), "f"), v) for v in file.vat
     ]
     yield from _overlaps(rates, ("vat",), "the VAT rate")
 
