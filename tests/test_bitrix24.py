@@ -11,7 +11,7 @@ import re
 import threading
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -22,9 +22,10 @@ import httpx
 import pytest
 
 from resources.budget import LocalBudget
-from resources.connector import Page, Refused, Source, SourceError, Target, Uncertain, Written
+from resources.connector import Page, Record, Refused, Source, SourceError, Target, Uncertain, Written
 from resources.crm.bitrix24 import Bitrix24, connect
 from resources.crm.bitrix24_portal import Portal, encode
+from tests.sandbox_process import Running, running
 
 SECRET = "wh00kc0de"
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -364,6 +365,37 @@ def test_a_portal_that_ignores_the_id_filter_ends_in_a_plain_error_and_not_in_an
         everything(opened(small), "deal")
 
 
+def test_an_answer_meant_for_another_request_is_asked_again() -> None:
+    small = SmallPortal(2500)
+    stale: list[bytes] = []
+
+    def cached(request: httpx.Request) -> httpx.Response | None:
+        if len(stale) == 1 and b"productrow" in request.content:
+            stale.append(b"served")
+            return httpx.Response(200, content=stale[0])
+        return None
+
+    def remember(request: httpx.Request) -> httpx.Response:
+        response = small(request)
+        if not stale and b"productrow" in request.content:
+            stale.append(response.content)
+        return response
+
+    small.answers.append(cached)
+    crm = opened(small, parallel=1)
+    crm.portal._client._http._transport = httpx.MockTransport(remember)
+    found = ids(everything(crm, "deal", "deal_line"), "deal_line")
+    assert len(stale) == 2
+    assert sorted(found) == sorted(str(line["id"]) for line in small.lines)
+
+
+def test_a_row_that_a_batch_says_nothing_of_is_uncertain_when_written() -> None:
+    small = SmallPortal()
+    small.answers.append(lambda _: httpx.Response(200, json={"result": {"result": [], "result_error": []}}))
+    (outcome,) = opened(small).update_many("deal", [("1", {})])
+    assert isinstance(outcome, Uncertain)
+
+
 def test_a_row_without_its_id_is_held_and_the_others_pass() -> None:
     small = SmallPortal(3)
     broken = {"title": "без номера"}
@@ -395,6 +427,7 @@ def test_a_row_without_its_id_is_held_and_the_others_pass() -> None:
         (503, {"error": "OVERLOAD_LIMIT", "error_description": "blocked"}, "vendor's support", False),
         (503, {"error": "QUERY_LIMIT_EXCEEDED", "error_description": "Too many"}, "request limit", True),
         (500, {"error": "INTERNAL_SERVER_ERROR", "error_description": "x"}, "vendor's support", True),
+        (400, {"error": "100", "error_description": "Invalid value"}, "100: Invalid value", False),
         (404, {"error": {"code": "ERROR_METHOD_NOT_FOUND", "message": "m"}}, "too old", False),
     ],
 )
@@ -551,3 +584,137 @@ def test_a_query_is_written_as_php_reads_it() -> None:
         "filter[%3E%3Did]=5&filter[%3DownerId][]=1&filter[%3DownerId][]=2&select[]=id&fields[t]=a%26b&fields[no]="
     )
     assert nested(text)["fields"] == {"t": "a&b", "no": ""}
+
+
+# Against the sandbox, over HTTP
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    state = tmp_path_factory.mktemp("sandbox")
+    with running("--deals", "120", "--no-limits", state=state) as process:
+        yield process
+
+
+@pytest.fixture
+def crm(sandbox: Running) -> Iterator[Bitrix24]:
+    clock = Clock()  # pauses pass at once, for the client and for its budget
+    budget = LocalBudget(1000, 100_000, clock=clock)
+    connection = connect("bitrix24", {"url": sandbox.webhook, "timeout": 10}, budget)
+    connection.portal._client.sleep, connection.portal._client.clock = clock.sleep, clock
+    yield connection
+    connection.close()
+    sandbox.control("faults", method="DELETE")
+
+
+def fail(sandbox: Running, match: str, kind: str, times: int) -> None:
+    sandbox.control("faults", {"where": "bitrix24", "match": match, "kind": kind, "times": times})
+
+
+def later() -> datetime:
+    return datetime.now(UTC) + timedelta(days=1)
+
+
+def living(sandbox: Running) -> set[str]:
+    deals = sandbox.control("truth")["deals"].values()
+    return {deal["bitrix24"] for deal in deals if deal["outcome"] != "deleted"}
+
+
+def test_sandbox_every_finding_is_good(crm: Bitrix24) -> None:
+    assert [finding for finding in crm.check() if not finding.ok] == []
+
+
+def test_sandbox_all_deals_of_the_known_truth_are_read(sandbox: Running, crm: Bitrix24) -> None:
+    names = [entity.name for entity in crm.capabilities.entities]
+    pages = list(crm.read(names, None, later()))
+    assert set(ids(pages, "deal")) == living(sandbox)
+    assert len(ids(pages, "deal")) == len(set(ids(pages, "deal")))
+    for name in names:
+        assert ids(pages, name), name
+        assert sorted(ids(pages, name)) == sorted(key for part in crm.keys(name) for key in part), name
+    assert not [reject for page in pages for reject in page.rejects]
+    assert {page.entity for page in pages if page.complete} == {
+        "pipeline", "stage", "lead_source", "currency", "vat_rate", "employee",
+    }  # fmt: skip
+    assert {"DEAL_STAGE:WON", "DEAL_STAGE_1:C1:WON"} <= set(ids(pages, "stage"))
+    requisites = [record for page in pages if page.entity == "requisite" for record in page.records]
+    assert {record.parent_id for record in requisites} <= set(ids(pages, "company"))
+
+
+@pytest.mark.parametrize(
+    "fault", ["drop_before", "drop_after", "html", "http_500", "http_503_html", "limit", "truncate", "repeat"]
+)
+def test_sandbox_a_read_survives(fault: str, sandbox: Running, crm: Bitrix24) -> None:
+    fail(sandbox, "batch", fault, 2)
+    assert set(ids(list(crm.read(["deal", "deal_line"], None, later())), "deal")) == living(sandbox)
+
+
+def test_sandbox_what_a_day_changes_is_read_and_then_it_is_quiet(sandbox: Running, crm: Bitrix24) -> None:
+    before = {record.source_id: record.modified_at for record in records(crm.read(["deal"], None, later()))}
+    since = datetime.now(UTC) - timedelta(seconds=2)
+    sandbox.control("tick", {"days": 3, "deals": 10})
+    after = {record.source_id: record.modified_at for record in records(crm.read(["deal"], None, later()))}
+    changed = {key for key, stamp in after.items() if before.get(key) != stamp}
+    assert len(changed) >= 10
+    pages = list(crm.read(["deal", "deal_line"], since, later()))
+    assert set(ids(pages, "deal")) == changed
+    assert {parent for page in pages for parent in page.complete_parents} == changed
+    assert {change.source_id for change in crm.changes(since) if change.entity == "deal"} == changed
+    assert list(crm.read(["deal", "deal_line"], later() - timedelta(hours=1), later())) == []
+
+
+def test_sandbox_status_and_debt_are_written_and_read_back(crm: Bitrix24) -> None:
+    keys = [key for part in crm.keys("deal") for key in part][:45]
+    rows = [
+        (key, {"UF_CRM_SVERKA_DEBT": "12.50", "UF_CRM_SVERKA_PAYMENT_STATUS": "частично, 50 %"})
+        for key in keys
+    ]
+    outcomes = crm.update_many("deal", [*rows, ("99999999", {"UF_CRM_SVERKA_DEBT": "1"})])
+    assert isinstance(outcomes[-1], Refused)
+    found = crm.find("deal", keys)
+    for key, outcome in zip(keys, outcomes, strict=False):
+        assert isinstance(outcome, Written)
+        assert found[key]["UF_CRM_SVERKA_PAYMENT_STATUS"] == "частично, 50 %"
+        assert Decimal(str(found[key]["UF_CRM_SVERKA_DEBT"])) == Decimal("12.50")
+        assert found[key]["updatedTime"] == outcome.body["updatedTime"]
+
+
+def test_sandbox_a_write_whose_answer_is_lost_is_uncertain_and_a_probe_finds_it(
+    sandbox: Running, crm: Bitrix24
+) -> None:
+    key = next(iter(crm.keys("company")))[0]
+    fail(sandbox, "crm.item.update", "drop_after", 1)
+    with pytest.raises(Uncertain):
+        crm.update("company", key, {"UF_CRM_SVERKA_DEBT": "77.01"})
+    assert Decimal(str(crm.find("company", [key])[key]["UF_CRM_SVERKA_DEBT"])) == Decimal("77.01")
+
+
+def test_sandbox_a_task_is_created_once_and_found_by_our_key(sandbox: Running, crm: Bitrix24) -> None:
+    deal = next(iter(crm.keys("deal")))[0]
+    body = {
+        "TITLE": "Просрочена оплата: 12 дней",
+        "DESCRIPTION": "Долг 188 132,20 ₽",
+        "RESPONSIBLE_ID": 1,
+        "DEADLINE": "2026-12-01T18:00:00+03:00",
+        "UF_CRM_TASK": [f"D_{deal}"],
+    }
+    key = "0b9f2f5e-7d2c-5f4e-9a53-1f3e5d6c7b8a"
+    assert crm.find("task", [key]) == {}
+    fail(sandbox, "tasks.task.add", "drop_after", 1)
+    with pytest.raises(Uncertain):
+        crm.create("task", key, body)
+    found = crm.find("task", [key])
+    assert found[key]["title"] == body["TITLE"]
+    assert found[key]["ufCrmTask"] == [f"D_{deal}"]
+
+
+def test_sandbox_an_unknown_webhook_is_a_plain_message(sandbox: Running) -> None:
+    wrong = connect("bitrix24", {"url": re.sub(r"/rest/1/[^/]+", "/rest/1/wrongwrong", sandbox.webhook)})
+    (finding,) = wrong.check()
+    assert not finding.ok
+    assert "unknown or deleted" in finding.message
+    assert "wrongwrong" not in finding.message
+
+
+def records(pages: Iterator[Page]) -> list[Record]:
+    return [record for page in pages for record in page.records]

@@ -334,10 +334,6 @@ class Bitrix24:
             what = f"{kind} {key}"
             if outcome.error is not None:
                 done.append(self.portal.error(what, outcome.error, write=True))
-            elif outcome.raw is None:
-                done.append(
-                    Uncertain(f"{self.system}: {what}: the batch says nothing of this row; look it up")
-                )
             else:
                 done.append(Written(key, (outcome.value() or {}).get("item") or {}))
         return done

@@ -90,9 +90,10 @@ class Reader:
 
     def _step(self, packed: list[tuple[Chain | Whole, int]]) -> tuple[list[Page], list[Chain | Whole]]:
         calls: list[str] = []
+        prefix = self.portal.new_prefix()
         for job, slots in packed:
-            calls += job.calls(len(calls), slots)
-        outcomes = self.portal.batch(calls)
+            calls += job.calls(prefix, len(calls), slots)
+        outcomes = self.portal.batch(calls, prefix=prefix)
         pages: list[Page] = []
         more: list[Chain | Whole] = []
         at = 0
@@ -149,7 +150,7 @@ class Chain:
     _reason: str = "the same page came again"
     _query: str = ""
 
-    def calls(self, first: int, slots: int) -> list[str]:
+    def calls(self, prefix: str, first: int, slots: int) -> list[str]:
         listing = self.listing
         if not self._query:
             bounds = {f"<={listing.key}": self.upto} if self.upto is not None else {}
@@ -158,7 +159,7 @@ class Chain:
         path = f"[{listing.wrapper}]" if listing.wrapper else ""
         last = f"{path}[{PAGE - 1}][{listing.key}]"
         references = (
-            quote(f"$result[c{number}]{last}", safe="") for number in range(first, first + slots - 1)
+            quote(f"$result[{prefix}{number}]{last}", safe="") for number in range(first, first + slots - 1)
         )
         return [f"{self._query}{value}" for value in (self.after, *references)]
 
@@ -197,7 +198,9 @@ class Chain:
         """Take one page; how many rows it has, or None where it does not continue the chain."""
         records, rejects, last, count = records_of(self.listing, outcome, reader.system)
         if records and int(records[0].source_id) <= self.after:
-            return None  # a page we had already: an answer from a cache, or the filter was not applied
+            return None  # a page we had already, or the filter was not applied
+        if self.owners and not {record.parent_id for record in records} <= set(self.owners):
+            return None  # rows of other parents
         self.after = max(self.after, last)
         self._records += records
         self._rejects += rejects
@@ -232,7 +235,7 @@ class Whole:
     _rows: list[bytes] = field(default_factory=list)
     _turns: int = 0
 
-    def calls(self, first: int, slots: int) -> list[str]:
+    def calls(self, prefix: str, first: int, slots: int) -> list[str]:
         start = {} if self._start is None else {"start": self._start}
         return [f"{self.method}?{encode({**self.params, **start})}"]
 

@@ -7,7 +7,9 @@ request rate (seconds), 429 one method's operating time (minutes).
 
 from __future__ import annotations
 
+import itertools
 import re
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -128,6 +130,8 @@ class Portal:
         self._budget = budget
         self._clock = clock
         self.slots = BATCH  # calls that a batch should carry now
+        self._mark = secrets.token_hex(2)
+        self._numbers = itertools.count(1)
         self._reset_at: dict[str, float] = {}  # by method: when its operating time is counted anew
         self._client = Client(
             system,
@@ -158,14 +162,24 @@ class Portal:
         self._note(method, (body.get("time") or {}).get("operating_reset_at"))
         return body.get("result")
 
-    def batch(self, calls: Sequence[str], *, write: bool = False) -> list[Outcome]:
+    def new_prefix(self) -> str:
+        """The beginning of the calls' names in one batch, such as "r3f0a12c": never used twice.
+
+        An answer that was meant for another request (a cache's, a proxy's) has other names in it, and so
+        says nothing of these calls. A later call refers to an earlier one as `$result[r3f0a12c0]`.
+        """
+        return f"r{self._mark}{next(self._numbers)}c"
+
+    def batch(self, calls: Sequence[str], *, prefix: str | None = None, write: bool = False) -> list[Outcome]:
         """Up to 50 `method?query` calls in one request; an outcome for each, in order.
 
-        Errors of the whole request raise; errors of single calls are outcomes. A method that is out of
-        operating time is closed in the budget until the portal counts anew.
+        `prefix` (of `new_prefix`) where calls refer to each other. Errors of the whole request raise;
+        errors of single calls are outcomes. A method that is out of operating time is closed in the
+        budget until the portal counts anew.
         """
         assert 0 < len(calls) <= BATCH
         self.requests += 1
+        prefix = prefix or self.new_prefix()
         methods = [call.partition("?")[0] for call in calls]
         decoded: list[_Batch] = []
 
@@ -180,7 +194,7 @@ class Portal:
         self._client.request(
             "POST",
             "batch",
-            json={"halt": 0, "cmd": {f"c{number}": call for number, call in enumerate(calls)}},
+            json={"halt": 0, "cmd": {f"{prefix}{number}": call for number, call in enumerate(calls)}},
             write=write,
             buckets=sorted(set(methods)),
             classify=read,
@@ -191,7 +205,9 @@ class Portal:
             self.slots = max(SMALLEST_BATCH, self.slots // 2)
         elif body.time.duration < QUICK:
             self.slots = min(BATCH, self.slots + 5)
-        return [self._outcome(body.result, f"c{number}", method) for number, method in enumerate(methods)]
+        return [
+            self._outcome(body.result, f"{prefix}{number}", method) for number, method in enumerate(methods)
+        ]
 
     def _outcome(self, result: _BatchResult, name: str, method: str) -> Outcome:
         if name in (times := _map(result.result_time)):
@@ -202,6 +218,8 @@ class Portal:
                 self._budget.block(verdict.after, verdict.bucket or method)
             return Outcome(None, verdict)
         raw = _map(result.result).get(name)
+        if raw is None:
+            return Outcome(None, Verdict("uncertain", "the answer says nothing of this call"))
         return Outcome(raw, next=_map(result.result_next).get(name))
 
     def error(self, what: str, verdict: Verdict, *, write: bool = False) -> SourceError:
@@ -238,7 +256,8 @@ class Portal:
     def _refusal(self, code: Any, description: Any, method: str) -> Verdict:
         if isinstance(code, dict):  # the newer interface: {"error": {"code", "message"}}
             code, description = code.get("code", ""), code.get("message", "")
-        code, description = str(code or ""), str(description or "")
+        code = "" if str(code) == "0" else str(code or "")  # the number 0 is no code, "100" is one
+        description = str(description or "")
         reason = (
             f"{code}: {description}" if code and description else code or description or "an unnamed error"
         )
@@ -250,7 +269,7 @@ class Portal:
             after = after if 0 < after <= 600 else BLOCKED_SECONDS
             remedy = "the method's operating time is used up; it comes back by itself within 10 minutes"
             return Verdict("retry", reason, remedy, code, after=after, bucket=method)
-        if name in _DENIED or (name in ("", "0", "access_denied") and "denied" in description.lower()):
+        if name in _DENIED or (not name and "denied" in description.lower()):
             return Verdict("unauthorized", reason, _DENIED.get(name, _DENIED["access_denied"]), code)
         if name in ("internal_server_error", "error_unexpected_answer"):
             return Verdict("uncertain", reason, "if it stays, write to the vendor's support", code)
