@@ -42,7 +42,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@echo "making $(VENV)"
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "installing requirements.lock (a few minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
 	@echo "installing the project"
 	@$(BIN)/python -m pip install --quiet --no-deps -e .
 	@touch $@
@@ -51,6 +51,6 @@ $(BENCH)/installed: requirements-bench.lock pyproject.toml
 	@echo "making $(BENCH)"
 	@test -x $(BENCH)/bin/pip || $(PYTHON) -m venv $(BENCH)
 	@echo "installing requirements-bench.lock (a few minutes the first time)"
-	@$(BENCH)/bin/python -m pip install --quiet --require-hashes -r requirements-bench.lock
+	@$(BENCH)/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements-bench.lock
 	@$(BENCH)/bin/python -m pip install --quiet --no-deps -e .
 	@touch $@

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,10 +31,21 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_url() -> Iterator[str]:
     """URL of a server of this worker alone, without fsync, gone at the end. Its database is empty."""
-    with postgres.server(tmp_path_factory.mktemp("server"), durable=False) as url:
+    with _server_home() as home, postgres.server(home, durable=False) as url:
         yield url
+
+
+@pytest.fixture
+def server_home() -> Iterator[Path]:
+    """An empty folder that a server may live in; it is stopped and removed with it."""
+    with _server_home() as home:
+        try:
+            yield home
+        finally:
+            for lock in home.rglob("postgres.lock"):
+                postgres.stop_server(lock.parent)
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +114,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"public data is not at {folder}; name its folder in SVERKA_SHARED_DATA")
     return folder
+
+
+@contextlib.contextmanager
+def _server_home() -> Iterator[Path]:
+    """Not below pytest's own folder: every pytest that starts shuts that to other accounts again, and
+    for root the server runs under one."""
+    with tempfile.TemporaryDirectory(prefix="sverka-test-") as folder:
+        yield Path(folder)
 
 
 def _database(url: str, name: str) -> str:

@@ -1,11 +1,580 @@
 from __future__ import annotations
 
-from resources.warehouse import Warehouse
+import contextlib
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import uuid
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from resources import postgres
+from resources.warehouse import LockHeld, Warehouse, WarehouseError, home_folder, newest_revision
+
+MIGRATIONS = Path(__file__).parent.parent / "pipelines" / "migrations"
+ALLOWED = {
+    "planned": {"held", "approved", "superseded"},
+    "held": {"planned", "superseded", "rejected"},
+    "approved": {"sent", "held", "superseded", "planned"},
+    "sent": {"confirmed", "uncertain", "planned", "rejected", "held"},
+    "uncertain": {"confirmed", "planned"},
+    "confirmed": {"verified", "held", "uncertain"},
+    "verified": {"superseded", "reversed"},
+    "rejected": {"planned", "superseded"},
+    "superseded": set(),
+    "reversed": set(),
+}
+ROAD = {  # a way to each state from planned
+    "planned": [],
+    "held": ["held"],
+    "approved": ["approved"],
+    "sent": ["approved", "sent"],
+    "uncertain": ["approved", "sent", "uncertain"],
+    "confirmed": ["approved", "sent", "confirmed"],
+    "verified": ["approved", "sent", "confirmed", "verified"],
+    "rejected": ["held", "rejected"],
+    "superseded": ["superseded"],
+    "reversed": ["approved", "sent", "confirmed", "verified", "reversed"],
+}
+
+
+# --- the embedded server
+
+
+def test_the_server_keeps_its_port_and_data_over_a_stop(server_home: Path) -> None:
+    home = server_home / ("deep/" * 40)  # longer than a Unix socket's path may be
+    with postgres.server(home, durable=False) as url:
+        _execute(url, "CREATE TABLE kept AS SELECT 1 AS one")
+    assert not postgres.is_running(home)
+    with postgres.server(home, durable=False) as again:
+        assert again == url
+        assert _value(again, "SELECT one FROM kept") == 1
+
+
+def test_the_server_moves_when_its_port_is_taken(server_home: Path) -> None:
+    with postgres.server(server_home, durable=False) as url:
+        port = _port(url)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        with postgres.server(server_home, durable=False) as moved:
+            assert _port(moved) != port
+            assert int((server_home / "postgres.port").read_text()) == _port(moved)
+
+
+def test_a_killed_server_starts_again_although_its_process_id_now_belongs_to_another(
+    server_home: Path,
+) -> None:
+    url = postgres.ensure_server(server_home, durable=False)
+    pid_file = server_home / "postgres" / "postmaster.pid"
+    lines = pid_file.read_text().splitlines()
+    killed = psutil.Process(int(lines[0]))
+    killed.send_signal(signal.SIGKILL)
+    killed.wait(10)
+    pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+    try:
+        assert postgres.ensure_server(server_home, durable=False) == url
+        assert _value(url, "SELECT 1") == 1
+    finally:
+        assert postgres.stop_server(server_home)
+
+
+def test_processes_that_come_at_once_share_one_server(server_home: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        urls = pool.map(_start, [server_home] * 3)
+    try:
+        assert len(set(urls)) == 1
+    finally:
+        postgres.stop_server(server_home)
+    assert postgres.stop_server(server_home) is False
+
+
+def test_the_server_asks_for_its_password_and_listens_on_loopback_alone(server_url: str) -> None:
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(server_url.replace("postgresql://sverka:", "postgresql://sverka:wrong"))
+    assert _value(server_url, "SHOW listen_addresses") == "127.0.0.1"
+
+
+def test_a_server_that_cannot_start_says_why(server_home: Path) -> None:
+    with postgres.server(server_home, durable=False):
+        pass
+    (server_home / "postgres" / "postgresql.auto.conf").write_text("shared_buffers = 'plenty'\n")
+    with pytest.raises(postgres.ServerError, match=r"plenty.*SVERKA_DATABASE_URL"):
+        postgres.ensure_server(server_home, durable=False)
+
+
+# --- connections
+
+
+def test_a_url_in_the_environment_is_used_and_nothing_is_started(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SVERKA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SVERKA_DATABASE_URL", warehouse.url.replace("postgresql://", "postgresql+psycopg://"))
+    assert Warehouse.from_environment().scalar("SELECT 1") == 1
+    assert home_folder() == tmp_path / "home"
+    assert not home_folder().exists()
+
+
+def test_a_connection_is_in_utc_named_and_bounded(warehouse: Warehouse) -> None:
+    quick = Warehouse(warehouse.url, application="a test", statement_timeout=timedelta(milliseconds=50))
+    with quick.connect() as conn:
+        assert conn.autocommit is False
+        row = conn.execute(
+            "SELECT current_setting('TimeZone'), current_setting('application_name')"
+        ).fetchone()
+        assert row == ("UTC", "a test")
+    with pytest.raises(WarehouseError, match="past its bound"):
+        quick.scalar("SELECT pg_sleep(30)")
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (lambda url: url + "_absent", "does not exist; create it"),
+        (lambda url: url.replace("sverka:", "sverka:x"), "correct user and password"),
+        (lambda url: url.replace("127.0.0.1", "no.such.host.invalid"), "correct the host"),
+        (lambda url: "not a url", "cannot be read"),
+    ],
+)
+def test_a_wrong_address_is_named_with_its_remedy_and_without_the_password(
+    warehouse: Warehouse, broken: Any, message: str
+) -> None:
+    with pytest.raises(WarehouseError, match=message) as raised:
+        Warehouse(broken(warehouse.url)).connect()
+    assert raised.value.retriable is False
+    assert warehouse.url.split(":")[2].split("@")[0] not in str(raised.value)
+
+
+def test_a_server_that_is_away_is_tried_several_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("resources.warehouse.time.sleep", pauses.append)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        away = Warehouse(f"postgresql://u:p@127.0.0.1:{free.getsockname()[1]}/x")
+    with pytest.raises(WarehouseError, match="check that the server runs") as raised:
+        away.connect()
+    assert raised.value.retriable
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6]
+
+
+def test_a_lost_connection_is_explained_and_not_retried(warehouse: Warehouse) -> None:
+    def lose_it() -> None:
+        with warehouse.transaction() as conn:
+            conn.execute("INSERT INTO ops.notification (kind, message) VALUES ('x', 'y')")
+            warehouse.execute("SELECT pg_terminate_backend(%s, 5000)", (conn.info.backend_pid,))
+            conn.execute("SELECT 1")
+
+    with pytest.raises(WarehouseError, match="connection was lost; what was not committed is undone"):
+        lose_it()
+    assert warehouse.scalar("SELECT count(*) FROM ops.notification") == 0
+
+
+def test_rows_are_copied_within_the_transaction_of_the_caller(warehouse: Warehouse) -> None:
+    rows = [("amount", "", "1 000"), ("phone", "RU", "8 (800) \t\\N \n")]
+    with pytest.raises(ZeroDivisionError), warehouse.transaction() as conn:  # noqa: PT012
+        assert warehouse.copy_rows(conn, "ops.clean_value", ["kind", "country", "raw_value"], rows) == 2
+        raise ZeroDivisionError
+    assert warehouse.rows("SELECT * FROM ops.clean_value") == []
+    with warehouse.transaction() as conn:
+        warehouse.copy_rows(conn, "ops.clean_value", ["kind", "country", "raw_value"], rows)
+    assert warehouse.rows("SELECT kind, country, raw_value FROM ops.clean_value ORDER BY kind") == rows
+    assert warehouse.records("SELECT kind FROM ops.clean_value WHERE country = %s", ("RU",)) == [
+        {"kind": "phone"}
+    ]
+    assert warehouse.execute("DELETE FROM ops.clean_value") == 2
+
+
+def test_a_lock_is_held_across_transactions_and_names_its_holder(warehouse: Warehouse) -> None:
+    first = Warehouse(warehouse.url, application="the first")
+    with first.connect() as holder, warehouse.connect() as other:
+        with first.lock(holder, "sync"):
+            holder.commit()
+            with pytest.raises(LockHeld, match=r"lock 'sync'.*the first"), warehouse.lock(other, "sync"):
+                pass
+            with warehouse.lock(other, "another name"):
+                pass
+        with pytest.raises(psycopg.errors.DivisionByZero), first.lock(holder, "sync"):
+            holder.execute("SELECT 1 / 0")
+        with warehouse.lock(other, "sync"):
+            pass
+
+
+# --- migrations
 
 
 def test_a_migrated_warehouse_is_left_alone(warehouse: Warehouse) -> None:
     assert warehouse.migrate() is False
 
 
-def test_a_second_database_is_fresh(warehouse: Warehouse) -> None:
-    assert warehouse.scalar("SELECT count(*) FROM ops.batch") == 0
+def test_two_migrations_at_once_make_one_schema(server_url: str) -> None:
+    _execute(server_url, "CREATE DATABASE twice")
+    fresh = Warehouse(server_url.rsplit("/", 1)[0] + "/twice")
+    did: list[bool] = []
+    threads = [threading.Thread(target=lambda: did.append(fresh.migrate())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(did) == [False, True]
+
+
+def test_a_warehouse_of_a_newer_version_is_refused(warehouse: Warehouse) -> None:
+    warehouse.execute("UPDATE ops.alembic_version SET version_num = '9999'")
+    with pytest.raises(WarehouseError, match="install the newer version"):
+        warehouse.migrate()
+
+
+def test_revisions_follow_from_file_names() -> None:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    script = ScriptDirectory.from_config(config)
+    assert script.get_heads() == [newest_revision(MIGRATIONS)]
+    assert all(Path(step.path).name.startswith(f"{step.revision}_") for step in script.walk_revisions())
+
+
+def test_every_schema_and_table_says_what_it_is(warehouse: Warehouse) -> None:
+    silent = warehouse.rows(
+        """
+        SELECT oid::regclass::text FROM pg_class
+        WHERE relnamespace = 'ops'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
+          AND obj_description(oid, 'pg_class') IS NULL
+        UNION ALL
+        SELECT nspname FROM pg_namespace
+        WHERE nspname !~ '^(pg_|information_schema|public)' AND obj_description(oid, 'pg_namespace') IS NULL
+        """
+    )
+    assert silent == []
+
+
+def test_an_analyst_reads_marts_and_nothing_of_the_working_memory(warehouse: Warehouse) -> None:
+    with warehouse.transaction() as conn:
+        conn.execute("CREATE TABLE marts.later AS SELECT 1 AS one")
+    with warehouse.transaction() as conn:
+        conn.execute("SET LOCAL ROLE analyst")
+        assert conn.execute("SELECT one FROM marts.later").fetchone() == (1,)
+    for query in ("DELETE FROM marts.later", "SELECT * FROM ops.operation", "CREATE TABLE marts.mine ()"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), warehouse.transaction() as conn:  # noqa: PT012
+            conn.execute("SET LOCAL ROLE analyst")
+            conn.execute(query.encode())
+
+
+# --- the operation ledger
+
+
+def test_the_state_machine_allows_its_steps_and_no_others(warehouse: Warehouse) -> None:
+    allowed: dict[str, set[str]] = {state: set() for state in ALLOWED}
+    operation = _plan(warehouse)
+    with warehouse.transaction() as conn:
+
+        def move(wanted: str) -> bool:
+            row = conn.execute("SELECT ops.move(%s, %s, 'a test')", (operation, wanted)).fetchone()
+            return row == (True,)
+
+        for state, road in ROAD.items():
+            for wanted in ALLOWED:
+                with conn.transaction(force_rollback=True):
+                    assert all(map(move, road))
+                    if wanted == state:
+                        assert move(wanted) is False
+                        continue
+                    with contextlib.suppress(psycopg.errors.CheckViolation), conn.transaction():
+                        assert move(wanted) is True
+                        allowed[state].add(wanted)
+    assert allowed == ALLOWED
+    with pytest.raises(psycopg.errors.CheckViolation, match="from planned to verified"):
+        _move(warehouse, operation, "verified")
+
+
+def test_an_operation_begins_planned(warehouse: Warehouse) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match="plan it first"):
+        _plan(warehouse, state="verified")
+
+
+def test_every_step_is_logged_with_who_why_and_what_was_said(warehouse: Warehouse) -> None:
+    operation = _plan(warehouse)
+    _move(warehouse, operation, "approved", "anna")
+    with warehouse.transaction() as conn:
+        conn.execute(
+            "SELECT ops.move(%s, 'sent', 'sync', 'first try', '{\"Number\": 1}', '{\"ok\": true}', 'run 7')",
+            (operation,),
+        )
+        conn.execute("UPDATE ops.operation SET state = 'uncertain'")  # by hand, without ops.move
+    events = warehouse.rows(
+        """SELECT from_state, to_state, actor, reason, request, answer, run_id
+           FROM ops.operation_event WHERE operation_id = %s ORDER BY event_id""",
+        (operation,),
+    )
+    assert events == [
+        (None, "planned", "sverka", None, None, None, None),
+        ("planned", "approved", "anna", None, None, None, None),
+        ("approved", "sent", "sync", "first try", {"Number": 1}, {"ok": True}, "run 7"),
+        ("sent", "uncertain", "sverka", None, None, None, "run 7"),
+    ]
+    assert warehouse.rows("SELECT attempts, reason, run_id FROM ops.operation") == [(1, "first try", "run 7")]
+
+
+def test_many_operations_move_in_one_statement_each_with_its_own_answer(warehouse: Warehouse) -> None:
+    operations = [_plan(warehouse) for _ in range(3)]
+    details = {str(operations[1]): {"reason": "INN is missing", "answer": {"code": 5}}}
+    with warehouse.transaction() as conn:
+        moved = conn.execute(
+            "SELECT ops.move_many(%s, 'held', 'gate', 'held by the gate', %s)",
+            (operations, psycopg.types.json.Jsonb(details)),
+        ).fetchone()
+    assert moved == (3,)
+    events = warehouse.rows(
+        "SELECT operation_id, reason, answer FROM ops.operation_event WHERE to_state = 'held' ORDER BY reason"
+    )
+    assert events[0] == (operations[1], "INN is missing", {"code": 5})
+    assert {event[1:] for event in events[1:]} == {("held by the gate", None)}
+    with pytest.raises(psycopg.errors.NoDataFound, match="no operation"):
+        _move(warehouse, uuid.uuid4(), "held")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE ops.operation_event SET actor = 'nobody'",
+        "DELETE FROM ops.operation_event",
+        "TRUNCATE ops.operation_event",
+        "DELETE FROM ops.operation",
+        "TRUNCATE ops.operation CASCADE",
+    ],
+)
+def test_what_was_written_into_the_ledger_stays(warehouse: Warehouse, statement: str) -> None:
+    _plan(warehouse)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
+        warehouse.execute(statement)
+
+
+# --- values as written
+
+
+@pytest.mark.parametrize(
+    ("written", "auto", "ru", "en"),
+    [
+        ("1234.5", "1234.5", "1234.5", "1234.5"),
+        ("-7", "-7", "-7", "-7"),
+        ("1 234,56", "1234.56", "1234.56", "1234.56"),
+        ("1\u00a0234\u202f567,5", "1234567.5", "1234567.5", "1234567.5"),
+        ("1,234.56", "1234.56", "1234.56", "1234.56"),
+        ("1.234,56", "1234.56", "1234.56", "1234.56"),
+        ("1,234,567", "1234567", "1234567", "1234567"),
+        ("1’234’567.80", "1234567.80", "1234567.80", "1234567.80"),
+        ("1,234", None, "1.234", "1234"),
+        ("1.234", "1.234", "1.234", "1.234"),
+        ("0,125", "0.125", "0.125", None),
+        ("12,5", "12.5", "12.5", None),
+        (",5", "0.5", "0.5", None),
+        ("(12,00)", "-12", "-12", None),
+        ("(12.00)", "-12", "-12", "-12"),
+        ("12.00-", "-12", "-12", "-12"),
+        ("\u22121 000", "-1000", "-1000", "-1000"),
+        ("1 500 руб.", "1500", "1500", "1500"),
+        ("1500р.", "1500", "1500", "1500"),
+        ("1 500 ₽", "1500", "1500", "1500"),
+        ("$ 1,000.00", "1000", "1000", "1000"),
+        ("EUR 10.00", "10", "10", "10"),
+        ("1.5E+3", "1500", "1500", "1500"),
+        ("по договорённости", None, None, None),
+        ("12 шт", None, None, None),
+        ("8 800 555 35 35", None, None, None),
+        ("1 23,5", None, None, None),
+        ("1,2,3", None, None, None),
+        ("1.2.3", None, None, None),
+        ("--5", None, None, None),
+        ("(-5)", None, None, None),
+        ("٣", None, None, None),
+        ("", None, None, None),
+        ("-", None, None, None),
+        (".", None, None, None),
+        ("9" * 61, None, None, None),
+        (None, None, None, None),
+    ],
+)
+def test_numbers_are_read_as_written_or_not_at_all(
+    warehouse_of_values: Warehouse, written: str | None, auto: str | None, ru: str | None, en: str | None
+) -> None:
+    read = warehouse_of_values.rows(
+        "SELECT ops.parse_number(%(w)s), ops.parse_number(%(w)s, 'ru'), ops.parse_number(%(w)s, 'en')",
+        {"w": written},
+    )[0]
+    assert read == tuple(None if wanted is None else Decimal(wanted) for wanted in (auto, ru, en))
+
+
+@pytest.mark.parametrize(
+    ("written", "auto", "ru", "en"),
+    [
+        ("2026-01-31", (2026, 1, 31), (2026, 1, 31), (2026, 1, 31)),
+        ("2026-01-31T23:59:59+03:00", (2026, 1, 31), (2026, 1, 31), (2026, 1, 31)),
+        ("20260131", (2026, 1, 31), (2026, 1, 31), (2026, 1, 31)),
+        ("31.01.2026", (2026, 1, 31), (2026, 1, 31), (2026, 1, 31)),
+        ("1.2.26", (2026, 2, 1), (2026, 2, 1), (2026, 2, 1)),
+        ("31.12.99 г.", (1999, 12, 31), (1999, 12, 31), (1999, 12, 31)),
+        ("31.01.2026 10:00:00", (2026, 1, 31), (2026, 1, 31), (2026, 1, 31)),
+        ("1/2/2026", None, (2026, 2, 1), (2026, 1, 2)),
+        ("1/31/2026", (2026, 1, 31), None, (2026, 1, 31)),
+        ("31/1/2026", (2026, 1, 31), (2026, 1, 31), None),
+        ("29.02.2024", (2024, 2, 29), (2024, 2, 29), (2024, 2, 29)),
+        ("29.02.2026", None, None, None),
+        ("2100-02-29", None, None, None),
+        ("31.04.2026", None, None, None),
+        ("00.01.2026", None, None, None),
+        ("2026-13-01", None, None, None),
+        ("0001-01-01T00:00:00", None, None, None),
+        ("2026-01-31x", None, None, None),
+        ("31.01/2026", None, None, None),
+        ("завтра", None, None, None),
+        ("", None, None, None),
+        (None, None, None, None),
+    ],
+)
+def test_dates_are_read_as_written_or_not_at_all(
+    warehouse_of_values: Warehouse, written: str | None, auto: Any, ru: Any, en: Any
+) -> None:
+    read = warehouse_of_values.rows(
+        "SELECT ops.parse_date(%(w)s), ops.parse_date(%(w)s, 'ru'), ops.parse_date(%(w)s, 'en')",
+        {"w": written},
+    )[0]
+    assert read == tuple(None if wanted is None else date(*wanted) for wanted in (auto, ru, en))
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted"),
+    [
+        ("2026-01-31T10:00:00+03:00", "2026-01-31T07:00:00"),
+        ("2026-01-31T10:00:00-0330", "2026-01-31T13:30:00"),
+        ("2026-01-31T10:00:00.25Z", "2026-01-31T10:00:00.250000"),
+        ("2026-01-31T10:00:00", "2026-01-31T07:00:00"),
+        ("2026-01-31 10:00", "2026-01-31T07:00:00"),
+        ("2010-07-01T10:00:00", "2010-07-01T06:00:00"),  # Moscow had summer time then
+        ("31.01.2026 9:05", "2026-01-31T06:05:00"),
+        ("2026-01-31T00:30:00+14", "2026-01-30T10:30:00"),
+        ("2026-01-31", "2026-01-30T21:00:00"),
+        ("31.01.26", "2026-01-30T21:00:00"),
+        ("1767225600", "2026-01-01T00:00:00"),
+        ("1767225600123", "2026-01-01T00:00:00.123000"),
+        ("2026-01-31T24:00:00", None),
+        ("2026-01-31T10:60:00", None),
+        ("2026-02-30T10:00:00", None),
+        ("2026-01-31T10:00:00+99:00", None),
+        ("2026-01-31T10:00:00 и ещё", None),
+        ("0001-01-01T00:00:00", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_moments_are_read_in_the_zone_of_the_source(
+    warehouse_of_values: Warehouse, written: str | None, wanted: str | None
+) -> None:
+    read = warehouse_of_values.scalar("SELECT ops.parse_time(%s, 'Europe/Moscow')", (written,))
+    assert read == (None if wanted is None else datetime.fromisoformat(wanted).replace(tzinfo=UTC))
+
+
+def test_yes_and_no_are_read_in_both_languages(warehouse_of_values: Warehouse) -> None:
+    read = warehouse_of_values.rows(
+        """SELECT array_agg(ops.parse_boolean(v) ORDER BY o)
+           FROM unnest(ARRAY['Да', ' нет ', 'TRUE', 'ложь', '1', '0', 'Y', 'N', 'maybe', ''])
+               WITH ORDINALITY AS x(v, o)"""
+    )
+    assert read == [([True, False, True, False, True, False, True, False, None, None],)]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(st.text(alphabet=st.characters(exclude_characters="\0", codec="utf-8")), max_size=30))
+def test_no_text_makes_the_readers_fail(warehouse_of_values: Warehouse, texts: list[str]) -> None:
+    warehouse_of_values.rows(READ_ALL, (texts,))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(
+        st.text(alphabet="0123456789 .,-+()'/:TZeE\u00a0р", max_size=24)
+        | st.from_regex(r"\A\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([-+]\d\d:?\d\d|Z)?\Z")
+        | st.from_regex(r"\A\d\d\.\d\d\.\d{4}( \d\d:\d\d)?\Z"),
+        max_size=60,
+    )
+)
+def test_no_near_miss_makes_the_readers_fail(warehouse_of_values: Warehouse, texts: list[str]) -> None:
+    warehouse_of_values.rows(READ_ALL, (texts,))
+
+
+READ_ALL = """
+    SELECT ops.parse_number(v, s), ops.parse_date(v, s)::text, ops.parse_time(v, 'Asia/Almaty')::text,
+           ops.parse_boolean(v)
+    FROM unnest(%s::text[]) AS v, unnest(ARRAY['auto', 'ru', 'en']) AS s
+"""
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    names=st.lists(
+        st.text(alphabet=st.characters(exclude_characters="\0", codec="utf-8"), max_size=200), max_size=20
+    ),
+    namespace=st.uuids(),
+)
+def test_uuid5_is_that_of_python(
+    warehouse_of_values: Warehouse, names: list[str], namespace: uuid.UUID
+) -> None:
+    names = [*names, *("x" * size for size in (0, 38, 39, 40, 47, 48, 103, 104))]  # around the ends of blocks
+    made = warehouse_of_values.rows(
+        "SELECT ops.uuid5(%s, name) FROM unnest(%s::text[]) WITH ORDINALITY AS n(name, i) ORDER BY i",
+        (namespace, names),
+    )
+    assert [row[0] for row in made] == [uuid.uuid5(namespace, name) for name in names]
+
+
+@pytest.fixture(scope="module")
+def warehouse_of_values(server_url: str, template: str) -> Warehouse:
+    """One for all tests that only compute."""
+    _execute(server_url, f"CREATE DATABASE values_only TEMPLATE {template}")
+    return Warehouse(server_url.rsplit("/", 1)[0] + "/values_only")
+
+
+def _plan(warehouse: Warehouse, state: str = "planned") -> uuid.UUID:
+    operation = uuid.uuid4()
+    warehouse.execute(
+        """INSERT INTO ops.operation (operation_id, target, kind, action, key, state)
+           VALUES (%s, 'onec', 'order', 'create', %s, %s)""",
+        (operation, str(operation), state),
+    )
+    return operation
+
+
+def _move(warehouse: Warehouse, operation: uuid.UUID, state: str, actor: str = "a test") -> Any:
+    return warehouse.scalar("SELECT ops.move(%s, %s, %s)", (operation, state, actor))
+
+
+def _start(home: Path) -> str:
+    return postgres.ensure_server(home, durable=False)
+
+
+def _execute(url: str, statement: str) -> None:
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(statement.encode())
+
+
+def _value(url: str, query: str) -> Any:
+    with psycopg.connect(url) as conn:
+        row = conn.execute(query.encode()).fetchone()
+        assert row is not None
+        return row[0]
+
+
+def _port(url: str) -> int:
+    return int(url.rsplit(":", 1)[1].split("/")[0])

@@ -25,6 +25,9 @@ BEGIN
     END IF;
     -- Spaces of every kind become one kind, minus signs a hyphen.
     n := btrim(translate(written, U&'\00A0\202F\2009\2007\2212\2019', '    -'''));
+    IF n ~ '^-?\d{1,3}( \d{3})+(,\d+)?$' THEN  -- the usual one, which reads one way
+        RETURN replace(translate(n, ' ', ''), ',', '.')::numeric;
+    END IF;
     IF translate(n, '0123456789 .,-+()''', '') <> '' THEN
         n := btrim(regexp_replace(
             n, '[₽$€£¥₸₴₺₾₼]|\m(rub|rur|usd|eur|kzt|byn|тенге)\M|(руб(лей|ля|ль)?|[рp])(\.|$)', '', 'gi'));
