@@ -152,7 +152,8 @@ def _field(
     if field.has_empty:
         yield "`empty` is for writing. Use `none` for values that mean nothing"
     if field.as_ is not None and field.as_ not in allowed:
-        yield f"`as: {field.as_}` does not fit {column.name} ({column.type}). Use {', '.join(sorted(allowed))}"
+        fits = ", ".join(sorted(allowed))
+        yield f"`as: {field.as_}` does not fit {column.name} ({column.type}). Use {fits}"
     if column.name == "country" and field.source == "from" and field.map is None:
         if any(other.clean in ("phone", "tax_number") for other in rule.fields.values()):
             yield "phones and tax numbers are read by country. Add `map` to `country`, so that they are known"
@@ -256,7 +257,7 @@ def _stages(file: SystemFile) -> Iterator[tuple[Place, str]]:
                 at = min(position for _, position in covering) + 1
                 yield (
                     ("stages", position),
-                    f"this rule never decides for {what}: rule {at} above does. Move it up, or remove one of them",
+                    f"this rule never decides for {what}: rule {at} above does. Move it up, or remove one",
                 )
         earlier.extend((p, s, o, rule, position) for p, s, o in atoms)
 
@@ -294,8 +295,7 @@ def _overlaps(dated: Sequence[tuple[str, Dated]], where: Place, what: str) -> It
                 day = "always" if starts == date.min else f"on {starts}"
                 yield (
                     (*where, position),
-                    f"{what} {name} is given twice {day} (also entry {other_position + 1}). "
-                    "Correct `from` and `to` so that they do not overlap",
+                    f"{what} {name} is given twice {day} (also entry {other_position + 1}). Let one end before",
                 )
 
 

@@ -217,9 +217,8 @@ class Values:
             if self.has(f"{c.name}_problem") is None:
                 told = f"{literal(c.name + ': ')} || v._c{c.number}"  # a sentence with the value in it
                 found.append(f"case when v._c{c.number} <> '' then {told} || {place} end")
-            found.append(
-                f"case when {given} is not null and not v._k{c.number} then {shown} || '\" was never cleaned' end"
-            )
+            unclean = f"{given} is not null and not v._k{c.number}"
+            found.append(f"case when {unclean} then {shown} || '\" was never cleaned' end")
         else:
             if field.map is not None and not field.has_otherwise:
                 known = ", ".join(literal(key) for key in field.map)
@@ -227,10 +226,8 @@ class Values:
                 found.append(f"case when {given} not in ({known}) then {shown} || {told} || {place} end")
             if c.base in _WORDS:
                 told = literal(f'" {_WORDS[c.base]}')
-                expected = mapped(field, given)
-                found.append(
-                    f"case when {expected} is not null and v.{name} is null then {shown} || {told} || {place} end"
-                )
+                lost = f"{mapped(field, given)} is not null and v.{name} is null"
+                found.append(f"case when {lost} then {shown} || {told} || {place} end")
         if field.required:
             missing = literal(f"{c.name} is missing ({path} {where}")
             found.append(f"case when {given} is null then {missing} || v._id || {fill} end")

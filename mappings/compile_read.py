@@ -49,8 +49,9 @@ class Cleaning(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CompiledRead:
-    """The statements of one read. `change(key)` holds source ids of `raw_table`, `scope(key)` keys of the table.
+    """The statements of one read.
 
+    `change(key)` holds source ids of `raw_table`, `scope(key)` keys of the table.
     `changed`, `all` select `key`; `rows` the table's columns in order; `ignored` (source_id, rule) of the
     records in scope that a named rule leaves out. `indexes`: DDL that keeps the work small where rows
     are keyed by a value; run it once for the raw table.
@@ -179,7 +180,10 @@ class _Compiler:
         value = self.scope_value("")
         name = hashlib.sha256(f"{self.raw} {value}".encode()).hexdigest()[:16]
         return (
-            f"create index if not exists {identifier(f'scope_{name}')} on {self.raw} (({value})) where is_current",
+            (
+                f"create index if not exists {identifier(f'scope_{name}')} on {self.raw} (({value}))"
+                " where is_current"
+            ),
             f"create index if not exists {identifier(f'versions_{name}')} on {self.raw} (source_id)",
         )
 
@@ -207,10 +211,11 @@ class _Compiler:
 
     def rows(self) -> str:
         values = self.values
+        given = self.given_sql(values.given_columns())
         return (
             f"select {row_columns(values, self.key_sql())}\nfrom (\n"
             f"  select h.*{values.columns_sql()}\n  from (\n"
-            f"    select g.*{values.read_sql()}\n    from (\n{self.given_sql(values.given_columns())}\n    ) g"
+            f"    select g.*{values.read_sql()}\n    from (\n{given}\n    ) g"
             f"{values.clean_joins()}\n    offset 0\n  ) h\n) v"
         )
 
@@ -237,7 +242,8 @@ class _Compiler:
         start = len(self.system.name) + 2
         living = "" if self.keying in ("own", "value") else " and not r.deleted"
         return (
-            f"from scope s join {self.raw} r on {self.scope_value('r')} = substr(s.key, {start}) and r.is_current{living}"
+            f"from scope s join {self.raw} r"
+            f" on {self.scope_value('r')} = substr(s.key, {start}) and r.is_current{living}"
             f"{self.elements()}{self.joins()}\n      where starts_with(s.key, {self.prefix})"
         )
 
@@ -251,9 +257,11 @@ class _Compiler:
         own = _first([*(paths.given(p, "item") for p in key.from_), place]) if key else place
         # Two elements with one key are two rows all the same: the second is key~2.
         return (
-            "\n      cross join lateral (select item, own || case when twin > 1 then '~' || twin else '' end as own"
+            "\n      cross join lateral ("
+            "select item, own || case when twin > 1 then '~' || twin else '' end as own"
             f" from (select item, own, row_number() over (partition by own order by n) as twin"
-            f" from (select item, n, {own} as own from jsonb_array_elements(case jsonb_typeof({array}) when 'array'"
+            f" from (select item, n, {own} as own"
+            f" from jsonb_array_elements(case jsonb_typeof({array}) when 'array'"
             f" then {array} else '[]' end) with ordinality as a(item, n)) k) t) e"
         )
 
@@ -267,7 +275,8 @@ class _Compiler:
                     f" and {paths.given(p, 'c.payload')} = {literal(v)}" for p, v in join.where.items()
                 )
                 out += (
-                    f"\n      left join (select distinct on ({value}) {value} as value, c.payload from {raw} c"
+                    f"\n      left join (select distinct on ({value}) {value} as value, c.payload"
+                    f" from {raw} c"
                     f" where c.is_current and not c.deleted{where}"
                     f" order by {value}, length(c.source_id), c.source_id) {alias}"
                     f" on {alias}.value = {self.given((join.ours,))}"
@@ -343,7 +352,8 @@ class _Compiler:
             f"when {_all(self, rule.when)} then {literal(rule.rule)}" for rule in self.rule.ignore
         )
         return (
-            f"select source_id, rule from (select r.source_id, case {whens} end as rule\n      {self.source()}) i"
+            f"select source_id, rule from (select r.source_id, case {whens} end as rule"
+            f"\n      {self.source()}) i"
             " where rule is not null"
         )
 

@@ -1,8 +1,8 @@
 """A write section as SQL: one expression that gives the vendor's body of one of our documents.
 
 It stands over the alias `d` (a row of documents.document, documents.counterparty ... or of a feedback
-table) and reads documents.document_line as `l` for the lines: those of the same deal. Nulls without an `empty` are left out of
-the body, so the vendor's own default stays.
+table) and reads documents.document_line as `l` for the lines: those of the same deal. Nulls without an
+`empty` are left out of the body, so the vendor's own default stays.
 """
 
 from __future__ import annotations
@@ -36,8 +36,7 @@ def compile_write(system: System, kind: str) -> str:
     rule = _rules(system)[kind]
     body = _object(system, rule.fields, "d")
     pieces = [body]
-    for lines in rule.lines:
-        pieces.append(f"jsonb_build_object({literal(lines.into)}, {_lines(system, lines)})")
+    pieces += [f"jsonb_build_object({literal(part.into)}, {_lines(system, part)})" for part in rule.lines]
     return "(" + " || ".join(pieces) + ")"
 
 
@@ -46,6 +45,7 @@ def lookups(system: System, kind: str) -> tuple[Lookup, ...]:
     rule = _rules(system)[kind]
     section = "write" if system.role == "accounting" else "feedback"
     found: dict[tuple[str, str], Lookup] = {}
+    groups: list[tuple[tuple[str | int, ...], Mapping[str, FieldRule]]]
     groups = [((section, kind, "fields"), rule.fields)]
     groups += [((section, kind, "lines", i, "fields"), lines.fields) for i, lines in enumerate(rule.lines)]
     for place, fields in groups:

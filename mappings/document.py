@@ -237,8 +237,10 @@ class _Writer:
         if field.map is not None:
             pairs = ", ".join(f"«{key}» → {self.shown(value)}" for key, value in field.map.items())
             said.append(f"{self.w('translated')}: {pairs}")
-        for choice in field.choose:
-            said.append(f"{' & '.join(map(self.condition, choice.when))} → {self.shown(choice.value)}")
+        said += [
+            f"{' & '.join(map(self.condition, choice.when))} → {self.shown(choice.value)}"
+            for choice in field.choose
+        ]
         if field.has_otherwise:
             said.append(f"{self.w('otherwise')} {self.shown(field.otherwise)}")
         if field.none:

@@ -14,11 +14,12 @@ from sqlglot.errors import SqlglotError
 
 MAX_LENGTH = 1000
 ALLOWED = (
-    exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.Paren, exp.Neg, exp.Not, exp.And, exp.Or,
-    exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Is,
-    exp.Between, exp.In, exp.Like, exp.Case, exp.If, exp.Cast, exp.DataType, exp.DataTypeParam, exp.DPipe, exp.Concat, exp.Coalesce, exp.Nullif,
-    exp.Greatest, exp.Least, exp.Abs, exp.Round, exp.Floor, exp.Ceil, exp.Lower, exp.Upper, exp.Trim, exp.Length,
-    exp.Left, exp.Right, exp.Substring, exp.SplitPart, exp.StrPosition, exp.Replace, exp.NullSafeEQ,
+    exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.Paren, exp.Neg, exp.Not,
+    exp.And, exp.Or, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.EQ, exp.NEQ, exp.GT, exp.GTE,
+    exp.LT, exp.LTE, exp.Is, exp.Between, exp.In, exp.Like, exp.Case, exp.If, exp.Cast, exp.DataType,
+    exp.DataTypeParam, exp.DPipe, exp.Concat, exp.Coalesce, exp.Nullif, exp.Greatest, exp.Least,
+    exp.Abs, exp.Round, exp.Floor, exp.Ceil, exp.Lower, exp.Upper, exp.Trim, exp.Length, exp.Left,
+    exp.Right, exp.Substring, exp.SplitPart, exp.StrPosition, exp.Replace, exp.NullSafeEQ,
     exp.NullSafeNEQ, exp.ToChar, exp.Tuple,
 )  # fmt: skip
 

@@ -36,10 +36,18 @@ class System:
 
     file: SystemFile = field(repr=False)
     reads: tuple[Read, ...] = field(repr=False)
-    connection: Mapping[str, Any] = field(repr=False)
+    given: Mapping[str, Any] = field(repr=False)
+    undefined: tuple[Problem, ...] = field(repr=False)
     source: Source = field(repr=False, compare=False)
     name: str
     fingerprint: str
+
+    @property
+    def connection(self) -> Mapping[str, Any]:
+        """How to reach the system. Raises MappingError while a variable that it names is not set."""
+        if self.undefined:
+            raise MappingError(list(self.undefined))
+        return self.given
 
     @property
     def connector(self) -> str:
@@ -126,9 +134,13 @@ def load(
     folder: Path | str,
     environ: Mapping[str, str] | None = None,
     tables: Mapping[str, TargetTable] | None = None,
+    *,
+    connected: bool = True,
 ) -> Mappings:
     """Load and check every mapping file of a folder.
 
+    With `connected=False` the variables that connections name need not be set yet: what only describes
+    the systems (the graph, the mapping document) does not reach them.
     Raises MappingError; str() lists all problems as "file:line: message. remedy".
     """
     folder = Path(folder)
@@ -142,7 +154,10 @@ def load(
     systems: list[System] = []
     for path in paths:
         try:
-            systems.append(_system(path, os.environ if environ is None else environ, known, problems))
+            system = _system(path, os.environ if environ is None else environ, known, problems)
+            systems.append(system)
+            if connected:
+                problems.extend(system.undefined)
         except MappingError as error:
             problems.extend(error.problems)
     broken = len(systems) < len(paths)
@@ -159,7 +174,6 @@ def _system(
 ) -> System:
     source = read_file(path)
     values, undefined = expand(source, environ)
-    problems.extend(undefined)
     file = validate(source, values)
     problems.extend(check_file(file, source, known))
     reads = tuple(
@@ -168,7 +182,7 @@ def _system(
         for index, rule in enumerate(rules)
         for join, entity in (("", rule.from_ or ""), *((name, j.entity) for name, j in rule.join.items()))
     )
-    return System(file, reads, file.connection, source, file.system, _digest(source.text))
+    return System(file, reads, file.connection, tuple(undefined), source, file.system, _digest(source.text))
 
 
 def _digest(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Paths into a raw record: `title`, `a.b.c`, `fm[typeId=PHONE].value`, `"Ст. НДС"`, `/Date`, `@currency.Code`.
+"""Paths into a raw record: `title`, `fm[typeId=PHONE].value`, `"Ст. НДС"`, `/Date`, `@currency.Code`.
 
 A path leads to one value as text. Blank text counts as no value.
 
@@ -112,7 +112,7 @@ def parse_all(text: str) -> list[Path]:
 
 
 def given(text: str, record: Callable[[Path], str] | str, none: Sequence[str] = ()) -> str:
-    """SQL: the value of a path, or of a text with paths in braces, trimmed; null where blank or one of `none`.
+    """SQL: the value of a path, or of a text with paths in braces; null where blank or one of `none`.
 
     `record` is the jsonb that paths start from, or gives it for a path.
     """

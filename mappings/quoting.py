@@ -1,4 +1,4 @@
-"""Names and values as PostgreSQL reads them. Mapping files are trusted, but `O'Neil` must not break a statement."""
+"""Names and values as PostgreSQL reads them: mapping files are trusted, but `O'Neil` must break nothing."""
 
 from __future__ import annotations
 

@@ -160,7 +160,8 @@ def expand(source: Source, environ: Mapping[str, str]) -> tuple[dict[str, Any], 
             Problem(
                 source.name,
                 line,
-                f"${{{match['name']}}} is not set. Set {match['name']} or write the {word} in {source.name}:{line}",
+                f"${{{match['name']}}} is not set. Set {match['name']}"
+                f" or write the {word} in {source.name}:{line}",
             )
         )
         return ""

@@ -13,8 +13,8 @@ from mappings.folder import Mappings, System
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "ops.stage_rule": (
-        "system", "position", "pipeline_code", "stage_code", "outcome", "documents", "due_days", "ignore", "why",
-        "valid_from", "valid_to", "place",
+        "system", "position", "pipeline_code", "stage_code", "outcome", "documents", "due_days", "ignore",
+        "why", "valid_from", "valid_to", "place",
     ),
     "ops.product_alias": ("system", "name_key", "name", "is_name", "valid_from", "valid_to", "place"),
     "ops.unit_rule": ("system", "name", "code", "place"),

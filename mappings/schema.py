@@ -77,7 +77,8 @@ class Condition(Section):
     def _one_test(self) -> Condition:
         if len(self.model_fields_set) != 2:
             raise ValueError(
-                "a condition has `from` and one of equals, not_equals, starts_with, not_starts_with, contains, empty"
+                "a condition has `from` and one test: equals, not_equals, starts_with, not_starts_with,"
+                " contains or empty. Give one"
             )
         return self
 

@@ -1,4 +1,4 @@
-"""The tables that mapping files fill: columns, types and comments, read from the table files beside `pipelines`."""
+"""The tables that mapping files fill: columns, types and comments, from the table files of `pipelines`."""
 
 from __future__ import annotations
 

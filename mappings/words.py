@@ -9,10 +9,14 @@ Language = Literal["en", "ru"]
 WORDS: dict[str, tuple[str, str]] = {
     "title": ("Mapping of CRM to accounting", "Соответствие данных CRM и бухгалтерии"),
     "intro": (
-        "What of each CRM field reaches accounting, where it stands there, and by which rule. "
-        "It is made from the mapping files and holds for exactly these files: fingerprint",
-        "Какие данные CRM попадают в бухгалтерию, куда и по какому правилу. Документ составлен по файлам "
-        "соответствия и действует именно для них: отпечаток",
+        (
+            "What of each CRM field reaches accounting, where it stands there, and by which rule. "
+            "It is made from the mapping files and holds for exactly these files: fingerprint"
+        ),
+        (
+            "Какие данные CRM попадают в бухгалтерию, куда и по какому правилу. Документ составлен по файлам "
+            "соответствия и действует именно для них: отпечаток"
+        ),
     ),
     "crm_field": ("CRM field", "Поле CRM"),
     "source_field": ("Field of accounting", "Поле бухгалтерии"),
@@ -27,10 +31,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "notes": ("To be known", "Что нужно знать"),
     "stages": ("Stages and documents", "Стадии и документы"),
     "stages_intro": (
-        "The first line that fits a deal decides. Days are compared with the day the deal was closed, "
-        "or created while it is open. A stage that no line fits is held and reported.",
-        "Действует первая подходящая строка. Дата сравнивается с датой закрытия сделки, а пока она открыта, "
-        "с датой создания. Сделка на стадии, для которой нет строки, задерживается с сообщением.",
+        (
+            "The first line that fits a deal decides. Days are compared with the day the deal was closed, "
+            "or created while it is open. A stage that no line fits is held and reported."
+        ),
+        (
+            "Действует первая подходящая строка. Дата сравнивается с датой закрытия сделки, а пока она открыта, "
+            "с датой создания. Сделка на стадии, для которой нет строки, задерживается с сообщением."
+        ),
     ),
     "pipeline": ("Pipeline", "Воронка"),
     "stage": ("Stage", "Стадия"),

@@ -4,8 +4,7 @@ A step does in one process what its stage has to do; its tables show as assets o
 columns, lineage, row counts and money totals. The frequent sync thus pays for ten steps, not for seventy.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: Dagster reads the steps' annotations as objects.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

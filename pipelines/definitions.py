@@ -18,7 +18,7 @@ from pipelines.sync import mappings_folder
 @dg.definitions
 def sverka() -> dg.Definitions:
     """The road of the company whose mapping files `SVERKA_MAPPINGS` names."""
-    mappings = load(mappings_folder())
+    mappings = load(mappings_folder(), connected=False)
     return dg.Definitions(
         assets=all_assets(mappings, reads_of(mappings)),
         jobs=sync_jobs(mappings),

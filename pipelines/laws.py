@@ -38,7 +38,8 @@ def every_kopeck_is_explained(warehouse: Warehouse) -> Law:
                        coalesce(expected_amount, 0) - case when not is_posting_kind or coalesce(is_posted, false)
                                                            then coalesce(actual_amount, 0) else 0 end as amount
                 from ledger.position
-                union all select 'paid', amount from ledger.obligation
+                union all select 'paid', amount from ledger.obligation o
+                          where exists (select from ledger.allocation a where a.document_key = o.document_key)
                 union all select 'paid', case kind when 'refund' then amount else -amount end
                           from ledger.payment where is_posted and not is_deleted
             ) facts group by measure

@@ -46,6 +46,15 @@ class Outcome:
     def quiet(self) -> bool:
         return self.written == 0 and self.removed == 0
 
+    def after(self, earlier: Outcome) -> Outcome:
+        """Both refreshes of one table as one."""
+        return Outcome(
+            self.table,
+            self.scopes + earlier.scopes,
+            self.written + earlier.written,
+            self.removed + earlier.removed,
+        )
+
 
 def refresh(
     conn: Connection,

@@ -4,10 +4,10 @@ No sensor opens a run when nothing changed: it asks the system for a hint of cha
 itself in the UI when it stays quiet.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: Dagster reads the annotations as objects.
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -21,12 +21,13 @@ SYNC = "sync"
 RECONCILE = "reconcile"
 
 
-def sync_jobs(mappings: Mappings) -> list[dg.UnresolvedAssetJobDefinition]:
+def sync_jobs(mappings: Mappings) -> list[Any]:
     """`sync`: what changed. `reconcile`: the same after comparing every key of every system."""
     tags = {TAG_SYNC: "true"}
     everything = dg.AssetSelection.all()
     steps = {
-        **{f"read_{s.name}": {"config": {"sweep": True}} for s in mappings.systems if s.role == "crm"},
+        # Lines of a deal may change without touching the deal: a CRM is read whole at night.
+        **{f"read_{s.name}": {"config": {"full": True}} for s in mappings.systems if s.role == "crm"},
         f"read_{mappings.accounting().name}_catalogues": {"config": {"sweep": True}},
         f"read_{mappings.accounting().name}_documents": {"config": {"sweep": True}},
     }
@@ -51,7 +52,7 @@ def sync_jobs(mappings: Mappings) -> list[dg.UnresolvedAssetJobDefinition]:
 
 def change_sensor(system: System) -> dg.SensorDefinition:
     """Asks one system whether anything changed; a run only when something did."""
-    seconds = int(system.connection_setting("every_seconds") or os.environ.get("SVERKA_SENSOR_SECONDS") or EVERY_SECONDS)
+    seconds = int(system.given.get("every_seconds") or os.environ.get("SVERKA_SENSOR_SECONDS") or EVERY_SECONDS)
 
     @dg.sensor(
         name=f"changes_in_{system.name}",

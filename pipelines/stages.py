@@ -89,6 +89,12 @@ def refresh_stage(context: dg.AssetExecutionContext, stage: str) -> Iterator[Any
     else:
         for outcome in sync.refresh_stage(road, stage, only=selected):
             outcomes[outcome.table] = outcome
+        if stage == "ledger" and not laws.debit_equals_credit(road.warehouse).holds:
+            # Accounting's own balances say that documents came with old dates: compare every key now.
+            context.log.warning("entries and balances of accounting disagree; reading it whole")
+            sync.read(road, road.accounting, sync.document_entities(road), sweep=True)
+            for outcome in sync.refresh_stage(road, stage, only=selected):
+                outcomes[outcome.table] = outcome.after(outcomes[outcome.table])
         results = checks.quality(road, list(outcomes.values()), since)
     for name in selected:
         yield dg.MaterializeResult(asset_key=asset_key(name), metadata=_metadata(road, tables()[name], outcomes.get(name)))

@@ -55,7 +55,7 @@ class Road:
 
     @classmethod
     def from_environment(cls, run_id: str = "") -> Road:
-        return cls(Warehouse.from_environment(), load(mappings_folder()), run_id)
+        return cls(Warehouse.from_environment(), load(mappings_folder(), connected=False), run_id)
 
     @functools.cached_property
     def reads(self) -> Mapping[str, Reads]:

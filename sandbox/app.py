@@ -69,7 +69,7 @@ class World:
         world = cls(company, store, portal, Faults(seed=seed), founding["secret"])
         if fresh:
             with store.together():
-                onec.seed(company, store)
+                onec.seed(company, store, bare=not company.deals)
                 kept.put("founding", founding)
         for number, day in enumerate(store.collection("sandbox.ticks").values(), start=1):
             events = pass_time(company, day["days"], day["deals"], number, day["kinds"])

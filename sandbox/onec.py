@@ -39,9 +39,12 @@ def routes(company: Company, store: Store, faults: Faults) -> list[BaseRoute]:
     return [Route("/{path:path}", Service(Base.of(store)))]
 
 
-def seed(company: Company, store: Store) -> None:
-    """Fill an empty base with the organization, catalogs, accounts and its opening entries."""
-    fill(company, Base.of(store))
+def seed(company: Company, store: Store, *, bare: bool = False) -> None:
+    """Fill an empty base with the organization, catalogs, accounts and its opening entries.
+
+    `bare`: the organization, accounts, units and currencies alone, as of a company that begins.
+    """
+    fill(company, Base.of(store), bare=bare)
 
 
 def tick(company: Company, store: Store, days: int, rng: random.Random) -> dict[str, int]:

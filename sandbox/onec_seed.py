@@ -76,17 +76,19 @@ _UNITS = {
 _SUPPLIERS = ("ЭНЕРГОСБЫТ ПАО", "ДЕЛОВОЙ ПАРК ООО", "КАНЦЕЛЯРИЯ ПЛЮС ООО", "УФК ПО Г. МОСКВЕ")
 
 
-def fill(company: Company, base: Base) -> None:
+def fill(company: Company, base: Base, *, bare: bool = False) -> None:
     """Fill an empty base. A base that holds an organization already is left alone."""
     if base.rows[ORGANIZATIONS]:
         return
     with base.store.together():
         seeding = _Seeding(company, base)
         seeding.frame()
+        add_rates(base, company.today - timedelta(days=HISTORY_DAYS + 30), company.today)
+        if bare:
+            return
         seeding.counterparties()
         seeding.products()
         seeding.opening()
-        add_rates(base, company.today - timedelta(days=HISTORY_DAYS + 30), company.today)
         seeding.old_documents()
 
 

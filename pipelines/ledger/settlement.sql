@@ -8,7 +8,7 @@ create table ledger.settlement (
     counterparty_key text not null,             -- core.accounting_counterparty; '-' where it is not decided
     currency_key     text not null,             -- core.accounting_currency; '-' where it is not decided
     measure          text not null,             -- invoiced, realized or paid
-    expected         numeric(18,2) not null,    -- what the CRM expects; for `paid`: what is asked for in accounting
+    expected         numeric(18,2) not null,    -- what the CRM expects; for `paid`: sums of the documents that were paid at least in part
     actual           numeric(18,2) not null,    -- what accounting holds; for `paid`: receipts less refunds
     variance         numeric(18,2) not null,    -- sum of the variances
     unexplained      numeric(18,2) not null     -- expected - actual - variance: must be 0
@@ -39,6 +39,14 @@ select key from change
 ;
 
 -- @changed ledger.obligation
+select coalesce(o.counterparty_key, '-') as key from ledger.obligation o join change on o.document_key = change.key
+;
+
+-- @changed ledger.allocation
+select key from change
+;
+
+-- @changed ledger.allocation.document_key
 select coalesce(o.counterparty_key, '-') as key from ledger.obligation o join change on o.document_key = change.key
 ;
 
@@ -75,8 +83,9 @@ with keys as (
            or (actual_counterparty_key is null and (select yes from has_none)))
     union all
     select counterparty_key, currency_key, 'paid', amount, 0, 0
-    from ledger.obligation
-    where counterparty_key in (select key from keys) or (counterparty_key is null and (select yes from has_none))
+    from ledger.obligation o
+    where (counterparty_key in (select key from keys) or (counterparty_key is null and (select yes from has_none)))
+      and exists (select from ledger.allocation a where a.document_key = o.document_key)
     union all
     select counterparty_key, currency_key, 'paid', 0, case kind when 'refund' then -amount else amount end, 0
     from ledger.payment

@@ -205,14 +205,14 @@ with p as (
 ), settling as (
     select document_key, 'paid' as measure, deal_id, 'expected' as side, counterparty_key, currency_key,
            amount - paid as amount,
-           case when paid = 0 then 'timing' when paid < amount then 'partial_payment' else 'overpayment' end as reason,
+           case when paid < amount then 'partial_payment' else 'overpayment' end as reason,
            amount::text as expected, paid::text as actual,
            format('%s %s of %s: %s of %s paid, due on %s', kind, coalesce(number, '?'), document_date, paid, amount, due_on) as sentence,
            format('%s %s от %s: оплачено %s из %s, срок %s', case kind when 'invoice' then 'счёт' else 'реализация' end,
                   coalesce(number, '?'), to_char(document_date, 'DD.MM.YYYY'), paid, amount, to_char(due_on, 'DD.MM.YYYY')) as sentence_ru,
            'sales' as owner
     from paid
-    where paid <> amount
+    where paid <> 0 and paid <> amount  -- what nobody has paid yet is a debt (marts.receivables), no variance
 ), elsewhere as (
     -- paid by another counterparty than the one that owes
     select a.document_key, 'paid', o.deal_id, s.side || '/' || a.payment_key,

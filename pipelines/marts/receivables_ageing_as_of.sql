@@ -1,6 +1,6 @@
 -- What each counterparty owed on a date, by how long it is overdue, down to its whole balance.
--- balance = debt - overpaid - unallocated + refunded + settled_by_others; with every payment and document in,
--- it is expected less actual of the measure `paid` in ledger.settlement.
+-- balance = debt - overpaid - unallocated + refunded + settled_by_others. Less what is owed for documents on which
+-- nothing is paid, it is expected less actual of the measure `paid` in ledger.settlement.
 --
 -- @owner accountants
 -- @arguments as_of date

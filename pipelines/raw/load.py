@@ -144,8 +144,11 @@ def read_source(
     _remember_contents(warehouse, source, contents, batches)
     for entity in wanted:
         failed = any(batch.error for batch in batches if batch.entity in (entity.name, entity.parent))
-        if not failed and entity.deletions == "sweep" and _sweep_due(warehouse, source, entity, sweep, moment):
-            batches.append(_sweep(warehouse, source, entity, moment, run_id))
+        if not failed and entity.deletions != "tombstones" and _sweep_due(warehouse, source, entity, sweep, moment):
+            batch, unknown = _sweep(warehouse, source, entity, moment, run_id)
+            batches.append(batch)
+            if unknown and not hasattr(source, "known_contents"):  # back-dated, or missed by the source's own stamps: read the entity whole
+                batches += _read(warehouse, source, [entity], None, moment, run_id, echo or {})
     return batches
 
 
@@ -444,8 +447,13 @@ def _sweep_due(
     return bool(few)
 
 
-def _sweep(warehouse: Warehouse, source: Source, entity: Entity, moment: datetime, run_id: str) -> Batch:
-    """Compare the ids that live in the source with those stored; the missing ones are deleted."""
+def _sweep(
+    warehouse: Warehouse, source: Source, entity: Entity, moment: datetime, run_id: str
+) -> tuple[Batch, int]:
+    """Compare the ids that live in the source with those stored; the missing ones are deleted.
+
+    Also counts the ids that the source has and we do not.
+    """
     name = raw_table(source.system, entity.name)
     with warehouse.connect() as conn:
         incoming = _open(conn, source.system, entity, "sweep", None, moment, run_id)
@@ -471,6 +479,11 @@ def _sweep(warehouse: Warehouse, source: Source, entity: Entity, moment: datetim
             )
         )
         _, deleted, _ = _store(conn, name, incoming.batch_id)
+        unknown = _scalar(
+            conn,
+            f"select count(*) from {incoming.temporary} i where not exists"
+            f" (select from {name} c where c.source_id = i.source_id and c.is_current and not c.deleted)",
+        )
         batch = Batch(source.system, entity.name, "sweep", received=count, unchanged=count, deleted=deleted,
                       error=error, batch_id=incoming.batch_id)  # fmt: skip
         conn.execute(
@@ -485,7 +498,7 @@ def _sweep(warehouse: Warehouse, source: Source, entity: Entity, moment: datetim
             )
         conn.execute(_sql(f"drop table news, {incoming.temporary}, {incoming.temporary}_parents"))
         conn.commit()
-    return batch
+    return batch, 0 if error else int(unknown)
 
 
 def tell_known(warehouse: Warehouse, source: Source, wanted: Sequence[Entity]) -> None:

@@ -1,0 +1,1 @@
+"""The verbs of the `sverka` command, a group a file."""

@@ -1,0 +1,89 @@
+"""`sverka demo`: the demo company carried down the whole road, and what came of it in words."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from pipelines.commands import show
+from pipelines.commands.run import Ran, run_job
+from pipelines.commands.session import CONSOLE, DEMO_FOLDER, Sandbox, database, start_sandbox
+from pipelines.processes import Processes
+from resources import postgres
+from resources.warehouse import Warehouse, home_folder
+
+TICK = {"days": 3, "deals": 20}
+
+
+def demo(*, fresh: bool) -> int:
+    os.environ["SVERKA_MAPPINGS"] = str(DEMO_FOLDER)
+    home = home_folder()
+    if fresh:
+        _forget(home)
+    with database(home) as warehouse, Processes(home) as processes:
+        CONSOLE.print("[bold]1. A company and its systems[/]: Bitrix24, spreadsheets of a branch, 1C — simulated on this machine")
+        sandbox = start_sandbox(processes, home)
+        drop = Path(os.environ["SVERKA_DROP_FOLDER"])
+        drop.mkdir(parents=True, exist_ok=True)
+        if not any(drop.iterdir()):
+            sandbox.control("files", {"folder": str(drop)})
+        CONSOLE.print("[bold]2. The first sync[/]: everything is new")
+        first = run_job("sync")
+        CONSOLE.print("[bold]3. A second sync[/]: nothing changed, so nothing may happen")
+        before = _operations(warehouse)
+        second = run_job("sync", quiet=True)
+        planned = _operations(warehouse) - before
+        CONSOLE.print(f"  {planned} operations planned, {second.seconds:.1f} s")
+        CONSOLE.print("[bold]4. Three days pass[/]: new deals, corrections, payments, an accountant at work")
+        _tell(sandbox.control("tick", TICK))
+        third = run_job("sync")
+        CONSOLE.print("")
+        good = _summary(warehouse, sandbox)
+        return 0 if good and planned == 0 and all(ran.success for ran in (first, second, third)) else 1
+
+
+def _forget(home: Path) -> None:
+    postgres.stop_server(home)
+    for name in ("postgres", "sandbox", "drop", "dagster", "sandbox.json"):
+        path = home / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _operations(warehouse: Warehouse) -> int:
+    return int(warehouse.scalar("select count(*) from ops.operation") or 0)
+
+
+def _tell(ticked: dict[str, object]) -> None:
+    counts = {name: value for name, value in ticked.items() if isinstance(value, int) and value}
+    nested = [v for v in ticked.values() if isinstance(v, dict)]
+    for found in nested:
+        counts |= {str(k): v for k, v in found.items() if isinstance(v, int) and v}
+    CONSOLE.print("  " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in counts.items()), style="dim")
+
+
+def _summary(warehouse: Warehouse, sandbox: Sandbox) -> bool:
+    show.carried(warehouse)
+    show.held_by_reason(warehouse)
+    good = show.reconciliation(warehouse)
+    made = show.table("Receivables, oldest first", "client", "manager", "document", "due", "debt", right=("debt",))
+    for client, manager, number, due, debt, currency in warehouse.rows(
+        """
+        select coalesce(client_name, counterparty_name), manager, number, due_on, debt, currency
+        from marts.receivables order by due_on limit 8
+        """
+    ):
+        made.add_row(client or "", manager or "", number or "", f"{due:%d.%m.%Y}" if due else "", f"{show.money(debt)} {currency}")
+    CONSOLE.print(made, "")
+    CONSOLE.print(
+        "Open the UI:     [bold]make up[/]   (asset graph, runs, checks; Ctrl-C stops it)\n"
+        "What is held:    [bold].venv/bin/sverka hold list[/]\n"
+        "Where it stands: [bold].venv/bin/sverka status[/]"
+    )
+    return good
+
+
+__all__ = ["Ran", "demo"]

@@ -1,0 +1,112 @@
+"""What every command needs before it works: the home, the database, Dagster's settings, the demo's addresses."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from rich.console import Console
+
+from pipelines.processes import Processes, line_ready, write_dagster_home
+from pipelines.sync import Road, mappings_folder
+from resources import postgres
+from resources.warehouse import Warehouse, home_folder
+
+CONSOLE: Final = Console(highlight=False)
+DEMO_FOLDER: Final = Path(__file__).parents[2] / "mappings" / "demo"
+SANDBOX_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A running sandbox and how to talk to it."""
+
+    url: str
+    info: Mapping[str, Any]
+
+    def control(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """POST to its control panel (GET without a body)."""
+        with httpx.Client(timeout=300) as client:
+            address = f"{self.url}/control/{path}"
+            answer = client.get(address) if body is None else client.post(address, json=dict(body))
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+def is_demo() -> bool:
+    return mappings_folder().resolve() == DEMO_FOLDER.resolve()
+
+
+@contextlib.contextmanager
+def database(home: Path | None = None) -> Iterator[Warehouse]:
+    """The warehouse of `SVERKA_DATABASE_URL`, or the embedded one of the home, stopped again if we started it."""
+    place = home or home_folder()
+    place.mkdir(parents=True, exist_ok=True)
+    os.environ["SVERKA_HOME"] = str(place)
+    with contextlib.ExitStack() as stack:
+        given = os.environ.get("SVERKA_DATABASE_URL", "").strip()
+        url = given or stack.enter_context(postgres.server(place))
+        os.environ["SVERKA_DATABASE_URL"] = url
+        if not given:
+            stack.callback(os.environ.pop, "SVERKA_DATABASE_URL", None)
+        warehouse = Warehouse(url)
+        warehouse.migrate()
+        os.environ["DAGSTER_HOME"] = str(write_dagster_home(place, warehouse.dagster_url()))
+        recall_sandbox(place)
+        yield warehouse
+
+
+@contextlib.contextmanager
+def road(run_id: str = "") -> Iterator[Road]:
+    """The company's road, its schema and rules up to date."""
+    from pipelines import sync
+
+    with database():
+        found = Road.from_environment(run_id)
+        try:
+            sync.prepare(found)
+            yield found
+        finally:
+            found.close()
+
+
+def start_sandbox(processes: Processes, home: Path, *options: str) -> Sandbox:
+    """Start the vendors' stand-in with its state in the home, and set the addresses that mappings name."""
+    state = home / "sandbox"
+    child = processes.start(
+        "sandbox",
+        [sys.executable, "-m", "sandbox", "--port", "0", "--state", str(state), *options],
+        ready=line_ready("sandbox ready"),
+        seconds=SANDBOX_SECONDS,
+    )
+    url = child.said().rsplit("sandbox ready", 1)[1].split()[0]
+    info = httpx.get(f"{url}/control/info", timeout=30).json()
+    addresses = {
+        "SVERKA_BITRIX24_URL": info["bitrix24"]["webhook"],
+        "SVERKA_ONEC_URL": info["onec"]["odata"],
+        "SVERKA_ONEC_USER": info["onec"]["user"],
+        "SVERKA_ONEC_PASSWORD": info["onec"]["password"],
+        "SVERKA_ONEC_ALLOW_HTTP": "1",
+    }
+    kept = home / "sandbox.json"
+    kept.touch(mode=0o600)
+    kept.write_text(json.dumps({"url": url, "addresses": addresses}))
+    os.environ.update(addresses)
+    return Sandbox(url, info)
+
+
+def recall_sandbox(home: Path) -> None:
+    """Addresses of the sandbox that ran last in this home, where nobody set others."""
+    os.environ.setdefault("SVERKA_DROP_FOLDER", str(home / "drop"))
+    kept = home / "sandbox.json"
+    if is_demo() and kept.exists():
+        for name, value in json.loads(kept.read_text())["addresses"].items():
+            os.environ.setdefault(name, value)

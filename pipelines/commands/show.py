@@ -1,0 +1,128 @@
+"""What the commands print: tables that a person can read."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from rich.table import Table
+
+from pipelines import laws
+from pipelines.commands.session import CONSOLE
+from resources.warehouse import Warehouse
+
+MAX_LINES = 12
+
+
+def money(value: Any) -> str:
+    """1234567.5 -> 1 234 567.50"""
+    return f"{Decimal(value or 0):,.2f}".replace(",", " ")
+
+
+def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+def status(warehouse: Warehouse) -> None:
+    """Where the road stands: what was read, carried, held, and whether both sides agree."""
+    sources = table("Sources", "system", "records", "read until", "last error", right=("records",))
+    for source, until, error in warehouse.rows(
+        """
+        select c.source, max(c.read_until),
+               (select b.message from ops.batch b where b.source = c.source and b.status <> 'reading'
+                 order by b.batch_id desc limit 1)
+        from ops.cursor c group by c.source order by c.source
+        """
+    ):
+        count = sum(
+            int(warehouse.scalar(f'select count(*) from raw."{name}" where is_current and not deleted') or 0)  # noqa: S608
+            for (name,) in warehouse.rows(
+                "select tablename from pg_tables where schemaname = 'raw' and starts_with(tablename, %s)", [f"{source}_"]
+            )
+        )
+        sources.add_row(source, f"{count:,}", f"{until:%d.%m.%Y %H:%M}" if until else "never", error or "")
+    CONSOLE.print(sources, "")
+    carried(warehouse)
+    held(warehouse, MAX_LINES)
+    reconciliation(warehouse)
+
+
+def carried(warehouse: Warehouse) -> None:
+    made = table("Carried", "system", "what", "state", "operations", "sum", right=("operations", "sum"))
+    for target, kind, action, state, count, amounts in warehouse.rows(
+        """
+        select target, kind, action, state, sum(n)::bigint,
+               string_agg(to_char(amount, 'FM999G999G999G990D00') || ' ' || currency, ', ' order by currency)
+                 filter (where currency is not null and action <> 'post')
+        from (select target, kind, action, state, currency, count(*) as n, sum(amount) as amount
+              from ops.operation where state <> 'superseded' group by 1, 2, 3, 4, 5) o
+        group by 1, 2, 3, 4
+        order by 1, array_position(array['counterparty','product','contract','invoice','realization'], kind), 3, 4
+        """
+    ):
+        made.add_row(target, f"{action} {kind}", state, f"{count:,}", amounts or "")
+    CONSOLE.print(made if made.row_count else "Nothing has been carried yet.", "")
+
+
+def held(warehouse: Warehouse, limit: int | None = None, *, language: str = "en") -> None:
+    reason = "reason_ru" if language == "ru" else "reason"
+    rows = warehouse.rows(
+        f"""
+        select deal_id, check_name, client_name, amount, currency, {reason} from documents.held
+        order by check_name, deal_id
+        """  # noqa: S608
+    )
+    deals = len({row[0] for row in rows})
+    made = table(f"Held: {deals} deals", "deal", "check", "client", "sum", "why", right=("sum",))
+    for deal_id, check, client, amount, currency, why in rows[:limit]:
+        made.add_row(deal_id, check, client or "", f"{money(amount)} {currency or ''}", why)
+    CONSOLE.print(made if rows else "No deal is held.")
+    if limit is not None and len(rows) > limit:
+        CONSOLE.print(f"… and {len(rows) - limit} more: sverka hold list", style="dim")
+    CONSOLE.print("")
+
+
+def held_by_reason(warehouse: Warehouse) -> None:
+    made = table("Held by reason", "check", "deals", "sum", right=("deals", "sum"))
+    for check, deals, amount in warehouse.rows(
+        "select check_name, count(*), sum(amount) from documents.held group by 1 order by 2 desc, 1"
+    ):
+        made.add_row(check, f"{deals:,}", money(amount))
+    CONSOLE.print(made if made.row_count else "No deal is held.", "")
+
+
+def reconciliation(warehouse: Warehouse) -> bool:
+    """Both sides and every difference by reason. Whether the laws hold."""
+    made = table(
+        "CRM against accounting", "measure", "currency", "expected", "accounting", "difference", "unexplained",
+        right=("expected", "accounting", "difference", "unexplained"),
+    )  # fmt: skip
+    for measure, currency, expected, actual, difference, unexplained in warehouse.rows(
+        """
+        select s.measure, coalesce(r.code, '?'), sum(s.expected), sum(s.actual), sum(s.expected - s.actual), sum(s.unexplained)
+        from ledger.settlement s
+        left join core.accounting_currency c on c.currency_key = s.currency_key
+        left join ops.currency_rule r on r.value = c.code and r.system = c.source
+        group by 1, 2 order by array_position(array['invoiced', 'realized', 'paid'], s.measure), 2
+        """
+    ):
+        made.add_row(measure, currency, money(expected), money(actual), money(difference), money(unexplained))
+    CONSOLE.print(made, "")
+    reasons = table("Variances", "measure", "reason", "count", "sum", "for example", right=("count", "sum"))
+    for measure, reason, count, amount, sentence in warehouse.rows(
+        """
+        select measure, reason, count(*), sum(amount), min(sentence) from ledger.variance
+        group by 1, 2 order by array_position(array['invoiced', 'realized', 'paid'], measure), 3 desc
+        """
+    ):
+        reasons.add_row(measure, reason, f"{count:,}", money(amount), sentence if len(sentence) < 130 else sentence[:127] + "…")
+    CONSOLE.print(reasons if reasons.row_count else "No variance.", "")
+    found = laws.check(warehouse)
+    for law in found:
+        mark = "[green]holds[/]" if law.holds else "[red]BROKEN[/]"
+        CONSOLE.print(f"{mark}  {law.name.replace('_', ' ')}: {law.sentence}")
+    CONSOLE.print("")
+    return all(law.holds for law in found)

@@ -1,0 +1,42 @@
+"""`sverka up`: everything running until it is stopped, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+
+from pipelines.commands.session import CONSOLE, database, is_demo, start_sandbox
+from pipelines.processes import Processes, free_port, start_dagster
+from resources.warehouse import home_folder
+
+
+def up(port: int, *, once: bool = False) -> int:
+    home = home_folder()
+    with database(home), Processes(home) as processes:
+        if is_demo() and "SVERKA_BITRIX24_URL_OF_MINE" not in os.environ:
+            CONSOLE.print("starting the sandbox (stand-ins of Bitrix24 and 1C) …")
+            sandbox = start_sandbox(processes, home)
+            (home / "drop").mkdir(exist_ok=True)
+            CONSOLE.print(f"  let time pass:  curl -X POST {sandbox.url}/control/tick -d '{{\"days\": 1}}'")
+        CONSOLE.print("starting Dagster …")
+        address = start_dagster(processes, home / "dagster", port=_port(port))
+        CONSOLE.print(f"\nThe UI is at [bold]{address}[/]; sensors look for changes, the night reconciles.")
+        CONSOLE.print(f"psql and BI tools: {os.environ['SVERKA_DATABASE_URL'] if not once else 'the warehouse'}")
+        CONSOLE.print("Ctrl-C stops everything.")
+        if not once:
+            processes.run_until_signal()
+    CONSOLE.print("stopped")
+    return 0
+
+
+def _port(wanted: int) -> int:
+    """The wanted port if it is free, else any."""
+    import socket
+
+    if wanted == 0:
+        return free_port()
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            return free_port()
+    return wanted

@@ -1,0 +1,159 @@
+"""The everyday verbs: sync, plan, status, reconcile, rebuild, hold, sources check, mappings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.progress import Progress, SpinnerColumn, TextColumn
+
+from pipelines.commands import show
+from pipelines.commands.session import CONSOLE, database, recall_sandbox, road
+from pipelines.sync import Road, mappings_folder
+from resources.warehouse import home_folder
+
+
+def sync(*, full: bool, sweep: bool) -> int:
+    from pipelines.commands.run import run_job
+
+    with database():
+        config = _read_config({"full": full, "sweep": sweep}) if full or sweep else None
+        ran = run_job("sync", config=config)
+        CONSOLE.print(f"{'done' if ran.success else 'failed'} in {ran.seconds:.1f} s")
+        return 0 if ran.success else 1
+
+
+def _read_config(values: dict[str, bool]) -> dict[str, object]:
+    from mappings import load
+
+    mappings = load(mappings_folder(), connected=False)
+    accounting = mappings.accounting().name
+    steps = [f"read_{s.name}" for s in mappings.systems if s.role == "crm"]
+    steps += [f"read_{accounting}_catalogues", f"read_{accounting}_documents"]
+    return {"ops": {step: {"config": values} for step in steps}}
+
+
+def plan(*, approve: bool, by: str) -> int:
+    """What the next sync would write, from what is known now."""
+    from pipelines import checks, sync
+    from pipelines.commands.plan import show_plan
+
+    with road("plan") as found:
+        sync.refresh_stage(found, "core")
+        names = [t.name for t in sync.stage_tables("documents")]
+        checks.gated_documents(found, names, lambda _: None)
+        sync.plan_operations(found)
+        show_plan(found)
+        if approve:
+            if not by:
+                CONSOLE.print("--approve needs --by NAME", style="red")
+                return 2
+            count = _approve(found, by)
+            CONSOLE.print(f"{count} operations approved by {by}; the next sync carries them")
+    return 0
+
+
+def _approve(found: Road, by: str) -> int:
+    return int(
+        found.warehouse.scalar(
+            """
+            select coalesce(ops.move_many(array_agg(operation_id), 'approved', %s, 'approved by hand'), 0)
+            from ops.operation where target = %s and state = 'planned' having count(*) > 0
+            """,
+            [by, found.accounting.name],
+        )
+        or 0
+    )
+
+
+def status() -> int:
+    with road() as found:
+        show.status(found.warehouse)
+    return 0
+
+
+def reconcile() -> int:
+    from pipelines.commands.run import run_job
+
+    with database() as warehouse:
+        ran = run_job("reconcile")
+        held = show.reconciliation(warehouse)
+        return 0 if ran.success and held else 1
+
+
+def rebuild() -> int:
+    from pipelines import sync
+
+    with road("rebuild") as found, Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), console=CONSOLE, transient=True
+    ) as progress:
+        task = progress.add_task("rebuilding")
+        outcomes = sync.rebuild(found, lambda name: progress.update(task, description=f"rebuilding {name}"))
+    changed = [o for o in outcomes if not o.quiet]
+    for outcome in changed:
+        CONSOLE.print(f"{outcome.table}: {outcome.written} rows written, {outcome.removed} removed")
+    CONSOLE.print(f"{len(outcomes)} tables rebuilt, {len(changed)} of them came out otherwise than they stood")
+    return 0
+
+
+def hold_list(language: str) -> int:
+    with road() as found:
+        show.held(found.warehouse, language=language)
+    return 0
+
+
+def hold_release(deal: str, by: str, reason: str, check: str) -> int:
+    with road() as found:
+        known = [c for (c,) in found.warehouse.rows("select check_name from documents.held where deal_id = %s", [deal])]
+        if not known:
+            CONSOLE.print(f"{deal} is not held; see `sverka hold list`", style="red")
+            return 1
+        if check not in ("*", *known):
+            CONSOLE.print(f"{deal} is not held by {check}, but by {', '.join(known)}", style="red")
+            return 1
+        found.warehouse.execute(
+            "insert into ops.release (deal_id, check_name, actor, reason, at) values (%s, %s, %s, %s, now())",
+            [deal, check, by, reason],
+        )
+        CONSOLE.print(f"{deal} is released from {', '.join(known) if check == '*' else check}; the next sync carries it")
+    return 0
+
+
+def sources_check(name: str) -> int:
+    with road() as found:
+        names = [s.name for s in found.mappings.systems]
+        if name and name not in names:
+            CONSOLE.print(f"no system {name!r}; there are {', '.join(names)}", style="red")
+            return 2
+        good = True
+        for system in found.mappings.systems:
+            if name in ("", system.name):
+                CONSOLE.print(f"[bold]{system.name}[/]  {system.title}")
+                for finding in found.source(system).check():
+                    mark = "[green]works[/]" if finding.ok else "[red]fails[/]"
+                    CONSOLE.print(f"  {mark}  {finding.subject}: {finding.message}")
+                    if finding.remedy:
+                        CONSOLE.print(f"         {finding.remedy}", style="dim")
+                    good = good and finding.ok
+    return 0 if good else 1
+
+
+def mappings_docs(language: str, output: Path | None) -> int:
+    from mappings import load, mapping_document
+
+    recall_sandbox(home_folder())
+    text = mapping_document(load(mappings_folder(), connected=False), language)
+    if output is None:
+        CONSOLE.print(text, markup=False, soft_wrap=True)
+    else:
+        output.write_text(text, encoding="utf-8")
+        CONSOLE.print(f"written to {output}")
+    return 0
+
+
+def mappings_check() -> int:
+    from mappings import load
+
+    recall_sandbox(home_folder())
+    found = load(mappings_folder(), connected=False)
+    CONSOLE.print(f"{len(found.systems)} mapping files of {mappings_folder().name} are right: {found.fingerprint}")
+    return 0
