@@ -148,15 +148,19 @@ def _field(
     base = column.type.partition("(")[0]
     allowed = KINDS_OF_TYPE.get(base, {"text"})
     if field.source in ("template", "account", "warehouse"):
-        yield f"`{field.source}` is for writing. Use from, constant, parent or expression"
+        yield f"`{field.source}` is for writing. Use from, choose, constant, parent or expression"
     if field.has_empty:
         yield "`empty` is for writing. Use `none` for values that mean nothing"
     if field.as_ is not None and field.as_ not in allowed:
         fits = ", ".join(sorted(allowed))
         yield f"`as: {field.as_}` does not fit {column.name} ({column.type}). Use {fits}"
-    if column.name == "country" and field.source == "from" and field.map is None:
-        if any(other.clean in ("phone", "tax_number") for other in rule.fields.values()):
-            yield "phones and tax numbers are read by country. Add `map` to `country`, so that they are known"
+    if (
+        column.name == "country"
+        and field.source == "from"
+        and field.map is None
+        and any(other.clean in ("phone", "tax_number") for other in rule.fields.values())
+    ):
+        yield "phones and tax numbers are read by country. Add `map` to `country`, so that they are known"
     if field.clean is not None and base != "text":
         yield f"`clean: {field.clean}` gives text, {column.name} is {column.type}. Use `as`"
     if field.parent and rule.parent is None and rule.each is None:
@@ -295,7 +299,7 @@ def _overlaps(dated: Sequence[tuple[str, Dated]], where: Place, what: str) -> It
                 day = "always" if starts == date.min else f"on {starts}"
                 yield (
                     (*where, position),
-                    f"{what} {name} is given twice {day} (also entry {other_position + 1}). Let one end before",
+                    f"{what} {name} is given twice {day} (also entry {other_position + 1}). Let one end",
                 )
 
 

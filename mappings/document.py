@@ -199,7 +199,7 @@ class _Writer:
                 groups = [lines.fields for lines in rule.lines] if line else [rule.fields]
                 names = [n for fields in groups for n, f in fields.items() if ours in f.from_]
                 found += [f"{thing(kind, self.language)}: `{n}`" for n in dict.fromkeys(names)]
-        return "<br>".join(found)
+        return "<br>".join(dict.fromkeys(found))
 
     def origin(self, field: FieldRule) -> str:
         match field.source:

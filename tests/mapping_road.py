@@ -69,7 +69,8 @@ class Road:
         """A new current version of a record; `payload` None: it was deleted, and keeps its last state."""
         raw = f"raw.{self.system.name}_{entity}"
         old = self.conn.execute(
-            f"update {raw} set is_current = false where source_id = %s and is_current returning payload, parent_id",
+            f"update {raw} set is_current = false where source_id = %s and is_current"
+            " returning payload, parent_id",
             [source_id],
         ).fetchone()
         body = payload if payload is not None else (old[0] if old else {})

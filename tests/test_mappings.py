@@ -49,12 +49,12 @@ def test_the_set_ups_that_come_along_are_valid(folder: str) -> None:
         (DEAL + "      amount: {expression: 'pg_sleep(9)'}\n", 9, "is not allowed"),
         (DEAL + "      amount: {expression: '(select 1)'}\n", 9, "is not allowed"),
         (DEAL + "      amount: {expression: 'price * 2'}\n", 9, "no column `price`"),
-        ("read: {core.deal_line: {from: line, parent: {ref: core.deal}, fields: {quantity: q}}}\n", 5, "needs `deal_id`"),
-        ("stages:\n- {stage: [A, B], documents: []}\n- {stage: B, documents: [invoice]}\n", 7, "never decides for stage B"),
+        ("read: {core.deal_line: {from: l, parent: {ref: core.deal}, fields: {unit: u}}}\n", 5, "needs `dea"),
+        ("stages:\n- {stage: [A, B], documents: []}\n- {stage: B, documents: []}\n", 7, "never decides"),
         ("stages:\n- {stage: A, documents: [bill]}\n", 6, "'invoice'"),
         ("stages:\n- {stage: A}\n", 6, "nothing is decided"),
         ("stages:\n- {stage: A, ignore: true}\n", 6, "`why` is missing"),
-        ("products:\n  aliases:\n  - {name: a, is: b}\n  - {name: A, is: c, from: 2026-01-01}\n", 8, "given twice on 2026-01-01"),
+        ("products: {aliases: [{name: a, is: b}, {name: A, is: c, from: 2026-01-01}]}\n", 5, "twice on 2026"),
         ("units: [{name: [шт, Шт], code: '796'}]\n", 5, "the unit `Шт` is given twice"),
         ("vat: [{rate: 20, value: x}]\n", 5, "belongs to the accounting file"),
         ("timezone: Moscow\n", 5, "no IANA time zone"),
@@ -80,7 +80,10 @@ def test_overlapping_vat_rates_are_refused_and_adjoining_ones_are_not(tmp_path: 
 
 
 def test_rules_of_different_days_do_not_shadow_each_other_but_together_they_do(tmp_path: Path) -> None:
-    two = "stages:\n- {stage: A, documents: [], to: 2025-12-31}\n- {stage: A, documents: [invoice], from: 2026-01-01}\n"
+    two = (
+        "stages:\n- {stage: A, documents: [], to: 2025-12-31}\n"
+        "- {stage: A, documents: [invoice], from: 2026-01-01}\n"
+    )
     load(write_folder(tmp_path, shop=HEAD + two), {})
     assert "never decides for stage A" in problems(tmp_path, two + "- {stage: A, documents: []}\n")
 

@@ -329,7 +329,7 @@ def slow(road: Road, payload: dict[str, Any]) -> dict[str, Any]:
     if price is not None and abs(price) >= 10**14 - 1:
         price = None
     problems = (c is not None and price is None) + (a is not None and boolean[0] is None)
-    found = next((item for item in payload["list"] if item["k"] == "x"), {})
+    found: dict[str, Any] = next((item for item in payload["list"] if item["k"] == "x"), {})
     code = None if b in ("0", "-") else b
     assert len(road.row("core.product")["problems"]) == problems
     return {
@@ -376,7 +376,8 @@ def test_the_public_sales_data_reads_whole(
     for table in dict.fromkeys(read.table for read in road.system.reads):
         road.refresh(table, everything=True)
     won = road.conn.execute(
-        "select count(*), sum(l.amount) from core.deal d join core.deal_line l using (deal_id) where stage_code = 'Won'"
+        "select count(*), sum(l.amount) from core.deal d join core.deal_line l using (deal_id)"
+        " where stage_code = 'Won'"
     ).fetchone()
     assert won == (4238, Decimal("10005534.00"))
     assert road.conn.execute("select count(*) from core.deal where client_id is null").fetchone() == (1425,)

@@ -41,8 +41,8 @@ def account(conn: Connection, code: str, key: str) -> None:
 
 def line(conn: Connection, place: int, *, service: bool, amount: str) -> None:
     conn.execute(
-        """insert into documents.document_line (line_id, deal_id, position, product_name, product_key, product_matches,
-           is_service, quantity, price, amount, vat, vat_amount)
+        """insert into documents.document_line (line_id, deal_id, position, product_name, product_key,
+           product_matches, is_service, quantity, price, amount, vat, vat_amount)
            values (%s, 'b:1', %s, 'Товар', %s, 1, %s, 2.5, 10.1, %s, 'НДС20', 1)""",
         [f"b:{place}", place, f"onec:{KEY}", service, amount],
     )
@@ -53,9 +53,10 @@ def test_a_realization_becomes_the_body_that_1c_expects(conn: Connection) -> Non
     for place, code in enumerate(("62.01", "62.02", "90.01.1", "90.02.1", "90.03", "41.01")):
         account(conn, code, f"a{place}")
     conn.execute(
-        """insert into documents.document (document_key, deal_id, kind, revision, document_date, counterparty_key,
-           currency_key, rate, rate_units, amount, has_goods, has_services, comment)
-           values ('onec:d', 'b:1', 'realization', 1, '2026-02-10', %s, null, 1, 1, 37.755, true, true, 'crm:b:1')""",
+        """insert into documents.document (document_key, deal_id, kind, revision, document_date,
+           counterparty_key, currency_key, rate, rate_units, amount, has_goods, has_services, comment)
+           values ('onec:d', 'b:1', 'realization', 1, '2026-02-10', %s, null, 1, 1, 37.755, true, true,
+           'crm:b:1')""",
         [f"onec:{KEY}"],
     )
     for place, service in enumerate((False, True, False), 1):
@@ -129,7 +130,8 @@ def test_rules_are_written_once_and_a_change_is_told(warehouse: Warehouse, tmp_p
         mappings = load(write_folder(tmp_path, shop=shop % 5), {})
         assert set(write_rules(conn, mappings)) == {"ops.stage_rule", "ops.product_alias", "ops.setting"}
         rules = conn.execute(
-            "select position, pipeline_code, stage_code, outcome, documents, due_days from ops.stage_rule order by 1"
+            "select position, pipeline_code, stage_code, outcome, documents, due_days"
+            " from ops.stage_rule order by 1"
         ).fetchall()
         assert rules[0] == (1, "A", "x", None, ["invoice"], 5)
         assert rules[4] == (5, None, None, "lost", [], None)
