@@ -26,6 +26,7 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from expectations.reason import reason_sql
 from expectations.suite import Expectation, Severity, Suite
@@ -173,10 +174,10 @@ def _ask(
             for expectation, (_, answer) in zip(together, named, strict=True):
                 keys = _keys(answer, suite.key)[:most]
                 noted = _note(conn, given, expectation, types, keys)
-                if not len(keys) == noted == wanted[expectation.name]:
+                if not len(keys) == noted == (there := wanted[expectation.name]):
                     raise GateError(
-                        f"{suite.table}, {expectation.name}: {wanted[expectation.name]} records fail and {noted} "
-                        f"could be named; see that {suite.key} is empty in no row and stands once"
+                        f"{suite.table}, {expectation.name}: {there} records fail, {noted} could be named; "
+                        f"see that {suite.key} is empty in no row and stands once"
                     )
                 examples[expectation.name] = _examples(conn, suite, expectation)
     return [
@@ -298,7 +299,10 @@ class _Borrowed:
 
     def commit(self) -> None: ...
 
-    def rollback(self) -> None: ...
+    def rollback(self) -> None:
+        """After an error only back to where Great Expectations began, so that it can say what failed."""
+        if self._conn.info.transaction_status == TransactionStatus.INERROR:
+            self._conn.execute("rollback to savepoint great_expectations")
 
     def close(self) -> None: ...
 
@@ -319,6 +323,7 @@ def _batch(conn: Connection) -> Iterator[Any]:
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     borrowed = _Borrowed(conn)
+    conn.execute("savepoint great_expectations")
     source = context.data_sources.add_postgres(
         "warehouse",
         connection_string="postgresql+psycopg://caller@caller/caller",  # never dialled: `creator` connects
@@ -370,7 +375,7 @@ def _count(conn: Connection, statement: str) -> int:
 
 def _first_line(error: object) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return "; ".join(lines[:2]) if lines else type(error).__name__
+    return "; ".join(lines[:3]) if lines else type(error).__name__
 
 
 def _literal(statement: str) -> sql.SQL:
