@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mappings import load
@@ -220,8 +220,13 @@ read:
     fields: {deal_id: {parent: true}, product_name: note}
 """
 SHEET_TABLES = ("core.client", "core.deal", "core.deal_line")
+MOVES = [
+    ("1", {"client": "A", "deal": "d1", "city": "x", "note": "p"}, True),
+    ("1", {"client": "B", "deal": "d2", "city": "x", "note": "p"}, True),
+]
 
 
+@example(MOVES)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
