@@ -80,7 +80,7 @@ def _reading_check(key: dg.AssetKey, batches: Sequence[Batch]) -> dg.AssetCheckR
 def refresh_stage(context: dg.AssetExecutionContext, stage: str) -> Iterator[Any]:
     """Refresh the selected tables of a stage; yield their materializations and checks."""
     road = road_of(context)
-    selected = [".".join(key.path) for key in context.selected_asset_keys]
+    selected = _selected(context)
     outcomes: dict[str, Outcome] = {}
     results: list[dg.AssetCheckResult] = []
     since = checks.last_change(road)
@@ -116,6 +116,12 @@ def refresh_stage(context: dg.AssetExecutionContext, stage: str) -> Iterator[Any
                     )  # fmt: skip
 
 
+def _selected(context: dg.AssetExecutionContext) -> list[str]:
+    """Names of the selected tables, parents first: Dagster wants to hear of them in that order."""
+    chosen = {".".join(key.path) for key in context.selected_asset_keys}
+    return [name for name in tables() if name in chosen]
+
+
 def carry_documents(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     road = road_of(context)
     planned = sync.plan_operations(road)
@@ -142,7 +148,7 @@ def write_back(context: dg.AssetExecutionContext) -> Iterator[Any]:
     from pipelines.feedback.write import write_back as write
 
     road = road_of(context)
-    selected = [".".join(key.path) for key in context.selected_asset_keys]
+    selected = _selected(context)
     outcomes = {o.table: o for o in sync.refresh_stage(road, "feedback", only=selected)}
     for line in write(road):
         context.log.info(line)

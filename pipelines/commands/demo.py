@@ -72,7 +72,7 @@ def _summary(warehouse: Warehouse, sandbox: Sandbox) -> bool:
     made = show.table("Receivables, oldest first", "client", "manager", "document", "due", "debt", right=("debt",))
     for client, manager, number, due, debt, currency in warehouse.rows(
         """
-        select coalesce(client_name, counterparty_name), manager, number, due_on, debt, currency
+        select coalesce(client, counterparty), manager, number, due_on, debt, currency
         from marts.receivables order by due_on limit 8
         """
     ):

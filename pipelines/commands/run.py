@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
 
 from pipelines.commands.session import CONSOLE
+
+if TYPE_CHECKING:
+    from dagster import EventLogEntry
 
 STEP_NAMES = {
     "core": "the same in our words",
@@ -38,48 +44,50 @@ def run_job(name: str, *, config: Mapping[str, Any] | None = None, quiet: bool =
     definitions = sverka()
     started = time.monotonic()
     progress = _Progress(quiet)
-    logger = logging.getLogger("dagster")
-    logger.handlers = [progress]
-    logger.propagate = False
+    run_id = str(uuid.uuid4())
+    quiet_console = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with dg.DagsterInstance.get() as instance:
+        instance.add_event_listener(run_id, progress)
         result = definitions.resolve_job_def(name).execute_in_process(
-            instance=instance, raise_on_error=False, run_config=config, tags={"sverka/by": "command"}
+            instance=instance,
+            raise_on_error=False,
+            run_id=run_id,
+            run_config={**quiet_console, **(config or {})},
+            tags={"sverka/by": "command"},
         )
-    return Ran(result.success, result.run_id, time.monotonic() - started, tuple(progress.failures))
+    return Ran(result.success, run_id, time.monotonic() - started, tuple(progress.failures))
 
 
-class _Progress(logging.Handler):
+class _Progress:
     """Prints a line when a step ends, and what failed."""
 
     def __init__(self, quiet: bool) -> None:
-        super().__init__(logging.INFO)
         self._quiet = quiet
         self._started = time.monotonic()
         self.failures: list[str] = []
 
-    def emit(self, record: logging.LogRecord) -> None:
-        meta = getattr(record, "dagster_meta", {})
-        event = meta.get("dagster_event") if isinstance(meta, Mapping) else None
-        kind = getattr(event, "event_type_value", "")
-        step = getattr(event, "step_key", "") or ""
-        if kind == "STEP_START":
+    def __call__(self, entry: EventLogEntry) -> None:
+        event = entry.dagster_event
+        if event is None:
+            if entry.level >= logging.ERROR:
+                self._failed(entry.user_message)
+        elif event.event_type_value == "STEP_START":
             self._started = time.monotonic()
-        elif kind == "STEP_SUCCESS" and not self._quiet:
+        elif event.event_type_value == "STEP_SUCCESS" and not self._quiet:
             seconds = time.monotonic() - self._started
-            CONSOLE.print(f"  {_said(step):<55}[dim]{seconds:6.1f} s[/]")
-        elif kind == "STEP_FAILURE":
-            data = event.step_failure_data  # type: ignore[union-attr]
+            CONSOLE.print(f"  {_said(event.step_key or ''):<55}[dim]{seconds:6.1f} s[/]")
+        elif event.event_type_value == "STEP_FAILURE":
+            data = event.step_failure_data
             described = data.user_failure_data.description if data.user_failure_data else None
             error = data.error
             while error is not None and error.cause is not None:
                 error = error.cause
-            message = described or (error.message.strip() if error is not None else "no message")
+            self._failed(described or (error.message.strip() if error is not None else "no message"), event.step_key)
+
+    def _failed(self, message: str, step: str | None = None) -> None:
+        if message not in self.failures:
             self.failures.append(message)
-            CONSOLE.print(f"  [red]{_said(step)}: {message}[/]")
-        elif not event and record.levelno >= logging.ERROR:
-            text = str(meta.get("orig_message") or record.getMessage())
-            if text not in self.failures:
-                CONSOLE.print(f"  [red]{text}[/]")
+            CONSOLE.print(f"  [red]{_said(step) + ': ' if step else ''}{escape(message)}[/]")
 
 
 def _said(step: str) -> str:

@@ -85,7 +85,7 @@ def start_sandbox(processes: Processes, home: Path, *options: str) -> Sandbox:
         "sandbox",
         [sys.executable, "-m", "sandbox", "--port", "0", "--state", str(state), *options],
         ready=line_ready("sandbox ready"),
-        seconds=SANDBOX_SECONDS,
+        ready_seconds=SANDBOX_SECONDS,
     )
     url = child.said().rsplit("sandbox ready", 1)[1].split()[0]
     info = httpx.get(f"{url}/control/info", timeout=30).json()
