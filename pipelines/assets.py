@@ -102,6 +102,7 @@ class ReadConfig(dg.Config):
     """How to read: nothing set is an ordinary sync."""
 
     full: bool = False
+    rescan: bool = False
     sweep: bool = False
 
 
@@ -123,7 +124,7 @@ def reading_step(
         from pipelines import stages
 
         wanted = [key.path[-1].removeprefix(f"{system.name}_") for key in context.selected_asset_keys]
-        yield from stages.read_raw(context, system.name, wanted, full=config.full, sweep=config.sweep)
+        yield from stages.read_raw(context, system.name, wanted, config.model_dump())
 
     return step
 

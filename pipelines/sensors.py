@@ -29,7 +29,7 @@ def sync_jobs(mappings: Mappings) -> list[Any]:
         # Lines of a deal may change without touching the deal: a CRM is read whole at night.
         **{f"read_{s.name}": {"config": {"full": True}} for s in mappings.systems if s.role == "crm"},
         f"read_{mappings.accounting().name}_catalogues": {"config": {"sweep": True}},
-        f"read_{mappings.accounting().name}_documents": {"config": {"sweep": True}},
+        f"read_{mappings.accounting().name}_documents": {"config": {"rescan": True, "sweep": True}},
     }
     return [
         dg.define_asset_job(

@@ -37,11 +37,11 @@ def road_of(context: dg.AssetExecutionContext) -> Road:
 
 
 def read_raw(
-    context: dg.AssetExecutionContext, system_name: str, entities: Sequence[str], *, full: bool, sweep: bool
+    context: dg.AssetExecutionContext, system_name: str, entities: Sequence[str], how: Mapping[str, bool]
 ) -> Iterator[Any]:
     road = road_of(context)
     system = road.mappings.system(system_name)
-    batches = sync.read(road, system, entities, full=full, sweep=sweep)
+    batches = sync.read(road, system, entities, **how)
     by_entity: dict[str, list[Batch]] = {}
     for batch in batches:
         by_entity.setdefault(batch.entity, []).append(batch)
@@ -90,9 +90,9 @@ def refresh_stage(context: dg.AssetExecutionContext, stage: str) -> Iterator[Any
         for outcome in sync.refresh_stage(road, stage, only=selected):
             outcomes[outcome.table] = outcome
         if stage == "ledger" and not laws.debit_equals_credit(road.warehouse).holds:
-            # Accounting's own balances say that documents came with old dates: compare every key now.
-            context.log.warning("entries and balances of accounting disagree; reading it whole")
-            sync.read(road, road.accounting, sync.document_entities(road), sweep=True)
+            # Accounting's own balances say that old documents changed, or came with old dates: look at all.
+            context.log.warning("entries and balances of accounting disagree; looking at every document")
+            sync.read(road, road.accounting, sync.document_entities(road), rescan=True, sweep=True)
             for outcome in sync.refresh_stage(road, stage, only=selected):
                 outcomes[outcome.table] = outcome.after(outcomes[outcome.table])
         results = checks.quality(road, list(outcomes.values()), since)
@@ -193,7 +193,11 @@ def _metadata(road: Road, table: Table, outcome: Outcome | None) -> Mapping[str,
     if lineage:
         metadata["dagster/column_lineage"] = dg.TableColumnLineage(
             {
-                column: [dg.TableColumnDep(asset_key(name), of) for name, of in origins if not name.startswith("ops.")]
+                column: [
+                    dg.TableColumnDep(asset_key(name), of)
+                    for name, of in dict.fromkeys((str(n), str(o)) for n, o in origins)
+                    if not name.startswith("ops.")
+                ]
                 for column, origins in lineage.items()
             }
         )

@@ -105,7 +105,13 @@ def prepare(road: Road) -> list[str]:
 
 
 def read(
-    road: Road, system: System, entities: Iterable[str] | None = None, *, full: bool = False, sweep: bool = False
+    road: Road,
+    system: System,
+    entities: Iterable[str] | None = None,
+    *,
+    full: bool = False,
+    rescan: bool = False,
+    sweep: bool = False,
 ) -> list[Batch]:
     """Read a system's changes into `raw`. Errors of the source stand in the batches."""
     return read_source(
@@ -113,6 +119,7 @@ def read(
         road.source(system),
         entities=None if entities is None else list(entities),
         full=full,
+        rescan=rescan,
         sweep=sweep,
         run_id=road.run_id,
         echo={kind: system.echo_fields(kind) for kind in ("deal", "company")},

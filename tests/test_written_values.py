@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -178,15 +179,21 @@ READ_ALL = """
     ),
     namespace=st.uuids(),
 )
-def test_uuid5_is_that_of_python(
+def test_uuid8_is_that_of_rfc_9562(
     warehouse_of_values: Warehouse, names: list[str], namespace: uuid.UUID
 ) -> None:
     names = [*names, *("x" * size for size in (0, 38, 39, 40, 47, 48, 103, 104))]  # around the ends of blocks
     made = warehouse_of_values.rows(
-        "SELECT ops.uuid5(%s, name) FROM unnest(%s::text[]) WITH ORDINALITY AS n(name, i) ORDER BY i",
+        "SELECT ops.uuid8(%s, name) FROM unnest(%s::text[]) WITH ORDINALITY AS n(name, i) ORDER BY i",
         (namespace, names),
     )
-    assert [row[0] for row in made] == [uuid.uuid5(namespace, name) for name in names]
+    assert [row[0] for row in made] == [_uuid8(namespace, name) for name in names]
+
+
+def _uuid8(namespace: uuid.UUID, name: str) -> uuid.UUID:
+    digest = int.from_bytes(hashlib.sha256(namespace.bytes + name.encode()).digest()[:16])
+    digest = digest & ~(0xF << 76) | (8 << 76)
+    return uuid.UUID(int=digest & ~(0b11 << 62) | (0b10 << 62))
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ create table documents.deal (
     currency_key         text,                      -- core.accounting_currency; null where accounting has none
     rate                 numeric(18,6),             -- accounting currency for `rate_units`; 1 for its own
     rate_units           numeric(18,4),             -- 1, 10, 100
-    amount               numeric(18,2),             -- header sum with VAT
+    amount               numeric(18,2),             -- header sum with VAT; the sum of the lines where the source keeps no header
     line_amount          numeric(18,2),             -- sum of the lines with VAT
     lines                integer not null,          -- number of lines
     problems             text                       -- what could not be read from the CRM, in sentences
@@ -192,7 +192,7 @@ select
     lc.currency_key,
     case when d.currency = own.value #>> '{}' then 1 else rate.rate end as rate,
     case when d.currency = own.value #>> '{}' then 1 else rate.units end as rate_units,
-    d.amount,
+    coalesce(d.amount, lines.line_amount) as amount,
     lines.line_amount,
     coalesce(lines.lines, 0) as lines,
     nullif(array_to_string(d.problems, '; '), '') as problems

@@ -93,7 +93,7 @@ def _plan(conn: Connection, system: System, kind: str, today: date, run_id: str)
         insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, revision, body,
                                    content_hash, run_id)
         select case when %(kind)s::text = 'task' then w.key::uuid
-                    else ops.uuid5('5f0c7c0e-8d5b-5a53-9f5e-6b1f3a8d2c41'::uuid, concat_ws('/', %(system)s::text, %(kind)s::text, w.key,
+                    else ops.uuid8('5f0c7c0e-8d5b-5a53-9f5e-6b1f3a8d2c41'::uuid, concat_ws('/', %(system)s::text, %(kind)s::text, w.key,
                          md5(w.body::text),
                          (select count(*) from ops.operation o where o.target = %(system)s and o.kind = %(kind)s and o.key = w.key)))
                end,

@@ -28,12 +28,12 @@ with posted as (
     select source, min(started_at) as at from ops.batch where status = 'loaded' group by source
 ), timed as (
     select o.operation_id, o.target, o.kind, o.subject as deal_id, o.planned_at, p.posted_at,
-           d.closed_on::timestamp at time zone coalesce(z.zone, 'UTC') as won_from, source_deal.modified_at,
-           d.closed_on::timestamp at time zone coalesce(z.zone, 'UTC') < f.at as is_backlog
+           case when d.outcome = 'won' then d.closed_on::timestamp at time zone coalesce(z.zone, 'UTC') end as won_from,
+           source_deal.modified_at, f.at as first_read_at
     from ops.operation o
     join posted p on p.operation_id = o.operation_id
-    left join marts.deal d on d.deal_id = o.subject and d.outcome = 'won'
-    left join core.deal source_deal on source_deal.deal_id = d.deal_id
+    left join marts.deal d on d.deal_id = o.subject
+    left join core.deal source_deal on source_deal.deal_id = o.subject
     left join zones z on z.system = d.source
     left join first_read f on f.source = d.source
     where o.action = 'post'
@@ -52,5 +52,5 @@ select
     (posted_at at time zone 'UTC')::date as posted_on,
     greatest(extract(epoch from posted_at - won_at), 0) / 3600 as hours_from_won,
     extract(epoch from posted_at - planned_at) / 3600 as hours_from_planned,
-    coalesce(is_backlog, false) as is_backlog
+    coalesce(won_from < first_read_at, false) as is_backlog
 from moments

@@ -23,7 +23,8 @@
 -- @changed marts.obligation_as_of ledger.allocation ledger.payment core.accounting_counterparty marts.currency
 -- @rows
 with owed as (
-    select * from marts.obligation_as_of(as_of)
+    select document_key, counterparty_key, currency_key, amount, paid, debt, overpaid, bucket
+    from marts.obligation_as_of(as_of)
 ), facts as (
     select counterparty_key, currency_key, amount as asked, paid, debt, overpaid, bucket,
            0::numeric as received, 0::numeric as given, 0::numeric as refunded

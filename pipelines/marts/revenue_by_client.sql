@@ -12,17 +12,12 @@
 -- @column gross numeric(18,2) -- with VAT
 -- @column vat numeric(18,2) -- VAT in `gross`
 -- @column net numeric(18,2) -- gross less VAT
--- @changed marts.revenue_line core.deal core.client core.accounting_counterparty
+-- @changed marts.revenue_document core.deal core.client core.accounting_counterparty
 -- @rows
-with documents as (
-    select document_key, document_date, counterparty_key, deal_id, currency,
-           sum(gross) as gross, sum(vat) as vat, sum(net) as net
-    from marts.revenue_line
-    group by document_key, document_date, counterparty_key, deal_id, currency
-), months as (
+with months as (
     select date_trunc('month', r.document_date)::date as month, d.client_id, r.counterparty_key, r.currency,
            count(*) as documents, sum(r.gross) as gross, sum(r.vat) as vat, sum(r.net) as net
-    from documents r
+    from marts.revenue_document r
     left join core.deal d on d.deal_id = r.deal_id
     group by date_trunc('month', r.document_date), d.client_id, r.counterparty_key, r.currency
 )

@@ -1,4 +1,4 @@
--- Lines of posted realizations that accounting holds: what every revenue mart adds up.
+-- Lines of posted realizations that accounting holds: revenue down to the product.
 -- Where a document's total differs from its lines (or it has none), one more line without a product carries the
 -- rest, so that lines always add up to what accounting posted.
 --
@@ -15,39 +15,28 @@
 -- @column vat numeric(18,2) -- VAT in `gross`
 -- @column net numeric(18,2) -- gross less VAT
 -- @column currency text -- ISO 4217 letters
--- @changed ledger.document ledger.document_line ledger.position marts.currency
+-- @changed marts.revenue_document ledger.document_line
 -- @rows
-with realizations as (
-    select d.document_key, d.number, d.document_date, d.counterparty_key, p.deal_id, d.amount, c.currency
-    from ledger.document d
-    left join ledger.position p on p.document_key = d.document_key
-    left join marts.currency c on c.currency_key = d.currency_key
-    where d.kind = 'realization' and d.is_posted and not d.is_deleted
-), lines as (
+with whole as (
     select document_key, product_key, quantity, coalesce(amount, 0) as gross, coalesce(vat_amount, 0) as vat
     from ledger.document_line
     where not is_deleted
-), sums as (
-    select document_key, sum(gross) as gross from lines group by document_key
-), whole as (
-    select document_key, product_key, quantity, gross, vat from lines
     union all
-    select r.document_key, null, null, r.amount - coalesce(s.gross, 0), 0
-    from realizations r
-    left join sums s on s.document_key = r.document_key
-    where r.amount <> coalesce(s.gross, 0)
+    select document_key, null, null, beyond_lines, 0
+    from marts.revenue_document
+    where beyond_lines <> 0
 )
 select
-    r.document_key,
-    r.number,
-    r.document_date,
-    r.counterparty_key,
-    r.deal_id,
+    d.document_key,
+    d.number,
+    d.document_date,
+    d.counterparty_key,
+    d.deal_id,
     w.product_key,
     w.quantity,
     w.gross,
     w.vat,
     w.gross - w.vat as net,
-    r.currency
-from realizations r
-join whole w on w.document_key = r.document_key
+    d.currency
+from marts.revenue_document d
+join whole w on w.document_key = d.document_key

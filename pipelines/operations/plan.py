@@ -216,11 +216,11 @@ _INSERT_CREATE = """
 _INSERT_POST = """
     insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, revision,
                                depends_on, amount, currency, run_id)
-    select ops.uuid5(d.operation_id, 'post'), %(system)s, d.kind, 'post', d.key, d.source, d.source_ref, d.subject, 1,
+    select ops.uuid8(d.operation_id, 'post'), %(system)s, d.kind, 'post', d.key, d.source, d.source_ref, d.subject, 1,
            array[d.operation_id], d.amount, d.currency, %(run_id)s
     from desired d
     where d.kind = any(%(posted)s)
-      and not exists (select from ops.operation o where o.operation_id = ops.uuid5(d.operation_id, 'post'))
+      and not exists (select from ops.operation o where o.operation_id = ops.uuid8(d.operation_id, 'post'))
 """
 
 # What has not left us yet is planned anew in place: the same identity, the body as it should be now.
@@ -245,7 +245,7 @@ _REPLAN = """
 _INSERT_UPDATE = """
     insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, revision, body,
                                content_hash, depends_on, amount, currency, run_id)
-    select ops.uuid5(d.operation_id, 'update/' || d.content_hash || '/' || latest.updates), %(system)s, d.kind,
+    select ops.uuid8(d.operation_id, 'update/' || d.content_hash || '/' || latest.updates), %(system)s, d.kind,
            'update', d.key, d.source, d.source_ref, d.subject, 1, d.body, d.content_hash,
            d.depends_on || d.operation_id, d.amount, d.currency, %(run_id)s
     from desired d

@@ -27,6 +27,7 @@ Mode = Literal["full", "incremental", "sweep"]
 
 SWEEP_ALWAYS_UNDER = 5_000  # records: so few keys cost a request or two, so every read compares them
 SWEEP_EVERY = timedelta(hours=24)
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 # What systems stamp on a record by themselves: a change of these alone is no change of the record.
 VOLATILE = (
@@ -120,6 +121,7 @@ def read_source(
     *,
     entities: Sequence[str] | None = None,
     full: bool = False,
+    rescan: bool = False,
     sweep: bool = False,
     now: datetime | None = None,
     run_id: str = "",
@@ -127,6 +129,8 @@ def read_source(
 ) -> list[Batch]:
     """Read what changed in a system (or all of it) into its raw tables.
 
+    `full` reads every record; `rescan` asks for changes since ever (a source that compares versions
+    fetches only what differs); `sweep` compares every key.
     `echo`: by entity, the payload fields that we write ourselves and that therefore are no change.
     `now` bounds the read from above, UTC. A SourceError does not rise: it stands in `Batch.error`,
     since what was received before it is kept. Raises WarehouseError.
@@ -139,7 +143,7 @@ def read_source(
     tell_known(warehouse, source, wanted)
     contents = _contents(source)
     batches: list[Batch] = []
-    for since, group in _windows(warehouse, source, wanted, full, moment):
+    for since, group in _windows(warehouse, source, wanted, moment, full=full, rescan=rescan):
         batches += _read(warehouse, source, group, since, moment, run_id, echo or {})
     _remember_contents(warehouse, source, contents, batches)
     for entity in wanted:
@@ -169,7 +173,13 @@ def store_page(
 
 
 def _windows(
-    warehouse: Warehouse, source: Source, wanted: Sequence[Entity], full: bool, moment: datetime
+    warehouse: Warehouse,
+    source: Source,
+    wanted: Sequence[Entity],
+    moment: datetime,
+    *,
+    full: bool,
+    rescan: bool,
 ) -> list[tuple[datetime | None, list[Entity]]]:
     """Entities by the time from which they are read; None is everything."""
     cursors = dict(
@@ -180,7 +190,7 @@ def _windows(
     for entity in wanted:
         read_until = cursors.get(entity.parent or entity.name)
         known = read_until is not None and entity.name in cursors and entity.incremental
-        since = read_until - overlap if known and not full else None
+        since = None if full or not known else EVER if rescan else read_until - overlap
         groups.setdefault(since, []).append(entity)
     return sorted(groups.items(), key=lambda item: (item[0] is not None, item[0] or moment))
 

@@ -32,7 +32,7 @@ CREATE INDEX ON ops.operation (target, state);
 CREATE INDEX ON ops.operation (subject);
 CREATE INDEX ON ops.operation USING gin (depends_on);
 COMMENT ON TABLE ops.operation IS 'One intended write to an outside system. State changes go through ops.move or ops.move_many.';
-COMMENT ON COLUMN ops.operation.operation_id IS 'Computed: UUIDv5 over target, kind, source system, source deal, revision (and action).';
+COMMENT ON COLUMN ops.operation.operation_id IS 'Computed: a name-based UUID over target, kind, source system, source deal, revision (and action).';
 COMMENT ON COLUMN ops.operation.key IS 'Our key of the outside record: its own key where the target lets us choose, else its searchable reference.';
 COMMENT ON COLUMN ops.operation.source_ref IS 'Id of the source record, as the source writes it.';
 COMMENT ON COLUMN ops.operation.subject IS 'What it is about in our words, for example a deal_id.';

@@ -213,73 +213,12 @@ RETURN CASE
     WHEN lower(btrim(written)) IN ('false', 'f', '0', 'no', 'n', 'off', 'нет', 'н', 'ложь', 'выкл') THEN false
 END;
 
--- PostgreSQL has no SHA-1 of its own, and pgcrypto is not everywhere; so here are its 80 rounds
--- (FIPS 180-4, 6.1.3), unrolled, since each statement of PL/pgSQL costs more than what it computes
--- (no operator here binds tighter than another: hence the brackets).
-DO $build$
-DECLARE
-    names text[] := ARRAY['a', 'b', 'c', 'd', 'e'];
-    words text := '';
-    rounds text := '';
-    va text; vb text; vc text; vd text; ve text; f text; k bigint; x text;
-BEGIN
-    FOR t IN 0..15 LOOP
-        words := words || format(
-            'w%s := (get_byte(m, o + %s)::bigint << 24) | (get_byte(m, o + %s) << 16) | (get_byte(m, o + %s) << 8) | get_byte(m, o + %s);',
-            t, 4 * t, 4 * t + 1, 4 * t + 2, 4 * t + 3);
-    END LOOP;
-    FOR t IN 0..79 LOOP
-        va := names[(80 - t) % 5 + 1]; vb := names[(81 - t) % 5 + 1]; vc := names[(82 - t) % 5 + 1];
-        vd := names[(83 - t) % 5 + 1]; ve := names[(84 - t) % 5 + 1];
-        IF t >= 16 THEN
-            x := format('(w%s # w%s # w%s # w%s)', (t + 13) % 16, (t + 8) % 16, (t + 2) % 16, t % 16);
-            rounds := rounds || format('w%s := ((%s << 1) | (%s >> 31)) & 4294967295;', t % 16, x, x);
-        END IF;
-        k := (ARRAY[1518500249, 1859775393, 2400959708, 3395469782])[t / 20 + 1];
-        f := CASE t / 20
-            WHEN 0 THEN format('(%s # (%s & (%s # %s)))', vd, vb, vc, vd)
-            WHEN 2 THEN format('((%s & %s) | (%s & (%s | %s)))', vb, vc, vd, vb, vc)
-            ELSE format('(%s # %s # %s)', vb, vc, vd)
-        END;
-        rounds := rounds || format('%s := (((%s << 5) | (%s >> 27)) + %s + %s + %s + w%s) & 4294967295;', ve, va, va, f, ve, k, t % 16)
-            || format('%s := ((%s << 30) | (%s >> 2)) & 4294967295;', vb, vb, vb);
-    END LOOP;
-    EXECUTE format($make$
-        CREATE FUNCTION ops.sha1(message bytea) RETURNS bytea
-        LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $body$
-        DECLARE
-            size int := length(message);
-            m bytea := message || '\x80'::bytea || decode(repeat('00', (119 - size %% 64) %% 64), 'hex') || int8send(size::bigint * 8);
-            o int := 0;
-            h0 bigint := 1732584193; h1 bigint := 4023233417; h2 bigint := 2562383102; h3 bigint := 271733878; h4 bigint := 3285377520;
-            a bigint; b bigint; c bigint; d bigint; e bigint;
-            %s
-        BEGIN
-            WHILE o < length(m) LOOP
-                %s
-                a := h0; b := h1; c := h2; d := h3; e := h4;
-                %s
-                h0 := (h0 + a) & 4294967295; h1 := (h1 + b) & 4294967295; h2 := (h2 + c) & 4294967295;
-                h3 := (h3 + d) & 4294967295; h4 := (h4 + e) & 4294967295;
-                o := o + 64;
-            END LOOP;
-            RETURN substr(int8send(h0), 5) || substr(int8send(h1), 5) || substr(int8send(h2), 5)
-                || substr(int8send(h3), 5) || substr(int8send(h4), 5);
-        END
-        $body$
-    $make$, (SELECT string_agg(format('w%s bigint;', t), ' ') FROM generate_series(0, 15) AS t), words, rounds);
-END
-$build$;
-
--- RFC 4122, 4.3: the first 16 bytes of SHA-1 over namespace and name, with version 5 and the variant set.
-CREATE FUNCTION ops.uuid5(namespace uuid, name text) RETURNS uuid
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
-DECLARE
-    h bytea := substr(ops.sha1(uuid_send(namespace) || convert_to(name, 'UTF8')), 1, 16);
-BEGIN
-    h := set_byte(h, 6, (get_byte(h, 6) & 15) | 80);
-    h := set_byte(h, 8, (get_byte(h, 8) & 63) | 128);
-    RETURN encode(h, 'hex')::uuid;
-END
+-- RFC 9562, 5.8 and B.2: the first 16 bytes of SHA-256 over namespace and name, with version 8 and the
+-- variant set. PostgreSQL computes SHA-256 itself; version 5 wants SHA-1, which it lacks without pgcrypto
+-- and which took 40 to 80 microseconds a name in PL/pgSQL (docs/decisions/0004-keys.md).
+CREATE FUNCTION ops.uuid8(namespace uuid, name text) RETURNS uuid
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT encode(set_byte(set_byte(h, 6, (get_byte(h, 6) & 15) | 128), 8, (get_byte(h, 8) & 63) | 128), 'hex')::uuid
+    FROM (SELECT substr(sha256(uuid_send(namespace) || convert_to(name, 'UTF8')), 1, 16)) AS digest(h)
 $$;
-COMMENT ON FUNCTION ops.uuid5 IS 'UUID version 5 of a name, equal to uuid.uuid5 of Python; about 40 microseconds a name of up to 39 bytes.';
+COMMENT ON FUNCTION ops.uuid8 IS 'Name-based UUID: the same namespace and name give the same value on any machine.';
