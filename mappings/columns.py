@@ -21,13 +21,6 @@ BY_COUNTRY = frozenset({"phone", "tax_number"})
 SHOWN = 80  # characters of a value that a sentence repeats
 
 _NUMERIC = re.compile(r"numeric\((\d+),\s*(\d+)\)")
-# A moment as systems write it, of a day that exists: the cast cannot fail, and is 50 times faster than
-# ops.parse_time, which reads everything else to the same result.
-_MOMENT = (
-    r"^(19|2[01])\d\d-((0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)"
-    r"T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(Z|[+-](0\d|1[0-4]):[0-5]\d)$"
-)
-
 _WORDS = {
     "integer": "is not a whole number",
     "numeric": "is not a number",
@@ -132,8 +125,7 @@ class Values:
             style = c.field.dates or formats.dates
             return f"ops.parse_date({text}, {literal('auto' if style == 'iso' else style)})"
         if c.base == "timestamptz":
-            slow = f"ops.parse_time({text}, {literal(self.system.timezone)})"
-            return f"case when {text} ~ {literal(_MOMENT)} then ({text})::timestamptz else {slow} end"
+            return moment_sql(text, self.system.timezone)
         return f"ops.parse_boolean({text})" if c.base == "boolean" else ""
 
     def cleaned(self) -> list[Cleaned]:
@@ -275,6 +267,24 @@ def row_columns(values: Values, key: str) -> str:
             sql = default if sql == "null" else f"coalesce({sql}, {default})"
         out.append(f"{sql}::{column.type} as {identifier(column.name)}")
     return ",\n  ".join(out)
+
+
+def moment_sql(text: str, zone: str) -> str:
+    """SQL: the moment of a text, as ops.parse_time reads it.
+
+    What is written as systems write it, of a day that surely exists, is cast, which cannot fail then and
+    costs a fifth; everything else is left to ops.parse_time.
+    """
+    shapes = ", ".join(literal(f"0000-00-00T00:00:00{end}") for end in ("+00:00", "-00:00", "Z"))
+    month, day = f"substr({text}, 6, 2)", f"substr({text}, 9, 2)"
+    sure = (
+        f"translate({text}, '123456789', '000000000') in ({shapes}) and left({text}, 4) between '1900' and '2199'"
+        f" and {month} between '01' and '12' and {day} >= '01'"
+        f" and ({day} <= '28' or {day} <= '30' and {month} <> '02')"
+        f" and substr({text}, 12, 2) <= '23' and substr({text}, 15, 2) <= '59' and substr({text}, 18, 2) <= '59'"
+        f" and substr({text}, 21, 2) <= '14' and substr({text}, 24, 2) <= '59'"
+    )
+    return f"case when {sure} then ({text})::timestamptz else ops.parse_time({text}, {literal(zone)}) end"
 
 
 def mapped(field: FieldRule, text: str) -> str:

@@ -223,16 +223,16 @@ class _Compiler:
         """The first layer: ids and the given texts of every record in scope that no rule ignores."""
         ids = [
             (self.row_id(), "_id"),
-            ("s.key", "_scope"),
+            (f"{self.prefix} || s.id", "_scope"),
             (self.deleted(), "_deleted"),
         ]
         listed = ", ".join(f"{sql} as {name}" for sql, name in (*ids, *columns))
         distinct, order = "", ""
         if self.keying == "value":
-            distinct = "distinct on (s.key) "
+            distinct = "distinct on (s.id) "
             # By the record alone, never by when we saw it: any order of arrival gives the same row.
             order = (
-                " order by s.key, r.deleted, r.modified_at desc nulls last,"
+                " order by s.id, r.deleted, r.modified_at desc nulls last,"
                 " length(r.source_id) desc, r.source_id desc"
             )
         kept = "".join(f"\n        and not {_all(self, rule.when)}" for rule in self.rule.ignore)
@@ -242,9 +242,11 @@ class _Compiler:
         start = len(self.system.name) + 2
         living = "" if self.keying in ("own", "value") else " and not r.deleted"
         return (
-            f"from scope s join {self.raw} r"
-            f" on {self.scope_value('r')} = substr(s.key, {start}) and r.is_current{living}"
-            f"{self.elements()}{self.joins()}\n      where starts_with(s.key, {self.prefix})"
+            # Distinct, so that the planner knows its keys to be so, and hashes them and not the records.
+            f"from (select distinct substr(key, {start}) as id"
+            f" from scope where starts_with(key, {self.prefix})) s"
+            f" join {self.raw} r on {self.scope_value('r')} = s.id and r.is_current{living}"
+            f"{self.elements()}{self.joins()}\n      where true"
         )
 
     def elements(self) -> str:
@@ -306,7 +308,7 @@ class _Compiler:
 
     def row_id(self) -> str:
         if self.keying == "value":
-            return f"substr(s.key, {len(self.system.name) + 2})"
+            return "s.id"
         if self.keying != "each":
             return "r.source_id"
         part = f" || {literal('/' + self.rule.part)}" if self.rule.part else ""

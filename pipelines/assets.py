@@ -63,7 +63,10 @@ def table_spec(table: Table, reads: Mapping[str, Reads], more: Sequence[dg.Asset
             "dagster/column_schema": dg.TableSchema(
                 [
                     dg.TableColumn(
-                        c.name, c.type, description=c.comment, constraints=dg.TableColumnConstraints(nullable=c.nullable)
+                        c.name,
+                        c.type,
+                        description=c.comment,
+                        constraints=dg.TableColumnConstraints(nullable=c.nullable),
                     )
                     for c in table.columns
                 ]
@@ -204,7 +207,9 @@ def batch_step(deps: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
     return batch
 
 
-def feedback_step(tables: Sequence[Table], reads: Mapping[str, Reads], systems: Sequence[System]) -> dg.AssetsDefinition:
+def feedback_step(
+    tables: Sequence[Table], reads: Mapping[str, Reads], systems: Sequence[System]
+) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="feedback",
         specs=[table_spec(table, reads) for table in tables],
@@ -230,7 +235,9 @@ def all_assets(mappings: Mappings, reads: Mapping[str, Reads]) -> list[dg.Assets
     steps = [reading_step(f"read_{s.name}", s, raw_entities(reads, s)) for s in crms]
     entities = raw_entities(reads, accounting)
     steps.append(
-        reading_step(f"read_{accounting.name}_catalogues", accounting, [e for e in entities if e in CATALOGUES])
+        reading_step(
+            f"read_{accounting.name}_catalogues", accounting, [e for e in entities if e in CATALOGUES]
+        )
     )
     documents = stage_tables("documents")
     steps.append(stage_step("core", stage_tables("core"), reads))
@@ -238,7 +245,10 @@ def all_assets(mappings: Mappings, reads: Mapping[str, Reads]) -> list[dg.Assets
     steps.append(operation_step(accounting, documents))
     steps.append(
         reading_step(
-            f"read_{accounting.name}_documents", accounting, [e for e in entities if e not in CATALOGUES], [OPERATION]
+            f"read_{accounting.name}_documents",
+            accounting,
+            [e for e in entities if e not in CATALOGUES],
+            [OPERATION],
         )
     )
     steps.append(stage_step("ledger", stage_tables("ledger"), reads))

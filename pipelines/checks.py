@@ -94,7 +94,9 @@ def run_gate(road: Road, log: Callable[[str], None]) -> tuple[Outcome, list[dg.A
             asset_key=dg.AssetKey(check.table.split(".", 1)),
             passed=check.failures == 0,
             severity=SEVERITY[check.severity],
-            description=f"{check.failures} records of {check.deals} deals fail" if check.failures else "none fails",
+            description=f"{check.failures} records of {check.deals} deals fail"
+            if check.failures
+            else "none fails",
             metadata={
                 "failing records": check.failures,
                 "deals": check.deals,

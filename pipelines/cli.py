@@ -70,7 +70,9 @@ def sync(
 
 @app.command()
 def plan(
-    approve: Annotated[bool, typer.Option(help="Let the planned operations go (for targets with approval: manual).")] = False,
+    approve: Annotated[
+        bool, typer.Option(help="Let the planned operations go (for targets with approval: manual).")
+    ] = False,
     by: By = os.environ.get("USER", ""),
 ) -> None:
     """Show what would be written into accounting, line by line; write nothing."""

@@ -16,7 +16,7 @@ from psycopg import sql
 from mappings import CompiledRead, Mappings, compile_read, write_rules
 from pipelines.refresh import Source
 from pipelines.table import Table, tables
-from resources.warehouse import Connection, Warehouse
+from resources.warehouse import Connection, Warehouse, trusted
 
 DEPLOY_LOCK = "deploy"
 
@@ -85,7 +85,9 @@ def deploy(warehouse: Warehouse, mappings: Mappings) -> list[str]:
                 """,
                 [table.name, f"{table.shape}/{meaning}"],
             )
-        conn.execute("grant select on all tables in schema core, documents, ledger, marts, feedback to analyst")
+        conn.execute(
+            "grant select on all tables in schema core, documents, ledger, marts, feedback to analyst"
+        )
     return changed
 
 
@@ -96,13 +98,13 @@ def _meaning(table: Table, sources: Sequence[Source]) -> str:
 
 def _exists(conn: Connection, table: Table) -> bool:
     function = "to_regproc" if table.arguments else "to_regclass"
-    row = conn.execute(_sql(f"select {function}(%s) is not null"), [table.name]).fetchone()
+    row = conn.execute(trusted(f"select {function}(%s) is not null"), [table.name]).fetchone()
     return bool(row and row[0])
 
 
 def _make_table(conn: Connection, table: Table) -> None:
-    conn.execute(_sql(f"drop table if exists {table.name} cascade"))
-    conn.execute(_sql(table.create_sql))
+    conn.execute(trusted(f"drop table if exists {table.name} cascade"))
+    conn.execute(trusted(table.create_sql))
     _comment(conn, table, "table")
     conn.execute("delete from ops.watermark where consumer = %s", [table.name])
 
@@ -110,33 +112,29 @@ def _make_table(conn: Connection, table: Table) -> None:
 def _make_view(conn: Connection, table: Table) -> None:
     if table.arguments:
         returns = ", ".join(f'"{c.name}" {c.type}' for c in table.columns)
-        conn.execute(_sql(f"drop function if exists {table.name} cascade"))
+        conn.execute(trusted(f"drop function if exists {table.name} cascade"))
         conn.execute(
-            _sql(
+            trusted(
                 f"create function {table.name}({table.arguments}) returns table ({returns})"
                 f" language sql stable as $function$\n{table.rows_sql}\n$function$"
             )
         )
-        conn.execute(_sql(f"comment on function {table.name} is {_quoted(table.description)}"))
+        conn.execute(trusted(f"comment on function {table.name} is {_quoted(table.description)}"))
         return
-    conn.execute(_sql(f"drop view if exists {table.name} cascade"))
+    conn.execute(trusted(f"drop view if exists {table.name} cascade"))
     columns = ", ".join(f'v."{c.name}"::{c.type} as "{c.name}"' for c in table.columns)
-    conn.execute(_sql(f"create view {table.name} as select {columns} from (\n{table.rows_sql}\n) v"))
+    conn.execute(trusted(f"create view {table.name} as select {columns} from (\n{table.rows_sql}\n) v"))
     _comment(conn, table, "view")
 
 
 def _comment(conn: Connection, table: Table, what: str) -> None:
     lines = [f"comment on {what} {table.name} is {_quoted(table.description)};"]
     lines += [f"comment on column {table.name}.{c.name} is {_quoted(c.comment)};" for c in table.columns]
-    conn.execute(_sql("\n".join(lines)))
+    conn.execute(trusted("\n".join(lines)))
 
 
 def _quoted(text: str) -> str:
     return sql.Literal(text).as_string(None)
-
-
-def _sql(statement: str) -> sql.SQL:
-    return sql.SQL(statement)  # type: ignore[arg-type]
 
 
 def upstream_tables(table: Table, reads: Mapping[str, Reads]) -> list[str]:

@@ -47,8 +47,14 @@ def every_kopeck_is_explained(warehouse: Warehouse) -> Law:
         where coalesce(s.difference, 0) <> coalesce(t.difference, 0)
         """
     )
-    told = [f"{measure} of {key} in {currency}: {amount} has no reason" for key, currency, measure, amount in broken]
-    told += [f"{measure} in all: settlements say {ours}, documents say {theirs}" for measure, ours, theirs in totals]
+    told = [
+        f"{measure} of {key} in {currency}: {amount} has no reason"
+        for key, currency, measure, amount in broken
+    ]
+    told += [
+        f"{measure} in all: settlements say {ours}, documents say {theirs}"
+        for measure, ours, theirs in totals
+    ]
     return Law(
         "every_kopeck_is_explained",
         "ledger.settlement",
@@ -98,5 +104,6 @@ def debit_equals_credit(warehouse: Warehouse) -> Law:
         "debit_equals_credit",
         "ledger.entry",
         not told,
-        "; ".join(told) or "every entry has both sides and the balances of 62.01 and 62.02 agree with the entries",
+        "; ".join(told)
+        or "every entry has both sides and the balances of 62.01 and 62.02 agree with the entries",
     )

@@ -29,10 +29,16 @@ def _of_statement(table: Table, statement: str) -> Lineage:
     from sqlglot.errors import SqlglotError
     from sqlglot.optimizer.qualify import qualify
     from sqlglot.optimizer.scope import build_scope
+    from sqlglot.schema import MappingSchema
 
     try:
         tree = sqlglot.parse_one(statement, read="postgres")
-        qualified = qualify(tree, dialect="postgres", schema=_schema(), validate_qualify_columns=False)
+        qualified = qualify(
+            tree,
+            dialect="postgres",
+            schema=MappingSchema(_schema(), dialect="postgres"),
+            validate_qualify_columns=False,
+        )
         scope = build_scope(qualified)
     except SqlglotError:
         return {}
@@ -68,7 +74,9 @@ def _origins(node: object, scope: object, exp: object, depth: int) -> list[tuple
             branches = [inner.left, inner.right] if isinstance(inner, e.SetOperation) else [inner]
             origins = []
             for branch in branches:
-                match = next((p for p in getattr(branch, "selects", []) if p.alias_or_name == column.name), None)
+                match = next(
+                    (p for p in getattr(branch, "selects", []) if p.alias_or_name == column.name), None
+                )
                 if match is not None:
                     origins += _origins(match, source, exp, depth + 1)
         else:
@@ -77,8 +85,8 @@ def _origins(node: object, scope: object, exp: object, depth: int) -> list[tuple
     return found
 
 
-def _schema() -> dict[str, dict[str, dict[str, str]]]:
+def _schema() -> dict[str, object]:
     schema: dict[str, dict[str, dict[str, str]]] = {}
     for table in tables().values():
         schema.setdefault(table.stage, {})[table.short_name] = {c.name: c.type for c in table.columns}
-    return schema
+    return {stage: found for stage, found in schema.items()}

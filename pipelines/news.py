@@ -35,7 +35,8 @@ def news(road: Road, system: System, now: datetime | None = None) -> News | None
     moment = now or datetime.now(UTC)
     source = road.source(system)
     cursors = road.warehouse.rows(
-        "select entity, read_until from ops.cursor where source = %s and read_until is not null", [system.name]
+        "select entity, read_until from ops.cursor where source = %s and read_until is not null",
+        [system.name],
     )
     if not cursors:
         return News(system.name, 0, "it has never been read", f"{system.name}/first")
@@ -70,7 +71,7 @@ def _unknown(road: Road, system: System, hints: Iterable[Change]) -> Iterable[Ch
         keys = [change.source_id for change in found]
         known = dict(
             road.warehouse.rows(
-                f"select source_id, modified_at from {name} where is_current and source_id = any(%s)", [keys]  # noqa: S608
+                f"select source_id, modified_at from {name} where is_current and source_id = any(%s)", [keys]
             )
         )
         echoes = dict(
@@ -83,7 +84,9 @@ def _unknown(road: Road, system: System, hints: Iterable[Change]) -> Iterable[Ch
             seen = known.get(change.source_id)
             if seen is not None and change.modified_at is not None and seen >= change.modified_at:
                 continue
-            if change.modified_at is not None and _same_stamp(echoes.get(change.source_id), change.modified_at):
+            if change.modified_at is not None and _same_stamp(
+                echoes.get(change.source_id), change.modified_at
+            ):
                 continue
             yield change
 

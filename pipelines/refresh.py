@@ -14,9 +14,10 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from psycopg import Connection, sql
+from psycopg import Connection
 
 from pipelines.table import Table
+from resources.warehouse import trusted
 
 EVERYTHING = "*"
 MAX_LOGGED_KEYS = 50_000  # beyond it a change is told as "everything": cheaper than its list
@@ -202,7 +203,11 @@ def _fill_scope(
 
 
 def _add_scope(conn: Connection, statement: str) -> None:
-    conn.execute(_literal(f"insert into scope select key::text from ({statement}) s where key is not null on conflict do nothing"))
+    conn.execute(
+        trusted(
+            f"insert into scope select key::text from ({statement}) s where key is not null on conflict do nothing"
+        )
+    )
 
 
 def _select(table: Table, sources: Sequence[Source]) -> str:
@@ -222,9 +227,9 @@ def _columns(table: Table) -> str:
 def _first_load(conn: Connection, table: Table, sources: Sequence[Source]) -> int:
     names = _columns(table)
     count = conn.execute(
-        _literal(f"insert into {table.name} ({names}) select {names} from (\n{_select(table, sources)}\n) r")
+        trusted(f"insert into {table.name} ({names}) select {names} from (\n{_select(table, sources)}\n) r")
     ).rowcount
-    conn.execute(_literal(f"analyze {table.name}"))
+    conn.execute(trusted(f"analyze {table.name}"))
     log_everything(conn, table.name, *(f"{table.name}.{column}" for column in table.emits))
     return count
 
@@ -233,26 +238,26 @@ def _replace(conn: Connection, table: Table, sources: Sequence[Source]) -> tuple
     names, key = _columns(table), table.key
     casts = ", ".join(f"r.{c.name}::{c.type} as {c.name}" for c in table.columns)
     conn.execute(
-        _literal(
+        trusted(
             f"create temporary table fresh on commit drop as select {casts} from (\n{_select(table, sources)}\n) r"
         )
     )
     conn.execute(
-        _literal(
+        trusted(
             f"create temporary table gone on commit drop as select {names} from {table.name}"
             f" where {table.scope}::text in (select key from scope) except all select {names} from fresh"
         )
     )
     conn.execute(
-        _literal(
+        trusted(
             f"create temporary table came on commit drop as select {names} from fresh except all"
             f" select {names} from {table.name} where {table.scope}::text in (select key from scope)"
         )
     )
     removed = conn.execute(
-        _literal(f"delete from {table.name} t using gone where t.{key} = gone.{key}")
+        trusted(f"delete from {table.name} t using gone where t.{key} = gone.{key}")
     ).rowcount
-    written = conn.execute(_literal(f"insert into {table.name} ({names}) select {names} from came")).rowcount
+    written = conn.execute(trusted(f"insert into {table.name} ({names}) select {names} from came")).rowcount
     if removed or written:
         _log(conn, table.name, table.scope)
         for column in table.emits:
@@ -262,7 +267,7 @@ def _replace(conn: Connection, table: Table, sources: Sequence[Source]) -> tuple
 
 def _log(conn: Connection, name: str, column: str) -> None:
     row = conn.execute(
-        _literal(
+        trusted(
             f"create temporary table touched on commit drop as select coalesce({column}::text, '-') as key from gone"
             f" union select coalesce({column}::text, '-') from came"
         )
@@ -279,7 +284,10 @@ def _advance(
 ) -> None:
     last = conn.execute("select coalesce(max(seq), 0) from ops.change_log").fetchone()
     newest = int(last[0]) if last else 0
-    rows = [(table.name, name, pending[name].until if name in pending else None, newest) for name in _upstreams(table, sources)]
+    rows = [
+        (table.name, name, pending[name].until if name in pending else None, newest)
+        for name in _upstreams(table, sources)
+    ]
     with conn.cursor() as cursor:
         cursor.executemany(
             """
@@ -291,13 +299,8 @@ def _advance(
 
 
 def _is_empty(conn: Connection, name: str) -> bool:
-    row = conn.execute(_literal(f"select not exists (select from {name})")).fetchone()
+    row = conn.execute(trusted(f"select not exists (select from {name})")).fetchone()
     return bool(row and row[0])
-
-
-def _literal(statement: str) -> sql.SQL:
-    """Statements here are made of table files and compiled mappings, never of data."""
-    return sql.SQL(statement)  # type: ignore[arg-type]
 
 
 def refresh_scopes(

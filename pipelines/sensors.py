@@ -52,7 +52,9 @@ def sync_jobs(mappings: Mappings) -> list[Any]:
 
 def change_sensor(system: System) -> dg.SensorDefinition:
     """Asks one system whether anything changed; a run only when something did."""
-    seconds = int(system.given.get("every_seconds") or os.environ.get("SVERKA_SENSOR_SECONDS") or EVERY_SECONDS)
+    seconds = int(
+        system.given.get("every_seconds") or os.environ.get("SVERKA_SENSOR_SECONDS") or EVERY_SECONDS
+    )
 
     @dg.sensor(
         name=f"changes_in_{system.name}",
@@ -81,7 +83,12 @@ def change_sensor(system: System) -> dg.SensorDefinition:
             return dg.SkipReason(f"nothing changed in {system.title}")
         context.log.info("%s: %s changed, newest: %s", found.system, found.count, found.newest)
         return dg.SensorResult(
-            [dg.RunRequest(run_key=None, tags={TAG_SYNC: "true", "sverka/why": f"{found.count} changed in {system.name}"})],
+            [
+                dg.RunRequest(
+                    run_key=None,
+                    tags={TAG_SYNC: "true", "sverka/why": f"{found.count} changed in {system.name}"},
+                )
+            ],
             cursor=found.token,
         )
 

@@ -73,7 +73,9 @@ def _reading_check(key: dg.AssetKey, batches: Sequence[Batch]) -> dg.AssetCheckR
         asset_key=key,
         passed=not errors and not rejected,
         severity=dg.AssetCheckSeverity.ERROR if errors else dg.AssetCheckSeverity.WARN,
-        description=errors[0] if errors else (f"{rejected} records are set apart in ops.quarantine" if rejected else None),
+        description=errors[0]
+        if errors
+        else (f"{rejected} records are set apart in ops.quarantine" if rejected else None),
     )
 
 
@@ -97,7 +99,9 @@ def refresh_stage(context: dg.AssetExecutionContext, stage: str) -> Iterator[Any
                 outcomes[outcome.table] = outcome.after(outcomes[outcome.table])
         results = checks.quality(road, list(outcomes.values()), since)
     for name in selected:
-        yield dg.MaterializeResult(asset_key=asset_key(name), metadata=_metadata(road, tables()[name], outcomes.get(name)))
+        yield dg.MaterializeResult(
+            asset_key=asset_key(name), metadata=_metadata(road, tables()[name], outcomes.get(name))
+        )
     told = {(result.asset_key, result.check_name) for result in results}
     yield from results
     if stage == "ledger":
@@ -153,7 +157,9 @@ def write_back(context: dg.AssetExecutionContext) -> Iterator[Any]:
     for line in write(road):
         context.log.info(line)
     for name in selected:
-        yield dg.MaterializeResult(asset_key=asset_key(name), metadata=_metadata(road, tables()[name], outcomes.get(name)))
+        yield dg.MaterializeResult(
+            asset_key=asset_key(name), metadata=_metadata(road, tables()[name], outcomes.get(name))
+        )
 
 
 def conclude(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
@@ -187,9 +193,15 @@ def _metadata(road: Road, table: Table, outcome: Outcome | None) -> Mapping[str,
         known = {}
     elif known is None or (outcome is not None and not outcome.quiet) or table.rows == "python":
         known = _count(road, table)
-    metadata: dict[str, Any] = {"dagster/" + k if k == "row_count" else k: v for k, v in (known or {}).items()}
+    metadata: dict[str, Any] = {
+        "dagster/" + k if k == "row_count" else k: v for k, v in (known or {}).items()
+    }
     if outcome is not None:
-        metadata |= {"scopes rebuilt": outcome.scopes, "rows written": outcome.written, "rows removed": outcome.removed}
+        metadata |= {
+            "scopes rebuilt": outcome.scopes,
+            "rows written": outcome.written,
+            "rows removed": outcome.removed,
+        }
     if lineage:
         metadata["dagster/column_lineage"] = dg.TableColumnLineage(
             {
@@ -211,26 +223,32 @@ def _lineage(road: Road, table: Table) -> Any:
     reads = road.reads.get(table.name)
     found = column_lineage(table, reads.sources if reads else ())
     road.warehouse.execute(
-        "update ops.table_version set lineage = %s::jsonb where table_name = %s", [json.dumps(found), table.name]
+        "update ops.table_version set lineage = %s::jsonb where table_name = %s",
+        [json.dumps(found), table.name],
     )
     return found
 
 
 def _count(road: Road, table: Table) -> dict[str, Any]:
-    money = [c for c in table.money if next(k for k in table.columns if k.name == c).type.startswith("numeric")]
+    money = [
+        c for c in table.money if next(k for k in table.columns if k.name == c).type.startswith("numeric")
+    ]
     by = [c for c in table.money if c not in money]
     found: dict[str, Any] = {
-        "row_count": int(road.warehouse.scalar(f"select count(*) from {table.name}") or 0)  # noqa: S608
+        "row_count": int(road.warehouse.scalar(f"select count(*) from {table.name}") or 0)
     }
     for column in money:
         if by:
             rows = road.warehouse.rows(
-                f"select coalesce({by[0]}, '?'), sum({column})::text from {table.name} group by 1 order by 1"  # noqa: S608
+                f"select coalesce({by[0]}, '?'), sum({column})::text from {table.name} group by 1 order by 1"
             )
             found[f"total {column}"] = ", ".join(f"{amount} {currency}" for currency, amount in rows)
         else:
-            found[f"total {column}"] = str(road.warehouse.scalar(f"select sum({column}) from {table.name}") or 0)  # noqa: S608
+            found[f"total {column}"] = str(
+                road.warehouse.scalar(f"select sum({column}) from {table.name}") or 0
+            )
     road.warehouse.execute(
-        "update ops.table_version set metadata = %s::jsonb where table_name = %s", [json.dumps(found), table.name]
+        "update ops.table_version set metadata = %s::jsonb where table_name = %s",
+        [json.dumps(found), table.name],
     )
     return found

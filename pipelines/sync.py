@@ -15,19 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from psycopg import sql
 
 from mappings import Mappings, System, load
 from pipelines.core.cleaning import clean
 from pipelines.deploy import Reads, deploy, reads_of
-from pipelines.operations.carry import Carried, carry
+from pipelines.operations.carry import Carried, ReadBack, carry
 from pipelines.operations.plan import Planned, plan
-from pipelines.raw.load import Batch, read_source
+from pipelines.raw.load import Batch, read_source, store_page
 from pipelines.refresh import Outcome, prune_changes, refresh
 from pipelines.table import Table, stage_tables, tables
 from resources.budget import SharedBudget
 from resources.connector import Page, Record, Source, Target
-from resources.warehouse import Connection, Warehouse
+from resources.warehouse import Connection, Warehouse, trusted
 
 # Accounting entities that documents are planned against, read before the plan; all others after it.
 CATALOGUES = (
@@ -162,10 +161,12 @@ def refresh_table(road: Road, table: Table, *, everything: bool = False) -> Outc
 
 def clean_values(conn: Connection, kind: str, country: str, statement: str) -> int:
     """Clean the distinct values that the statement selects, once each, into `ops.clean_value`."""
-    values = [row[0] for row in conn.execute(_sql(statement)).fetchmany(MAX_DISTINCT_VALUES)]
+    values = [row[0] for row in conn.execute(trusted(statement)).fetchmany(MAX_DISTINCT_VALUES)]
     if not values:
         return 0
-    with conn.cursor().copy("copy ops.clean_value (kind, country, raw_value, value, problem) from stdin") as copy:
+    with conn.cursor().copy(
+        "copy ops.clean_value (kind, country, raw_value, value, problem) from stdin"
+    ) as copy:
         for raw_value, cleaned in zip(values, clean(kind, values, country), strict=True):
             copy.write_row((kind, country, raw_value, cleaned.value, cleaned.problem))
     return len(values)
@@ -189,10 +190,11 @@ def carry_operations(road: Road, progress: Callable[[Carried], None] | None = No
     )
 
 
-def _keep_read_back(road: Road, system: System) -> Callable[[str, Mapping[str, Mapping[str, Any]]], None]:
+def _keep_read_back(road: Road, system: System) -> ReadBack:
     """Records read back after writing are what the source says: the next read need not fetch them."""
+
     def keep(kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None:
-        entity = system.write[kind].entity if kind in system.write else kind
+        entity = (system.write[kind].entity if kind in system.write else None) or kind
         store_records(road, system, entity, [Record(key, _JSON.encode(body)) for key, body in bodies.items()])
 
     return keep
@@ -200,9 +202,9 @@ def _keep_read_back(road: Road, system: System) -> Callable[[str, Mapping[str, M
 
 def store_records(road: Road, system: System, entity: str, records: Sequence[Record]) -> None:
     """Store records in hand as a small incremental batch, without moving the entity's cursor."""
-    from pipelines.raw.load import store_page
-
-    store_page(road.warehouse, system.name, road.source(system).capabilities, Page(entity, records), road.run_id)
+    store_page(
+        road.warehouse, system.name, road.source(system).capabilities, Page(entity, records), road.run_id
+    )
 
 
 def tidy(road: Road) -> int:
@@ -224,7 +226,3 @@ def rebuild(road: Road, progress: Callable[[str], None] = lambda _: None) -> lis
 def _module_of(system: System) -> str:
     folder = "accounting" if system.role == "accounting" else "crm"
     return f"resources.{folder}.{system.connector}"
-
-
-def _sql(statement: str) -> sql.SQL:
-    return sql.SQL(statement)  # type: ignore[arg-type]

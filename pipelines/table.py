@@ -216,7 +216,9 @@ def _table_columns(create_sql: str, path: Path) -> tuple[Column, ...]:
         if match is None:
             if re.match(r"\s*(primary key|unique|check|constraint|foreign key)\b", line) or not line.strip():
                 continue
-            raise TableFileError(f"{path.name}: not a column with a comment: {line.strip()!r}; add `-- comment`")
+            raise TableFileError(
+                f"{path.name}: not a column with a comment: {line.strip()!r}; add `-- comment`"
+            )
         columns.append(
             Column(match["name"], match["type"], match["comment"].strip(), "not null" not in match["rest"])
         )
@@ -232,7 +234,9 @@ def _check(table: Table) -> None:
     names = {column.name for column in table.columns}
     where = f"{table.stage}/{table.path.name}"
     if not table.description:
-        raise TableFileError(f"{where}: no description; begin the file with a comment that says what a row is")
+        raise TableFileError(
+            f"{where}: no description; begin the file with a comment that says what a row is"
+        )
     if not table.columns:
         raise TableFileError(f"{where}: no columns found; one column a line, each with a comment")
     if not table.is_view and f"create table {table.name} (" not in table.create_sql:

@@ -46,9 +46,13 @@ def _webhook(address: str, message: str) -> Told:
         answer = httpx.post(address, json={"text": message}, timeout=TIMEOUT_SECONDS)
         answer.raise_for_status()
     except httpx.HTTPStatusError as error:
-        return Told("webhook", f"the webhook answered {error.response.status_code}; see SVERKA_NOTIFY_WEBHOOK")
+        return Told(
+            "webhook", f"the webhook answered {error.response.status_code}; see SVERKA_NOTIFY_WEBHOOK"
+        )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Told("webhook", f"the webhook cannot be reached ({type(error).__name__}); see SVERKA_NOTIFY_WEBHOOK")
+        return Told(
+            "webhook", f"the webhook cannot be reached ({type(error).__name__}); see SVERKA_NOTIFY_WEBHOOK"
+        )
     return Told("webhook")
 
 
@@ -71,5 +75,7 @@ def _email(server: str, to: str, message: str) -> Told:
                 smtp.login(unquote(parts.username), unquote(parts.password or ""))
             smtp.send_message(mail)
     except (OSError, smtplib.SMTPException) as error:
-        return Told("e-mail", f"the mail server did not take it ({type(error).__name__}); see SVERKA_SMTP_URL")
+        return Told(
+            "e-mail", f"the mail server did not take it ({type(error).__name__}); see SVERKA_SMTP_URL"
+        )
     return Told("e-mail")

@@ -339,6 +339,11 @@ _REMEDIES: Final[list[tuple[_Match, bool, str]]] = [
 ]
 
 
+def trusted(statement: str) -> sql.SQL:
+    """A statement made of our own files (table files, compiled mappings), never of data."""
+    return sql.SQL(statement)
+
+
 def _text(query: Query) -> bytes | sql.SQL | sql.Composed:
     return query.encode() if isinstance(query, str) else query
 

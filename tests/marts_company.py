@@ -75,8 +75,8 @@ def refresh_table(conn: Connection, name: str) -> None:
 def _people_and_stages(conn: Connection) -> None:
     managers = [("anna", "Анна Орлова"), ("boris", "Борис Лис")]
     insert(conn, "core.employee", CRM, "employee_id full_name", managers)
-    insert(conn, "core.client", CRM, "client_id name", [("romashka", "Ромашка"), ("sever", "Север")])
-    insert(conn, "core.lead_source", CRM, "lead_source_id name", [("site", "Сайт")])
+    insert(conn, "core.client", CRM, "client_id name", [("roma", "Ромашка"), ("sever", "Север")])
+    insert(conn, "core.lead_source", CRM, "lead_source_id name", [("web", "Сайт")])
     insert(
         conn,
         "core.stage",
@@ -99,60 +99,38 @@ def _deals(conn: Connection) -> None:
         " created_at closed_on modified_at"
     )
     rows = [
-        (
-            "d0",
-            "romashka",
-            "anna",
-            None,
-            "WON",
-            10,
-            "RUB",
-            "2025-12-01 09:00Z",
-            "2025-12-20",
-            "2025-12-20 12:00Z",
-        ),
+        ("d0", "roma", "anna", None, "WON", 10, "RUB", "2025-12-01 09:00", "2025-12-20", "2025-12-20 12:00"),
         (
             "d1",
-            "romashka",
+            "roma",
             "anna",
-            "site",
+            "web",
             "WON",
             1200,
             "RUB",
-            "2026-01-05 09:00Z",
+            "2026-01-05 09:00",
             "2026-01-15",
-            "2026-01-15 10:00Z",
+            "2026-01-15 10:00",
         ),
         (
             "d2",
-            "romashka",
+            "roma",
             "anna",
-            "site",
+            "web",
             "WON",
             600,
             "RUB",
-            "2026-01-10 09:00Z",
+            "2026-01-10 09:00",
             "2026-02-09",
-            "2026-02-09 20:00Z",
+            "2026-02-09 20:00",
         ),
-        (
-            "d3",
-            None,
-            "anna",
-            "site",
-            "WON",
-            500,
-            "USD",
-            "2026-01-20 09:00Z",
-            "2026-01-25",
-            "2026-01-25 01:00Z",
-        ),
+        ("d3", None, "anna", "web", "WON", 500, "USD", "2026-01-20 09:00", "2026-01-25", "2026-01-25 01:00"),
         # half past one of 1 February in Moscow
-        ("d4", "sever", "boris", None, "LOST", 900, "RUB", "2026-01-31 22:30Z", "2026-02-20", None),
-        ("d5", "sever", "boris", "site", "OFFER", 300, "RUB", "2026-01-12 09:00Z", None, None),
-        ("d6", "sever", "boris", "site", "NEW", 100, "RUB", "2026-01-13 09:00Z", None, None),
-        ("d7", "sever", "anna", "site", "NEW", 7000, "RUB", "2026-01-07 09:00Z", None, None),
-        ("d8", "sever", "boris", None, "WON", 1000, "RUB", "2026-02-03 09:00Z", "2026-04-10", None),
+        ("d4", "sever", "boris", None, "LOST", 900, "RUB", "2026-01-31 22:30", "2026-02-20", None),
+        ("d5", "sever", "boris", "web", "OFFER", 300, "RUB", "2026-01-12 09:00", None, None),
+        ("d6", "sever", "boris", "web", "NEW", 100, "RUB", "2026-01-13 09:00", None, None),
+        ("d7", "sever", "anna", "web", "NEW", 7000, "RUB", "2026-01-07 09:00", None, None),
+        ("d8", "sever", "boris", None, "WON", 1000, "RUB", "2026-02-03 09:00", "2026-04-10", None),
     ]
     insert(conn, "core.deal", CRM | {"pipeline_code": "P"}, columns, rows)
     conn.execute("update core.deal set title = 'Сделка ' || deal_id, is_deleted = deal_id = 'd7'")

@@ -408,3 +408,25 @@ def test_a_table_file_and_the_mapping_side_agree_on_columns() -> None:
         table = tables()[name]
         assert [(c.name, c.type) for c in target.columns] == [(c.name, c.type) for c in table.columns]
         assert (target.key, target.scope) == (table.key, table.scope)
+
+
+def test_the_quick_way_to_a_moment_reads_it_as_the_thorough_one(warehouse: Warehouse) -> None:
+    from mappings.columns import moment_sql
+
+    ends = ["", "Z", "z", "+03:00", "-14:59", "+15:00", "+16:00", "+03", "+03:60", " +03:00"]
+    days = ["2026-02-28", "2026-02-29", "2026-02-30", "2024-02-29", "2026-04-31", "2026-12-31", "2026-13-01",
+            "2026-00-10", "2026-01-00", "1899-12-30", "2199-12-30", "2200-01-01", "0001-01-01"]  # fmt: skip
+    times = ["T00:00:00", "T23:59:59", "T24:00:00", "T10:60:00", "T10:00:60", " 10:00:00", "T10:00:00.5", ""]
+    written = [f"{day}{time}{end}" for day in days for time in times for end in ends] + [
+        "",
+        "нет",
+        "17",
+        None,
+    ]
+    with warehouse.connect() as conn:
+        conn.execute("create temporary table m as select unnest(%s::text[]) as t", [written])
+        differ = conn.execute(
+            f"select t from m where {moment_sql('t', 'Europe/Moscow')}"
+            " is distinct from ops.parse_time(t, 'Europe/Moscow')"
+        ).fetchall()
+    assert differ == []

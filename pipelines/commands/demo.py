@@ -22,7 +22,9 @@ def demo(*, fresh: bool) -> int:
     if fresh:
         _forget(home)
     with database(home) as warehouse, Processes(home) as processes:
-        CONSOLE.print("[bold]1. A company and its systems[/]: Bitrix24, spreadsheets of a branch, 1C — simulated on this machine")
+        CONSOLE.print(
+            "[bold]1. A company and its systems[/]: Bitrix24, spreadsheets of a branch, 1C — simulated on this machine"
+        )
         sandbox = start_sandbox(processes, home)
         drop = Path(os.environ["SVERKA_DROP_FOLDER"])
         drop.mkdir(parents=True, exist_ok=True)
@@ -62,21 +64,31 @@ def _tell(ticked: dict[str, object]) -> None:
     nested = [v for v in ticked.values() if isinstance(v, dict)]
     for found in nested:
         counts |= {str(k): v for k, v in found.items() if isinstance(v, int) and v}
-    CONSOLE.print("  " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in counts.items()), style="dim")
+    CONSOLE.print(
+        "  " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in counts.items()), style="dim"
+    )
 
 
 def _summary(warehouse: Warehouse, sandbox: Sandbox) -> bool:
     show.carried(warehouse)
     show.held_by_reason(warehouse)
     good = show.reconciliation(warehouse)
-    made = show.table("Receivables, oldest first", "client", "manager", "document", "due", "debt", right=("debt",))
+    made = show.table(
+        "Receivables, oldest first", "client", "manager", "document", "due", "debt", right=("debt",)
+    )
     for client, manager, number, due, debt, currency in warehouse.rows(
         """
         select coalesce(client, counterparty), manager, number, due_on, debt, currency
         from marts.receivables order by due_on limit 8
         """
     ):
-        made.add_row(client or "", manager or "", number or "", f"{due:%d.%m.%Y}" if due else "", f"{show.money(debt)} {currency}")
+        made.add_row(
+            client or "",
+            manager or "",
+            number or "",
+            f"{due:%d.%m.%Y}" if due else "",
+            f"{show.money(debt)} {currency}",
+        )
     CONSOLE.print(made, "")
     CONSOLE.print(
         "Open the UI:     [bold]make up[/]   (asset graph, runs, checks; Ctrl-C stops it)\n"

@@ -27,7 +27,9 @@ def show_plan(road: Road) -> None:
         """,
         [target],
     )
-    made = show.table(f"To be written into {target}: {len(rows)}", "what", "about", "date", "sum", "state", right=("sum",))
+    made = show.table(
+        f"To be written into {target}: {len(rows)}", "what", "about", "date", "sum", "state", right=("sum",)
+    )
     for action, kind, subject, state, amount, currency, _, day, body, before in rows[:MAX_SHOWN]:
         shown = f"{show.money(amount)} {currency}" if amount is not None else ""
         made.add_row(f"{action} {kind}", subject, f"{day:%d.%m.%Y}" if day else "", shown, state)
@@ -39,7 +41,9 @@ def show_plan(road: Road) -> None:
         CONSOLE.print(f"… and {len(rows) - MAX_SHOWN} more of the same", style="dim")
     CONSOLE.print("")
     show.held_by_reason(warehouse)
-    unchanged = warehouse.scalar("select count(*) from ops.operation where target = %s and state = 'verified'", [target])
+    unchanged = warehouse.scalar(
+        "select count(*) from ops.operation where target = %s and state = 'verified'", [target]
+    )
     CONSOLE.print(f"{unchanged} operations are done and unchanged.")
 
 
@@ -51,7 +55,11 @@ def changed_fields(before: dict[str, object], after: dict[str, object]) -> list[
         if old == new:
             continue
         if isinstance(old, list) and isinstance(new, list):
-            told.append(f"{name}: {len(old)} rows -> {len(new)} rows" if len(old) != len(new) else f"{name}: rows differ")
+            told.append(
+                f"{name}: {len(old)} rows -> {len(new)} rows"
+                if len(old) != len(new)
+                else f"{name}: rows differ"
+            )
         else:
             told.append(f"{name}: {old} -> {new}")
     return told

@@ -30,7 +30,8 @@ def real(data: Path) -> int:
     missing = [name for name in FILES if not (data / name).is_file()]
     if missing:
         CONSOLE.print(
-            f"{data} lacks {', '.join(missing)}; name the folder of the sample “CRM sales opportunities”", style="red"
+            f"{data} lacks {', '.join(missing)}; name the folder of the sample “CRM sales opportunities”",
+            style="red",
         )
         return 2
     home = home_folder() / "real"
@@ -100,7 +101,9 @@ def _figures(warehouse: Warehouse) -> Mapping[str, Any]:
         from documents.held
         """
     )[0]
-    won = warehouse.rows("select count(*), coalesce(sum(coalesce(line_amount, amount)), 0) from documents.deal")[0]
+    won = warehouse.rows(
+        "select count(*), coalesce(sum(coalesce(line_amount, amount)), 0) from documents.deal"
+    )[0]
     return {
         "won": won,
         "invoices": documents.get("invoice", (0, 0)),

@@ -69,7 +69,7 @@ class _Progress:
     def __call__(self, entry: EventLogEntry) -> None:
         event = entry.dagster_event
         if event is None:
-            if entry.level >= logging.ERROR:
+            if entry.level == logging.ERROR:
                 self._failed(entry.user_message)
         elif event.event_type_value == "STEP_START":
             self._started = time.monotonic()
@@ -82,7 +82,9 @@ class _Progress:
             error = data.error
             while error is not None and error.cause is not None:
                 error = error.cause
-            self._failed(described or (error.message.strip() if error is not None else "no message"), event.step_key)
+            self._failed(
+                described or (error.message.strip() if error is not None else "no message"), event.step_key
+            )
 
     def _failed(self, message: str, step: str | None = None) -> None:
         if message not in self.failures:

@@ -20,7 +20,9 @@ def money(value: Any) -> str:
 
 
 def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
-    made = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    made = Table(
+        title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False
+    )
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return made
@@ -38,9 +40,10 @@ def status(warehouse: Warehouse) -> None:
         """
     ):
         count = sum(
-            int(warehouse.scalar(f'select count(*) from raw."{name}" where is_current and not deleted') or 0)  # noqa: S608
+            int(warehouse.scalar(f'select count(*) from raw."{name}" where is_current and not deleted') or 0)
             for (name,) in warehouse.rows(
-                "select tablename from pg_tables where schemaname = 'raw' and starts_with(tablename, %s)", [f"{source}_"]
+                "select tablename from pg_tables where schemaname = 'raw' and starts_with(tablename, %s)",
+                [f"{source}_"],
             )
         )
         sources.add_row(source, f"{count:,}", f"{until:%d.%m.%Y %H:%M}" if until else "never", error or "")
@@ -73,7 +76,7 @@ def held(warehouse: Warehouse, limit: int | None = None, *, language: str = "en"
         f"""
         select deal_id, check_name, client_name, amount, currency, {reason} from documents.held
         order by check_name, deal_id
-        """  # noqa: S608
+        """
     )
     deals = len({row[0] for row in rows})
     made = table(f"Held: {deals} deals", "deal", "check", "client", "sum", "why", right=("sum",))
@@ -118,7 +121,13 @@ def reconciliation(warehouse: Warehouse) -> bool:
         group by 1, 2 order by array_position(array['invoiced', 'realized', 'paid'], measure), 3 desc
         """
     ):
-        reasons.add_row(measure, reason, f"{count:,}", money(amount), sentence if len(sentence) < 130 else sentence[:127] + "…")
+        reasons.add_row(
+            measure,
+            reason,
+            f"{count:,}",
+            money(amount),
+            sentence if len(sentence) < 130 else sentence[:127] + "…",
+        )
     CONSOLE.print(reasons if reasons.row_count else "No variance.", "")
     found = laws.check(warehouse)
     for law in found:

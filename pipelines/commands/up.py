@@ -20,7 +20,9 @@ def up(port: int, *, once: bool = False) -> int:
         CONSOLE.print("starting Dagster …")
         address = start_dagster(processes, home / "dagster", port=_port(port))
         CONSOLE.print(f"\nThe UI is at [bold]{address}[/]; sensors look for changes, the night reconciles.")
-        CONSOLE.print(f"psql and BI tools: {os.environ['SVERKA_DATABASE_URL'] if not once else 'the warehouse'}")
+        CONSOLE.print(
+            f"psql and BI tools: {os.environ['SVERKA_DATABASE_URL'] if not once else 'the warehouse'}"
+        )
         CONSOLE.print("Ctrl-C stops everything.")
         if not once:
             processes.run_until_signal()

@@ -36,10 +36,11 @@ def plan(*, approve: bool, by: str) -> int:
     """What the next sync would write, from what is known now."""
     from pipelines import checks, sync
     from pipelines.commands.plan import show_plan
+    from pipelines.table import stage_tables
 
     with road("plan") as found:
         sync.refresh_stage(found, "core")
-        names = [t.name for t in sync.stage_tables("documents")]
+        names = [t.name for t in stage_tables("documents")]
         checks.gated_documents(found, names, lambda _: None)
         sync.plan_operations(found)
         show_plan(found)
@@ -83,15 +84,20 @@ def reconcile() -> int:
 def rebuild() -> int:
     from pipelines import sync
 
-    with road("rebuild") as found, Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), console=CONSOLE, transient=True
-    ) as progress:
+    with (
+        road("rebuild") as found,
+        Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), console=CONSOLE, transient=True
+        ) as progress,
+    ):
         task = progress.add_task("rebuilding")
         outcomes = sync.rebuild(found, lambda name: progress.update(task, description=f"rebuilding {name}"))
     changed = [o for o in outcomes if not o.quiet]
     for outcome in changed:
         CONSOLE.print(f"{outcome.table}: {outcome.written} rows written, {outcome.removed} removed")
-    CONSOLE.print(f"{len(outcomes)} tables rebuilt, {len(changed)} of them came out otherwise than they stood")
+    CONSOLE.print(
+        f"{len(outcomes)} tables rebuilt, {len(changed)} of them came out otherwise than they stood"
+    )
     return 0
 
 
@@ -103,7 +109,12 @@ def hold_list(language: str) -> int:
 
 def hold_release(deal: str, by: str, reason: str, check: str) -> int:
     with road() as found:
-        known = [c for (c,) in found.warehouse.rows("select check_name from documents.held where deal_id = %s", [deal])]
+        known = [
+            c
+            for (c,) in found.warehouse.rows(
+                "select check_name from documents.held where deal_id = %s", [deal]
+            )
+        ]
         if not known:
             CONSOLE.print(f"{deal} is not held; see `sverka hold list`", style="red")
             return 1
@@ -114,7 +125,9 @@ def hold_release(deal: str, by: str, reason: str, check: str) -> int:
             "insert into ops.release (deal_id, check_name, actor, reason, at) values (%s, %s, %s, %s, now())",
             [deal, check, by, reason],
         )
-        CONSOLE.print(f"{deal} is released from {', '.join(known) if check == '*' else check}; the next sync carries it")
+        CONSOLE.print(
+            f"{deal} is released from {', '.join(known) if check == '*' else check}; the next sync carries it"
+        )
     return 0
 
 
@@ -141,7 +154,8 @@ def mappings_docs(language: str, output: Path | None) -> int:
     from mappings import load, mapping_document
 
     recall_sandbox(home_folder())
-    text = mapping_document(load(mappings_folder(), connected=False), language)
+    found = load(mappings_folder(), connected=False)
+    text = mapping_document(found, "ru" if language == "ru" else "en")
     if output is None:
         CONSOLE.print(text, markup=False, soft_wrap=True)
     else:
@@ -155,5 +169,7 @@ def mappings_check() -> int:
 
     recall_sandbox(home_folder())
     found = load(mappings_folder(), connected=False)
-    CONSOLE.print(f"{len(found.systems)} mapping files of {mappings_folder().name} are right: {found.fingerprint}")
+    CONSOLE.print(
+        f"{len(found.systems)} mapping files of {mappings_folder().name} are right: {found.fingerprint}"
+    )
     return 0

@@ -11,12 +11,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from psycopg import sql
-
 from mappings import System, compile_write
 from pipelines.operations.carry import carry
 from pipelines.sync import Road
-from resources.warehouse import Connection
+from resources.warehouse import Connection, trusted
 
 ACTOR: Final = "feedback"
 
@@ -44,8 +42,12 @@ def write_back(road: Road, today: date | None = None) -> Iterator[str]:
         if system.role != "crm" or not system.feedback:
             continue
         with road.warehouse.transaction() as conn:
-            planned = sum(_plan(conn, system, kind, day, road.run_id) for kind in _DUE if kind in system.feedback)
-        carried = carry(road.warehouse, road.target(system), run_id=road.run_id, read_back=_echo(road, system))
+            planned = sum(
+                _plan(conn, system, kind, day, road.run_id) for kind in _DUE if kind in system.feedback
+            )
+        carried = carry(
+            road.warehouse, road.target(system), run_id=road.run_id, read_back=_echo(road, system)
+        )
         yield f"{system.name}: {planned} planned, {carried.written} written back" + (
             f"; {carried.stopped}" if carried.stopped else ""
         )
@@ -54,10 +56,17 @@ def write_back(road: Road, today: date | None = None) -> Iterator[str]:
 def _plan(conn: Connection, system: System, kind: str, today: date, run_id: str) -> int:
     """Operations for whatever the CRM does not show yet; what is planned and not sent is planned anew."""
     action = "create" if kind == "task" else "update"
-    parameters = {"system": system.name, "today": today, "kind": kind, "run_id": run_id, "actor": ACTOR, "action": action}
+    parameters = {
+        "system": system.name,
+        "today": today,
+        "kind": kind,
+        "run_id": run_id,
+        "actor": ACTOR,
+        "action": action,
+    }
     conn.execute("drop table if exists wanted")
     conn.execute(
-        _sql(
+        trusted(
             f"""
         create temporary table wanted on commit drop as
         select d.subject, d.key, {compile_write(system, kind)} as body from ({_DUE[kind]}) d
@@ -76,7 +85,8 @@ def _plan(conn: Connection, system: System, kind: str, today: date, run_id: str)
         parameters,
     )
     conn.execute(
-        "select set_config('sverka.actor', %(actor)s, true), set_config('sverka.run_id', %(run_id)s, true)", parameters
+        "select set_config('sverka.actor', %(actor)s, true), set_config('sverka.run_id', %(run_id)s, true)",
+        parameters,
     )
     conn.execute(
         """
@@ -134,7 +144,3 @@ def _echo(road: Road, system: System) -> Any:
             )
 
     return keep
-
-
-def _sql(statement: str) -> sql.SQL:
-    return sql.SQL(statement)  # type: ignore[arg-type]

@@ -78,7 +78,11 @@ def carry(
     Raises LockHeld when another process carries into the same target.
     """
     carried = Carried()
-    with warehouse.connect() as conn, warehouse.lock(conn, f"carry:{target.system}"), ThreadPoolExecutor(workers) as pool:
+    with (
+        warehouse.connect() as conn,
+        warehouse.lock(conn, f"carry:{target.system}"),
+        ThreadPoolExecutor(workers) as pool,
+    ):
         work = _Carrier(conn, target, run_id, pool, carried, read_back)
         work.settle_interrupted()
         for _ in range(MAX_CHUNKS):
@@ -147,7 +151,9 @@ class _Carrier:
             limit=CHUNK,
         )
 
-    def _select(self, condition: str, parameters: Sequence[Any] = (), limit: int | None = None) -> list[Operation]:
+    def _select(
+        self, condition: str, parameters: Sequence[Any] = (), limit: int | None = None
+    ) -> list[Operation]:
         rows = self.conn.execute(
             f"""
             select o.operation_id, o.kind, o.action, o.key, coalesce(o.subject, ''), o.body::text, o.attempts,
@@ -155,10 +161,13 @@ class _Carrier:
                        and p.key = o.key and p.version is not null order by p.changed_at desc limit 1)
             from ops.operation o where o.target = %s and {condition}
             order by o.planned_at, o.operation_id {f"limit {limit}" if limit else ""}
-            """,  # noqa: S608 - conditions are literals of this file
+            """,
             [self.target.system, *parameters],
         ).fetchall()
-        return [Operation(*row[:5], _decode(row[5]), *row[6:]) for row in rows]
+        return [
+            Operation(operation_id, kind, action, key, subject, _decode(body), attempts, version)
+            for operation_id, kind, action, key, subject, body, attempts, version in rows
+        ]
 
     def _send_all(self, chunk: Sequence[Operation]) -> list[Written | Exception]:
         many = getattr(self.target, "update_many", None)
@@ -173,7 +182,9 @@ class _Carrier:
                 case "create":
                     return self.target.create(operation.kind, operation.key, operation.body)
                 case "update":
-                    return self.target.update(operation.kind, operation.key, operation.body, operation.version)
+                    return self.target.update(
+                        operation.kind, operation.key, operation.body, operation.version
+                    )
                 case "post":
                     self.target.post(operation.kind, operation.key)
                     return Written(operation.key, {})
@@ -282,7 +293,11 @@ class _Carrier:
         if body is None:
             return f"{self.target.system} answered that it saved this {operation.kind}, but does not hold it"
         if operation.action == "post":
-            return "" if body.get(self.posted_field) else f"{self.target.system} answered, but the document is not posted"
+            return (
+                ""
+                if body.get(self.posted_field)
+                else f"{self.target.system} answered, but the document is not posted"
+            )
         told = differences(operation.body, body)
         return f"{self.target.system} holds something else than was sent: {'; '.join(told)}" if told else ""
 

@@ -15,7 +15,11 @@ def differences(meant: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]
     Numbers compare as decimals ("20" = 20.00), times to the second, rows of a table part in order.
     """
     told = list(_compare(meant, found, ""))
-    return [*told[:MAX_DIFFERENCES], f"and {len(told) - MAX_DIFFERENCES} more"] if len(told) > MAX_DIFFERENCES else told
+    return (
+        [*told[:MAX_DIFFERENCES], f"and {len(told) - MAX_DIFFERENCES} more"]
+        if len(told) > MAX_DIFFERENCES
+        else told
+    )
 
 
 def _compare(meant: Mapping[str, Any], found: Mapping[str, Any], where: str) -> Sequence[str]:

@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from psycopg import sql
-
 from mappings import System, compile_write
 from pipelines.refresh import changed_scope
 from pipelines.table import Changed, Column, Table
-from resources.warehouse import Connection, Warehouse
+from resources.warehouse import Connection, Warehouse, trusted
 
 ACTOR = "plan"
 
@@ -106,11 +104,13 @@ def _desired(conn: Connection, accounting: System) -> None:
     system = accounting.name
     for kind, statement in _MASTERS.items():
         if kind in accounting.write:
-            conn.execute(_sql(statement.format(body=compile_write(accounting, kind), strip=len(system) + 2)))
+            conn.execute(
+                trusted(statement.format(body=compile_write(accounting, kind), strip=len(system) + 2))
+            )
     for rank, kind in enumerate(DOCUMENT_KINDS, start=4):
         if kind in accounting.write:
             conn.execute(
-                _sql(
+                trusted(
                     _DOCUMENTS.format(
                         body=compile_write(accounting, kind), strip=len(system) + 2, kind=kind, rank=rank
                     )
@@ -184,7 +184,10 @@ def _apply(conn: Connection, accounting: System, looked_at: int, run_id: str) ->
     system = accounting.name
     posted = [kind for kind in DOCUMENT_KINDS if kind in accounting.write and accounting.write[kind].post]
     parameters = {"system": system, "run_id": run_id, "posted": posted, "actor": ACTOR}
-    conn.execute("select set_config('sverka.actor', %(actor)s, true), set_config('sverka.run_id', %(run_id)s, true)", parameters)
+    conn.execute(
+        "select set_config('sverka.actor', %(actor)s, true), set_config('sverka.run_id', %(run_id)s, true)",
+        parameters,
+    )
 
     new = _count(conn, _INSERT_CREATE, parameters)
     new_posts = _count(conn, _INSERT_POST, parameters)
@@ -200,7 +203,9 @@ def _apply(conn: Connection, accounting: System, looked_at: int, run_id: str) ->
         "select kind, count(*) from ops.operation where target = %(system)s and state in ('planned', 'approved') group by kind",
         parameters,
     ).fetchall()
-    return Planned(looked_at, new + new_posts, changed, updates, held, released, superseded, approved, dict(kinds))
+    return Planned(
+        looked_at, new + new_posts, changed, updates, held, released, superseded, approved, dict(kinds)
+    )
 
 
 _INSERT_CREATE = """
@@ -288,7 +293,7 @@ _TO_APPROVE = """
 
 
 def _count(conn: Connection, statement: str, parameters: Mapping[str, object]) -> int:
-    cursor = conn.execute(_sql(statement), parameters)
+    cursor = conn.execute(trusted(statement), parameters)
     if statement.lstrip().startswith("insert"):
         return cursor.rowcount
     row = cursor.fetchone()
@@ -300,7 +305,7 @@ def _move(
 ) -> int:
     """Move what the statement selects; a second column gives each operation a reason of its own."""
     row = conn.execute(
-        _sql(
+        trusted(
             f"""
         with chosen as ({statement}),
         told as (select array_agg(operation_id) as ids,
@@ -312,7 +317,3 @@ def _move(
         {**parameters, "to_state": state, "reason": reason},
     ).fetchone()
     return int(row[0]) if row else 0
-
-
-def _sql(statement: str) -> sql.SQL:
-    return sql.SQL(statement)  # type: ignore[arg-type]

@@ -17,11 +17,10 @@ from typing import Any, Literal
 
 import msgspec
 import psycopg
-from psycopg import sql
 
 from pipelines.refresh import MAX_LOGGED_KEYS, lock_changes, log_everything
 from resources.connector import Capabilities, Entity, Page, Source, SourceError
-from resources.warehouse import Connection, Warehouse, WarehouseError
+from resources.warehouse import Connection, Warehouse, WarehouseError, trusted
 
 Mode = Literal["full", "incremental", "sweep"]
 
@@ -89,7 +88,7 @@ def ensure_tables(conn: Connection, source: str, entities: Iterable[Entity]) -> 
         if conn.execute("select to_regclass(%s)", [name]).fetchone() != (None,):
             continue
         conn.execute(
-            _sql(
+            trusted(
                 f"""
             create table if not exists {name} (
                 version_id   bigint generated always as identity primary key,
@@ -148,10 +147,16 @@ def read_source(
     _remember_contents(warehouse, source, contents, batches)
     for entity in wanted:
         failed = any(batch.error for batch in batches if batch.entity in (entity.name, entity.parent))
-        if not failed and entity.deletions != "tombstones" and _sweep_due(warehouse, source, entity, sweep, moment):
+        if (
+            not failed
+            and entity.deletions != "tombstones"
+            and _sweep_due(warehouse, source, entity, sweep, moment)
+        ):
             batch, unknown = _sweep(warehouse, source, entity, moment, run_id)
             batches.append(batch)
-            if unknown and not hasattr(source, "known_contents"):  # back-dated, or missed by the source's own stamps: read the entity whole
+            if unknown and not hasattr(
+                source, "known_contents"
+            ):  # back-dated, or missed by the source's own stamps: read the entity whole
                 batches += _read(warehouse, source, [entity], None, moment, run_id, echo or {})
     return batches
 
@@ -188,9 +193,11 @@ def _windows(
     overlap = timedelta(seconds=source.capabilities.overlap_seconds)
     groups: dict[datetime | None, list[Entity]] = {}
     for entity in wanted:
-        read_until = cursors.get(entity.parent or entity.name)
-        known = read_until is not None and entity.name in cursors and entity.incremental
-        since = None if full or not known else EVER if rescan else read_until - overlap
+        since: datetime | None = cursors.get(entity.parent or entity.name)
+        if full or since is None or entity.name not in cursors or not entity.incremental:
+            since = None
+        else:
+            since = EVER if rescan else since - overlap
         groups.setdefault(since, []).append(entity)
     return sorted(groups.items(), key=lambda item: (item[0] is not None, item[0] or moment))
 
@@ -223,7 +230,9 @@ def _read(
         except SourceError as failure:
             error = str(failure)
         batches = [
-            _settle(conn, source.system, incoming, echo.get(name, ()), error, until if incoming.asked else None)
+            _settle(
+                conn, source.system, incoming, echo.get(name, ()), error, until if incoming.asked else None
+            )
             for name, incoming in opened.items()
         ]
         conn.commit()
@@ -246,28 +255,38 @@ def _open(
     ).fetchone()
     incoming = _Incoming(entity, row[0] if row else 0, mode)
     conn.execute(
-        _sql(
+        trusted(
             f"""create temporary table {incoming.temporary} (
             position bigint generated always as identity, source_id text, parent_id text,
             modified_at timestamptz, deleted boolean, payload jsonb)"""
         )
     )
-    conn.execute(_sql(f"create temporary table {incoming.temporary}_parents (parent_id text)"))
+    conn.execute(trusted(f"create temporary table {incoming.temporary}_parents (parent_id text)"))
     return incoming
 
 
 def _receive(conn: Connection, system: str, incoming: _Incoming, page: Page) -> None:
     try:
         with conn.cursor().copy(
-            _sql(
+            trusted(
                 f"copy {incoming.temporary} (source_id, parent_id, modified_at, deleted, payload) from stdin"
             )
         ) as copy:
             for record in page.records:
                 copy.write_row(
-                    (record.source_id, record.parent_id, record.modified_at, record.deleted, record.payload.decode())
+                    (
+                        record.source_id,
+                        record.parent_id,
+                        record.modified_at,
+                        record.deleted,
+                        record.payload.decode(),
+                    )
                 )
-    except (psycopg.errors.InvalidTextRepresentation, psycopg.errors.UntranslatableCharacter, UnicodeDecodeError) as error:
+    except (
+        psycopg.errors.InvalidTextRepresentation,
+        psycopg.errors.UntranslatableCharacter,
+        UnicodeDecodeError,
+    ) as error:
         conn.rollback()
         raise SourceError(
             f"{system}: a page of {incoming.entity.name} is not valid JSON ({str(error).splitlines()[0]}); "
@@ -275,7 +294,7 @@ def _receive(conn: Connection, system: str, incoming: _Incoming, page: Page) -> 
         ) from error
     if page.complete_parents:
         incoming.parents = True
-        with conn.cursor().copy(_sql(f"copy {incoming.temporary}_parents (parent_id) from stdin")) as copy:
+        with conn.cursor().copy(trusted(f"copy {incoming.temporary}_parents (parent_id) from stdin")) as copy:
             for parent in page.complete_parents:
                 copy.write_row((parent,))
     for reject in page.rejects:
@@ -296,7 +315,12 @@ def _receive(conn: Connection, system: str, incoming: _Incoming, page: Page) -> 
 
 
 def _settle(
-    conn: Connection, system: str, incoming: _Incoming, echo: Sequence[str], error: str, until: datetime | None
+    conn: Connection,
+    system: str,
+    incoming: _Incoming,
+    echo: Sequence[str],
+    error: str,
+    until: datetime | None,
 ) -> Batch:
     """Tell what was received apart from what is stored, and store it."""
     name, temporary = raw_table(system, incoming.entity.name), incoming.temporary
@@ -308,7 +332,7 @@ def _settle(
     lock_changes(conn)
     stored = _scalar(conn, f"select exists (select from {name})")
     conn.execute(
-        _sql(
+        trusted(
             f"""create temporary table settled on commit drop as
         select distinct on (source_id) source_id, parent_id, modified_at, deleted, payload,
                md5((payload - %s::text[])::text)::uuid as payload_hash
@@ -322,7 +346,7 @@ def _settle(
         conn.execute("create unique index on settled (source_id)")
         conn.execute("analyze settled")
     conn.execute(
-        _sql(
+        trusted(
             f"""create temporary table news on commit drop as
         select s.*, c.version_id as replaces, c.deleted as was_deleted, c.payload as old_payload
         from settled s
@@ -337,7 +361,7 @@ def _settle(
     )
     if stored:
         conn.execute(
-            _sql(
+            trusted(
                 f"""update {name} c set modified_at = s.modified_at, payload = s.payload
             from settled s where c.source_id = s.source_id and c.is_current and c.modified_at < s.modified_at
              and c.payload_hash = s.payload_hash and c.deleted = s.deleted"""
@@ -350,7 +374,7 @@ def _settle(
             gone.append("true")
         if gone:
             conn.execute(
-                _sql(
+                trusted(
                     f"""insert into news
                 select c.source_id, c.parent_id, c.modified_at, true, c.payload, c.payload_hash,
                        c.version_id, false, c.payload
@@ -374,7 +398,7 @@ def _settle(
         batch_id=incoming.batch_id,
     )
     _finish(conn, batch, until, whole)
-    conn.execute(_sql(f"drop table settled, news, {temporary}, {temporary}_parents"))
+    conn.execute(trusted(f"drop table settled, news, {temporary}, {temporary}_parents"))
     return batch
 
 
@@ -387,11 +411,11 @@ def _store(conn: Connection, name: str, batch_id: int) -> tuple[int, int, int]:
     changed, deleted, added = row if row else (0, 0, 0)
     if changed or deleted:
         conn.execute(
-            _sql(f"update {name} c set is_current = false from news n where c.version_id = n.replaces")
+            trusted(f"update {name} c set is_current = false from news n where c.version_id = n.replaces")
         )
     if changed or deleted or added:
         conn.execute(
-            _sql(
+            trusted(
                 f"""insert into {name}
             (source_id, parent_id, modified_at, seen_at, batch_id, is_current, deleted, payload, payload_hash)
             select source_id, parent_id, modified_at, now(), %s, true, deleted,
@@ -403,9 +427,11 @@ def _store(conn: Connection, name: str, batch_id: int) -> tuple[int, int, int]:
         )
         if changed + deleted + added > MAX_LOGGED_KEYS:
             log_everything(conn, name)
-            conn.execute(_sql(f"analyze {name}"))
+            conn.execute(trusted(f"analyze {name}"))
         else:
-            conn.execute("insert into ops.change_log (table_name, key) select %s, source_id from news", [name])
+            conn.execute(
+                "insert into ops.change_log (table_name, key) select %s, source_id from news", [name]
+            )
     return changed, deleted, added
 
 
@@ -438,9 +464,7 @@ def _finish(conn: Connection, batch: Batch, until: datetime | None, whole: bool)
     )
 
 
-def _sweep_due(
-    warehouse: Warehouse, source: Source, entity: Entity, asked: bool, moment: datetime
-) -> bool:
+def _sweep_due(warehouse: Warehouse, source: Source, entity: Entity, asked: bool, moment: datetime) -> bool:
     row = warehouse.rows(
         "select swept_at from ops.cursor where source = %s and entity = %s", [source.system, entity.name]
     )
@@ -451,7 +475,7 @@ def _sweep_due(
         return True
     name = raw_table(source.system, entity.name)
     few = warehouse.scalar(
-        _text(f"select count(*) < %s from (select from {name} where is_current and not deleted limit %s) c"),
+        f"select count(*) < %s from (select from {name} where is_current and not deleted limit %s) c",
         [SWEEP_ALWAYS_UNDER, SWEEP_ALWAYS_UNDER],
     )
     return bool(few)
@@ -470,7 +494,7 @@ def _sweep(
         count, error = 0, ""
         try:
             for keys in source.keys(entity.name):
-                with conn.cursor().copy(_sql(f"copy {incoming.temporary} (source_id) from stdin")) as copy:
+                with conn.cursor().copy(trusted(f"copy {incoming.temporary} (source_id) from stdin")) as copy:
                     for key in keys:
                         copy.write_row((key,))
                 count += len(keys)
@@ -479,7 +503,7 @@ def _sweep(
         lock_changes(conn)
         condition = "false" if error else "true"
         conn.execute(
-            _sql(
+            trusted(
                 f"""create temporary table news on commit drop as
             select c.source_id, c.parent_id, c.modified_at, true as deleted, c.payload, c.payload_hash,
                    c.version_id as replaces, false as was_deleted, c.payload as old_payload
@@ -506,7 +530,7 @@ def _sweep(
                 "update ops.cursor set swept_at = %s where source = %s and entity = %s",
                 [moment, source.system, entity.name],
             )
-        conn.execute(_sql(f"drop table news, {incoming.temporary}, {incoming.temporary}_parents"))
+        conn.execute(trusted(f"drop table news, {incoming.temporary}, {incoming.temporary}_parents"))
         conn.commit()
     return batch, 0 if error else int(unknown)
 
@@ -518,21 +542,26 @@ def tell_known(warehouse: Warehouse, source: Source, wanted: Sequence[Entity]) -
         name = raw_table(source.system, entity)
         return dict(
             warehouse.rows(
-                _text(f"select source_id, payload->>'DataVersion' from {name} where is_current and not deleted")
+                f"select source_id, payload->>'DataVersion' from {name} where is_current and not deleted"
             )
         )
 
     def count(entity: str) -> int:
         name = raw_table(source.system, entity)
-        return int(warehouse.scalar(_text(f"select count(*) from {name} where is_current and not deleted")) or 0)
+        return int(warehouse.scalar(f"select count(*) from {name} where is_current and not deleted") or 0)
 
     def contents(entity: str) -> Sequence[str]:
         found = warehouse.scalar(
-            "select state -> 'contents' from ops.cursor where source = %s and entity = %s", [source.system, entity]
+            "select state -> 'contents' from ops.cursor where source = %s and entity = %s",
+            [source.system, entity],
         )
         return list(found or ())
 
-    for attribute, answer in (("known_versions", versions), ("known_count", count), ("known_contents", contents)):
+    for attribute, answer in (
+        ("known_versions", versions),
+        ("known_count", count),
+        ("known_contents", contents),
+    ):
         if hasattr(source, attribute):
             setattr(source, attribute, answer)
 
@@ -543,7 +572,8 @@ def _highest(conn: Connection, source: Source, group: Sequence[Entity]) -> dict[
     for entity in group:
         name = raw_table(source.system, entity.name)
         highest = _scalar(
-            conn, f"select max(source_id::bigint)::text from {name} where is_current and source_id ~ '^[0-9]{{1,18}}$'"
+            conn,
+            f"select max(source_id::bigint)::text from {name} where is_current and source_id ~ '^[0-9]{{1,18}}$'",
         )
         if highest is not None:
             found[entity.name] = highest
@@ -576,16 +606,8 @@ def _remember_contents(
 
 
 def _scalar(conn: Connection, statement: str) -> Any:
-    row = conn.execute(_sql(statement)).fetchone()
+    row = conn.execute(trusted(statement)).fetchone()
     return row[0] if row else None
-
-
-def _sql(statement: str) -> sql.SQL:
-    return sql.SQL(statement)  # type: ignore[arg-type]
-
-
-def _text(statement: str) -> str:
-    return statement
 
 
 __all__ = ["Batch", "Mode", "WarehouseError", "ensure_tables", "raw_table", "read_source"]
