@@ -11,13 +11,14 @@ from typing import Any
 import dagster as dg
 
 from expectations import Suite, suites
-from mappings import Mappings, System
+from mappings import Mappings, System, mapping_document
 from pipelines.deploy import Reads, upstream_tables
 from pipelines.table import Table, stage_tables
 
 TAG_SYNC = "sverka/sync"
 OPERATION = dg.AssetKey(["ops", "operation"])
 READING = dg.AssetKey(["ops", "batch"])
+MAPPING = dg.AssetKey(["ops", "mapping_version"])
 
 
 def asset_key(table_name: str) -> dg.AssetKey:
@@ -51,7 +52,10 @@ def check_specs(table_names: Sequence[str]) -> list[dg.AssetCheckSpec]:
 
 def table_spec(table: Table, reads: Mapping[str, Reads], more: Sequence[dg.AssetKey] = ()) -> dg.AssetSpec:
     """The asset of a table, described from its file."""
-    upstream = [asset_key(name) for name in upstream_tables(table, reads) if not name.startswith("ops.")]
+    names = upstream_tables(table, reads)
+    upstream = [asset_key(name) for name in names if not name.startswith("ops.")]
+    if any(name.startswith("ops.") and name.endswith(("_rule", "_alias", "setting")) for name in names):
+        upstream.append(MAPPING)
     return dg.AssetSpec(
         asset_key(table.name),
         deps=[key for key in dict.fromkeys([*upstream, *more]) if key != asset_key(table.name)],
@@ -73,6 +77,22 @@ def table_spec(table: Table, reads: Mapping[str, Reads], more: Sequence[dg.Asset
             ),
             "dagster/relation_identifier": table.name,
             "file": dg.MetadataValue.text(f"pipelines/{table.stage}/{table.path.name}"),
+        },
+    )
+
+
+def mapping_spec(mappings: Mappings) -> dg.AssetSpec:
+    """The mapping files as an asset: its description is the document that accountants sign."""
+    return dg.AssetSpec(
+        MAPPING,
+        description=mapping_document(mappings, "en"),
+        group_name="documents",
+        owners=["team:accountants"],
+        kinds={"yaml"},
+        metadata={
+            "in Russian": dg.MetadataValue.md(mapping_document(mappings, "ru")),
+            "fingerprint": mappings.fingerprint,
+            "folder": mappings.folder.name,
         },
     )
 
@@ -226,13 +246,14 @@ def feedback_step(
     return step
 
 
-def all_assets(mappings: Mappings, reads: Mapping[str, Reads]) -> list[dg.AssetsDefinition]:
-    """Every step of the road, in its order."""
+def all_assets(mappings: Mappings, reads: Mapping[str, Reads]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """Every step of the road, in its order, and the mapping files."""
     from pipelines.sync import CATALOGUES
 
     accounting = mappings.accounting()
     crms = [system for system in mappings.systems if system.role == "crm"]
-    steps = [reading_step(f"read_{s.name}", s, raw_entities(reads, s)) for s in crms]
+    steps: list[dg.AssetsDefinition | dg.AssetSpec] = [mapping_spec(mappings)]
+    steps += [reading_step(f"read_{s.name}", s, raw_entities(reads, s)) for s in crms]
     entities = raw_entities(reads, accounting)
     steps.append(
         reading_step(

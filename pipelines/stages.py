@@ -14,6 +14,7 @@ import dagster as dg
 from expectations import suites
 from pipelines import checks, laws, sync
 from pipelines.assets import asset_key
+from pipelines.ledger.memory import remember_variances
 from pipelines.raw.load import Batch
 from pipelines.refresh import Outcome
 from pipelines.sync import Road
@@ -98,6 +99,10 @@ def refresh_stage(context: dg.AssetExecutionContext, stage: str) -> Iterator[Any
             for outcome in sync.refresh_stage(road, stage, only=selected):
                 outcomes[outcome.table] = outcome.after(outcomes[outcome.table])
         results = checks.quality(road, list(outcomes.values()), since)
+        if stage == "ledger":
+            with road.warehouse.transaction() as conn:
+                appeared, resolved = remember_variances(conn, context.run_id)
+            context.log.info("variances: %s appeared, %s resolved", appeared, resolved)
     for name in selected:
         yield dg.MaterializeResult(
             asset_key=asset_key(name), metadata=_metadata(road, tables()[name], outcomes.get(name))
