@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from mappings import CompiledRead, Mappings, compile_read, write_rules
+from pipelines.raw.load import ensure_tables
 from pipelines.refresh import Source
 from pipelines.table import Table, tables
 from resources.warehouse import Connection, Warehouse, trusted
@@ -55,6 +56,7 @@ def deploy(warehouse: Warehouse, mappings: Mappings) -> list[str]:
                 "select table_name, split_part(fingerprint, '/', 1), split_part(fingerprint, '/', 2) from ops.table_version"
             ).fetchall()
         }
+        _make_raw(conn, mappings, reads)
         fresh_shapes = False
         for table in tables().values():
             sources = reads[table.name].sources if table.name in reads else ()
@@ -89,6 +91,15 @@ def deploy(warehouse: Warehouse, mappings: Mappings) -> list[str]:
             "grant select on all tables in schema core, documents, ledger, marts, feedback to analyst"
         )
     return changed
+
+
+def _make_raw(conn: Connection, mappings: Mappings, reads: Mapping[str, Reads]) -> None:
+    """Raw tables of every entity that is read, with the indexes its mapping wants: empty until it is read."""
+    for system in mappings.systems:
+        ensure_tables(conn, system.name, system.entities)
+    wanted = {ddl for found in reads.values() for compiled in found.compiled for ddl in compiled.indexes}
+    for ddl in sorted(wanted):
+        conn.execute(trusted(ddl))
 
 
 def _meaning(table: Table, sources: Sequence[Source]) -> str:

@@ -29,7 +29,7 @@
 with allocated as (
     select document_key, sum(amount) as amount
     from ledger.allocation
-    where true
+    where paid_on is null or paid_on <= as_of
     group by document_key
 ), owed as (
     select o.*, coalesce(a.amount, 0) as paid, greatest(as_of - o.due_on, 0) as days_overdue

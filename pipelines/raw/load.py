@@ -80,11 +80,11 @@ def raw_table(source: str, entity: str) -> str:
     return f"raw.{source}_{entity}"
 
 
-def ensure_tables(conn: Connection, source: str, entities: Iterable[Entity]) -> None:
+def ensure_tables(conn: Connection, source: str, entities: Iterable[str]) -> None:
     """Create the raw tables of a system that are not there yet."""
     for entity in entities:
-        name = raw_table(source, entity.name)
-        short = f"{source}_{entity.name}"
+        name = raw_table(source, entity)
+        short = f"{source}_{entity}"
         if conn.execute("select to_regclass(%s)", [name]).fetchone() != (None,):
             continue
         conn.execute(
@@ -105,7 +105,7 @@ def ensure_tables(conn: Connection, source: str, entities: Iterable[Entity]) -> 
             create unique index if not exists {short}_current on {name} (source_id) where is_current;
             create index if not exists {short}_parent on {name} (parent_id) where is_current;
             create index if not exists {short}_batch on {name} (batch_id);
-            comment on table {name} is 'What {source} said of every {entity.name}, unchanged: all versions.';
+            comment on table {name} is 'What {source} said of every {entity}, unchanged: all versions.';
             comment on column {name}.payload is 'The source''s own JSON.';
             comment on column {name}.deleted is 'The record was gone from the source when this was seen.';
             comment on column {name}.is_current is 'The newest version of the record.';
@@ -138,7 +138,7 @@ def read_source(
     known = {entity.name: entity for entity in source.capabilities.entities}
     wanted = [known[name] for name in (entities or list(known)) if name in known]
     with warehouse.transaction() as conn:
-        ensure_tables(conn, source.system, wanted)
+        ensure_tables(conn, source.system, [e.name for e in wanted])
     tell_known(warehouse, source, wanted)
     contents = _contents(source)
     batches: list[Batch] = []
@@ -168,7 +168,7 @@ def store_page(
     entity = next(e for e in capabilities.entities if e.name == page.entity)
     moment = datetime.now(UTC)
     with warehouse.connect() as conn:
-        ensure_tables(conn, system, [entity])
+        ensure_tables(conn, system, [entity.name])
         incoming = _open(conn, system, entity, "incremental", moment, moment, run_id)
         conn.commit()
         _receive(conn, system, incoming, page)
@@ -223,7 +223,7 @@ def _read(
             for page in source.read([entity.name for entity in group], since, until, **more):
                 if page.entity not in opened:  # what belongs to a record read comes along unasked
                     entity = next(e for e in source.capabilities.entities if e.name == page.entity)
-                    ensure_tables(conn, source.system, [entity])
+                    ensure_tables(conn, source.system, [entity.name])
                     opened[page.entity] = _open(conn, source.system, entity, mode, since, until, run_id)
                     opened[page.entity].asked = False
                 _receive(conn, source.system, opened[page.entity], page)
