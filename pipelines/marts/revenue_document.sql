@@ -35,4 +35,4 @@ from ledger.document d
 left join lines l on l.document_key = d.document_key
 left join ledger.position p on p.document_key = d.document_key
 left join marts.currency c on c.currency_key = d.currency_key
-where d.kind = 'realization' and d.is_posted
+where d.kind = 'realization' and d.is_posted and not d.is_deleted
