@@ -159,6 +159,22 @@ def refresh_table(road: Road, table: Table, *, everything: bool = False) -> Outc
         return refresh(conn, table, sources, everything=everything, before_rows=before)
 
 
+def ignored_records(road: Road, table: Table) -> dict[str, int]:
+    """How many records each named rule of the mappings leaves out of a table."""
+    reads = road.reads.get(table.name)
+    found: dict[str, int] = {}
+    for compiled in reads.compiled if reads else ():
+        if not compiled.ignored:
+            continue
+        with road.warehouse.transaction() as conn:
+            conn.execute("create temporary table scope (key text primary key) on commit drop")
+            conn.execute(trusted(f"insert into scope select distinct key::text from ({compiled.all}) a"))
+            counted = conn.execute(trusted(f"select rule, count(*) from ({compiled.ignored}) i group by rule"))
+            for rule, count in counted.fetchall():
+                found[rule] = found.get(rule, 0) + count
+    return found
+
+
 def clean_values(conn: Connection, kind: str, country: str, statement: str) -> int:
     """Clean the distinct values that the statement selects, once each, into `ops.clean_value`."""
     values = [row[0] for row in conn.execute(trusted(statement)).fetchmany(MAX_DISTINCT_VALUES)]

@@ -170,8 +170,8 @@ class _Carrier:
         ]
 
     def _send_all(self, chunk: Sequence[Operation]) -> list[Written | Exception]:
-        many = getattr(self.target, "update_many", None)
-        if many is not None and chunk[0].action == "update":
+        many = getattr(self.target, f"{chunk[0].action}_many", None)
+        if many is not None:
             answers = many(chunk[0].kind, [(o.key, o.body) for o in chunk])
             return list(answers)
         return list(self.pool.map(self._send, chunk))
