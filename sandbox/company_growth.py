@@ -270,7 +270,7 @@ def _party(rng: random.Random, number: int, client: int) -> Party:
 def _foreign(number: int, row: tuple[str, str, str, str, str, str]) -> Party:
     country, form, name, city, address, _ = row
     return Party(
-        f"p{number}", name, form, "", "", "", country, "+49301234567", f"office{number}@abroad.example", city,
+        f"p{number}", name, form, "", "", "", country, words.FOREIGN_PHONES[country], f"office{number}@abroad.example", city,
         address.format(number), number % 2 == 0,
     )  # fmt: skip
 

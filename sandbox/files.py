@@ -26,7 +26,7 @@ DEALS_AT_FIRST, DEALS_A_ROUND = 40, 5
 CSV_SHARE = 0.6
 DEAL_COLUMNS = (
     "№ сделки", "Клиент", "ИНН", "КПП", "Товар", "Кол-во", "Цена", "Сумма", "Ставка НДС", "Стадия",
-    "Дата закрытия", "Менеджер", "Валюта",
+    "Дата закрытия", "Менеджер", "Валюта", "Дата",
 )  # fmt: skip
 CLIENT_COLUMNS = ("Клиент", "ИНН", "КПП", "ОГРН", "Телефон", "E-mail", "Город", "Адрес")
 STAGE_NAMES = {
@@ -137,12 +137,12 @@ def _deal_rows(company: Company, deals: Iterable[BranchDeal]) -> list[list[Any]]
                     branch.number, branch.party.name, _inn(branch), branch.party.kpp,
                     company.products[line.product_id].name, line.quantity, line.price, shown,
                     f"{line.vat_rate}%" if line.vat_rate else "Без НДС", STAGE_NAMES[branch.deal.stage],
-                    branch.deal.closed_on or "", f"{manager.last_name} {manager.first_name[0]}.", "RUB",
+                    branch.deal.closed_on or "", f"{manager.last_name} {manager.first_name[0]}.", "RUB", branch.deal.created_at.date(),
                 ]
             )  # fmt: skip
         if place % 9 == 0:
             rows.append([])
-    rows.append(["Итого", "", "", "", "", "", "", total, "", "", "", "", ""])
+    rows.append(["Итого", "", "", "", "", "", "", total, "", "", "", "", "", ""])
     return rows
 
 

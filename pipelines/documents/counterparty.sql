@@ -1,5 +1,6 @@
 -- Which counterparty of accounting each of ours is: found there, or to be created under a key of ours.
--- Found by INN + KPP; without a tax number only by a name that is the only one of its kind on both sides.
+-- Found by INN + KPP; else, where either side has no tax number and no CRM demands one for that country, by a
+-- name that is the only one of its kind on both sides.
 --
 -- @owner accountants
 -- @scope counterparty_id
@@ -24,6 +25,11 @@ select d.counterparty_id as key
 from documents.counterparty d join change on d.counterparty_key = change.key
 ;
 
+-- A name that a second counterparty bears no longer tells which one accounting means.
+-- @changed core.counterparty.legal_name_key
+select counterparty_id as key from core.counterparty join change on legal_name_key = change.key
+;
+
 -- @changed core.accounting_counterparty.tax_number
 select counterparty_id as key from core.counterparty join change on tax_number = change.key
 ;
@@ -41,7 +47,9 @@ select counterparty_id as key from core.counterparty
 -- @rows
 with ours as (
     select c.*,
-           s.value #>> '{}' || ':' || ops.key_of(s.value #>> '{}', 'counterparty', c.counterparty_id) as own_key
+           s.value #>> '{}' || ':' || ops.key_of(s.value #>> '{}', 'counterparty', c.counterparty_id) as own_key,
+           exists (select from ops.setting d
+                    where d.name = 'tax_numbers_demanded_for' and d.value ? c.country) as is_demanded
     from core.counterparty c
     join scope on scope.key = c.counterparty_id
     join ops.setting s on s.name = 'accounting_system'
@@ -59,12 +67,13 @@ with ours as (
 ), by_name as (
     select o.counterparty_id, count(*) as matches, min(l.counterparty_key) as found_key,
            (select count(*) from core.counterparty twin
-             where twin.legal_name_key = o.legal_name_key and twin.tax_number is null) as twins
+             where twin.legal_name_key = o.legal_name_key and twin.country is not distinct from o.country
+               and (twin.tax_number is null or not o.is_demanded)) as twins
     from ours o
     join core.accounting_counterparty l
       on l.name_key = o.legal_name_key and l.tax_number is null and not l.is_deleted and not l.is_folder
-    where o.tax_number is null
-    group by o.counterparty_id, o.legal_name_key
+    where o.tax_number is null or not o.is_demanded
+    group by o.counterparty_id, o.legal_name_key, o.country, o.is_demanded
 ), decided as (
     select o.*,
            own.counterparty_key is not null as exists_already,

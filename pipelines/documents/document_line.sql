@@ -27,6 +27,7 @@ create table documents.document_line (
 create index document_line_deal on documents.document_line (deal_id);
 create index document_line_product on documents.document_line (product_id);
 create index document_line_unknown on documents.document_line (deal_id) where product_id is null;
+create index document_line_name on documents.document_line (lower(btrim(product_name)));
 
 -- @changed documents.deal
 select key from change
@@ -40,6 +41,18 @@ select key from change
 select l.deal_id as key from documents.document_line l join change on l.product_id = change.key
 union
 select l.deal_id from documents.document_line l where l.product_id is null
+union
+-- A name may mean another product now that there is one more of it.
+select l.deal_id
+from change
+join core.product p on p.product_id = change.key
+join documents.document_line l on lower(btrim(l.product_name)) = lower(btrim(p.name))
+union
+select l.deal_id
+from change
+join core.product p on p.product_id = change.key
+join ops.product_alias a on lower(btrim(a.is_name)) = lower(btrim(p.name))
+join documents.document_line l on lower(btrim(l.product_name)) = a.name_key
 ;
 
 -- @changed documents.product
@@ -72,11 +85,16 @@ with target as (
     where not p.is_deleted
       and lower(btrim(p.name)) in (select lower(btrim(meant_name)) from lines)
     group by p.source, lower(btrim(p.name))
+), anywhere as (
+    -- Spreadsheets have no catalogue of their own: a name of theirs is one of the other systems' products,
+    -- if it is so in one of them only.
+    select name_key, min(product_id) as product_id from named group by name_key having count(*) = 1
 ), resolved as (
-    select l.*, coalesce(linked.product_id, n.product_id) as resolved_id
+    select l.*, coalesce(linked.product_id, n.product_id, other.product_id) as resolved_id
     from lines l
     left join core.product linked on linked.product_id = l.product_id and not linked.is_deleted
     left join named n on n.source = l.source and n.name_key = lower(btrim(l.meant_name))
+    left join anywhere other on other.name_key = lower(btrim(l.meant_name))
 )
 select
     l.line_id,

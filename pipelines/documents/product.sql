@@ -1,4 +1,5 @@
 -- Which product of accounting each product of the CRM is: found by article or name, or to be created.
+-- Articles and names compare without regard to case, as people write them.
 --
 -- @owner accountants
 -- @scope product_id
@@ -28,7 +29,7 @@ select p.product_id as key from core.product p join change on lower(p.name) = lo
 ;
 
 -- @changed core.accounting_product.code
-select p.product_id as key from core.product p join change on p.code = change.key
+select p.product_id as key from core.product p join change on lower(p.code) = lower(change.key)
 ;
 
 -- @changed ops.setting ops.unit_rule core.accounting_unit
@@ -43,6 +44,10 @@ with ours as (
            s.value #>> '{}' || ':' || ops.key_of(s.value #>> '{}', 'product', p.source || ':' || lower(coalesce(p.code, p.name))) as own_key,
            coalesce((select (c.value)::boolean from ops.setting c
                       where c.system = p.source and c.name = 'create_products'), true) as may_create,
+           coalesce((select c.value ? 'code' from ops.setting c
+                      where c.system = p.source and c.name = 'match_products_by'), true) as matches_code,
+           coalesce((select c.value ? 'name' from ops.setting c
+                      where c.system = p.source and c.name = 'match_products_by'), true) as matches_name,
            coalesce(u.code, (select d.value #>> '{}' from ops.setting d
                               where d.system = s.value #>> '{}' and d.name = 'default_unit')) as unit_code
     from core.product p
@@ -50,13 +55,15 @@ with ours as (
     join ops.setting s on s.name = 'accounting_system'
     left join ops.unit_rule u on u.system = s.value #>> '{}' and u.name = lower(btrim(p.unit))
 ), fits as (
-    select o.product_id, l.product_key, l.is_service, (l.code = o.code) as by_code
+    select o.product_id, l.product_key, l.is_service, true as by_code
     from ours o
-    join core.accounting_product l on l.code = o.code and not l.is_deleted and not l.is_folder
+    join core.accounting_product l on lower(l.code) = lower(o.code) and not l.is_deleted and not l.is_folder
+    where o.matches_code
     union
     select o.product_id, l.product_key, l.is_service, false
     from ours o
     join core.accounting_product l on lower(l.name) = lower(o.name) and not l.is_deleted and not l.is_folder
+    where o.matches_name
 ), best as (
     select product_id,
            count(distinct product_key) filter (where by_code) as by_code,
