@@ -246,6 +246,10 @@ def _check(table: Table) -> None:
     for column in (*table.emits, *table.money):
         if column not in names:
             raise TableFileError(f"{where}: @emits/@money names {column!r}, which is no column")
+    for statement in (table.rows_sql, table.all_sql, *(changed.sql for changed in table.changed)):
+        if ";" in statement:
+            last = statement.split(";")[-1].strip().splitlines()[-1:]
+            raise TableFileError(f"{where}: something follows a statement's `;`: {last}; put it under its `-- @` line")
     if table.rows == "sql" and not table.rows_sql:
         raise TableFileError(f"{where}: no @rows")
     if table.rows == "sql" and not table.is_view and not table.all_sql:

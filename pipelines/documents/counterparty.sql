@@ -25,8 +25,8 @@ select d.counterparty_id as key
 from documents.counterparty d join change on d.counterparty_key = change.key
 ;
 
--- A name that a second counterparty bears no longer tells which one accounting means.
 -- @changed core.counterparty.legal_name_key
+-- A name that a second counterparty bears no longer tells which one accounting means.
 select counterparty_id as key from core.counterparty join change on legal_name_key = change.key
 ;
 
