@@ -300,13 +300,15 @@ def _receive(conn: Connection, system: str, incoming: _Incoming, page: Page) -> 
     for reject in page.rejects:
         conn.execute(
             """
-            insert into ops.quarantine (batch_id, source, entity, place, reason, payload, first_seen_at, last_seen_at)
-            values (%s, %s, %s, %s, %s, %s, now(), now())
+            insert into ops.quarantine
+                (batch_id, source, entity, place, reason, payload, parent_id, first_seen_at, last_seen_at)
+            values (%s, %s, %s, %s, %s, %s, %s, now(), now())
             on conflict (source, entity, place, reason)
-            do update set last_seen_at = now(), resolved_at = null, payload = excluded.payload, batch_id = excluded.batch_id
+            do update set last_seen_at = now(), resolved_at = null, payload = excluded.payload,
+                          parent_id = excluded.parent_id, batch_id = excluded.batch_id
             """,
             [incoming.batch_id, system, page.entity, reject.place, reject.reason,
-             reject.payload.decode("utf-8", "replace").replace("\x00", "")],
+             reject.payload.decode("utf-8", "replace").replace("\x00", ""), reject.parent_id],
         )  # fmt: skip
     incoming.received += len(page.records) + len(page.rejects)
     incoming.rejected += len(page.rejects)
@@ -360,11 +362,18 @@ def _settle(
         )
     )
     if stored:
+        # The payload stays that of the version: what is derived of it may not change without being told.
+        # Where the newest of several records decides a row, a newer stamp is told; of a record that we write
+        # to ourselves it is our own echo.
+        told = "false" if echo else "true"
         conn.execute(
             trusted(
-                f"""update {name} c set modified_at = s.modified_at, payload = s.payload
-            from settled s where c.source_id = s.source_id and c.is_current and c.modified_at < s.modified_at
-             and c.payload_hash = s.payload_hash and c.deleted = s.deleted"""
+                f"""with stamped as (
+                update {name} c set modified_at = s.modified_at
+                from settled s where c.source_id = s.source_id and c.is_current and c.modified_at < s.modified_at
+                 and c.payload_hash = s.payload_hash and c.deleted = s.deleted
+                returning c.source_id)
+            insert into ops.change_log (table_name, key) select '{name}', source_id from stamped where {told}"""
             )
         )
         gone = []
@@ -398,6 +407,7 @@ def _settle(
         batch_id=incoming.batch_id,
     )
     _finish(conn, batch, until, whole)
+    _settle_quarantine(conn, batch, temporary)
     conn.execute(trusted(f"drop table settled, news, {temporary}, {temporary}_parents"))
     return batch
 
@@ -457,10 +467,35 @@ def _finish(conn: Connection, batch: Batch, until: datetime | None, whole: bool)
         """,
         {"source": batch.source, "entity": batch.entity, "until": until, "whole": until if whole else None},
     )
+
+
+def _settle_quarantine(conn: Connection, batch: Batch, temporary: str) -> None:
+    """What was set apart before and is not now is mended, if it was read again: by a read of everything, or
+    because it stood in a file that was read. Tells of the deals concerned."""
     conn.execute(
-        "update ops.quarantine set resolved_at = now() where source = %s and entity = %s and resolved_at is null"
-        " and last_seen_at < (select started_at from ops.batch where batch_id = %s) and %s",
-        [batch.source, batch.entity, batch.batch_id, batch.received > 0],
+        trusted(
+            f"""with mended as (
+            update ops.quarantine q set resolved_at = now()
+            where q.source = %(source)s and q.entity = %(entity)s and q.resolved_at is null
+              and q.last_seen_at < (select started_at from ops.batch where batch_id = %(batch)s)
+              and %(received)s
+              and (%(full)s or exists (select from {temporary} i where starts_with(q.place, i.payload->>'_file' || ', ')))
+            returning q.parent_id
+        ), told as (
+            select parent_id from mended
+            union
+            select parent_id from ops.quarantine where batch_id = %(batch)s
+        )
+        insert into ops.change_log (table_name, key)
+        select 'ops.quarantine', %(source)s::text || ':' || parent_id from told where parent_id is not null"""
+        ),
+        {
+            "source": batch.source,
+            "entity": batch.entity,
+            "batch": batch.batch_id,
+            "received": not batch.error and batch.received > 0,
+            "full": batch.mode == "full",
+        },
     )
 
 
