@@ -247,9 +247,9 @@ def _check(table: Table) -> None:
         if column not in names:
             raise TableFileError(f"{where}: @emits/@money names {column!r}, which is no column")
     for statement in (table.rows_sql, table.all_sql, *(changed.sql for changed in table.changed)):
-        if ";" in statement:
-            last = statement.split(";")[-1].strip().splitlines()[-1:]
-            raise TableFileError(f"{where}: something follows a statement's `;`: {last}; put it under its `-- @` line")
+        if re.search(r"^\s*;\s*$|;\s*\n\s*--", statement, re.MULTILINE):
+            last = statement.strip().splitlines()[-1]
+            raise TableFileError(f"{where}: {last!r} follows a statement's `;`; put it under its `-- @` line")
     if table.rows == "sql" and not table.rows_sql:
         raise TableFileError(f"{where}: no @rows")
     if table.rows == "sql" and not table.is_view and not table.all_sql:
