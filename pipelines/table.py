@@ -247,7 +247,7 @@ def _check(table: Table) -> None:
         if column not in names:
             raise TableFileError(f"{where}: @emits/@money names {column!r}, which is no column")
     for statement in (table.rows_sql, table.all_sql, *(changed.sql for changed in table.changed)):
-        if re.search(r"^\s*;\s*$|;\s*\n\s*--", statement, re.MULTILINE):
+        if re.search(r"^\s*;\s*$", statement, re.MULTILINE):
             last = statement.strip().splitlines()[-1]
             raise TableFileError(f"{where}: {last!r} follows a statement's `;`; put it under its `-- @` line")
     if table.rows == "sql" and not table.rows_sql:
