@@ -37,6 +37,7 @@ class Reject:
     place: str  # where a person finds it: "deals.csv, line 17"
     reason: str  # what is wrong and what to do, one sentence
     payload: bytes
+    parent_id: str | None = None  # the deal it belongs to, where that is known: held until this is mended
 
 
 @dataclass(frozen=True, slots=True)

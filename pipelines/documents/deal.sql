@@ -40,6 +40,7 @@ create table documents.deal (
     amount               numeric(18,2),             -- header sum with VAT; the sum of the lines where the source keeps no header
     line_amount          numeric(18,2),             -- sum of the lines with VAT
     lines                integer not null,          -- number of lines
+    set_apart            text,                      -- why rows of the deal could not be taken, in sentences
     problems             text                       -- what could not be read from the CRM, in sentences
 );
 
@@ -98,6 +99,10 @@ from documents.deal d join core.currency_rate r on r.currency = d.currency and r
 join change on r.rate_id = change.key
 ;
 
+-- @changed ops.quarantine
+select key from change
+;
+
 -- @changed ops.stage_rule ops.setting ops.currency_rule core.accounting_currency
 
 -- @all
@@ -109,13 +114,15 @@ with target as (
     select value #>> '{}' as system from ops.setting where name = 'accounting_system'
 ), deals as (
     select d.*,
-           coalesce(d.closed_on, (d.created_at at time zone 'UTC')::date) as document_date,
+           -- The day by the clock of those who work in the source, not by ours.
+           coalesce(d.closed_on, (d.created_at at time zone coalesce(z.value #>> '{}', 'UTC'))::date) as document_date,
            s.name as stage_name, s.outcome
     from core.deal d
     join scope on scope.key = d.deal_id
     left join core.stage s
       on s.source = d.source and s.stage_code = d.stage_code
      and s.pipeline_code is not distinct from d.pipeline_code
+    left join ops.setting z on z.system = d.source and z.name = 'timezone'
     where not d.is_deleted
 ), ruled as (
     select deals.*, rule.place, rule.documents, rule.due_days, rule.ignore
@@ -195,6 +202,8 @@ select
     coalesce(d.amount, lines.line_amount) as amount,
     lines.line_amount,
     coalesce(lines.lines, 0) as lines,
+    (select string_agg(distinct q.reason, '; ') from ops.quarantine q
+      where q.source = d.source and q.parent_id = d.source_id and q.resolved_at is null) as set_apart,
     nullif(array_to_string(d.problems, '; '), '') as problems
 from signed d
 cross join target

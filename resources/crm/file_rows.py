@@ -51,6 +51,8 @@ class TableFiles:
     min_share: float = 0.5
     allow_shrink: bool = False
     settle: timedelta = timedelta(seconds=5)
+    parent: str = ""  # column of what several rows together are; rows of one key are then numbered
+    parent_columns: tuple[str, ...] = ()  # columns in which all rows of one parent agree
 
 
 @dataclass(slots=True)
@@ -62,7 +64,10 @@ class Survey:
     keyless: int = 0
     unreadable: list[int] = field(default_factory=list)
     repeated: dict[str, int] = field(default_factory=dict)  # id that stands again -> its first line
-    contested: dict[str, list[int]] = field(default_factory=dict)  # id of rows that differ -> their lines
+    contested: dict[str, list[int]] = field(
+        default_factory=dict
+    )  # id (or parent) of rows that differ -> lines
+    parents: list[str] = field(default_factory=list)  # whose rows are all there and agree
 
 
 class FileRows:
@@ -71,6 +76,8 @@ class FileRows:
     def __init__(self, table: TableFiles, opened: Table, name: str) -> None:
         self.table, self.opened, self.name = table, opened, name
         self._key = [opened.columns.index(column) for column in table.layout.key]
+        self._parent = opened.columns.index(table.parent) if table.parent else None
+        self._shared = [opened.columns.index(column) for column in table.parent_columns]
 
     def survey(self) -> Survey:
         """Count and compare the rows. Raises UnreadableError where the file is cut or the key is none.
@@ -78,6 +85,8 @@ class FileRows:
         Memory: 8 bytes a row. Ids that may stand twice are found by their hashes, then looked at.
         """
         survey = Survey()
+        if self._parent is not None:
+            return self._survey_parents(survey)
         hashes = [array("q") for _ in range(256)]
         for row in self.opened.rows():
             if row.problem:
@@ -102,6 +111,7 @@ class FileRows:
         key_names = ", ".join(f'"{column}"' for column in self.table.layout.key)
         entity, unit = self.table.entity, self.opened.unit
         encode = msgspec.json.Encoder().encode
+        numbered: dict[str, int] = {}
         for row in self.opened.rows():
             place = f"{self.name}, {unit} {row.line}"
             origin = {"_file": self.name, "_row": row.line}
@@ -111,10 +121,23 @@ class FileRows:
             if self._totals(row):
                 continue
             payload = encode({**self.opened.values(row), **origin})
-            source_id = self._id(row)
+            source_id, parent = self._id(row), self._parent_of(row)
             if source_id is None:
                 reason = f"{place}: {entity} without its key {key_names}; fill it in or delete the row"
-                yield Reject(place, reason, payload)
+                yield Reject(place, reason, payload, parent)
+            elif parent is not None and parent in survey.contested:
+                lines = f"{unit}s {listed(survey.contested[parent])}"
+                names = ", ".join(self.table.parent_columns)
+                reason = (
+                    f"{self.name}: rows of {self.table.parent} {parent} differ in {names} ({lines}); "
+                    "give each of them a number of its own, or make them agree"
+                )
+                yield Reject(place, reason, payload, parent)
+            elif parent is not None:
+                numbered[source_id] = numbered.get(source_id, 0) + 1
+                yield Record(
+                    _numbered(source_id, numbered[source_id]), payload, self.opened.modified_at, parent
+                )
             elif source_id in survey.contested:
                 lines = f"{unit}s {listed(survey.contested[source_id])}"
                 reason = f"{self.name}: {entity} {source_id} differs between {lines}; keep one of the rows"
@@ -124,10 +147,42 @@ class FileRows:
 
     def ids(self, survey: Survey) -> Iterator[str]:
         """Yield every id once, contested ones too."""
+        numbered: dict[str, int] = {}
         for row in self.opened.rows():
             source_id = None if row.problem or self._totals(row) else self._id(row)
-            if source_id is not None and survey.repeated.get(source_id, row.line) == row.line:
+            if source_id is not None and self._parent is not None:
+                numbered[source_id] = numbered.get(source_id, 0) + 1
+                yield _numbered(source_id, numbered[source_id])
+            elif source_id is not None and survey.repeated.get(source_id, row.line) == row.line:
                 yield source_id
+
+    def _survey_parents(self, survey: Survey) -> Survey:
+        """The same where several rows make one whole: a number that stands for two different ones is told."""
+        first: dict[str, tuple[int, list[str]]] = {}
+        broken: set[str] = set()
+        for row in self.opened.rows():
+            if row.problem:
+                survey.unreadable.append(row.line)
+            elif self._totals(row):
+                survey.totals += 1
+            elif (parent := self._parent_of(row)) is None or self._id(row) is None:
+                survey.keyless += 1
+                broken.add(parent or "")
+            else:
+                survey.ids += 1
+                shared = [(row.cells[place] or "").strip() for place in self._shared]
+                line, seen = first.setdefault(parent, (row.line, shared))
+                if seen != shared:
+                    survey.contested.setdefault(parent, [line]).append(row.line)
+        whole = not survey.unreadable  # an unreadable row may belong to any of them
+        survey.parents = [p for p in first if whole and p not in survey.contested and p not in broken]
+        return survey
+
+    def _parent_of(self, row: Row) -> str | None:
+        if self._parent is None:
+            return None
+        value = (row.cells[self._parent] or "").strip()
+        return value if value and value not in EXCEL_ERRORS else None
 
     def _compare(self, suspects: set[int], survey: Survey) -> None:
         first: dict[str, tuple[int, bytes]] = {}
@@ -188,6 +243,8 @@ def table_files(system: str, entity: str, options: object, settle_seconds: float
         "min_share",
         "allow_shrink",
         "settle_seconds",
+        "parent",
+        "parent_columns",
     }
     where = f"{system}: `tables.{entity}`"
     if not isinstance(options, Mapping) or not options.get("pattern") or not options.get("key"):
@@ -203,9 +260,15 @@ def table_files(system: str, entity: str, options: object, settle_seconds: float
     share = options.get("min_share", 0.5)
     if not isinstance(share, int | float) or not 0 <= share <= 1:
         raise SourceError(f"{where}: `min_share` is a share from 0 to 1, not {share!r}; correct it")
+    parent, parent_columns = str(options.get("parent", "")).strip(), _texts(options.get("parent_columns", ()))
+    if parent_columns and not parent:
+        raise SourceError(
+            f"{where} has `parent_columns` of no `parent`; name the column that tells whole from whole"
+        )
+    needed = [column for column in (parent, *parent_columns) if column]
     layout = Layout(
         key=_texts(options["key"]),
-        columns=_texts(options.get("columns", ())),
+        columns=tuple(dict.fromkeys((*_texts(options.get("columns", ())), *needed))),
         sheet=options.get("sheet"),
         header_row=options.get("header_row"),
         encoding=options.get("encoding"),
@@ -220,7 +283,14 @@ def table_files(system: str, entity: str, options: object, settle_seconds: float
         float(share),
         bool(options.get("allow_shrink", False)),
         timedelta(seconds=options.get("settle_seconds", settle_seconds)),
+        parent,
+        parent_columns,
     )
+
+
+def _numbered(source_id: str, number: int) -> str:
+    """The second row of one key is `KEY#2`."""
+    return source_id if number == 1 else f"{source_id}#{number}"
 
 
 def _texts(value: str | Sequence[str]) -> tuple[str, ...]:

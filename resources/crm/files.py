@@ -300,13 +300,16 @@ class Files:
             if rows.opened.version in read:
                 return  # the same content again
             read.add(rows.opened.version)
-            items = rows.items(self._survey(table, rows))
+            survey = self._survey(table, rows)
+            items = rows.items(survey)
             while page := list(islice(items, PAGE_ROWS)):
                 yield Page(
                     table.entity,
                     [item for item in page if isinstance(item, Record)],
                     rejects=[item for item in page if isinstance(item, Reject)],
                 )
+            if survey.parents:
+                yield Page(table.entity, [], complete_parents=survey.parents)
 
     def _survey(self, table: TableFiles, rows: FileRows) -> Survey:
         """Look through the whole file before anything of it is given out."""
