@@ -109,18 +109,6 @@ def raw_spec(system: System, entity: str, deps: Sequence[dg.AssetKey] = ()) -> d
     )
 
 
-def reading_check_specs(specs: Sequence[dg.AssetSpec]) -> list[dg.AssetCheckSpec]:
-    """Of every raw table: did the source answer, and is everything received accounted for."""
-    return [
-        dg.AssetCheckSpec(
-            "received_is_accounted_for",
-            asset=spec.key,
-            description="The source answered, and every record received was added, changed, unchanged or set apart.",
-        )
-        for spec in specs
-    ]
-
-
 class ReadConfig(dg.Config):
     """How to read: nothing set is an ordinary sync."""
 
@@ -138,7 +126,6 @@ def reading_step(
     @dg.multi_asset(
         name=name,
         specs=specs,
-        check_specs=reading_check_specs(specs),
         can_subset=True,
         pool=system.name,
         description=f"Reads what changed in {system.title}.",
@@ -210,7 +197,17 @@ def operation_step(accounting: System, documents: Sequence[Table]) -> dg.AssetsD
     return operation
 
 
-def batch_step(deps: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
+def batch_step(systems: Sequence[System], deps: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
+    """The last step: every system answered, everything received is accounted for, or the run fails."""
+    checks = [
+        dg.AssetCheckSpec(
+            f"{system.name}_is_accounted_for",
+            asset=READING,
+            description=f"{system.title} answered; every record received was added, changed, unchanged or set apart.",
+        )
+        for system in systems
+    ]
+
     @dg.asset(
         key=READING,
         deps=list(deps),
@@ -218,11 +215,12 @@ def batch_step(deps: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         owners=["team:data-team"],
         kinds={"postgres"},
         description="Every reading of every source. Fails, after all else is done, when a source did not answer.",
+        check_specs=checks,
     )
-    def batch(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    def batch(context: dg.AssetExecutionContext) -> Iterator[Any]:
         from pipelines import stages
 
-        return stages.conclude(context)
+        yield from stages.conclude(context, [system.name for system in systems])
 
     return batch
 
@@ -277,8 +275,22 @@ def all_assets(mappings: Mappings, reads: Mapping[str, Reads]) -> list[dg.Assets
     feedback = stage_tables("feedback")
     writable = [system for system in crms if system.feedback]
     steps.append(feedback_step(feedback, reads, writable))
-    steps.append(batch_step([asset_key(table.name) for table in feedback]))
+    steps.append(batch_step(mappings.systems, [asset_key(table.name) for table in feedback]))
     return steps
+
+
+def quality_checks() -> dg.AssetSelection:
+    """Checks of whole tables that hold nothing back: the night runs them, not every sync."""
+    from pipelines.documents.gate import GATED
+
+    return dg.AssetSelection.checks(
+        *(
+            dg.AssetCheckKey(asset_key(name), expectation.name)
+            for name, suite in suites().items()
+            if name not in GATED
+            for expectation in suite.expectations
+        )
+    )
 
 
 __all__ = ["Suite", "all_assets", "asset_key", "check_specs", "raw_entities"]

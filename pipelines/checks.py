@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -10,7 +10,7 @@ import dagster as dg
 from expectations import CheckResult, suites, validate
 from pipelines import sync
 from pipelines.documents.gate import GATED, gate, gate_fingerprint, standing
-from pipelines.refresh import EVERYTHING, Outcome
+from pipelines.refresh import Outcome
 from pipelines.sync import Road
 from pipelines.table import tables
 
@@ -22,37 +22,15 @@ SEVERITY = {
 EXAMPLES = 5  # shown in the UI; the rest stands in documents.failure
 
 
-def last_change(road: Road) -> int:
-    """Where the log of changes stands now; what comes after it is what a stage changed."""
-    return int(road.warehouse.scalar("select coalesce(max(seq), 0) from ops.change_log") or 0)
-
-
-def quality(road: Road, changed: Sequence[Outcome], since: int) -> list[dg.AssetCheckResult]:
-    """Check the rows that changed after `since` in each table that has a suite."""
+def quality(road: Road, asked: Collection[dg.AssetCheckKey]) -> list[dg.AssetCheckResult]:
+    """Check whole tables of data, for the checks that this run asks for (the sync asks for none of them)."""
     results: list[dg.AssetCheckResult] = []
-    for outcome in changed:
-        suite = suites().get(outcome.table)
-        if suite is None or outcome.table in GATED or outcome.written == 0:
-            continue
-        table = tables()[outcome.table]
-        with road.warehouse.transaction() as conn:
-            keys = [
-                key
-                for (key,) in conn.execute(
-                    "select distinct key from ops.change_log where table_name = %s and seq > %s",
-                    [table.name, since],
-                )
-            ]
-            conn.execute("create temporary table scope (key text primary key) on commit drop")
-            if EVERYTHING in keys:
-                rows = ""
-            else:
-                with conn.cursor().copy("copy scope (key) from stdin") as copy:
-                    for key in keys:
-                        copy.write_row((key,))
-                rows = suite.select(f"{table.scope} in (select key from scope)")
-            results += [_asset_check(result) for result in validate(conn, suite, rows)]
-    return results
+    for name in dict.fromkeys(".".join(key.asset_key.path) for key in asked):
+        suite = suites().get(name)
+        if suite is not None and name not in GATED:
+            with road.warehouse.transaction() as conn:
+                results += [_asset_check(result) for result in validate(conn, suite)]
+    return [r for r in results if dg.AssetCheckKey(r.asset_key or dg.AssetKey([]), r.check_name or "") in asked]
 
 
 def gated_documents(

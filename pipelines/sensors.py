@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from mappings import Mappings, System
+from pipelines.assets import quality_checks
 
 EVERY_SECONDS = 300  # SVERKA_SENSOR_SECONDS, or `every_seconds` in a system's connection
 TAG_SYNC = "sverka/sync"
@@ -25,6 +26,8 @@ def sync_jobs(mappings: Mappings) -> list[Any]:
     """`sync`: what changed. `reconcile`: the same after comparing every key of every system."""
     tags = {TAG_SYNC: "true"}
     everything = dg.AssetSelection.all()
+    # Marts are views, made when their files change; checks of whole tables are the night's.
+    daily = everything - dg.AssetSelection.groups("marts") - quality_checks()
     steps = {
         # Lines of a deal may change without touching the deal: a CRM is read whole at night.
         **{f"read_{s.name}": {"config": {"full": True}} for s in mappings.systems if s.role == "crm"},
@@ -34,7 +37,7 @@ def sync_jobs(mappings: Mappings) -> list[Any]:
     return [
         dg.define_asset_job(
             SYNC,
-            selection=everything,
+            selection=daily,
             executor_def=dg.in_process_executor,
             tags=tags,
             description="Carries what changed down the whole road, in one process.",

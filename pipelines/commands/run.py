@@ -40,6 +40,7 @@ def run_job(name: str, *, config: Mapping[str, Any] | None = None, quiet: bool =
     import dagster as dg
 
     from pipelines.definitions import sverka
+    from pipelines.stages import keep_connections
 
     definitions = sverka()
     started = time.monotonic()
@@ -47,6 +48,7 @@ def run_job(name: str, *, config: Mapping[str, Any] | None = None, quiet: bool =
     run_id = str(uuid.uuid4())
     quiet_console = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with dg.DagsterInstance.get() as instance:
+        keep_connections(instance)
         instance.add_event_listener(run_id, progress)
         result = definitions.resolve_job_def(name).execute_in_process(
             instance=instance,
