@@ -41,6 +41,7 @@ def task_add(portal: Portal, params: dict[str, Any]) -> Answer:
         "GROUP_ID": integer(said.get("GROUP_ID") or 0, "GROUP_ID"),
         "PARENT_ID": None,
         "UF_CRM_TASK": [str(v) for v in sequence(said.get("UF_CRM_TASK"))],
+        "TAGS": [str(v) for v in sequence(said.get("TAGS"))],
         "guid": "{" + str(uuid.uuid4()) + "}",
     }
     portal.tasks.put(row)
@@ -48,15 +49,22 @@ def task_add(portal: Portal, params: dict[str, Any]) -> Answer:
 
 
 def task_list(portal: Portal, params: dict[str, Any]) -> Answer:
-    """tasks.task.list: UF_CRM_TASK filters by a bound record; newest first by default."""
+    """tasks.task.list: UF_CRM_TASK filters by a bound record, TAG by a tag; newest first by default."""
     said = dict(params.get("filter") or {})
     bound = {str(v) for key in ("UF_CRM_TASK", "=UF_CRM_TASK") for v in sequence(said.pop(key, None))}
+    tagged = {str(v) for key in ("TAG", "=TAG") for v in sequence(said.pop(key, None))}
     where = where_of(said, fields.TASK, strict=False)
     order = order_of(params.get("order"), fields.TASK, strict=False) or (("ID", True),)
     ids: Sequence[int]
-    if bound:
+    if bound or tagged:
         everything = [row for key in range(1, len(portal.tasks) + 1) if (row := portal.tasks.get(key))]
-        found = [r for r in everything if bound & set(r["UF_CRM_TASK"]) and matches(where, r, fields.TASK)]
+        found = [
+            row
+            for row in everything
+            if (not bound or bound & set(row["UF_CRM_TASK"]))
+            and tagged <= set(row.get("TAGS", ()))
+            and matches(where, row, fields.TASK)
+        ]
         for name, descending in reversed(order):
             values = {r["ID"]: sort_key(comparable(fields.TASK[name], r[name])) for r in found}
             found.sort(key=lambda r, v=values: v[r["ID"]], reverse=descending)  # type: ignore[misc]
@@ -91,7 +99,9 @@ def _task(row: Record) -> Record:
         for name in fields.TASK
         if name not in ("UF_CRM_TASK", "REAL_STATUS")
     }
-    return {**shown, "subStatus": "2", "guid": row["guid"], "ufCrmTask": row["UF_CRM_TASK"],
+    # Tags by their numbers, an empty array without any, as PHP encodes both.
+    tags = {str(n): {"id": n, "title": title} for n, title in enumerate(row.get("TAGS", ()), 1)}
+    return {**shown, "tags": tags or [], "subStatus": "2", "guid": row["guid"], "ufCrmTask": row["UF_CRM_TASK"],
             "responsible": person, "auditors": [], "accomplices": [], "group": []}  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -62,13 +62,14 @@ def drop(company: Company, folder: Path, store: Store) -> dict[str, Any]:
     last = drops.get("last")
     turn = int(last["round"]) + 1 if last else 1
     today = last["today"] if last else company.today.isoformat()
-    deals = _deals(company, turn, date.fromisoformat(today))
+    soiled = last["soiled"] if last else _soiled(company)
+    deals = _deals(company, turn, date.fromisoformat(today), soiled)
     from_csv, from_xlsx = [d for d in deals if d.in_csv], [d for d in deals if not d.in_csv]
     _write_csv(folder / "Клиенты.csv", CLIENT_COLUMNS, _client_rows(from_csv))
     _write_csv(folder / "Сделки.csv", DEAL_COLUMNS, _deal_rows(company, from_csv))
     _write_xlsx(folder / "Клиенты.xlsx", "Клиенты", CLIENT_COLUMNS, _client_rows(from_xlsx))
     _write_xlsx(folder / "Сделки.xlsx", "Сделки", DEAL_COLUMNS, _deal_rows(company, from_xlsx))
-    drops.put("last", {"round": turn, "today": today, "folder": str(folder)})
+    drops.put("last", {"round": turn, "today": today, "folder": str(folder), "soiled": soiled})
     names = [f"{what}.{kind}" for what in ("Клиенты", "Сделки") for kind in ("csv", "xlsx")]
     return {"folder": str(folder), "files": names, "deals": len(deals), "round": turn}
 
@@ -79,7 +80,7 @@ def truth(company: Company, store: Store) -> dict[str, Any]:
     if last is None:
         return {}
     found = {}
-    for branch in _deals(company, int(last["round"]), date.fromisoformat(last["today"])):
+    for branch in _deals(company, int(last["round"]), date.fromisoformat(last["today"]), last["soiled"]):
         mistakes = {branch.mistake: ""} if branch.mistake else {}
         outcome, reason = outcome_of(branch.deal, mistakes, mistakes)
         found[branch.number] = {
@@ -93,14 +94,18 @@ def truth(company: Company, store: Store) -> dict[str, Any]:
     return {"deals": found, "folder": last["folder"]}
 
 
-def _deals(company: Company, turn: int, today: date) -> list[BranchDeal]:
+def _soiled(company: Company) -> list[str]:
+    """Parties whose INN the head office has wrongly: the branch's deals are with others, then and later."""
+    return sorted({d.id for d in company.dirt if d.entity == "party" and d.kind.startswith("inn_")})
+
+
+def _deals(company: Company, turn: int, today: date, soiled: Collection[str]) -> list[BranchDeal]:
     """The branch's deals: same clients as the head office, prices with VAT, discounts already taken."""
     count = DEALS_AT_FIRST + DEALS_A_ROUND * (turn - 1)
     rng = random.Random(f"{company.seed}:branch")
     draw = DealDraw(company, today)
     found: list[BranchDeal] = []
     mistakes = dict(zip((5, 12, 19), HELD, strict=True))
-    soiled = {d.id for d in company.dirt if d.entity == "party" and d.kind.startswith("inn_")}
     number = 0
     while len(found) < count:
         number += 1
