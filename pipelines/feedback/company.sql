@@ -25,6 +25,8 @@ select d.client_id as key from feedback.deal d join change on d.deal_id = change
 select key from change
 ;
 
+-- @changed ops.setting
+
 -- @all
 select distinct client_id as key from feedback.deal where client_id is not null
 ;

@@ -34,6 +34,10 @@ select key from change
 select key from change
 ;
 
+-- @changed core.client
+select d.deal_id as key from core.deal d join change on d.client_id = change.key
+;
+
 -- @changed ledger.obligation.deal_id
 select key from change
 ;

@@ -22,6 +22,10 @@ create index task_due on feedback.task (due_on);
 select key from change
 ;
 
+-- @changed ledger.obligation
+select o.deal_id as key from ledger.obligation o join change on o.document_key = change.key
+;
+
 -- @all
 select deal_id as key from feedback.deal
 ;
