@@ -211,7 +211,7 @@ def batch_step(systems: Sequence[System], deps: Sequence[dg.AssetKey]) -> dg.Ass
     @dg.asset(
         key=READING,
         deps=list(deps),
-        group_name="raw",
+        group_name="feedback",
         owners=["team:data-team"],
         kinds={"postgres"},
         description="Every reading of every source. Fails, after all else is done, when a source did not answer.",

@@ -256,7 +256,9 @@ def start_dagster(
     shared = {"DAGSTER_HOME": str(dagster_home), "GX_ANALYTICS_ENABLED": "false", **(env or {})}
     programs = Path(sys.executable).parent
     code_port, ui_port = free_port(), port or free_port()
-    grpc = ["--grpc-host", "127.0.0.1", "--grpc-port", str(code_port)]
+    workspace = dagster_home / "workspace.yaml"
+    server = {"host": "127.0.0.1", "port": code_port, "location_name": location}
+    workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
     processes.start(
         "code-server",
         [
@@ -267,10 +269,18 @@ def start_dagster(
         ready=port_ready(code_port),
         env=shared,
     )
-    processes.start("daemon", [str(programs / "dagster-daemon"), "run", *grpc], env=shared)
+    processes.start("daemon", [str(programs / "dagster-daemon"), "run", "-w", str(workspace)], env=shared)
     processes.start(
         "webserver",
-        [str(programs / "dagster-webserver"), "--host", "127.0.0.1", "--port", str(ui_port), *grpc],
+        [
+            str(programs / "dagster-webserver"),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(ui_port),
+            "-w",
+            str(workspace),
+        ],
         ready=port_ready(ui_port),
         env=shared,
     )

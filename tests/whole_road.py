@@ -30,16 +30,16 @@ DEMO = Path(__file__).parents[1] / "mappings" / "demo"
 SALES = {"invoice": "Document_СчетНаОплатуПокупателю", "realization": "Document_РеализацияТоваровУслуг"}
 COUNTERPARTIES, PRODUCTS = "Catalog_Контрагенты", "Catalog_Номенклатура"
 CHECKS = {
-    "stage_without_rule": "stage_has_rule",
-    "client_missing": "client_named",
-    "requisite_ambiguous": "counterparty_chosen",
-    "lines_missing": "has_lines",
-    "product_unknown": "product_resolved",
-    "amount_mismatch": "amount_equals_lines",
-    "inn_missing": "tax_number_given",
-    "inn_checksum": "tax_number_valid",
+    "stage_without_rule": {"stage_has_rule"},
+    "client_missing": {"client_named"},
+    "requisite_ambiguous": {"counterparty_chosen"},
+    "lines_missing": {"has_lines"},
+    "product_unknown": {"product_resolved"},
+    "amount_mismatch": {"amount_equals_lines", "line_amount_computes"},  # a sheet has no sum of the deal
+    "inn_missing": {"tax_number_given"},
+    "inn_checksum": {"tax_number_valid"},
 }
-"""Reasons of the truth by the name of the check that must hold the deal."""
+"""Reasons of the truth by the checks of which one must hold the deal."""
 
 
 @dataclass
@@ -188,10 +188,11 @@ def sync_road(road: Road, **how: bool) -> Synced:
     return done
 
 
-def differences_from_truth(found: Company, *, first: bool = True) -> list[str]:
+def differences_from_truth(found: Company, *, first: bool = True, aliases: bool = False) -> list[str]:
     """How what 1C holds differs from what the sandbox knows to be true, a sentence each; none is right.
 
     `first`: no document was made before the present mistakes, so deals to be held have none at all.
+    `aliases`: the mapping knows other spellings of products; else deals that use them are to be held.
     """
     truth = found.sandbox.control("truth")
     parties = {row["Ref_Key"]: row for row in found.odata(COUNTERPARTIES)}
@@ -204,17 +205,17 @@ def differences_from_truth(found: Company, *, first: bool = True) -> list[str]:
     ]
     for name, deal in deals.items():
         documents = {kind: rows for kind in SALES if (rows := ours.get((name, kind)))}
-        outcome = deal["outcome"]
+        outcome, reason = deal["outcome"], deal["reason"]
+        if outcome == "load" and "product_alias" in deal["dirt"] and not aliases:
+            outcome, reason = "hold", "product_unknown"
         if outcome == "load" and name in held:
             told.append(f"{name}: is held, but is to load: {held[name]} (dirt {deal['dirt']})")
         elif outcome == "load":
             told += [f"{name}: {said}" for said in _faults(deal, documents, parties, products)]
         elif documents and (first or outcome in ("none", "ignore")):
-            told.append(f"{name}: is to be {outcome} ({deal['reason']}), but 1C has {sorted(documents)}")
-        elif outcome == "hold" and CHECKS[deal["reason"]] not in held.get(name, {}):
-            told.append(
-                f"{name}: is to be held for {deal['reason']}, but is held for {sorted(held.get(name, {}))}"
-            )
+            told.append(f"{name}: is to be {outcome} ({reason}), but 1C has {sorted(documents)}")
+        elif outcome == "hold" and not CHECKS[reason] & set(held.get(name, ())):
+            told.append(f"{name}: is to be held for {reason}, is held for {sorted(held.get(name, ()))}")
         elif outcome != "hold" and name in held:
             told.append(f"{name}: is to be {outcome}, but is held: {held[name]}")
     return told

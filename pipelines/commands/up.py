@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 from pipelines.commands.session import CONSOLE, database, is_demo, start_sandbox
 from pipelines.processes import Processes, free_port, start_dagster
@@ -11,23 +11,27 @@ from resources.warehouse import home_folder
 
 def up(port: int, *, once: bool = False) -> int:
     home = home_folder()
-    with database(home), Processes(home) as processes:
-        if is_demo() and "SVERKA_BITRIX24_URL_OF_MINE" not in os.environ:
+    with database(home) as warehouse, Processes(home) as processes:
+        if is_demo():
             CONSOLE.print("starting the sandbox (stand-ins of Bitrix24 and 1C) …")
             sandbox = start_sandbox(processes, home)
             (home / "drop").mkdir(exist_ok=True)
             CONSOLE.print(f"  let time pass:  curl -X POST {sandbox.url}/control/tick -d '{{\"days\": 1}}'")
         CONSOLE.print("starting Dagster …")
         address = start_dagster(processes, home / "dagster", port=_port(port))
-        CONSOLE.print(f"\nThe UI is at [bold]{address}[/]; sensors look for changes, the night reconciles.")
-        CONSOLE.print(
-            f"psql and BI tools: {os.environ['SVERKA_DATABASE_URL'] if not once else 'the warehouse'}"
-        )
+        CONSOLE.print(f"\nThe UI is at {address}")
+        CONSOLE.print("Sensors look for changes; the night reconciles.")
+        CONSOLE.print(f"The warehouse is at {warehouse.place}; the password of the embedded one is in {_password(home)}")
         CONSOLE.print("Ctrl-C stops everything.")
         if not once:
             processes.run_until_signal()
     CONSOLE.print("stopped")
     return 0
+
+
+def _password(home: Path) -> str:
+    path = home / "postgres.password"
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _port(wanted: int) -> int:
