@@ -112,17 +112,18 @@ def read(
     rescan: bool = False,
     sweep: bool = False,
 ) -> list[Batch]:
-    """Read a system's changes into `raw`. Errors of the source stand in the batches."""
-    return read_source(
-        road.warehouse,
-        road.source(system),
-        entities=None if entities is None else list(entities),
-        full=full,
-        rescan=rescan,
-        sweep=sweep,
-        run_id=road.run_id,
-        echo={kind: system.echo_fields(kind) for kind in ("deal", "company")},
-    )
+    """Read a system's changes into `raw`. Errors of the source stand in the batches. Raises WarehouseError."""
+    with road.warehouse.explained():
+        return read_source(
+            road.warehouse,
+            road.source(system),
+            entities=None if entities is None else list(entities),
+            full=full,
+            rescan=rescan,
+            sweep=sweep,
+            run_id=road.run_id,
+            echo={kind: system.echo_fields(kind) for kind in ("deal", "company")},
+        )
 
 
 def catalogue_entities(road: Road) -> list[str]:
@@ -169,7 +170,9 @@ def ignored_records(road: Road, table: Table) -> dict[str, int]:
         with road.warehouse.transaction() as conn:
             conn.execute("create temporary table scope (key text primary key) on commit drop")
             conn.execute(trusted(f"insert into scope select distinct key::text from ({compiled.all}) a"))
-            counted = conn.execute(trusted(f"select rule, count(*) from ({compiled.ignored}) i group by rule"))
+            counted = conn.execute(
+                trusted(f"select rule, count(*) from ({compiled.ignored}) i group by rule")
+            )
             for rule, count in counted.fetchall():
                 found[rule] = found.get(rule, 0) + count
     return found
@@ -193,17 +196,21 @@ def plan_operations(road: Road, *, everything: bool = False) -> Planned:
 
 
 def carry_operations(road: Road, progress: Callable[[Carried], None] | None = None) -> Carried:
-    """Send what is approved into accounting; what was read back goes into `raw` at once."""
+    """Send what is approved into accounting; what was read back goes into `raw` at once.
+
+    Raises LockHeld and WarehouseError; what was sent by then is settled by the next carry.
+    """
     system = road.accounting
     target = road.target(system)
-    return carry(
-        road.warehouse,
-        target,
-        run_id=road.run_id,
-        workers=int(system.connection.get("concurrency", 4)),
-        read_back=_keep_read_back(road, system),
-        progress=progress,
-    )
+    with road.warehouse.explained():
+        return carry(
+            road.warehouse,
+            target,
+            run_id=road.run_id,
+            workers=int(system.connection.get("concurrency", 4)),
+            read_back=_keep_read_back(road, system),
+            progress=progress,
+        )
 
 
 def _keep_read_back(road: Road, system: System) -> ReadBack:

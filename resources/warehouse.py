@@ -119,8 +119,16 @@ class Warehouse:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A connection of its own for one transaction: committed at the end, rolled back on an error."""
-        with self._explained(), self.connect() as conn:
+        with self.explained(), self.connect() as conn:
             yield conn
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Whatever a server does to a connection in the block comes as WarehouseError, with the remedy."""
+        try:
+            yield
+        except psycopg.OperationalError as error:
+            raise self._explain(error, connecting=False) from error
 
     def execute(self, query: Query, params: Params = None) -> int:
         """Run one statement in its own transaction; the number of rows it touched."""
@@ -154,7 +162,7 @@ class Warehouse:
             sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, columns))
         )
         count = 0
-        with self._explained(), conn.cursor() as cursor, cursor.copy(statement) as copy:
+        with self.explained(), conn.cursor() as cursor, cursor.copy(statement) as copy:
             for row in rows:
                 copy.write_row(row)
                 count += 1
@@ -189,7 +197,7 @@ class Warehouse:
         """
         folder = _folder(script_location)
         newest = newest_revision(folder)
-        with self._explained(), self.connect() as conn:
+        with self.explained(), self.connect() as conn:
             if _revision(conn) == newest:
                 return False
             if (version := conn.info.server_version) < OLDEST_VERSION:
@@ -253,13 +261,6 @@ class Warehouse:
             f"the lock '{name}' in {self.place} is held by {holder or 'a connection that just ended'}; "
             "wait until that run ends, or end it, and try again"
         )
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except psycopg.OperationalError as error:
-            raise self._explain(error, connecting=False) from error
 
     def _explain(self, error: psycopg.OperationalError, *, connecting: bool) -> WarehouseError:
         said = " ".join(str(error).split()) or type(error).__name__

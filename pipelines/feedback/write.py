@@ -45,9 +45,10 @@ def write_back(road: Road, today: date | None = None) -> Iterator[str]:
             planned = sum(
                 _plan(conn, system, kind, day, road.run_id) for kind in _DUE if kind in system.feedback
             )
-        carried = carry(
-            road.warehouse, road.target(system), run_id=road.run_id, read_back=_echo(road, system)
-        )
+        with road.warehouse.explained():
+            carried = carry(
+                road.warehouse, road.target(system), run_id=road.run_id, read_back=_echo(road, system)
+            )
         yield f"{system.name}: {planned} planned, {carried.written} written back" + (
             f"; {carried.stopped}" if carried.stopped else ""
         )
