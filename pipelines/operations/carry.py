@@ -130,11 +130,9 @@ class _Carrier:
 
     def _next_chunk(self) -> list[Operation]:
         row = self.conn.execute(
-            """
+            f"""
             select kind, action from ops.operation o
-            where target = %s and state = 'approved' and (not_before is null or not_before <= now())
-              and not exists (select from ops.operation p
-                               where p.operation_id = any(o.depends_on) and p.state <> 'verified')
+            where target = %s and {_READY}
             order by array_position(array['create', 'update', 'post', 'unpost'], action),
                      array_position(array['counterparty', 'product', 'contract', 'invoice', 'realization'], kind), kind
             limit 1
@@ -145,8 +143,7 @@ class _Carrier:
             self.conn.rollback()
             return []
         return self._select(
-            "state = 'approved' and kind = %s and action = %s and (not_before is null or not_before <= now())"
-            " and not exists (select from ops.operation p where p.operation_id = any(o.depends_on) and p.state <> 'verified')",
+            f"kind = %s and action = %s and {_READY}",
             row,
             limit=CHUNK,
         )
@@ -344,6 +341,17 @@ class _Carrier:
                 [[o.operation_id for o, _ in told], state, ACTOR, Jsonb(details), self.run_id or None],
             )
         self.conn.commit()
+
+
+# What may leave now: its parents are verified, and a posting has no change of its document before it.
+_READY: Final = """
+    state = 'approved' and (not_before is null or not_before <= now())
+    and not exists (select from ops.operation p where p.operation_id = any(o.depends_on) and p.state <> 'verified')
+    and not (action = 'post' and exists (
+        select from ops.operation w
+        where w.target = o.target and w.kind = o.kind and w.key = o.key and w.action in ('create', 'update')
+          and w.state not in ('verified', 'superseded')))
+"""
 
 
 def _by_kind(operations: Sequence[Operation]) -> dict[str, list[Operation]]:

@@ -42,6 +42,13 @@ CONSUMER = Table(
             "documents.product",
             "select l.deal_id as key from documents.document_line l join change on l.product_id = change.key",
         ),
+        # A write that was under way when its deal changed has ended: compare the two now.
+        Changed(
+            "ops.operation",
+            "select o.subject as key from change"
+            " join ops.operation o on o.key = substr(change.key, strpos(change.key, ':') + 1)"
+            " where o.kind in ('invoice', 'realization') and o.action <> 'post' and o.state = 'verified'",
+        ),
         Changed("ops.mapping_version", ""),
     ),
 )
@@ -191,11 +198,16 @@ def _apply(conn: Connection, accounting: System, looked_at: int, run_id: str) ->
 
     new = _count(conn, _INSERT_CREATE, parameters)
     new_posts = _count(conn, _INSERT_POST, parameters)
+    again = ["rejected"] if accounting.approval == "auto" else ["rejected", "approved"]
+    released = _move(conn, _DUE_AGAIN, "planned", "the deal calls for it again", parameters)
+    _move(conn, _CHANGED_UNSENT, "planned", "its content changed", {**parameters, "again": again})
     changed = _count(conn, _REPLAN, parameters)
+    superseded = _move(conn, _STALE_UPDATE, "superseded", "something newer is to be written", parameters)
     updates = _count(conn, _INSERT_UPDATE, parameters)
-    superseded = _move(conn, _NO_LONGER_DUE, "superseded", "the deal no longer calls for it", parameters)
+    superseded += _move(conn, _NO_LONGER_DUE, "superseded", "the deal no longer calls for it", parameters)
     held = _move(conn, _TO_HOLD, "held", None, parameters)
-    released = _move(conn, _TO_RELEASE, "planned", "what held it is mended", parameters)
+    released += _move(conn, _TO_RELEASE, "planned", "what held it is mended", parameters)
+    _move(conn, _TO_WAIT, "held", None, parameters)
     approved = 0
     if accounting.approval == "auto":
         approved = _move(conn, _TO_APPROVE, "approved", "the target is approved automatically", parameters)
@@ -228,22 +240,41 @@ _INSERT_POST = """
       and not exists (select from ops.operation o where o.operation_id = ops.uuid8(d.operation_id, 'post'))
 """
 
+# What was no longer due, and never sent, is due once more: the same deal event is the same operation.
+_DUE_AGAIN = """
+    select o.operation_id from ops.operation o
+    join (
+        select operation_id from desired
+        union all select ops.uuid8(operation_id, 'post') from desired where kind = any(%(posted)s)
+    ) d on d.operation_id = o.operation_id
+    where o.state = 'superseded' and o.reason_code is null
+"""
+
 # What has not left us yet is planned anew in place: the same identity, the body as it should be now.
-_REPLAN = """
-    with anew as (
-        update ops.operation o
-        set body = d.body, content_hash = d.content_hash, depends_on = d.depends_on, amount = d.amount,
-            currency = d.currency, run_id = %(run_id)s
-        from desired d
-        where o.operation_id = d.operation_id and o.state in ('planned', 'held', 'approved', 'rejected')
-          and d.body is not null
-          and (o.content_hash is distinct from d.content_hash or o.depends_on <> d.depends_on)
-        returning o.operation_id, o.state
-    ), again as (
-        select ops.move_many(array_agg(operation_id), 'planned', %(actor)s, 'its content changed')
-        from anew where state = 'rejected' having count(*) > 0
-    )
-    select (select count(*) from anew) + 0 * (select count(*) from again)
+_UNSENT = """
+    o.operation_id = d.operation_id and d.body is not null
+      and (o.content_hash is distinct from d.content_hash or o.depends_on <> d.depends_on)
+"""
+
+_CHANGED_UNSENT = f"""
+    select o.operation_id from ops.operation o join desired d on {_UNSENT}
+    where o.state = any(%(again)s)
+"""
+
+_REPLAN = f"""
+    update ops.operation o
+    set body = d.body, content_hash = d.content_hash, depends_on = d.depends_on, amount = d.amount,
+        currency = d.currency, run_id = %(run_id)s
+    from desired d
+    where {_UNSENT} and o.state in ('planned', 'held', 'approved', 'rejected')
+"""
+
+# An update that never left and says something else than is to be written now.
+_STALE_UPDATE = """
+    select o.operation_id from ops.operation o
+    join desired d on d.key = o.key and d.kind = o.kind
+    where o.target = %(system)s and o.action = 'update' and o.state in ('planned', 'held', 'approved', 'rejected')
+      and o.reason_code is null and d.body is not null and o.content_hash is distinct from d.content_hash
 """
 
 # A draft that was written and has changed since: an update with an identity of its own content.
@@ -252,15 +283,17 @@ _INSERT_UPDATE = """
                                content_hash, depends_on, amount, currency, run_id)
     select ops.uuid8(d.operation_id, 'update/' || d.content_hash || '/' || latest.updates), %(system)s, d.kind,
            'update', d.key, d.source, d.source_ref, d.subject, 1, d.body, d.content_hash,
-           d.depends_on || d.operation_id, d.amount, d.currency, %(run_id)s
+           d.depends_on || d.operation_id || latest.under_way, d.amount, d.currency, %(run_id)s
     from desired d
     join ops.operation o on o.operation_id = d.operation_id and o.state = 'verified'
     cross join lateral (
-        select (array_agg(w.content_hash order by w.planned_at desc, w.action desc))[1] as content_hash,
-               count(*) filter (where w.action = 'update') as updates
+        select (array_agg(w.content_hash order by w.planned_at desc, w.action desc)
+                  filter (where w.state <> 'superseded'))[1] as content_hash,
+               count(*) filter (where w.action = 'update') as updates,
+               coalesce(array_agg(w.operation_id) filter (where w.state in ('sent', 'uncertain', 'confirmed')),
+                        '{}') as under_way
         from ops.operation w
-        where w.target = %(system)s and w.kind = d.kind and w.key = d.key
-          and w.action in ('create', 'update') and w.state <> 'superseded'
+        where w.target = %(system)s and w.kind = d.kind and w.key = d.key and w.action in ('create', 'update')
     ) latest
     where d.body is not null and latest.content_hash is distinct from d.content_hash and d.kind = any(array['invoice', 'realization'])
       and not exists (select from ops.operation p where p.target = %(system)s and p.key = d.key and p.kind = d.kind
@@ -280,11 +313,28 @@ _TO_HOLD = """
     where o.target = %(system)s and o.state in ('planned', 'approved') and d.hold is not null
 """
 
-_TO_RELEASE = """
+# A write of the same document has left us and is not settled, and means something else than is due now.
+_UNDER_WAY = """
+    d.body is not null and exists (
+        select from ops.operation w
+        where w.target = o.target and w.kind = o.kind and w.key = o.key and w.action in ('create', 'update')
+          and w.state in ('sent', 'uncertain', 'confirmed') and w.content_hash is distinct from d.content_hash)
+"""
+
+_TO_RELEASE = f"""
     select o.operation_id from ops.operation o
     join desired d on d.key = o.key and d.kind = o.kind
     where o.target = %(system)s and o.state = 'held' and d.hold is null and d.body is not null
-      and o.reason_code is null
+      and o.reason_code is null and not (o.action = 'post' and {_UNDER_WAY})
+"""
+
+# Nothing is posted while its draft is being settled and says something else than it should by now.
+_TO_WAIT = f"""
+    select o.operation_id, jsonb_build_object('reason',
+               'its draft is being written and the deal has changed meanwhile; the draft is updated first') as detail
+    from ops.operation o
+    join desired d on d.key = o.key and d.kind = o.kind
+    where o.target = %(system)s and o.action = 'post' and o.state in ('planned', 'approved') and {_UNDER_WAY}
 """
 
 _TO_APPROVE = """
@@ -294,10 +344,7 @@ _TO_APPROVE = """
 
 def _count(conn: Connection, statement: str, parameters: Mapping[str, object]) -> int:
     cursor = conn.execute(trusted(statement), parameters)
-    if statement.lstrip().startswith("insert"):
-        return cursor.rowcount
-    row = cursor.fetchone()
-    return int(row[0]) if row else 0
+    return cursor.rowcount
 
 
 def _move(
