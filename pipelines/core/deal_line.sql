@@ -21,5 +21,6 @@ create table core.deal_line (
 );
 
 create index deal_line_deal on core.deal_line (deal_id);
+create index deal_line_product on core.deal_line (product_id) where product_id is not null;
 
 -- @rows mapping

@@ -79,4 +79,7 @@ cross join target t
 left join documents.counterparty dc on dc.counterparty_id = n.counterparty_id
 left join found f on f.contract_id = n.contract_id
 left join ops.currency_rule cr on cr.system = t.system and cr.code = n.currency
-left join core.accounting_currency lc on lc.source = t.system and lc.code = cr.value and not lc.is_deleted
+left join lateral (
+    select min(l.currency_key) as currency_key from core.accounting_currency l
+    where l.source = t.system and l.code = cr.value and not l.is_deleted
+) lc on true

@@ -218,9 +218,13 @@ left join lateral (
 ) given on true
 left join ops.setting own on own.system = target.system and own.name = 'currency'
 left join ops.currency_rule cr on cr.system = target.system and cr.code = d.currency
-left join core.accounting_currency lc on lc.source = target.system and lc.code = cr.value and not lc.is_deleted
+left join lateral (
+    -- A classifier may hold a currency twice.
+    select min(l.currency_key) as currency_key from core.accounting_currency l
+    where l.source = target.system and l.code = cr.value and not l.is_deleted
+) lc on true
 left join lateral (
     select r.rate, r.units from core.currency_rate r
     where r.currency = d.currency and r.valid_from <= d.document_date and not r.is_deleted
-    order by r.valid_from desc limit 1
+    order by r.valid_from desc, r.rate_id limit 1
 ) rate on d.currency is distinct from own.value #>> '{}'

@@ -42,6 +42,9 @@ select l.deal_id as key from documents.document_line l join change on l.product_
 union
 select l.deal_id from documents.document_line l where l.product_id is null
 union
+-- A linked product that was deleted may be back.
+select l.deal_id from core.deal_line l join change on l.product_id = change.key
+union
 -- A name may mean another product now that there is one more of it.
 select l.deal_id
 from change

@@ -24,6 +24,7 @@ create table feedback.deal (
 );
 
 create index deal_client on feedback.deal (client_id);
+create index deal_document on feedback.deal (document_key);
 create index deal_due on feedback.deal (due_on) where debt > 0;
 
 -- @changed documents.deal
@@ -36,6 +37,10 @@ select key from change
 
 -- @changed core.client
 select d.deal_id as key from core.deal d join change on d.client_id = change.key
+;
+
+-- @changed core.client
+select d.deal_id as key from feedback.deal d join change on d.client_id = change.key
 ;
 
 -- @changed ledger.obligation.deal_id

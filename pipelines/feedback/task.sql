@@ -23,6 +23,10 @@ select key from change
 ;
 
 -- @changed ledger.obligation
+select d.deal_id as key from feedback.deal d join change on d.document_key = change.key
+;
+
+-- @changed ledger.obligation
 select o.deal_id as key from ledger.obligation o join change on o.document_key = change.key
 ;
 

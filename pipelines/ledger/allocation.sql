@@ -24,12 +24,18 @@ create index allocation_payment on ledger.allocation (payment_key);
 select key from change
 ;
 
--- @changed ledger.payment
+-- @changed ledger.payment ledger.payment_line
 select p.counterparty_key as key from ledger.payment p join change on p.payment_key = change.key
+union
+-- A payment may state an invoice of somebody else, and leaves less of it open to that one's own payments.
+select o.counterparty_key
+from change
+join ledger.payment_line l on l.payment_key = change.key
+join ledger.obligation o on o.document_key = l.invoice_key
 ;
 
--- @changed ledger.payment_line
-select p.counterparty_key as key from ledger.payment p join change on p.payment_key = change.key
+-- @changed ledger.payment_line.invoice_key
+select o.counterparty_key as key from ledger.obligation o join change on o.document_key = change.key
 ;
 
 -- @changed ledger.obligation.counterparty_key

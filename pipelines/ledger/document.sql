@@ -24,5 +24,6 @@ create table ledger.document (
 );
 
 create index document_counterparty on ledger.document (counterparty_key);
+create index document_comment on ledger.document (comment) where comment like 'crm:%';
 
 -- @rows mapping

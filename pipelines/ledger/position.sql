@@ -43,6 +43,9 @@ select key from change
 
 -- @changed documents.document
 select d.document_key as key from documents.document d join change on d.deal_id = change.key
+union
+-- Documents entered by hand that name this deal: whether they repeat one of ours depends on ours.
+select l.document_key from ledger.document l join change on l.comment = 'crm:' || change.key
 ;
 
 -- @changed documents.held
