@@ -37,7 +37,7 @@ def write_rules(conn: Connection[Any], mappings: Mappings) -> list[str]:
             changed.append(table)
             conn.execute("insert into ops.change_log (table_name, key) values (%s, '*')", [table])
     for system in mappings.systems:
-        conn.execute(
+        added = conn.execute(
             """
             insert into ops.mapping_version (system, fingerprint, content)
             select %(system)s, %(fingerprint)s, %(content)s
@@ -47,6 +47,8 @@ def write_rules(conn: Connection[Any], mappings: Mappings) -> list[str]:
             """,
             {"system": system.name, "fingerprint": system.fingerprint, "content": system.source.kept()},
         )
+        if added.rowcount:
+            conn.execute("insert into ops.change_log (table_name, key) values ('ops.mapping_version', '*')")
     return changed
 
 

@@ -15,7 +15,6 @@ from mappings import Mappings, System, mapping_document
 from pipelines.deploy import Reads, upstream_tables
 from pipelines.table import Table, stage_tables
 
-TAG_SYNC = "sverka/sync"
 OPERATION = dg.AssetKey(["ops", "operation"])
 READING = dg.AssetKey(["ops", "batch"])
 MAPPING = dg.AssetKey(["ops", "mapping_version"])

@@ -30,7 +30,9 @@ def quality(road: Road, asked: Collection[dg.AssetCheckKey]) -> list[dg.AssetChe
         if suite is not None and name not in GATED:
             with road.warehouse.transaction() as conn:
                 results += [_asset_check(result) for result in validate(conn, suite)]
-    return [r for r in results if dg.AssetCheckKey(r.asset_key or dg.AssetKey([]), r.check_name or "") in asked]
+    return [
+        r for r in results if dg.AssetCheckKey(r.asset_key or dg.AssetKey([]), r.check_name or "") in asked
+    ]
 
 
 def gated_documents(

@@ -73,9 +73,9 @@ def plan(
     approve: Annotated[
         bool, typer.Option(help="Let the planned operations go (for targets with approval: manual).")
     ] = False,
-    by: By = os.environ.get("USER", ""),
+    by: By = "",
 ) -> None:
-    """Show what would be written into accounting, line by line; write nothing."""
+    """Read what changed and show what would be written into accounting, line by line; nothing is sent."""
     from pipelines.commands.work import plan as run
 
     raise typer.Exit(run(approve=approve, by=by))
@@ -118,9 +118,9 @@ def hold_release(
     deal: Annotated[str, typer.Argument(help="The deal, such as bitrix24:4711.")],
     by: By,
     reason: Reason,
-    check: Annotated[str, typer.Option(help="Only this check; * is all of them.")] = "*",
+    check: Annotated[str, typer.Option(help="Only this check; without it all that hold the deal now.")] = "",
 ) -> None:
-    """Let a held deal pass, by name and with a reason."""
+    """Let a held deal pass, and try again what accounting refused of it; by name and with a reason."""
     from pipelines.commands.work import hold_release as run
 
     raise typer.Exit(run(deal, by, reason, check))

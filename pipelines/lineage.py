@@ -89,4 +89,4 @@ def _schema() -> dict[str, object]:
     schema: dict[str, dict[str, dict[str, str]]] = {}
     for table in tables().values():
         schema.setdefault(table.stage, {})[table.short_name] = {c.name: c.type for c in table.columns}
-    return {stage: found for stage, found in schema.items()}
+    return dict(schema.items())

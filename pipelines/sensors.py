@@ -13,9 +13,9 @@ import dagster as dg
 
 from mappings import Mappings, System
 from pipelines.assets import quality_checks
+from pipelines.processes import SYNC_TAG
 
 EVERY_SECONDS = 300  # SVERKA_SENSOR_SECONDS, or `every_seconds` in a system's connection
-TAG_SYNC = "sverka/sync"
 NIGHT = "30 2 * * *"
 
 SYNC = "sync"
@@ -24,7 +24,7 @@ RECONCILE = "reconcile"
 
 def sync_jobs(mappings: Mappings) -> list[Any]:
     """`sync`: what changed. `reconcile`: the same after comparing every key of every system."""
-    tags = {TAG_SYNC: "true"}
+    tags = {SYNC_TAG: "true"}
     everything = dg.AssetSelection.all()
     # Marts are views, made when their files change; checks of whole tables are the night's.
     daily = everything - dg.AssetSelection.groups("marts") - quality_checks()
@@ -89,7 +89,7 @@ def change_sensor(system: System) -> dg.SensorDefinition:
             [
                 dg.RunRequest(
                     run_key=None,
-                    tags={TAG_SYNC: "true", "sverka/why": f"{found.count} changed in {system.name}"},
+                    tags={SYNC_TAG: "true", "sverka/why": f"{found.count} changed in {system.name}"},
                 )
             ],
             cursor=found.token,
@@ -106,7 +106,7 @@ def _syncing(instance: dg.DagsterInstance) -> bool:
         dg.DagsterRunStatus.STARTING,
         dg.DagsterRunStatus.STARTED,
     ]
-    return bool(instance.get_run_records(dg.RunsFilter(tags={TAG_SYNC: "true"}, statuses=active), limit=1))
+    return bool(instance.get_run_records(dg.RunsFilter(tags={SYNC_TAG: "true"}, statuses=active), limit=1))
 
 
 def nightly(name: str = "nightly_reconciliation") -> dg.ScheduleDefinition:

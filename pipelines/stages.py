@@ -11,7 +11,6 @@ from typing import Any
 
 import dagster as dg
 
-from expectations import suites
 from pipelines import checks, laws, sync
 from pipelines.assets import asset_key
 from pipelines.ledger.memory import remember_variances
@@ -163,7 +162,9 @@ def conclude(context: dg.AssetExecutionContext, systems: Sequence[str]) -> Itera
         metadata={"readings": len(batches)},
         check_results=[_accounted_for(name, [b for b in batches if b[0] == name]) for name in systems],
     )
-    failed = [(source, entity, message) for source, entity, status, _, message in batches if status != "loaded"]
+    failed = [
+        (source, entity, message) for source, entity, status, _, message in batches if status != "loaded"
+    ]
     if failed:
         messages = list(dict.fromkeys(message for _, _, message in failed))
         raise dg.Failure(
@@ -251,6 +252,8 @@ def _count(road: Road, table: Table) -> dict[str, Any]:
             found[f"total {column}"] = str(
                 road.warehouse.scalar(f"select sum({column}) from {table.name}") or 0
             )
+    if ignored := sync.ignored_records(road, table):
+        found["left out by rule"] = ", ".join(f"{rule}: {count}" for rule, count in ignored.items())
     road.warehouse.execute(
         "update ops.table_version set metadata = %s::jsonb where table_name = %s",
         [json.dumps(found), table.name],

@@ -277,8 +277,12 @@ class Warehouse:
 
 
 def home_folder() -> Path:
-    """Where everything local lives: `SVERKA_HOME`, else `.sverka` in the current folder."""
-    return Path(os.environ.get("SVERKA_HOME") or ".sverka").expanduser().resolve()
+    """Where everything local of a company lives: `SVERKA_HOME`, else `.sverka/<name of its mapping folder>`.
+
+    A folder a company: the demo's records and operations never mix with anybody's own.
+    """
+    company = Path(os.environ.get("SVERKA_MAPPINGS") or "demo").name
+    return Path(os.environ.get("SVERKA_HOME") or f".sverka/{company}").expanduser().resolve()
 
 
 def newest_revision(folder: Path) -> str:

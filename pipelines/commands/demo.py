@@ -18,6 +18,10 @@ TICK = {"days": 3, "deals": 20}
 
 def demo(*, fresh: bool) -> int:
     os.environ["SVERKA_MAPPINGS"] = str(DEMO_FOLDER)
+    for name in [
+        name for name in os.environ if name.startswith(("SVERKA_DATABASE", "SVERKA_ONEC", "SVERKA_BITRIX24"))
+    ]:
+        del os.environ[name]  # whatever is set for somebody's own systems: the demo touches none of them
     home = home_folder()
     if fresh:
         _forget(home)

@@ -11,7 +11,7 @@ from pipelines.sync import Road
 MAX_SHOWN = 40
 
 
-def show_plan(road: Road) -> None:
+def show_plan(road: Road, *, whole: bool = False) -> None:
     """Operations waiting to be sent: new ones, changed ones with old and new, held ones by reason, the rest counted."""
     warehouse, target = road.warehouse, road.accounting.name
     rows = warehouse.rows(
@@ -30,14 +30,16 @@ def show_plan(road: Road) -> None:
     made = show.table(
         f"To be written into {target}: {len(rows)}", "what", "about", "date", "sum", "state", right=("sum",)
     )
-    for action, kind, subject, state, amount, currency, _, day, body, before in rows[:MAX_SHOWN]:
+    for action, kind, subject, state, amount, currency, _, day, body, before in (
+        rows if whole else rows[:MAX_SHOWN]
+    ):
         shown = f"{show.money(amount)} {currency}" if amount is not None else ""
         made.add_row(f"{action} {kind}", subject, f"{day:%d.%m.%Y}" if day else "", shown, state)
         if action == "update" and body and before:
             for line in changed_fields(json.loads(before), json.loads(body)):
                 made.add_row("", f"  {line}", "", "", "")
     CONSOLE.print(made if rows else f"Nothing is to be written into {target}.")
-    if len(rows) > MAX_SHOWN:
+    if len(rows) > MAX_SHOWN and not whole:
         CONSOLE.print(f"… and {len(rows) - MAX_SHOWN} more of the same", style="dim")
     CONSOLE.print("")
     show.held_by_reason(warehouse)

@@ -104,9 +104,8 @@ def start_sandbox(processes: Processes, home: Path, *options: str) -> Sandbox:
 
 
 def recall_sandbox(home: Path) -> None:
-    """Addresses of the sandbox that ran last in this home, where nobody set others."""
+    """Addresses of the sandbox that ran last in this home: the demo company knows no other systems."""
     os.environ.setdefault("SVERKA_DROP_FOLDER", str(home / "drop"))
     kept = home / "sandbox.json"
     if is_demo() and kept.exists():
-        for name, value in json.loads(kept.read_text())["addresses"].items():
-            os.environ.setdefault(name, value)
+        os.environ.update(json.loads(kept.read_text())["addresses"])

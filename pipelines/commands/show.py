@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from rich.table import Table
 
@@ -50,6 +51,7 @@ def status(warehouse: Warehouse) -> None:
     CONSOLE.print(sources, "")
     carried(warehouse)
     held(warehouse, MAX_LINES)
+    waiting(warehouse, MAX_LINES)
     reconciliation(warehouse)
 
 
@@ -86,6 +88,37 @@ def held(warehouse: Warehouse, limit: int | None = None, *, language: str = "en"
     if limit is not None and len(rows) > limit:
         CONSOLE.print(f"… and {len(rows) - limit} more: sverka hold list", style="dim")
     CONSOLE.print("")
+
+
+def waiting(warehouse: Warehouse, limit: int | None = None) -> None:
+    """Operations that wait for a person: refused by accounting, or not what was sent when read back."""
+    rows = warehouse.rows(
+        """
+        select subject, action || ' ' || kind, state, reason from ops.operation
+        where state in ('rejected', 'held') and (state = 'rejected' or reason_code is not null)
+        order by changed_at
+        """
+    )
+    if not rows:
+        return
+    made = table(f"Waiting for a person: {len(rows)} operations", "about", "what", "state", "why")
+    for subject, what, state, why in rows[:limit]:
+        made.add_row(subject or "", what, state, why or "")
+    CONSOLE.print(made, "")
+
+
+def waiting_of(warehouse: Warehouse, subject: str) -> list[UUID]:
+    """Operations about a deal (or a counterparty ...) that wait for a person."""
+    return [
+        row[0]
+        for row in warehouse.rows(
+            """
+            select operation_id from ops.operation
+            where subject = %s and (state = 'rejected' or (state = 'held' and reason_code is not null))
+            """,
+            [subject],
+        )
+    ]
 
 
 def held_by_reason(warehouse: Warehouse) -> None:

@@ -21,7 +21,9 @@ def up(port: int, *, once: bool = False) -> int:
         address = start_dagster(processes, home / "dagster", port=_port(port))
         CONSOLE.print(f"\nThe UI is at {address}")
         CONSOLE.print("Sensors look for changes; the night reconciles.")
-        CONSOLE.print(f"The warehouse is at {warehouse.place}; the password of the embedded one is in {_password(home)}")
+        CONSOLE.print(
+            f"The warehouse is at {warehouse.place}; the password of the embedded one is in {_password(home)}"
+        )
         CONSOLE.print("Ctrl-C stops everything.")
         if not once:
             processes.run_until_signal()

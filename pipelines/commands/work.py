@@ -33,17 +33,26 @@ def _read_config(values: dict[str, bool]) -> dict[str, object]:
 
 
 def plan(*, approve: bool, by: str) -> int:
-    """What the next sync would write, from what is known now."""
+    """Read what changed and show what the next sync would write. Nothing is sent."""
     from pipelines import checks, sync
     from pipelines.commands.plan import show_plan
     from pipelines.table import stage_tables
 
     with road("plan") as found:
+        for system in found.mappings.systems:
+            wanted = (
+                system.entities
+                if system.role == "crm"
+                else [e for e in system.entities if e in sync.CATALOGUES]
+            )
+            for batch in sync.read(found, system, wanted):
+                if batch.error:
+                    CONSOLE.print(batch.error, style="red", markup=False)
         sync.refresh_stage(found, "core")
         names = [t.name for t in stage_tables("documents")]
         checks.gated_documents(found, names, lambda _: None)
         sync.plan_operations(found)
-        show_plan(found)
+        show_plan(found, whole=approve)
         if approve:
             if not by:
                 CONSOLE.print("--approve needs --by NAME", style="red")
@@ -98,16 +107,18 @@ def rebuild() -> int:
     CONSOLE.print(
         f"{len(outcomes)} tables rebuilt, {len(changed)} of them came out otherwise than they stood"
     )
-    return 0
+    return 1 if changed else 0
 
 
 def hold_list(language: str) -> int:
     with road() as found:
         show.held(found.warehouse, language=language)
+        show.waiting(found.warehouse)
     return 0
 
 
 def hold_release(deal: str, by: str, reason: str, check: str) -> int:
+    """Let a deal pass the checks that hold it now, and try again what accounting refused of it."""
     with road() as found:
         known = [
             c
@@ -115,19 +126,30 @@ def hold_release(deal: str, by: str, reason: str, check: str) -> int:
                 "select check_name from documents.held where deal_id = %s", [deal]
             )
         ]
-        if not known:
+        waiting = show.waiting_of(found.warehouse, deal)
+        if not known and not waiting:
             CONSOLE.print(f"{deal} is not held; see `sverka hold list`", style="red")
             return 1
-        if check not in ("*", *known):
-            CONSOLE.print(f"{deal} is not held by {check}, but by {', '.join(known)}", style="red")
+        if check and check not in known:
+            CONSOLE.print(
+                f"{deal} is not held by {check}, but by {', '.join(known) or 'accounting'}", style="red"
+            )
             return 1
-        found.warehouse.execute(
-            "insert into ops.release (deal_id, check_name, actor, reason, at) values (%s, %s, %s, %s, now())",
-            [deal, check, by, reason],
-        )
-        CONSOLE.print(
-            f"{deal} is released from {', '.join(known) if check == '*' else check}; the next sync carries it"
-        )
+        with found.warehouse.transaction() as conn:
+            for name in [check] if check else known:
+                conn.execute(
+                    "insert into ops.release (deal_id, check_name, actor, reason, at) values (%s, %s, %s, %s, now())",
+                    [deal, name, by, reason],
+                )
+            if waiting and not check:
+                conn.execute(
+                    "update ops.operation set reason_code = null where operation_id = any(%s)", [waiting]
+                )
+                conn.execute("select ops.move_many(%s, 'planned', %s, %s)", [waiting, by, reason])
+        if known:
+            CONSOLE.print(f"{deal} is released from {check or ', '.join(known)}; the next sync carries it")
+        if waiting and not check:
+            CONSOLE.print(f"{len(waiting)} operations of {deal} are tried again by the next sync")
     return 0
 
 

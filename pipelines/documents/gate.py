@@ -25,7 +25,7 @@ MIN_BATCH: Final = 20  # setting gate_min_batch
 MONTHS_AHEAD: Final = 12  # documents.deal, document_date_near
 
 
-class BatchBroken(GateError):  # noqa: N818
+class BatchBroken(GateError):
     """So many deals would be newly held that the batch itself is at fault; nothing was written."""
 
 
@@ -225,7 +225,9 @@ def _both(first: Outcome, second: Outcome) -> Outcome:
 
 def _setting(conn: Connection, name: str, default: float, least: float, most: float) -> Any:
     row = conn.execute(
-        "select system, value from ops.setting where name = %s order by system limit 1", [name]
+        "select system, value from ops.setting where name = %s and system ="
+        " (select value #>> '{}' from ops.setting where name = 'accounting_system')",
+        [name],
     ).fetchone()
     if row is None:
         return default

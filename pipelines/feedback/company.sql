@@ -27,8 +27,6 @@ select key from change
 
 -- @changed ops.setting
 
--- @changed ops.setting
-
 -- @all
 select distinct client_id as key from feedback.deal where client_id is not null
 ;

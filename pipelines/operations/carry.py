@@ -25,7 +25,7 @@ from resources.warehouse import Connection, Warehouse
 ACTOR: Final = "carry"
 CHUNK: Final = 200  # operations whose intent is committed together, and that are read back together
 MAX_CHUNKS: Final = 100_000  # of one carry: a bound, not a target
-MAX_ATTEMPTS: Final = 5  # of one operation before it waits for a person
+MAX_ATTEMPTS: Final = 5  # of one operation; after them it is tried once a sync
 MAX_FAILURES: Final = 25  # unanswered in a row before the target is left alone until the next sync
 
 

@@ -82,8 +82,7 @@ def plan(warehouse: Warehouse, accounting: System, *, run_id: str = "", everythi
             if not looked_at:
                 return Planned()
             _desired(conn, accounting)
-            planned = _apply(conn, accounting, looked_at, run_id)
-        return planned
+            return _apply(conn, accounting, looked_at, run_id)
 
 
 def _desired(conn: Connection, accounting: System) -> None:

@@ -11,7 +11,7 @@ A read that fails half-way keeps what it received and leaves the cursor where it
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ import msgspec
 import psycopg
 
 from pipelines.refresh import MAX_LOGGED_KEYS, lock_changes, log_everything
-from resources.connector import Capabilities, Entity, Page, Source, SourceError
+from resources.connector import Capabilities, Entity, Page, Record, Reject, Source, SourceError
 from resources.warehouse import Connection, Warehouse, WarehouseError, trusted
 
 Mode = Literal["full", "incremental", "sweep"]
@@ -192,9 +192,12 @@ def _windows(
     )
     overlap = timedelta(seconds=source.capabilities.overlap_seconds)
     groups: dict[datetime | None, list[Entity]] = {}
+    asked_by_time = {e.name: e.incremental for e in source.capabilities.entities}
     for entity in wanted:
         since: datetime | None = cursors.get(entity.parent or entity.name)
-        if full or since is None or entity.name not in cursors or not entity.incremental:
+        # Children come with the parents that changed.
+        by_time = entity.incremental or asked_by_time.get(entity.parent or "", False)
+        if full or since is None or entity.name not in cursors or not by_time:
             since = None
         else:
             since = EVER if rescan else since - overlap
@@ -267,31 +270,11 @@ def _open(
 
 def _receive(conn: Connection, system: str, incoming: _Incoming, page: Page) -> None:
     try:
-        with conn.cursor().copy(
-            trusted(
-                f"copy {incoming.temporary} (source_id, parent_id, modified_at, deleted, payload) from stdin"
-            )
-        ) as copy:
-            for record in page.records:
-                copy.write_row(
-                    (
-                        record.source_id,
-                        record.parent_id,
-                        record.modified_at,
-                        record.deleted,
-                        record.payload.decode(),
-                    )
-                )
-    except (
-        psycopg.errors.InvalidTextRepresentation,
-        psycopg.errors.UntranslatableCharacter,
-        UnicodeDecodeError,
-    ) as error:
+        _copy(conn, incoming, page.records)
+    except (*UNREADABLE, UnicodeDecodeError):
         conn.rollback()
-        raise SourceError(
-            f"{system}: a page of {incoming.entity.name} is not valid JSON ({str(error).splitlines()[0]}); "
-            "nothing of this page was stored; the next sync reads it again"
-        ) from error
+        page = _without_unreadable(conn, incoming, page)
+        _copy(conn, incoming, page.records)
     if page.complete_parents:
         incoming.parents = True
         with conn.cursor().copy(trusted(f"copy {incoming.temporary}_parents (parent_id) from stdin")) as copy:
@@ -305,6 +288,7 @@ def _receive(conn: Connection, system: str, incoming: _Incoming, page: Page) -> 
             values (%s, %s, %s, %s, %s, %s, %s, now(), now())
             on conflict (source, entity, place, reason)
             do update set last_seen_at = now(), resolved_at = null, payload = excluded.payload,
+                          first_seen_at = case when quarantine.resolved_at is null then quarantine.first_seen_at else now() end,
                           parent_id = excluded.parent_id, batch_id = excluded.batch_id
             """,
             [incoming.batch_id, system, page.entity, reject.place, reject.reason,
@@ -314,6 +298,57 @@ def _receive(conn: Connection, system: str, incoming: _Incoming, page: Page) -> 
     incoming.rejected += len(page.rejects)
     incoming.complete = incoming.complete or page.complete
     conn.commit()
+
+
+UNREADABLE = (
+    psycopg.errors.InvalidTextRepresentation,
+    psycopg.errors.UntranslatableCharacter,
+    psycopg.errors.DataException,
+    psycopg.DataError,
+)
+
+
+def _copy(conn: Connection, incoming: _Incoming, records: Sequence[Record]) -> None:
+    with conn.cursor().copy(
+        trusted(f"copy {incoming.temporary} (source_id, parent_id, modified_at, deleted, payload) from stdin")
+    ) as copy:
+        for record in records:
+            copy.write_row(
+                (
+                    record.source_id,
+                    record.parent_id,
+                    record.modified_at,
+                    record.deleted,
+                    record.payload.decode(),
+                )
+            )
+
+
+def _without_unreadable(conn: Connection, incoming: _Incoming, page: Page) -> Page:
+    """The page without the records that cannot be kept as JSON; these are set apart, and hold their deal."""
+    good: list[Record] = []
+    rejects = list(page.rejects)
+    for record in page.records:
+        try:
+            with conn.transaction(force_rollback=True):
+                _copy(conn, incoming, [record])
+            good.append(record)
+        except (*UNREADABLE, UnicodeDecodeError) as error:
+            entity = incoming.entity
+            deal = (
+                record.source_id
+                if entity.name == "deal"
+                else record.parent_id
+                if entity.parent == "deal"
+                else None
+            )
+            reason = (
+                f"its JSON cannot be read ({str(error).splitlines()[0]}); correct the record in the source"
+            )
+            rejects.append(
+                Reject(f"{entity.name} {record.source_id}", reason, record.payload, parent_id=deal)
+            )
+    return replace(page, records=good, rejects=rejects)
 
 
 def _settle(
@@ -343,7 +378,6 @@ def _settle(
         ),
         [ignored],
     )
-    distinct = _scalar(conn, "select count(*) from settled")
     if stored:
         conn.execute("create unique index on settled (source_id)")
         conn.execute("analyze settled")
@@ -401,7 +435,10 @@ def _settle(
         added=added,
         changed=changed,
         deleted=deleted,
-        unchanged=distinct - added - changed,
+        unchanged=incoming.received
+        - incoming.rejected
+        - added
+        - changed,  # said twice: unchanged the second time
         rejected=incoming.rejected,
         error=error,
         batch_id=incoming.batch_id,
@@ -479,12 +516,15 @@ def _settle_quarantine(conn: Connection, batch: Batch, temporary: str) -> None:
             where q.source = %(source)s and q.entity = %(entity)s and q.resolved_at is null
               and q.last_seen_at < (select started_at from ops.batch where batch_id = %(batch)s)
               and %(received)s
-              and (%(full)s or exists (select from {temporary} i where starts_with(q.place, i.payload->>'_file' || ', ')))
+              and (%(full)s or exists (
+                select from {temporary} i where starts_with(q.place, i.payload->>'_file' || ', ')
+                                             or q.place = q.entity || ' ' || i.source_id))
             returning q.parent_id
         ), told as (
             select parent_id from mended
             union
             select parent_id from ops.quarantine where batch_id = %(batch)s
+               and first_seen_at >= (select started_at from ops.batch where batch_id = %(batch)s)
         )
         insert into ops.change_log (table_name, key)
         select 'ops.quarantine', %(source)s::text || ':' || parent_id from told where parent_id is not null"""
