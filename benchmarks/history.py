@@ -50,6 +50,11 @@ PARTS: Final = {
     "realization_line": ("onec_realization", "Товары"),
     "payment_line": ("onec_payment", "РасшифровкаПлатежа"),
 }
+# Accounting's balances are those at the end of the day on which they were read.
+_BALANCES_READ: Final = """
+    insert into ops.batch (source, entity, mode, window_to, finished_at, status)
+    values ('onec', 'balance', 'full', %s::timestamptz, now(), 'loaded')
+"""
 _RUB: Final = "(select source_id from raw.onec_currency where payload ->> 'Code' = '643' limit 1)"
 
 
@@ -140,6 +145,7 @@ def lay(warehouse: Warehouse, shapes: Shapes, deals: int) -> dict[str, int]:
         conn.execute("analyze bench.record")
         names = [name for (name,) in conn.execute("select distinct name from bench.record order by name").fetchall()]
         counts = {name: _settle(conn, name) for name in names}
+        conn.execute(_BALANCES_READ, [shapes.today])
         conn.execute("drop schema bench cascade")
     with warehouse.connect() as conn:
         conn.autocommit = True

@@ -135,7 +135,9 @@ def test_a_fault_from_half_way_on_is_told_and_the_next_sync_has_everything_once(
 def test_faults_that_pass_are_no_error_and_cost_no_record(
     empty: Company, truth: Mapping[str, Stored], kinds: tuple[str, ...]
 ) -> None:
-    rules: list[dict[str, object]] = [{"where": where, "kind": kind, "times": 1} for where in ("bitrix24", "onec") for kind in kinds]
+    rules: list[dict[str, object]] = [
+        {"where": where, "kind": kind, "times": 1} for where in ("bitrix24", "onec") for kind in kinds
+    ]
     with faults(empty, *rules):
         batches = read(empty, "bitrix24") + read(empty, "onec")
     assert [batch.error for batch in batches if batch.error] == []

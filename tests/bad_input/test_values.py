@@ -124,7 +124,14 @@ def test_an_inn_with_a_wrong_checksum_is_held_by_its_number_and_carried_once_cor
         "select tax_number_given from documents.deal where deal_id = %s", [f"branch:{number}"]
     )
     reason = carried.held()[f"branch:{number}"]["tax_number_valid"]
-    assert_says(reason, f"deal {number} (branch)", wrong, "by its other digits that must be", "correct it", town=carried)
+    assert_says(
+        reason,
+        f"deal {number} (branch)",
+        wrong,
+        "by its other digits that must be",
+        "correct it",
+        town=carried,
+    )
     file = carried.drop / deal["file"]
     file.write_bytes(
         file.read_bytes().replace(wrong.lstrip("0").encode(), deal["counterparty"]["inn"].encode())
@@ -225,7 +232,11 @@ def _other_columns(path: Path) -> None:
 
 
 BROKEN: list[tuple[Callable[[Path], None], str, tuple[str, ...]]] = [
-    (_half, "Сделки-новые.xlsx", ("branch", "Сделки-новые.xlsx", "damaged or half-written", "wait for the copy to end")),
+    (
+        _half,
+        "Сделки-новые.xlsx",
+        ("branch", "Сделки-новые.xlsx", "damaged or half-written", "wait for the copy to end"),
+    ),
     (_growing, "Сделки-новые.csv", ("branch", "Сделки-новые.csv", "may still be growing", "rested")),
     (
         _other_columns,
