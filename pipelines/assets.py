@@ -114,6 +114,7 @@ class ReadConfig(dg.Config):
     full: bool = False
     rescan: bool = False
     sweep: bool = False
+    allow_deletions: bool = False
 
 
 def reading_step(

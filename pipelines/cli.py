@@ -61,11 +61,14 @@ def real(data: Annotated[Path, typer.Argument(help="Folder of crm_sales_opportun
 def sync(
     full: Annotated[bool, typer.Option(help="Read everything, not only what changed.")] = False,
     sweep: Annotated[bool, typer.Option(help="Compare every key, to see all deletions.")] = False,
+    allow_deletions: Annotated[
+        bool, typer.Option(help="Believe it when most records of a kind are gone at once.")
+    ] = False,
 ) -> None:
     """Read what changed, carry it, reconcile, write back. Safe to run at any time and again."""
     from pipelines.commands.work import sync as run
 
-    raise typer.Exit(run(full=full, sweep=sweep))
+    raise typer.Exit(run(full=full, sweep=sweep, allow_deletions=allow_deletions))
 
 
 @app.command()

@@ -202,7 +202,9 @@ def _fill_scope(
     row = conn.execute("select count(*) from scope").fetchone()
     scopes = int(row[0]) if row else 0
     if scopes >= MANY_SCOPES:
-        _refresh_statistics(conn, {changed.table for changed in table.changed} | {s.raw_table for s in sources})
+        _refresh_statistics(
+            conn, {changed.table for changed in table.changed} | {s.raw_table for s in sources}
+        )
     return scopes
 
 

@@ -111,6 +111,7 @@ def read(
     full: bool = False,
     rescan: bool = False,
     sweep: bool = False,
+    allow_deletions: bool = False,
 ) -> list[Batch]:
     """Read a system's changes into `raw`. Errors of the source stand in the batches. Raises WarehouseError."""
     with road.warehouse.explained():
@@ -121,6 +122,7 @@ def read(
             full=full,
             rescan=rescan,
             sweep=sweep,
+            allow_deletions=allow_deletions,
             run_id=road.run_id,
             echo={kind: system.echo_fields(kind) for kind in ("deal", "company")},
         )

@@ -12,11 +12,12 @@ from pipelines.sync import Road, mappings_folder
 from resources.warehouse import home_folder
 
 
-def sync(*, full: bool, sweep: bool) -> int:
+def sync(*, full: bool, sweep: bool, allow_deletions: bool) -> int:
     from pipelines.commands.run import run_job
 
     with database():
-        config = _read_config({"full": full, "sweep": sweep}) if full or sweep else None
+        how = {"full": full, "sweep": sweep, "allow_deletions": allow_deletions}
+        config = _read_config(how) if any(how.values()) else None
         ran = run_job("sync", config=config)
         CONSOLE.print(f"{'done' if ran.success else 'failed'} in {ran.seconds:.1f} s")
         return 0 if ran.success else 1

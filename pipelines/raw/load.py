@@ -25,6 +25,8 @@ from resources.warehouse import Connection, Warehouse, WarehouseError, trusted
 Mode = Literal["full", "incremental", "sweep"]
 
 SWEEP_ALWAYS_UNDER = 5_000  # records: so few keys cost a request or two, so every read compares them
+GUARD_FROM = 20  # records: fewer may go all at once
+GUARD_SHARE = 0.5  # of the living; more at once is refused
 SWEEP_EVERY = timedelta(hours=24)
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -68,6 +70,7 @@ class _Incoming:
     rejected: int = 0
     complete: bool = False
     parents: bool = False
+    allow_deletions: bool = False
     asked: bool = True
     temporary: str = field(init=False)
 
@@ -122,6 +125,7 @@ def read_source(
     full: bool = False,
     rescan: bool = False,
     sweep: bool = False,
+    allow_deletions: bool = False,
     now: datetime | None = None,
     run_id: str = "",
     echo: Mapping[str, Sequence[str]] | None = None,
@@ -129,7 +133,8 @@ def read_source(
     """Read what changed in a system (or all of it) into its raw tables.
 
     `full` reads every record; `rescan` asks for changes since ever (a source that compares versions
-    fetches only what differs); `sweep` compares every key.
+    fetches only what differs); `sweep` compares every key. When most of an entity is gone at once, nothing
+    is deleted unless `allow_deletions`: more often a right was lost than half the clients.
     `echo`: by entity, the payload fields that we write ourselves and that therefore are no change.
     `now` bounds the read from above, UTC. A SourceError does not rise: it stands in `Batch.error`,
     since what was received before it is kept. Raises WarehouseError.
@@ -143,7 +148,7 @@ def read_source(
     contents = _contents(source)
     batches: list[Batch] = []
     for since, group in _windows(warehouse, source, wanted, moment, full=full, rescan=rescan):
-        batches += _read(warehouse, source, group, since, moment, run_id, echo or {})
+        batches += _read(warehouse, source, group, since, moment, run_id, echo or {}, allow_deletions)
     _remember_contents(warehouse, source, contents, batches)
     for entity in wanted:
         failed = any(batch.error for batch in batches if batch.entity in (entity.name, entity.parent))
@@ -152,12 +157,14 @@ def read_source(
             and entity.deletions != "tombstones"
             and _sweep_due(warehouse, source, entity, sweep, moment)
         ):
-            batch, unknown = _sweep(warehouse, source, entity, moment, run_id)
+            batch, unknown = _sweep(warehouse, source, entity, moment, run_id, allow_deletions)
             batches.append(batch)
             if unknown and not hasattr(
                 source, "known_contents"
             ):  # back-dated, or missed by the source's own stamps: read the entity whole
-                batches += _read(warehouse, source, [entity], None, moment, run_id, echo or {})
+                batches += _read(
+                    warehouse, source, [entity], None, moment, run_id, echo or {}, allow_deletions
+                )
     return batches
 
 
@@ -213,6 +220,7 @@ def _read(
     until: datetime,
     run_id: str,
     echo: Mapping[str, Sequence[str]],
+    allow_deletions: bool,
 ) -> list[Batch]:
     mode: Mode = "full" if since is None else "incremental"
     opened: dict[str, _Incoming] = {}
@@ -220,6 +228,7 @@ def _read(
     with warehouse.connect() as conn:
         for entity in group:
             opened[entity.name] = _open(conn, source.system, entity, mode, since, until, run_id)
+            opened[entity.name].allow_deletions = allow_deletions
         conn.commit()
         try:
             more = _highest(conn, source, group) if source.capabilities.extra.get("known_max") else {}
@@ -415,7 +424,10 @@ def _settle(
             gone.append(f"c.parent_id in (select parent_id from {temporary}_parents)")
         if whole:
             gone.append("true")
-        if gone:
+        if whole and not incoming.complete and not incoming.allow_deletions:
+            missing = "not exists (select from settled s where s.source_id = c.source_id)"
+            error = _guard(conn, system, incoming.entity.name, missing)
+        if gone and not error:
             conn.execute(
                 trusted(
                     f"""insert into news
@@ -556,8 +568,25 @@ def _sweep_due(warehouse: Warehouse, source: Source, entity: Entity, asked: bool
     return bool(few)
 
 
+def _guard(conn: Connection, system: str, entity: str, missing: str) -> str:
+    """A sentence when most of an entity would be deleted at once; empty where that is not so."""
+    row = conn.execute(
+        trusted(
+            f"select count(*), count(*) filter (where {missing}) from {raw_table(system, entity)} c"
+            " where c.is_current and not c.deleted"
+        )
+    ).fetchone()
+    living, gone = row if row else (0, 0)
+    if living < GUARD_FROM or gone <= living * GUARD_SHARE:
+        return ""
+    return (
+        f"{system}: {gone} of {living} records of {entity} are gone at once, so none was deleted here; see whether"
+        " the user of the connection lost a right, or run `sverka sync --sweep --allow-deletions` if it is true"
+    )
+
+
 def _sweep(
-    warehouse: Warehouse, source: Source, entity: Entity, moment: datetime, run_id: str
+    warehouse: Warehouse, source: Source, entity: Entity, moment: datetime, run_id: str, allow_deletions: bool
 ) -> tuple[Batch, int]:
     """Compare the ids that live in the source with those stored; the missing ones are deleted.
 
@@ -576,6 +605,9 @@ def _sweep(
         except SourceError as failure:
             error = str(failure)
         lock_changes(conn)
+        if not error and not allow_deletions:
+            missing = f"not exists (select from {incoming.temporary} i where i.source_id = c.source_id)"
+            error = _guard(conn, source.system, entity.name, missing)
         condition = "false" if error else "true"
         conn.execute(
             trusted(
