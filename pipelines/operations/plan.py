@@ -294,7 +294,8 @@ _INSERT_UPDATE = """
         from ops.operation w
         where w.target = %(system)s and w.kind = d.kind and w.key = d.key and w.action in ('create', 'update')
     ) latest
-    where d.body is not null and latest.content_hash is distinct from d.content_hash and d.kind = any(array['invoice', 'realization'])
+    where d.body is not null and latest.content_hash is distinct from d.content_hash
+      and d.kind in ('invoice', 'realization')
       and not exists (select from ops.operation p where p.target = %(system)s and p.key = d.key and p.kind = d.kind
                          and p.action = 'post' and p.state in ('sent', 'uncertain', 'confirmed', 'verified'))
 """
