@@ -77,12 +77,11 @@ class Planned:
 
 def plan(warehouse: Warehouse, accounting: System, *, run_id: str = "", everything: bool = False) -> Planned:
     """Plan the operations for whatever changed, in one transaction. Sends nothing."""
-    with warehouse.transaction() as conn:
-        with changed_scope(conn, CONSUMER, everything=everything) as looked_at:
-            if not looked_at:
-                return Planned()
-            _desired(conn, accounting)
-            return _apply(conn, accounting, looked_at, run_id)
+    with warehouse.transaction() as conn, changed_scope(conn, CONSUMER, everything=everything) as looked_at:
+        if not looked_at:
+            return Planned()
+        _desired(conn, accounting)
+        return _apply(conn, accounting, looked_at, run_id)
 
 
 def _desired(conn: Connection, accounting: System) -> None:

@@ -201,13 +201,12 @@ def _windows(
     groups: dict[datetime | None, list[Entity]] = {}
     asked_by_time = {e.name: e.incremental for e in source.capabilities.entities}
     for entity in wanted:
-        since: datetime | None = cursors.get(entity.parent or entity.name)
+        read_until: datetime | None = cursors.get(entity.parent or entity.name)
         # Children come with the parents that changed.
         by_time = entity.incremental or asked_by_time.get(entity.parent or "", False)
-        if full or since is None or entity.name not in cursors or not by_time:
-            since = None
-        else:
-            since = EVER if rescan else since - overlap
+        since = None
+        if read_until is not None and entity.name in cursors and by_time and not full:
+            since = EVER if rescan else read_until - overlap
         groups.setdefault(since, []).append(entity)
     return sorted(groups.items(), key=lambda item: (item[0] is not None, item[0] or moment))
 
