@@ -15,6 +15,7 @@ from pipelines.operations.compare import MAX_DIFFERENCES, differences
         ({"Сумма": Decimal("1200.00")}, {"Сумма": 1200}),
         ({"Количество": "1"}, {"Количество": Decimal(1)}),
         ({"Комментарий": ""}, {"Комментарий": None}),
+        ({"DEADLINE": "2026-10-23T00:00:00"}, {"DEADLINE": "2026-10-23T00:00:00+03:00"}),
         ({"СуммаВключаетНДС": True}, {"СуммаВключаетНДС": True, "Posted": False}),
         (
             {"Товары": [{"LineNumber": "1", "Цена": 5}]},

@@ -60,7 +60,7 @@ def carried(warehouse: Warehouse) -> None:
     for target, kind, action, state, count, amounts in warehouse.rows(
         """
         select target, kind, action, state, sum(n)::bigint,
-               string_agg(to_char(amount, 'FM999G999G999G990D00') || ' ' || currency, ', ' order by currency)
+               string_agg(translate(to_char(amount, 'FM999G999G999G990D00'), ',', ' ') || ' ' || currency, ', ' order by currency)
                  filter (where currency is not null and action <> 'post')
         from (select target, kind, action, state, currency, count(*) as n, sum(amount) as amount
               from ops.operation where state <> 'superseded' group by 1, 2, 3, 4, 5) o

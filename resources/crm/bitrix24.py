@@ -50,7 +50,7 @@ WRITE_BATCH = 20  # updates in one request: one may take 2.8 s, and a request is
 FIND_IDS = 50  # ids of one look-up: a page of them
 MAX_ASKED = 20  # times that a small question is asked again while its method is blocked
 TASK_TAG = "sverka-"  # a task carries our key as a tag (tasks.task.list filters by TAG) and as XML_ID
-TASK_FIELDS = ["ID", "TITLE", "STATUS", "XML_ID", "TAGS", "UF_CRM_TASK", "RESPONSIBLE_ID", "DEADLINE"]
+TASK_FIELDS = ["ID", "TITLE", "STATUS", "XML_ID", "TAGS", "UF_CRM_TASK", "RESPONSIBLE_ID", "DEADLINE", "DESCRIPTION"]
 
 LIMITS = (2.0, 50.0)  # requests a second, and how many at once: the vendor's leaky bucket
 
@@ -296,7 +296,13 @@ class Bitrix24:
     def _new_task(self, kind: str, key: str, body: Mapping[str, Any]) -> dict[str, Any]:
         if kind != "task":
             raise Refused(f"{self.system}: a {kind} is not created from here, only task")
-        return {**body, "XML_ID": key, "TAGS": [*body.get("TAGS", ()), TASK_TAG + key]}
+        linked = body.get("UF_CRM_TASK", ())  # D_17 ties the task to deal 17
+        return {
+            **body,
+            "UF_CRM_TASK": [linked] if isinstance(linked, str) else list(linked),
+            "XML_ID": key,
+            "TAGS": [*body.get("TAGS", ()), TASK_TAG + key],
+        }
 
     def _made(self, result: Mapping[str, Any] | None) -> Written:
         task = (result or {}).get("task") or {}
@@ -396,7 +402,7 @@ class Bitrix24:
                 tasks = outcome.value(dict[str, Any]).get("tasks") or []
                 ours = [task for task in tasks if _is_ours(task, key)]
                 if ours:
-                    found[key] = ours[0]
+                    found[key] = {**ours[0], **_as_written(ours[0])}
         return found
 
     # Checking
@@ -492,6 +498,20 @@ def _call(method: str, **params: Any) -> str:
 def _written(at: datetime, form: str, zone: tzinfo) -> str:
     local = at.astimezone(zone)
     return local.isoformat(timespec="seconds") if form == "iso" else local.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _as_written(task: Mapping[str, Any]) -> dict[str, Any]:
+    """A task's fields by the names that tasks.task.add takes: the list answers `responsibleId`."""
+    written = {name: task[listed] for name in TASK_FIELDS if (listed := _listed_name(name)) in task}
+    linked = written.get("UF_CRM_TASK")
+    if isinstance(linked, list) and len(linked) == 1:
+        written["UF_CRM_TASK"] = linked[0]
+    return written
+
+
+def _listed_name(name: str) -> str:
+    first, *rest = name.lower().split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def _is_ours(task: Mapping[str, Any], key: str) -> bool:
