@@ -69,13 +69,14 @@ def change_sensor(system: System) -> dg.SensorDefinition:
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         from pipelines import sync
         from pipelines.news import news
+        from pipelines.runs import syncing
         from resources.connector import SourceError
         from resources.warehouse import WarehouseError
 
-        if _syncing(context.instance):
-            return dg.SkipReason("a sync is under way; what changed meanwhile is seen at the next look")
         road = sync.Road.from_environment()
         try:
+            if syncing(context.instance, road.warehouse):
+                return dg.SkipReason("a sync is under way; what changed meanwhile is seen at the next look")
             sync.prepare(road)
             found = news(road, road.mappings.system(system.name))
         except (SourceError, WarehouseError) as error:
@@ -96,17 +97,6 @@ def change_sensor(system: System) -> dg.SensorDefinition:
         )
 
     return sensor
-
-
-def _syncing(instance: dg.DagsterInstance) -> bool:
-    """Whether a sync waits or runs: then another one would only stand in the queue behind it."""
-    active = [
-        dg.DagsterRunStatus.QUEUED,
-        dg.DagsterRunStatus.NOT_STARTED,
-        dg.DagsterRunStatus.STARTING,
-        dg.DagsterRunStatus.STARTED,
-    ]
-    return bool(instance.get_run_records(dg.RunsFilter(tags={SYNC_TAG: "true"}, statuses=active), limit=1))
 
 
 def nightly(name: str = "nightly_reconciliation") -> dg.ScheduleDefinition:

@@ -5,6 +5,7 @@ Imported when a step runs, not when the code location loads.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -16,10 +17,13 @@ from pipelines.assets import asset_key
 from pipelines.ledger.memory import remember_variances
 from pipelines.raw.load import Batch
 from pipelines.refresh import Outcome
+from pipelines.runs import alive
 from pipelines.sync import Road
 from pipelines.table import Table, tables
+from resources.warehouse import LockHeld
 
 _ROADS: dict[str, Road] = {}
+_LIFE = contextlib.ExitStack()  # the sign of life of this process's run
 
 
 def road_of(context: dg.AssetExecutionContext) -> Road:
@@ -28,8 +32,11 @@ def road_of(context: dg.AssetExecutionContext) -> Road:
         for finished in _ROADS.values():
             finished.close()
         _ROADS.clear()
+        _LIFE.close()
         keep_connections(context.instance)
         road = Road.from_environment(context.run_id)
+        with contextlib.suppress(LockHeld):  # the command took it before the run began
+            _LIFE.enter_context(alive(road.warehouse, context.run_id))
         changed = sync.prepare(road)
         if changed:
             context.log.info("brought up to date: %s", ", ".join(changed))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from pipelines.commands.session import CONSOLE
+from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from dagster import EventLogEntry
@@ -40,6 +41,7 @@ def run_job(name: str, *, config: Mapping[str, Any] | None = None, quiet: bool =
     import dagster as dg
 
     from pipelines.definitions import sverka
+    from pipelines.runs import BY_COMMAND, alive, bury_the_dead
     from pipelines.stages import keep_connections
 
     definitions = sverka()
@@ -47,15 +49,17 @@ def run_job(name: str, *, config: Mapping[str, Any] | None = None, quiet: bool =
     progress = _Progress(quiet)
     run_id = str(uuid.uuid4())
     quiet_console = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    with dg.DagsterInstance.get() as instance:
+    warehouse = Warehouse.from_environment()
+    with dg.DagsterInstance.get() as instance, alive(warehouse, run_id):
         keep_connections(instance)
+        bury_the_dead(instance, warehouse)  # they would keep us out of their systems for ever
         instance.add_event_listener(run_id, progress)
         result = definitions.resolve_job_def(name).execute_in_process(
             instance=instance,
             raise_on_error=False,
             run_id=run_id,
             run_config={**quiet_console, **(config or {})},
-            tags={"sverka/by": "command"},
+            tags=BY_COMMAND,
         )
     return Ran(result.success, run_id, time.monotonic() - started, tuple(progress.failures))
 
