@@ -1,6 +1,5 @@
 # make demo: everything at once on simulated data. make test: what a build server checks.
 PYTHON ?= python3
-DATA ?= ../shared/data
 VENV := .venv
 BENCH := .venv-bench
 BIN := $(VENV)/bin
@@ -19,6 +18,7 @@ up: $(VENV)/installed
 	$(BIN)/sverka up
 
 real: $(VENV)/installed
+	@test -n "$(DATA)" || { echo "make real DATA=folder of the sample crm_sales_opportunities"; exit 2; }
 	$(BIN)/sverka real $(DATA)
 
 test: lint
@@ -35,7 +35,7 @@ bench: $(BENCH)/installed
 	$(BENCH)/bin/python -m benchmarks
 
 clean:
-	-test ! -d .sverka || $(BIN)/python -c "from resources import postgres; postgres.stop_server('.sverka')"
+	-test ! -d .sverka || $(BIN)/python -c "from pathlib import Path; from resources import postgres; [postgres.stop_server(lock.parent) for lock in Path('.sverka').rglob('postgres.lock')]"
 	rm -rf $(VENV) $(BENCH) .sverka .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 
 $(VENV)/installed: requirements.lock pyproject.toml
