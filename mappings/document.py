@@ -155,8 +155,7 @@ class _Writer:
             [self.w("spellings"), self.w("code")], [[", ".join(u.name), f"`{u.code}`"] for u in file.units]
         )
         yield from (f"### {self.w('rates_of')}", "")
-        yield f"- {self.w('tolerance')}: {file.reconcile.tolerance} {file.currency}"
-        yield f"- {self.w('timing')}: {file.reconcile.timing_days}"
+        yield f"- {self.w('rounding')}: {file.reconcile.rounding_up_to} {file.currency}"
         yield ""
 
     # ---- fields

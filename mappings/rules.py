@@ -91,8 +91,7 @@ def settings(system: System) -> dict[str, Any]:
         "tax_numbers_demanded_for": list(file.tax_numbers.demanded_for),
         "create_products": file.products.create,
         "match_products_by": list(file.products.match),
-        "reconcile_tolerance": file.reconcile.tolerance,
-        "reconcile_timing_days": file.reconcile.timing_days,
+        "rounding_up_to": file.reconcile.rounding_up_to,
         "gate_max_held_share": file.gate.max_held_share,
         "gate_min_batch": file.gate.min_batch,
     }

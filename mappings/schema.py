@@ -342,8 +342,7 @@ class Defaults(Section):
 
 
 class Reconcile(Section):
-    tolerance: Decimal = Field(Decimal(0), ge=0)
-    timing_days: int = Field(3, ge=0, le=366)
+    rounding_up_to: Decimal = Field(Decimal("0.05"), ge=0, le=1)
 
 
 class Gate(Section):

@@ -60,8 +60,16 @@ union
 select payment_key from ledger.payment
 ;
 
+-- @changed ops.setting
+
 -- @rows
-with p as (
+with rounding as (
+    -- a difference up to here is one of rounding
+    select coalesce(max(r.value::numeric), 0.05) as most
+    from ops.setting r
+    where r.name = 'rounding_up_to'
+      and r.system = (select n.value #>> '{}' from ops.setting n where n.name = 'accounting_system')
+), p as (
     select p.*, case p.kind when 'invoice' then 'invoiced' else 'realized' end as measure,
            case when p.is_posting_kind and not coalesce(p.is_posted, false) then null else p.actual_amount end as counted,
            coalesce(p.number, 'без номера') as shown_number,
@@ -175,7 +183,7 @@ with p as (
 ), amounts as (
     select b.document_key, measure, deal_id, 'expected' as side, expected_counterparty_key as counterparty_key,
            expected_currency_key as currency_key, expected_amount - counted as amount,
-           case when abs(expected_amount - counted) <= 0.05 then 'vat_rounding' else coalesce(l.reason, 'amount') end as reason,
+           case when abs(expected_amount - counted) <= rounding.most then 'vat_rounding' else coalesce(l.reason, 'amount') end as reason,
            expected_amount::text as expected, counted::text as actual,
            format('%s %s of %s: the CRM says %s, accounting holds %s%s; correct the side that is wrong', kind_en, shown_number,
                   shown_date, expected_amount, counted,
@@ -185,6 +193,7 @@ with p as (
                   case when sent_amount is not null and sent_amount <> counted then ' (мы записали ' || sent_amount || ')' else '' end) as sentence_ru,
            'accountants' as owner
     from both_sides b
+    cross join rounding
     left join lines l on l.document_key = b.document_key
     where not other_counterparty and not other_currency and counted is not null and expected_amount <> counted
 ), dates as (
