@@ -181,10 +181,6 @@ class Client:
         """GET and decode. Raises as `request`."""
         return self.request("GET", path, **options).json()
 
-    def post_json(self, path: str, **options: Any) -> Any:
-        """POST a read whose question is a body, and decode. Raises as `request`."""
-        return self.request("POST", path, **options).json()
-
     def request(
         self,
         method: str,

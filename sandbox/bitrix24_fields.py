@@ -118,10 +118,6 @@ def kinds_of(fields: tuple[Field, ...]) -> dict[str, str]:
     return {field.name: field.kind for field in fields}
 
 
-def old_kinds_of(fields: tuple[Field, ...]) -> dict[str, str]:
-    return {field.old: field.kind for field in fields if field.old}
-
-
 def _kinds(text: str) -> dict[str, str]:
     return {name: kind or "str" for name, _, kind in (part.partition(":") for part in text.split())}
 

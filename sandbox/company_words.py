@@ -164,14 +164,6 @@ def inn12(office: str, serial: int) -> str:
     return body + _inn_digit(body, (3, 7, 2, 4, 10, 3, 5, 9, 4, 6, 8))
 
 
-def inn_is_valid(inn: str) -> bool:
-    if not inn.isdigit() or len(inn) not in (10, 12):
-        return False
-    if len(inn) == 10:
-        return inn == inn10(inn[:4], int(inn[4:9]))
-    return inn == inn12(inn[:4], int(inn[4:10]))
-
-
 def kpp(office: str, reason: str = "01", serial: int = 1) -> str:
     """KPP: tax office, reason of registration (01 head, 43 branch), serial."""
     return f"{office}{reason}{serial:03d}"

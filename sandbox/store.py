@@ -7,7 +7,7 @@ journal is not fsynced, these are stand-ins). A torn last line is dropped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,12 +34,6 @@ class Collection(MutableMapping[str, Record]):
     def put(self, key: str, value: Record) -> None:
         self._rows[key] = value
         self._store._append([self.name, key, value])
-
-    def put_many(self, rows: Iterable[tuple[str, Record]]) -> None:
-        """Put many rows with one write to the journal: all of them survive a kill, or none."""
-        with self._store.together():
-            for key, value in rows:
-                self.put(key, value)
 
     def delete(self, key: str) -> None:
         """Drop the record of `key`. Raises KeyError when there is none."""

@@ -277,15 +277,6 @@ class OneC:
         """Names in a body that this base does not have; it would ignore them silently. Empty is good."""
         return odata.unknown_fields(self.metadata(), self._place(kind).set, body)
 
-    def fingerprints(self) -> dict[str, str]:
-        """A short hash of each entity's properties and their types; a missing entity is not in it."""
-        sets = self.metadata()
-        return {
-            name: odata.fingerprint(sets[place.set])
-            for name, place in self.profile.places.items()
-            if place.set in sets
-        }
-
     # ---- helpers ------------------------------------------------------------------------------
 
     def _place(self, entity: str) -> Place:

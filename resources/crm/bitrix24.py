@@ -50,7 +50,17 @@ WRITE_BATCH = 20  # updates in one request: one may take 2.8 s, and a request is
 FIND_IDS = 50  # ids of one look-up: a page of them
 MAX_ASKED = 20  # times that a small question is asked again while its method is blocked
 TASK_TAG = "sverka-"  # a task carries our key as a tag (tasks.task.list filters by TAG) and as XML_ID
-TASK_FIELDS = ["ID", "TITLE", "STATUS", "XML_ID", "TAGS", "UF_CRM_TASK", "RESPONSIBLE_ID", "DEADLINE", "DESCRIPTION"]
+TASK_FIELDS = [
+    "ID",
+    "TITLE",
+    "STATUS",
+    "XML_ID",
+    "TAGS",
+    "UF_CRM_TASK",
+    "RESPONSIBLE_ID",
+    "DEADLINE",
+    "DESCRIPTION",
+]
 
 LIMITS = (2.0, 50.0)  # requests a second, and how many at once: the vendor's leaky bucket
 

@@ -17,7 +17,6 @@ from resources.connector import Record, Reject, SourceError
 from resources.crm.spreadsheet import Layout, Row, Table, UnreadableError
 
 MAX_CONTESTED = 10_000  # ids; more means that the key is no key
-PLACE_KEYS = ("_file", "_row")  # of a payload: where it stood, no part of what it says
 TOTALS = re.compile(
     r"\s*(итого|всего|итог|общий итог|промежуточный итог|total|totals|grand total|subtotal|sum)\b", re.I
 )
