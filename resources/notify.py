@@ -60,11 +60,13 @@ def _email(server: str, to: str, message: str) -> Told:
     parts = urlsplit(server)
     if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
         return Told("e-mail", "SVERKA_SMTP_URL is not like smtp://user:password@host:587; set it")
-    mail = EmailMessage()
-    mail["Subject"] = message.splitlines()[0][:120]
-    mail["From"] = os.environ.get("SVERKA_NOTIFY_FROM", unquote(parts.username or "") or "sverka@localhost")
-    mail["To"] = to
-    mail.set_content(message)
+    try:
+        mail = _letter(message, unquote(parts.username or ""), to)
+    except ValueError as error:
+        return Told(
+            "e-mail",
+            f"SVERKA_NOTIFY_EMAIL or SVERKA_NOTIFY_FROM is no list of addresses ({error}); correct it",
+        )
     secure = parts.scheme == "smtps"
     kind = smtplib.SMTP_SSL if secure else smtplib.SMTP
     try:
@@ -79,3 +81,13 @@ def _email(server: str, to: str, message: str) -> Told:
             "e-mail", f"the mail server did not take it ({type(error).__name__}); see SVERKA_SMTP_URL"
         )
     return Told("e-mail")
+
+
+def _letter(message: str, user: str, to: str) -> EmailMessage:
+    """Raises ValueError for addresses that are none, such as those with a line break in them."""
+    mail = EmailMessage()
+    mail["Subject"] = (message.splitlines() or [""])[0][:120]
+    mail["From"] = os.environ.get("SVERKA_NOTIFY_FROM", user or "sverka@localhost")
+    mail["To"] = to
+    mail.set_content(message)
+    return mail
