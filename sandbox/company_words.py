@@ -70,6 +70,7 @@ FOREIGN_PHONES = {
     "CN": "+8645182001234",
     "DE": "+49301234567",
     "TR": "+902121234567",
+    "AE": "+97142345678",
 }
 FOREIGN = (
     # country, legal form, name, city, address, currency
