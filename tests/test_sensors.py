@@ -1,0 +1,265 @@
+"""What starts runs: a change and nothing else; and people are told when a run fails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import dagster as dg
+import httpx
+import pytest
+from dagster._core.definitions.sensor_definition import SensorExecutionData
+
+from mappings import load
+from pipelines import runs, sync
+from pipelines.processes import free_port
+from pipelines.sensors import SYNC, change_sensor, tell_of_failure
+from resources.warehouse import Warehouse
+from tests.conftest import _database
+from tests.listeners import letters_listener, posts_listener
+from tests.whole_road import DEMO, SALES, Company, company, environment
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A company that was carried once, and the Dagster instance that watches it."""
+
+    company: Company
+    instance: dg.DagsterInstance
+
+    def look(self, system: str) -> SensorExecutionData:
+        """What the sensor of a system says now."""
+        sensor = change_sensor(load(sync.mappings_folder(), connected=False).system(system))
+        with dg.build_sensor_context(instance=self.instance) as context:
+            return sensor.evaluate_tick(context)
+
+    def requests(self, system: str) -> int:
+        """How many runs it asks for; 0 comes with a reason."""
+        found = self.look(system)
+        requests = len(found.run_requests or [])
+        assert requests or found.skip_message, "a quiet sensor says why"
+        return requests
+
+
+@pytest.fixture(scope="module")
+def watched(server_url: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    import psycopg
+
+    with psycopg.connect(server_url, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE sensors TEMPLATE {template}")
+    warehouse = Warehouse(_database(server_url, "sensors"))
+    folder = tmp_path_factory.mktemp("sensors")
+    with (
+        environment({"SVERKA_DATABASE_URL": warehouse.url, "SVERKA_HOME": str(folder / "home")}),
+        company(warehouse, folder, "--deals", "60", "--no-limits") as found,
+        dg.DagsterInstance.local_temp(str(folder)) as instance,
+    ):
+        before = Watched(found, instance)
+        assert [before.requests(name) for name in ("bitrix24", "branch", "onec")] == [1, 1, 1], "never read"
+        assert found.sync().carried.written
+        yield before
+
+
+SYSTEMS = ("bitrix24", "branch", "onec")
+
+
+def quiet(watched: Watched) -> bool:
+    return [watched.requests(name) for name in SYSTEMS] == [0, 0, 0]
+
+
+def test_after_our_own_documents_and_write_back_no_sensor_asks_for_a_run(watched: Watched) -> None:
+    assert watched.company.warehouse.scalar("select count(*) from ops.operation where target = 'bitrix24'")
+    assert quiet(watched)
+    skipped = watched.look("bitrix24")
+    assert skipped.skip_message == "nothing changed in Bitrix24 of the sales department"
+
+
+def test_an_edit_in_the_portal_asks_for_one_run_of_the_sync_job(watched: Watched) -> None:
+    deal = watched.company.warehouse.scalar(
+        "select source_id from core.deal where source = 'bitrix24' limit 1"
+    )
+    change = {"title": "Renamed by a manager"}
+    watched.company.sandbox.call("crm.item.update", entityTypeId=2, id=int(deal), fields=change)
+    found = watched.look("bitrix24")
+    assert found.run_requests is not None
+    (request,) = found.run_requests
+    assert request.job_name in (None, SYNC)
+    assert request.tags["sverka/why"] == "1 changed in bitrix24"
+    assert watched.requests("branch") == watched.requests("onec") == 0
+    watched.company.sync()
+    assert quiet(watched)
+
+
+def test_an_edit_by_the_accountant_asks_for_one_run(watched: Watched) -> None:
+    town = watched.company
+    onec = town.sandbox.info["onec"]
+    # Older than the connector's window, it would be the nightly reconciliation that sees it.
+    document = max(town.documents("invoice"), key=lambda row: row["Date"])
+    answer = httpx.patch(
+        f"{onec['odata']}{SALES['invoice']}(guid'{document['Ref_Key']}')",
+        params={"$format": "json"},
+        json={"СрокОплаты": "2027-01-15T00:00:00"},
+        auth=(onec["user"], onec["password"]),
+    )
+    answer.raise_for_status()
+    assert watched.requests("onec") == 1
+    assert watched.requests("bitrix24") == 0
+    town.sync()
+    assert quiet(watched)
+
+
+def test_a_dropped_file_asks_for_one_run_and_the_same_file_again_for_none(watched: Watched) -> None:
+    drop = watched.company.drop
+    watched.company.sandbox.control("files", {"folder": str(drop)})
+    for path in drop.iterdir():
+        os.utime(path, (path.stat().st_mtime - 60,) * 2)
+    assert watched.requests("branch") == 1
+    watched.company.sync()
+    assert quiet(watched)
+    for path in drop.glob("Сделки*"):
+        path.write_bytes(path.read_bytes())
+        os.utime(path, (path.stat().st_mtime - 30,) * 2)
+    assert quiet(watched)
+
+
+def test_what_was_written_back_after_a_payment_is_no_change(watched: Watched) -> None:
+    watched.company.sandbox.control("tick", {"days": 3, "deals": 0})
+    assert watched.requests("onec") == 1
+    assert watched.requests("bitrix24") == 0, "sales were idle"
+    done = watched.company.sync()
+    assert any("0 written back" not in line for line in done.written_back)
+    assert quiet(watched)
+
+
+@pytest.fixture
+def change(watched: Watched, tmp_path: Path) -> Iterator[Watched]:
+    """A change that a sensor would ask a run for, in an instance of its own."""
+    deal = watched.company.warehouse.scalar(
+        "select source_id from core.deal where source = 'bitrix24' limit 1"
+    )
+    watched.company.sandbox.call(
+        "crm.item.update", entityTypeId=2, id=int(deal), fields={"title": os.urandom(4).hex()}
+    )
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        yield replace(watched, instance=instance)
+
+
+@dg.job(name=SYNC, tags={"sverka/sync": "true"})
+def nothing() -> None:
+    """A sync to be under way."""
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
+def test_no_run_is_asked_for_while_a_sync_waits_or_runs(change: Watched, status: dg.DagsterRunStatus) -> None:
+    run = change.instance.create_run_for_job(nothing, status=status, tags={"sverka/sync": "true"})
+    with runs.alive(change.company.warehouse, run.run_id):
+        assert change.requests("bitrix24") == 0
+        message = change.look("bitrix24").skip_message or ""
+    assert message.startswith("a sync is under way")
+    change.instance.report_run_canceled(run)
+    assert change.requests("bitrix24") == 1
+
+
+def test_a_run_whose_process_was_killed_does_not_keep_the_sensors_quiet_for_ever(change: Watched) -> None:
+    run = change.instance.create_run_for_job(
+        nothing, status=dg.DagsterRunStatus.STARTED, tags={"sverka/sync": "true"}
+    )
+    warehouse = change.company.warehouse
+    record = change.instance.get_run_record_by_id(run.run_id)
+    assert record is not None
+    begun = record.create_timestamp.timestamp()
+    assert runs.bury_the_dead(change.instance, warehouse, begun + 1) == [], (
+        "it may not have come to its first step"
+    )
+    assert change.requests("bitrix24") == 0
+    with runs.alive(warehouse, run.run_id):
+        assert runs.bury_the_dead(change.instance, warehouse, begun + 1e6) == [], "a long run that lives"
+    assert runs.bury_the_dead(change.instance, warehouse, begun + 1e6) == [run.run_id]
+    buried = change.instance.get_run_by_id(run.run_id)
+    assert buried is not None
+    assert buried.status is dg.DagsterRunStatus.FAILURE
+    assert change.requests("bitrix24") == 1
+
+
+def test_a_portal_that_is_down_fails_the_tick_in_words(watched: Watched) -> None:
+    address = f"http://127.0.0.1:{free_port()}/rest/1/sverka-test-secret/"
+    with environment({"SVERKA_BITRIX24_URL": address}), pytest.raises(Exception) as told:
+        watched.look("bitrix24")
+    said = str(told.value.__cause__ or told.value)
+    assert "no connection to 127.0.0.1" in said
+    assert "sverka-test-secret" not in said
+
+
+@dg.op
+def read_onec() -> None:
+    raise dg.Failure(
+        description="onec: GET Catalog_Контрагенты: no connection to 1c.local; check the network"
+    )
+
+
+@dg.job(name="sync")
+def failing() -> None:
+    read_onec()
+
+
+def failure_context(instance: dg.DagsterInstance) -> dg.RunFailureSensorContext:
+    result = failing.execute_in_process(instance=instance, raise_on_error=False)
+    assert not result.success
+    return dg.build_run_status_sensor_context(
+        sensor_name="tell_of_failure",
+        dagster_instance=instance,
+        dagster_run=result.dagster_run,
+        dagster_event=result.get_run_failure_event(),
+    ).for_run_failure()
+
+
+def told(warehouse: Warehouse) -> list[tuple[str, bool, str | None]]:
+    return warehouse.rows(
+        "select kind, delivered_at is not null, error from ops.notification order by notification_id"
+    )
+
+
+def test_a_failed_run_is_told_to_everybody_with_its_cause_and_recorded(
+    warehouse: Warehouse, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    with posts_listener() as posts, letters_listener() as letters, dg.DagsterInstance.ephemeral() as instance:
+        settings = {
+            "SVERKA_NOTIFY_WEBHOOK": posts.address,
+            "SVERKA_NOTIFY_EMAIL": "ann@shop.example",
+            "SVERKA_SMTP_URL": letters.address,
+        }
+        with environment({**settings, **store(warehouse)}):
+            tell_of_failure(failure_context(instance))
+    cause = "read_onec: onec: GET Catalog_Контрагенты: no connection to 1c.local; check the network"
+    (post,) = posts.received
+    assert post["text"].startswith("Sverka: run ")
+    assert post["text"].endswith(f"of sync failed: {cause}")
+    assert len(letters.received) == 1
+    assert cause in caplog.text
+    assert told(warehouse) == [("log", True, None), ("webhook", True, None), ("e-mail", True, None)]
+    assert warehouse.scalar("select distinct message from ops.notification") == post["text"]
+
+
+def test_a_dead_webhook_is_recorded_and_hides_nothing(warehouse: Warehouse) -> None:
+    with letters_listener() as letters, dg.DagsterInstance.ephemeral() as instance:
+        settings = {
+            "SVERKA_NOTIFY_WEBHOOK": f"http://127.0.0.1:{free_port()}/hook",
+            "SVERKA_NOTIFY_EMAIL": "ann@shop.example",
+            "SVERKA_SMTP_URL": letters.address,
+        }
+        with environment({**settings, **store(warehouse)}):
+            tell_of_failure(failure_context(instance))
+    (log, webhook, email) = told(warehouse)
+    assert (log[1], webhook[1], email[1]) == (True, False, True)
+    assert webhook[2] is not None
+    assert "SVERKA_NOTIFY_WEBHOOK" in webhook[2]
+    assert len(letters.received) == 1
+
+
+def store(warehouse: Warehouse) -> dict[str, str | None]:
+    return {
+        "SVERKA_DATABASE_URL": warehouse.url, "SVERKA_MAPPINGS": str(DEMO), "SVERKA_BITRIX24_URL": "http://127.0.0.1:9/",
+        "SVERKA_ONEC_URL": "http://127.0.0.1:9/", "SVERKA_DROP_FOLDER": "/nowhere",
+    }  # fmt: skip
