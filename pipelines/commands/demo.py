@@ -35,7 +35,7 @@ def demo(*, fresh: bool) -> int:
         if not any(drop.iterdir()):
             sandbox.control("files", {"folder": str(drop)})
         CONSOLE.print("[bold]2. The first sync[/]: everything is new")
-        first = run_job("sync")
+        first = run_job("reconcile")  # the nightly job: it also makes the marts and checks whole tables
         CONSOLE.print("[bold]3. A second sync[/]: nothing changed, so nothing may happen")
         before = _operations(warehouse)
         second = run_job("sync", quiet=True)
