@@ -212,8 +212,8 @@ def differences_from_truth(found: Company, *, first: bool = True, aliases: bool 
     for name, deal in deals.items():
         documents = {kind: rows for kind in SALES if (rows := ours.get((name, kind)))}
         outcome, reason = deal["outcome"], deal["reason"]
-        if outcome == "load" and "product_alias" in deal["dirt"] and not aliases:
-            outcome, reason = "hold", "product_unknown"
+        if outcome == "load" and "product_alias" in deal["dirt"] and not aliases and not documents:
+            outcome, reason = "hold", "product_unknown"  # a spelling that differs in case alone is known
         if outcome == "load" and name in held:
             told.append(f"{name}: is held, but is to load: {held[name]} (dirt {deal['dirt']})")
         elif outcome == "load":
