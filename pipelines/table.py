@@ -33,8 +33,9 @@ FOLDER = Path(__file__).parent
 
 Rows = Literal["sql", "mapping", "python"]
 
+_TYPE = r"[a-z]+(?: precision)?(?:\([0-9, ]+\))?(?:\[\])?"
 _COLUMN = re.compile(
-    r"^\s{4}(?P<name>[a-z_][a-z0-9_]*)\s+(?P<type>[a-z]+(?: precision)?(?:\([0-9, ]+\))?(?:\[\])?)(?P<rest>[^-]*?),?\s*--\s*(?P<comment>.+)$"
+    rf"^\s{{4}}(?P<name>[a-z_][a-z0-9_]*)\s+(?P<type>{_TYPE})(?P<rest>[^-]*?),?\s*--\s*(?P<comment>.+)$"
 )
 _VIEW_COLUMN = re.compile(r"^--\s*@column\s+(?P<name>\S+)\s+(?P<type>.+?)\s+--\s+(?P<comment>.+)$")
 _SECTION = re.compile(r"^-- @(changed|all|rows)\b[ \t]*(.*)$", re.MULTILINE)

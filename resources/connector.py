@@ -193,9 +193,7 @@ class Target(Protocol):
         else written into the vendor's searchable reference. Raises Exists, Refused, Uncertain."""
         ...
 
-    def update(
-        self, kind: str, key: str, body: Mapping[str, Any], version: str | None = None
-    ) -> Written:
+    def update(self, kind: str, key: str, body: Mapping[str, Any], version: str | None = None) -> Written:
         """Change the named fields of a record, if its version is still `version` (where supported)."""
         ...
 

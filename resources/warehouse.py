@@ -47,7 +47,7 @@ class WarehouseError(Exception):
         self.retriable = retriable
 
 
-class LockHeld(WarehouseError):  # noqa: N818 - a state of the world, not a failure
+class LockHeld(WarehouseError):
     """Somebody else holds the named lock."""
 
 
