@@ -19,14 +19,16 @@ from (
 create temporary table sale as
 select i, 1000000 + i as id, stage, stage = 'WON' as is_won, stage in ('WON', 'EXECUTING') as has_invoice,
        created_on, case when stage = 'WON' then created_on + 7 else created_on end as document_date,
-       stage = 'WON' and i %% 10 <> 3 as is_paid, i %% 97 = 0 as is_half_paid,
+       stage = 'WON' and drawn / 20 %% 10 <> 3 as is_paid, drawn / 200 %% 97 = 0 as is_half_paid,
        c.company_id, c.counterparty_key, c.contract_key,
        case when stage in ('WON', 'EXECUTING') then ops.key_of('onec', 'invoice', 'bitrix24:' || 1000000 + i || '/1') end as invoice_key,
        case when stage = 'WON' then ops.key_of('onec', 'realization', 'bitrix24:' || 1000000 + i || '/1') end as realization_key
 from (
-    select i, %(today)s::date - (i %% 500)::int - 10 as created_on,
-           case when i %% 20 < 12 then 'WON' when i %% 20 < 14 then 'EXECUTING' when i %% 20 < 17 then 'LOSE' else 'NEW' end as stage
+    select i, drawn, %(today)s::date - (drawn / 20000 %% 500)::int - 10 as created_on,
+           case when drawn %% 20 < 12 then 'WON' when drawn %% 20 < 14 then 'EXECUTING'
+                when drawn %% 20 < 17 then 'LOSE' else 'NEW' end as stage
     from generate_series(1, %(deals)s) i
+    cross join lateral (select abs(hashint4(i)::bigint) as drawn) d
 ) d
 join client c on c.k = 1 + i * 7919 %% %(clients)s;
 create unique index on sale (i);

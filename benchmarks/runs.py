@@ -1,0 +1,204 @@
+"""What a sync costs with Dagster around it, as `sverka up` runs it: web server, daemon and code server.
+
+Runs are launched through the web server's GraphQL, as the button in the UI does, and timed from that call to
+the moment the same GraphQL says that the run has ended: queue, start of the process, steps, end. The company
+is small, since what the history costs is measured elsewhere; changes are made in the portal over its REST API.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import httpx
+import psutil
+
+from benchmarks.figures import Figure
+from benchmarks.history import MAPPINGS
+from benchmarks.place import Place, Sandbox, middle, peak_mb
+from pipelines.processes import start_dagster, write_dagster_home
+from resources.warehouse import Warehouse
+
+DEALS: Final = 3_000
+CHANGED: Final = 1_000
+MOVED: Final = 100  # of these: open ones that move to a stage in which an invoice is due
+IDLE_RUNS: Final = 3
+CHANGED_RUNS: Final = 2
+IDLE_SECONDS: Final = 4.0
+CHANGED_SECONDS: Final = 15.0
+MAX_MB: Final = 600.0
+FIRST_SECONDS: Final = 900.0
+BATCH: Final = 50
+POLL_SECONDS: Final = 0.05
+
+LAUNCH: Final = """
+mutation launch($job: String!) { launchRun(executionParams: {
+    selector: {repositoryLocationName: "sverka", repositoryName: "__repository__", jobName: $job}, runConfigData: {} }) {
+  __typename
+  ... on LaunchRunSuccess { run { runId } }
+  ... on PythonError { message }
+} }
+"""
+STATUS: Final = "query status($id: ID!) { runOrError(runId: $id) { ... on Run { status creationTime startTime endTime } } }"
+ACTIVE: Final = "{ runsOrError(filter: {statuses: [QUEUED, NOT_STARTED, STARTING, STARTED]}) { ... on Runs { results { runId } } } }"
+ENDED: Final = ("SUCCESS", "FAILURE", "CANCELED")
+
+
+def run(place: Place, *, quick: bool) -> list[Figure]:
+    deals = DEALS // 2 if quick else DEALS
+    sandbox = place.sandbox(deals, "--no-limits")
+    warehouse = place.database("bench_runs")
+    drop = place.home / "drop"
+    drop.mkdir(exist_ok=True)
+    os.environ.update(sandbox.environment)
+    os.environ |= {
+        "SVERKA_DATABASE_URL": warehouse.url,
+        "SVERKA_MAPPINGS": str(MAPPINGS),
+        "SVERKA_DROP_FOLDER": str(drop),
+        "SVERKA_SENSOR_SECONDS": "86400",  # what starts a run here is this benchmark
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+    home = write_dagster_home(place.home, warehouse.dagster_url())
+    address = start_dagster(place.processes, home)
+    with httpx.Client(base_url=address, timeout=60) as ui, _Memory() as memory:
+        first = _launch(ui, FIRST_SECONDS)
+        _settle(ui)
+        idle = [_launch(ui, FIRST_SECONDS) for _ in range(IDLE_RUNS)]
+        changed = []
+        for number in range(CHANGED_RUNS):
+            _change(sandbox, number)
+            changed.append(_launch(ui, FIRST_SECONDS))
+            _seen(warehouse, number)
+    held = warehouse.scalar("select count(*) from ops.operation where state not in ('verified', 'superseded', 'held')")
+    peaks = memory.peaks
+    return [
+        Figure(f"the first sync of {deals:,} deals", first["seconds"], "s", note=_of([first])),
+        Figure("a sync with nothing to do", middle([r["seconds"] for r in idle]), "s", at_most=IDLE_SECONDS, note=_of(idle)),
+        Figure(f"a sync with {CHANGED:,} changed deals", middle([r["seconds"] for r in changed]), "s", at_most=CHANGED_SECONDS,
+               note=_of(changed) + f"; {MOVED} of them call for a new invoice; {held} operations unfinished"),
+        *(Figure(f"peak memory: {name}", peak, "MB", at_most=MAX_MB) for name, peak in sorted(peaks.items())),
+    ]  # fmt: skip
+
+
+def _of(runs: list[dict[str, float]]) -> str:
+    """How the time of the middle run divides: until its process works, and working."""
+    one = sorted(runs, key=lambda r: r["seconds"])[len(runs) // 2]
+    return f"{one['waiting']:.1f} s until it began, {one['working']:.1f} s at work; all: " + " ".join(
+        f"{r['seconds']:.1f}" for r in runs
+    )
+
+
+def _ask(ui: httpx.Client, query: str, **variables: Any) -> Mapping[str, Any]:
+    answer = ui.post("/graphql", json={"query": query, "variables": variables}).json()
+    if answer.get("errors"):
+        raise RuntimeError(f"the UI answers: {answer['errors'][0]['message']}")
+    found: Mapping[str, Any] = answer["data"]
+    return found
+
+
+def _launch(ui: httpx.Client, limit: float) -> dict[str, float]:
+    """Launch `sync` and wait for its end; seconds."""
+    started = time.monotonic()
+    launched = _ask(ui, LAUNCH, job="sync")["launchRun"]
+    if "run" not in launched:
+        raise RuntimeError(f"the run was not launched: {launched}")
+    while True:
+        run = _ask(ui, STATUS, id=launched["run"]["runId"])["runOrError"]
+        if run["status"] in ENDED:
+            break
+        if time.monotonic() - started > limit:
+            raise RuntimeError(f"the run is {run['status']} after {limit:.0f} s")
+        time.sleep(POLL_SECONDS)
+    seconds = time.monotonic() - started
+    if run["status"] != "SUCCESS":
+        raise RuntimeError(f"run {launched['run']['runId']} ended as {run['status']}; see the logs of the place")
+    return {
+        "seconds": seconds,
+        "waiting": run["startTime"] - run["creationTime"],
+        "working": run["endTime"] - run["startTime"],
+    }
+
+
+def _settle(ui: httpx.Client) -> None:
+    """Until nothing runs: sensors ask for a sync of their own when the daemon begins."""
+    deadline = time.monotonic() + FIRST_SECONDS
+    quiet = 0
+    while quiet < 20:
+        if time.monotonic() > deadline:
+            raise RuntimeError("the sensors' runs do not end")
+        quiet = 0 if _ask(ui, ACTIVE)["runsOrError"]["results"] else quiet + 1
+        time.sleep(0.5)
+
+
+def _change(sandbox: Sandbox, number: int) -> None:
+    """Change deals in the portal: titles, and for some a stage that calls for an invoice."""
+    with httpx.Client(base_url=sandbox.webhook, timeout=120) as portal:
+        deals: list[Mapping[str, Any]] = []
+        while len(deals) < CHANGED:
+            asked = {"entityTypeId": 2, "select": ["id", "stageId"], "order": {"id": "DESC"}, "start": -1,
+                     "filter": {"<id": deals[-1]["id"]} if deals else {}}  # fmt: skip
+            deals += portal.post("crm.item.list", json=asked).raise_for_status().json()["result"]["items"]
+        moving = [deal["id"] for deal in deals if deal["stageId"] in ("NEW", "PREPARATION")][:MOVED]
+        calls = []
+        for deal in deals[:CHANGED]:
+            stage = "&fields[stageId]=PREPAYMENT_INVOICE" if deal["id"] in moving else ""
+            calls.append(f"crm.item.update?entityTypeId=2&id={deal['id']}&fields[title]=Change {number} of {deal['id']}{stage}")
+        for start in range(0, CHANGED, BATCH):
+            batch = {"halt": 1, "cmd": {f"c{n}": call for n, call in enumerate(calls[start : start + BATCH])}}
+            said = portal.post("batch", json=batch).raise_for_status().json()["result"]
+            if said["result_error"]:
+                raise RuntimeError(f"the sandbox refuses a change: {said['result_error']}")
+
+
+def _seen(warehouse: Warehouse, number: int) -> None:
+    count = warehouse.scalar("select count(*) from core.deal where title like %s", [f"Change {number} of %"])
+    if count != CHANGED:
+        raise RuntimeError(f"{count} changed deals came through, and not {CHANGED}")
+
+
+class _Memory:
+    """Watches the peak memory of Dagster's processes and of the runs that they start."""
+
+    def __init__(self) -> None:
+        self._peaks: dict[int, tuple[str, float]] = {}
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> _Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    @property
+    def peaks(self) -> dict[str, float]:
+        """MB by kind of process."""
+        found: dict[str, float] = {}
+        for name, peak in self._peaks.values():
+            found[name] = max(found.get(name, 0.0), peak)
+        return found
+
+    def _watch(self) -> None:
+        me = psutil.Process()
+        while not self._end.wait(0.2):
+            for process in me.children(recursive=True):
+                name = self._peaks.get(process.pid, ("", 0.0))[0] or _kind(process)
+                if name and (peak := peak_mb(process.pid)):
+                    self._peaks[process.pid] = (name, peak)
+
+
+def _kind(process: psutil.Process) -> str:
+    try:
+        command = " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+    kinds = {"execute_run": "a run", "code-server": "code server", "dagster-daemon": "daemon",
+             "dagster-webserver": "web server", "api grpc": "code server"}  # fmt: skip
+    return next((name for part, name in kinds.items() if part in command), "")
+
+
