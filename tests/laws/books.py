@@ -37,7 +37,16 @@ Payload = dict[str, Any]
 EMPTY: Final = "00000000-0000-0000-0000-000000000000"
 COUNTERPARTY: Final = "StandardODATA.Catalog_Контрагенты"
 DOCUMENTS: Final = ("invoice", "realization", "payment", "refund")
-CATALOGUES: Final = ("organization", "currency", "unit", "account", "warehouse", "counterparty", "contract", "product")
+CATALOGUES: Final = (
+    "organization",
+    "currency",
+    "unit",
+    "account",
+    "warehouse",
+    "counterparty",
+    "contract",
+    "product",
+)
 CENT: Final = Decimal("0.01")
 FAULTS: Final = ("drop_after", "drop_before", "exists", "busy", "500", "500 done", "die before", "die after")
 encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -83,7 +92,11 @@ class Books:
         self.lock = threading.RLock()
 
     def __getstate__(self) -> Payload:
-        return {name: value for name, value in vars(self).items() if name not in ("lock", "known_versions", "kill_at")}
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name not in ("lock", "known_versions", "kill_at")
+        }
 
     def __setstate__(self, state: Payload) -> None:
         self.__dict__.update(state)
@@ -137,12 +150,18 @@ class Books:
             self.entries.pop(key, None)
             return
         amount = Decimal(str(row["СуммаДокумента"]))
-        rate = Decimal(str(row.get("КурсВзаиморасчетов") or 1)) / Decimal(str(row.get("КратностьВзаиморасчетов") or 1))
+        rate = Decimal(str(row.get("КурсВзаиморасчетов") or 1)) / Decimal(
+            str(row.get("КратностьВзаиморасчетов") or 1)
+        )
         own = (amount * rate).quantize(CENT, "ROUND_HALF_UP")
         buyer = row.get("Контрагент_Key") or row.get("Контрагент")
         match kind:
             case "realization":
-                moves = [("62.01", "90.01.1", own), ("90.03", "68.02", (own / 6).quantize(CENT)), ("62.02", "62.01", own / 2)]
+                moves = [
+                    ("62.01", "90.01.1", own),
+                    ("90.03", "68.02", (own / 6).quantize(CENT)),
+                    ("62.02", "62.01", own / 2),
+                ]
             case "payment":
                 moves = [("51", "62.02", own)]
             case _:
@@ -184,7 +203,9 @@ class Books:
         for entity in entities:
             if entity == "balance":
                 self.asked_on = until.astimezone(ZoneInfo("Europe/Moscow")).date().isoformat()
-                yield Page(entity, [self._balance(*place) for place in self.balances().items()], complete=True)
+                yield Page(
+                    entity, [self._balance(*place) for place in self.balances().items()], complete=True
+                )
             elif entity == "entry":
                 if since is None:
                     records = [self._line(row) for rows in self.entries.values() for row in rows]
@@ -236,7 +257,9 @@ class Books:
                 raise Exists(f"{kind} {key} is there already")
             if body.get("Комментарий") in self.refused:
                 raise Refused("the period is closed", code="closed_period")
-            more = {"Number": self.number(kind), "Posted": False} if kind in DOCUMENTS else {"IsFolder": False}
+            more: Payload = (
+                {"Number": self.number(kind), "Posted": False} if kind in DOCUMENTS else {"IsFolder": False}
+            )
             if kind in CATALOGUES:
                 more["Code"] = f"{len(self.all(kind)) + 1:09d}"
             self.save(kind, key, {**more, **body})

@@ -6,7 +6,6 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -27,6 +26,12 @@ settings.register_profile(
 )
 settings.load_profile("laws")
 _numbers = itertools.count(1)
+
+
+def examples(usual: int) -> int:
+    """How many histories: LAWS_TIMES times as many as usual, for a night."""
+    return usual * int(os.environ.get("LAWS_TIMES", "1"))
+
 
 Towns = Callable[[], AbstractContextManager[Town]]
 
@@ -50,8 +55,7 @@ def towns(server_url: str, deployed: str, tmp_path_factory: pytest.TempPathFacto
 
     @contextmanager
     def new() -> Iterator[Town]:
-        with database(server_url, deployed, f"laws_{next(_numbers)}") as warehouse:
-            with quick_gate():
-                yield Town(warehouse, folder)
+        with database(server_url, deployed, f"laws_{next(_numbers)}") as warehouse, quick_gate():
+            yield Town(warehouse, folder)
 
     return new

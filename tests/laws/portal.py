@@ -50,6 +50,7 @@ class Memory:
     bin: dict[tuple[str, str], Payload] = field(default_factory=dict)
     seen: dict[tuple[str, str], Record] = field(default_factory=dict)
     delivery: Delivery = field(default_factory=Delivery)
+    capabilities: ClassVar[Capabilities]
     rejects: list[tuple[str, Reject]] = field(default_factory=list)
     raw_payloads: dict[tuple[str, str], bytes] = field(default_factory=dict)  # sent in place of the true one
 
@@ -86,7 +87,11 @@ class Memory:
         for page in pages:
             for record in page.records:
                 old = self.seen.get((page.entity, record.source_id))
-                if old is None or not (record.modified_at and old.modified_at) or record.modified_at >= old.modified_at:
+                if (
+                    old is None
+                    or not (record.modified_at and old.modified_at)
+                    or record.modified_at >= old.modified_at
+                ):
                     self.seen[page.entity, record.source_id] = record
 
     def keys(self, entity: str) -> Iterator[Sequence[str]]:
@@ -137,7 +142,9 @@ class Portal(Memory):
                 continue
             chosen = [key for key in self.all(name) if self._in_window(name, key, since, until)]
             pages += self._paged(name, [self.record(name, key) for key in chosen])
-            stale += [(name, version) for key in chosen for version in self.versions.get((name, key), ())[:-1]]
+            stale += [
+                (name, version) for key in chosen for version in self.versions.get((name, key), ())[:-1]
+            ]
         for name in entities:
             parent = known[name].parent
             if parent and not (since is None and name == "requisite"):
@@ -190,7 +197,9 @@ class Portal(Memory):
         self.put(kind, key, {**self.rows[kind][key], **body})
         return Written(key, self.rows[kind][key])
 
-    def update_many(self, kind: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Written | Refused]:
+    def update_many(
+        self, kind: str, rows: Sequence[tuple[str, Mapping[str, Any]]]
+    ) -> list[Written | Refused]:
         told: list[Written | Refused] = []
         for key, body in rows:
             try:
@@ -241,7 +250,9 @@ class Sheets(Memory):
         super().__init__("branch")
 
     def read(self, entities: Sequence[str], since: datetime | None, until: datetime) -> Iterator[Page]:
-        chosen = [key for key in self.all("sale") if since is None or since <= self.stamps["sale", key] < until]
+        chosen = [
+            key for key in self.all("sale") if since is None or since <= self.stamps["sale", key] < until
+        ]
         pages = [Page("sale", [self.record("sale", key)]) for key in chosen]
         arranged = self.delivery.arrange(pages, ())
         self.remember(arranged)

@@ -7,11 +7,12 @@ shows that both say the same.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
@@ -20,7 +21,7 @@ from expectations import CheckResult, Suite
 from expectations.reason import reason_sql
 from expectations.suite import Expectation
 from pipelines.documents import gate as gate_module
-from resources.warehouse import Connection, Warehouse
+from resources.warehouse import Connection, Warehouse, trusted
 from tests.laws.books import Died
 
 
@@ -58,7 +59,8 @@ class QuickWarehouse(Warehouse):
             if not conn.closed and conn.info.transaction_status == TransactionStatus.IDLE:
                 return conn
         fresh = _Kept.connect(
-            make_conninfo(self.url, options="-c TimeZone=UTC -c statement_timeout=60000"), prepare_threshold=None
+            make_conninfo(self.url, options="-c TimeZone=UTC -c statement_timeout=60000"),
+            prepare_threshold=None,
         )
         fresh.pool, fresh.warehouse = self._pool, self
         return fresh
@@ -81,12 +83,16 @@ class QuickWarehouse(Warehouse):
 @contextmanager
 def quick_gate() -> Iterator[None]:
     """Within the block the gate asks its suites in SQL."""
-    asked = gate_module.validate
-    gate_module.validate = validate_in_sql
-    try:
+    with asking(validate_in_sql):
         yield
-    finally:
-        gate_module.validate = asked
+
+
+@contextmanager
+def asking(how: Callable[..., list[CheckResult]]) -> Iterator[None]:
+    """Within the block the gate asks its suites so."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gate_module, "validate", how)
+        yield
 
 
 def validate_in_sql(
@@ -105,7 +111,7 @@ def validate_in_sql(
             deal_id text, reason text not null, reason_ru text not null) on commit drop"""
     )
     conn.execute("drop table if exists pg_temp.gate_row")
-    conn.execute(_sql(f"create temporary table gate_row on commit drop as {chosen}"))
+    conn.execute(trusted(f"create temporary table gate_row on commit drop as {chosen}"))
     described = conn.execute("select * from gate_row limit 0").description
     types = {column.name: column.type_display for column in described or ()}
     parts = [
@@ -115,16 +121,26 @@ def validate_in_sql(
         f" and not coalesce({_holds(e, parameters or {})}, true)"
         for e in suite.expectations
     ]
-    conn.execute(_sql("insert into gate_failure " + " union all ".join(parts)))
+    conn.execute(trusted("insert into gate_failure " + " union all ".join(parts)))
     total = conn.execute("select count(*) from gate_row").fetchone()
-    failed = dict(
+    failed: dict[str, int] = dict(
         conn.execute(
-            "select check_name, count(*) from gate_failure where table_name = %s group by check_name", [suite.table]
+            "select check_name, count(*) from gate_failure where table_name = %s group by check_name",
+            [suite.table],
         ).fetchall()
     )
     count = int(total[0]) if total else 0
     return [
-        CheckResult(suite.table, e.name, e.severity, e.description, e.name not in failed, count, count, failed.get(e.name, 0))
+        CheckResult(
+            suite.table,
+            e.name,
+            e.severity,
+            e.description,
+            e.name not in failed,
+            count,
+            count,
+            failed.get(e.name, 0),
+        )
         for e in suite.expectations
     ]
 
@@ -174,7 +190,3 @@ def _condition(node: Mapping[str, Any] | None) -> str:
 
 def _literal(value: Any) -> str:
     return sql.Literal(value).as_string(None)
-
-
-def _sql(statement: str) -> sql.SQL:
-    return sql.SQL(statement)  # type: ignore[arg-type]

@@ -24,7 +24,9 @@ def expected(town: Town) -> dict[Place, Decimal]:
     for deal, row in town.portal.all("deal").items():
         party = parties[numbers[str(row["companyId"])]]
         for measure in ("invoiced", "realized")[: CALLED_FOR.get(row["stageId"], 0)]:
-            sums[f"onec:{party}", f"onec:{codes[currencies[row['currencyId']]]}", measure] += town.portal.total(deal)
+            sums[f"onec:{party}", f"onec:{codes[currencies[row['currencyId']]]}", measure] += (
+                town.portal.total(deal)
+            )
     return sums
 
 
@@ -34,7 +36,9 @@ def actual(town: Town) -> dict[Place, Decimal]:
     for kind, measure in MEASURES.items():
         for row in town.books.all(kind).values():
             if not row["DeletionMark"] and (kind == "invoice" or row["Posted"]):
-                sums[_of(row["Контрагент_Key"]), _of(row["ВалютаДокумента_Key"]), measure] += _money(row["СуммаДокумента"])
+                sums[_of(row["Контрагент_Key"]), _of(row["ВалютаДокумента_Key"]), measure] += _money(
+                    row["СуммаДокумента"]
+                )
     for kind, sign in (("payment", 1), ("refund", -1)):
         for row in town.books.all(kind).values():
             if not row["DeletionMark"] and row["Posted"]:
@@ -49,7 +53,9 @@ def paid_at_least_in_part(town: Town) -> dict[Place, Decimal]:
     for (document,) in town.rows("select distinct document_key from ledger.allocation"):
         key = document.removeprefix("onec:")
         row = town.books.all("invoice").get(key) or town.books.all("realization")[key]
-        sums[_of(row["Контрагент_Key"]), _of(row["ВалютаДокумента_Key"]), "paid"] += _money(row["СуммаДокумента"])
+        sums[_of(row["Контрагент_Key"]), _of(row["ВалютаДокумента_Key"]), "paid"] += _money(
+            row["СуммаДокумента"]
+        )
     return sums
 
 

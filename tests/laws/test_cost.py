@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from pipelines.raw import load
@@ -20,7 +22,9 @@ def grown(town: Town, deals: int) -> None:
     town.sheets.rows.clear()
     for number in range(deals):
         if number % A_CLIENT_HAS == 0:
-            company = add_company(town.portal, 1_000 + number // A_CLIENT_HAS, f"Клиент {number // A_CLIENT_HAS}")
+            company = add_company(
+                town.portal, 1_000 + number // A_CLIENT_HAS, f"Клиент {number // A_CLIENT_HAS}"
+            )
         add_deal(town.portal, company, stage="EXECUTING", lines=1)
     for _ in range(1 + FOLLOWS):
         town.sync()
@@ -43,9 +47,13 @@ def changed(town: Town, changes: int) -> tuple[dict[str, int], int, int]:
     return scopes, portal.received, town.books.received
 
 
-def test_a_sync_works_on_what_changed_however_long_the_history(towns: Towns, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "SWEEP_ALWAYS_UNDER", 0)  # comparing all keys costs a request or two, and is not counted here
-    monkeypatch.setattr(load, "SWEEP_EVERY", load.timedelta(days=3650))
+def test_a_sync_works_on_what_changed_however_long_the_history(
+    towns: Towns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        load, "SWEEP_ALWAYS_UNDER", 0
+    )  # comparing all keys costs a request or two, and is not counted here
+    monkeypatch.setattr(load, "SWEEP_EVERY", timedelta(days=3650))
     found = {}
     for deals in (SMALL, LARGE):
         with towns() as town:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pipelines import laws
 from tests.laws import reckoning
 from tests.laws.acts import ACCOUNTING, CRM, Act, do, history
-from tests.laws.conftest import Towns
+from tests.laws.conftest import Towns, examples
 from tests.laws.town import Done, Town
 
 # The clients stay as they are, so that a deal's counterparty can be told without the road.
@@ -25,10 +25,20 @@ def open_for_business(town: Town) -> None:
     town.sync()
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(8))
 @given(acts=history(EDITS, SALES, least=3, most=12))
-@example(acts=[Act("pay", 0, 2, 0), Act("pay", 0, 3, 8), Act("edit_document", 1, 0, 2), Act("refund", 1, 0, 2), Act("copy_document", 0, 1)])
-def test_what_the_sides_differ_by_is_the_sum_of_the_variances_to_the_kopeck(towns: Towns, acts: list[Act]) -> None:
+@example(
+    acts=[
+        Act("pay", 0, 2, 0),
+        Act("pay", 0, 3, 8),
+        Act("edit_document", 1, 0, 2),
+        Act("refund", 1, 0, 2),
+        Act("copy_document", 0, 1),
+    ]
+)
+def test_what_the_sides_differ_by_is_the_sum_of_the_variances_to_the_kopeck(
+    towns: Towns, acts: list[Act]
+) -> None:
     with towns() as town:
         open_for_business(town)
         for act in acts:
@@ -37,7 +47,11 @@ def test_what_the_sides_differ_by_is_the_sum_of_the_variances_to_the_kopeck(town
         done = town.sync()
         assert [law.sentence for law in done.laws if not law.holds] == []
         ours: dict[reckoning.Place, Decimal] = {}
-        sides = ((reckoning.expected(town), 1), (reckoning.paid_at_least_in_part(town), 1), (reckoning.actual(town), -1))
+        sides = (
+            (reckoning.expected(town), 1),
+            (reckoning.paid_at_least_in_part(town), 1),
+            (reckoning.actual(town), -1),
+        )
         for sums, sign in sides:
             for place, amount in sums.items():
                 ours[place] = ours.get(place, Decimal(0)) + sign * amount
@@ -49,7 +63,11 @@ def test_what_the_sides_differ_by_is_the_sum_of_the_variances_to_the_kopeck(town
             )
         }
         places = ours.keys() | told.keys()
-        apart = {place: (ours.get(place, 0), told.get(place, 0)) for place in places if ours.get(place, 0) != told.get(place, 0)}
+        apart = {
+            place: (ours.get(place, 0), told.get(place, 0))
+            for place in places
+            if ours.get(place, 0) != told.get(place, 0)
+        }
         assert apart == {}, "difference by the two sides themselves, and by the variances"
         assert sum(ours.values()) == sum(told.values())
         assert all(reason and sentence and sentence_ru for reason, sentence, sentence_ru in town.rows(
@@ -66,9 +84,11 @@ def test_a_variance_that_goes_missing_breaks_the_law(towns: Towns) -> None:
         assert not laws.every_kopeck_is_explained(town.warehouse).holds
 
 
-@settings(max_examples=6)
+@settings(max_examples=examples(4))
 @given(acts=history(EDITS, SALES, least=3, most=12))
-def test_debit_equals_credit_and_every_account_turns_over_what_accounting_says(towns: Towns, acts: list[Act]) -> None:
+def test_debit_equals_credit_and_every_account_turns_over_what_accounting_says(
+    towns: Towns, acts: list[Act]
+) -> None:
     with towns() as town:
         open_for_business(town)
         for act in acts:
@@ -90,14 +110,17 @@ def test_debit_equals_credit_and_every_account_turns_over_what_accounting_says(t
         assert sum(debit for debit, _ in told.values()) == sum(credit for _, credit in told.values())
 
 
-@settings(max_examples=3)
+@settings(max_examples=examples(2))
 @given(which=st.integers(0, 5))
 def test_an_entry_that_we_do_not_have_or_have_wrongly_breaks_the_law(towns: Towns, which: int) -> None:
     with towns() as town:
         open_for_business(town)
         entries = town.rows("select entry_key from ledger.entry where content is null order by entry_key")
         (key,) = entries[which % len(entries)]
-        wrong = ("delete from ledger.entry where entry_key = %s", "update ledger.entry set account_cr_key = null where entry_key = %s")
+        wrong = (
+            "delete from ledger.entry where entry_key = %s",
+            "update ledger.entry set account_cr_key = null where entry_key = %s",
+        )
         town.warehouse.execute(wrong[which % 2], [key])
         settles = key.endswith((":1", ":3"))  # lines 1 and 3 of a realization move 62
         assert laws.debit_equals_credit(town.warehouse).holds == (not settles and which % 2 == 0)

@@ -41,8 +41,8 @@ REWORDINGS = {
     "alias": ("bitrix24.yaml", "match: [code, name]",
               "match: [code, name]\n  aliases:\n    - {name: Коврик старый, is: Коврик}"),
     "stage": ("bitrix24.yaml", "{pipeline: \"0\", stage: [PREPAYMENT_INVOICE, EXECUTING], documents: [invoice], due_days: 5}",
-              "{pipeline: \"0\", stage: PREPAYMENT_INVOICE, documents: [], why: too early}\n"
-              "  - {pipeline: \"0\", stage: EXECUTING, documents: [invoice, realization], due_days: 7}"),
+              ("{pipeline: \"0\", stage: PREPAYMENT_INVOICE, documents: [], why: too early}\n"
+              "  - {pipeline: \"0\", stage: EXECUTING, documents: [invoice, realization], due_days: 7}")),
     "vat": ("onec.yaml", "{rate: 10, value: НДС10}", "{rate: 10, value: НДС10, to: 2026-02-01}"),
 }  # fmt: skip
 
@@ -139,7 +139,9 @@ class Town:
 
     def settle(self, done: Done) -> None:
         """What accounting holds, compared."""
-        done.batches += self._read("onec", [e for e in self.road.accounting.entities if e not in sync.CATALOGUES])
+        done.batches += self._read(
+            "onec", [e for e in self.road.accounting.entities if e not in sync.CATALOGUES]
+        )
         done.outcomes += sync.refresh_stage(self.road, "ledger")
         done.laws = laws.check(self.warehouse)
         done.outcomes += sync.refresh_stage(self.road, "feedback")
@@ -166,14 +168,18 @@ class Town:
     def logged(self) -> int:
         return int(self.warehouse.scalar("select coalesce(max(seq), 0) from ops.change_log"))
 
-    def contents(self, *, stages: Sequence[str] = ("core", "documents", "ledger"), without: Sequence[str] = ()) -> dict[str, list[Any]]:
+    def contents(
+        self, *, stages: Sequence[str] = ("core", "documents", "ledger"), without: Sequence[str] = ()
+    ) -> dict[str, list[Any]]:
         """Every row of every table of these stages, in the order of its key."""
         held = {}
         with self.warehouse.transaction() as conn:
             for table in tables().values():
                 if table.stage in stages and not table.is_view:
                     columns = ", ".join(c.name for c in table.columns if c.name not in without)
-                    held[table.name] = _select(conn, f"select {columns} from {table.name} order by {table.key}")
+                    held[table.name] = _select(
+                        conn, f"select {columns} from {table.name} order by {table.key}"
+                    )
         return held
 
 
@@ -215,32 +221,32 @@ def found(town: Town) -> None:
         sheet.put("sale", key, row)
 
 
-def _sale(deal: str, product: str, client: str, number: str, stage: str, price: str = "1 200,50") -> dict[str, Any]:
+def _sale(
+    deal: str, product: str, client: str, number: str, stage: str, price: str = "1 200,50"
+) -> dict[str, Any]:
     return {"№ сделки": deal, "Товар": product, "Клиент": client, "ИНН": number, "КПП": "770101001", "Кол-во": "2",
             "Цена": price, "Стадия": stage, "Валюта": "руб", "Дата закрытия": "10.03.2026", "Менеджер": "Орлова",
             "Ставка НДС": "22%", "Сумма": None}  # fmt: skip
 
 
 def _found_books(books: Books) -> None:
-    for number, (kind, fields) in enumerate(
-        [
-            ("organization", {"Description": "Наша фирма", "ИНН": inn(500)}),
-            ("currency", {"Code": "643", "Description": "RUB"}),
-            ("currency", {"Code": "840", "Description": "USD"}),
-            ("unit", {"Code": "796", "Description": "шт"}),
-            ("unit", {"Code": "876", "Description": "усл"}),
-            ("warehouse", {"Description": "Основной склад", "IsFolder": False}),
-            *(("account", {"Code": code, "Description": code})
-              for code in ("51", "62.01", "62.02", "90.01.1", "90.02.1", "90.03", "68.02", "41.01")),
-            ("counterparty", {"Code": "1", "Description": "Ромашка ООО", "НаименованиеПолное": 'ООО "Ромашка"',
-                              "ИНН": inn(1), "КПП": "770101001", "IsFolder": False}),
-            ("counterparty", {"Code": "2", "Description": "Прочие ООО", "НаименованиеПолное": 'ООО "Прочие"',
-                              "ИНН": inn(77), "КПП": "", "IsFolder": False}),
-            ("product", {"Code": "1", "Артикул": "ST-1", "Description": "Стол", "Услуга": False, "IsFolder": False}),
-            ("product", {"Code": "2", "Артикул": "", "Description": "Доставка", "Услуга": True, "IsFolder": False}),
-        ],
-        start=1,
-    ):  # fmt: skip
+    catalogues: list[tuple[str, dict[str, Any]]] = [
+        ("organization", {"Description": "Наша фирма", "ИНН": inn(500)}),
+        ("currency", {"Code": "643", "Description": "RUB"}),
+        ("currency", {"Code": "840", "Description": "USD"}),
+        ("unit", {"Code": "796", "Description": "шт"}),
+        ("unit", {"Code": "876", "Description": "усл"}),
+        ("warehouse", {"Description": "Основной склад", "IsFolder": False}),
+        *(("account", {"Code": code, "Description": code})
+          for code in ("51", "62.01", "62.02", "90.01.1", "90.02.1", "90.03", "68.02", "41.01")),
+        ("counterparty", {"Code": "1", "Description": "Ромашка ООО", "НаименованиеПолное": 'ООО "Ромашка"',
+                          "ИНН": inn(1), "КПП": "770101001", "IsFolder": False}),
+        ("counterparty", {"Code": "2", "Description": "Прочие ООО", "НаименованиеПолное": 'ООО "Прочие"',
+                          "ИНН": inn(77), "КПП": "", "IsFolder": False}),
+        ("product", {"Code": "1", "Артикул": "ST-1", "Description": "Стол", "Услуга": False, "IsFolder": False}),
+        ("product", {"Code": "2", "Артикул": "", "Description": "Доставка", "Услуга": True, "IsFolder": False}),
+    ]  # fmt: skip
+    for number, (kind, fields) in enumerate(catalogues, start=1):
         books.save(kind, ref(number), fields)
     dollar = next(key for key, row in books.all("currency").items() if row["Code"] == "840")
     for date_, rate in (("2026-01-01", "80.1234"), ("2026-03-05", "81.5")):
@@ -261,11 +267,24 @@ def _found_portal(portal: Portal) -> None:
     portal.put("lead_source", "WEB", {"ENTITY_ID": "SOURCE", "STATUS_ID": "WEB", "NAME": "Сайт"})
     portal.put("vat_rate", "1", {"id": 1, "rate": 22})
     for key, name in (("1", "Анна"), ("2", "Борис")):
-        portal.put("employee", key, {"ID": key, "NAME": name, "LAST_NAME": "Ким", "EMAIL": f"e{key}@x.ru", "ACTIVE": True})
-    for key, name, code, kind in (("11", "Стол", "ST-1", 1), ("12", "Коврик", "", 1), ("13", "Доставка", "", 7), ("14", "Лампа", "LM", 1)):
+        portal.put(
+            "employee",
+            key,
+            {"ID": key, "NAME": name, "LAST_NAME": "Ким", "EMAIL": f"e{key}@x.ru", "ACTIVE": True},
+        )
+    for key, name, code, kind in (
+        ("11", "Стол", "ST-1", 1),
+        ("12", "Коврик", "", 1),
+        ("13", "Доставка", "", 7),
+        ("14", "Лампа", "LM", 1),
+    ):
         portal.put("product", key, {"id": int(key), "iblockId": 1, "name": name, "code": code, "xmlId": code, "measure": 5,
                                     "type": kind, "vatId": 1, "active": "Y"})  # fmt: skip
-        portal.put("product_price", key, {"id": int(key), "productId": int(key), "catalogGroupId": 1, "price": 100, "currency": "RUB"})
+        portal.put(
+            "product_price",
+            key,
+            {"id": int(key), "productId": int(key), "catalogGroupId": 1, "price": 100, "currency": "RUB"},
+        )
     for number, name in ((1, "Ромашка"), (2, "Вектор"), (3, "Гранит")):
         add_company(portal, number, name)
     for number in range(3):
@@ -288,7 +307,14 @@ def add_requisite(portal: Portal, company: str, name: str, tax_number: str) -> s
     return key
 
 
-def add_deal(portal: Portal, company: str, stage: str = "WON", currency: str = "RUB", lines: int = 2, price: str = "1000.10") -> str:
+def add_deal(
+    portal: Portal,
+    company: str,
+    stage: str = "WON",
+    currency: str = "RUB",
+    lines: int = 2,
+    price: str = "1000.10",
+) -> str:
     key = portal.number()
     pipeline = "1" if stage.startswith("C1:") else "0"
     portal.put("deal", key, {
@@ -298,6 +324,12 @@ def add_deal(portal: Portal, company: str, stage: str = "WON", currency: str = "
     })  # fmt: skip
     for line in range(lines):
         product = 11 + line % 3
-        portal.put_line(key, portal.number(), productId=product, productName=portal.rows["product"][str(product)]["name"],
+        portal.put_line(key, portal.number(), productId=product, productName=_name_of(portal, str(product)),
                         price=price, quantity=1 + line, taxRate=22, measureName="шт", sort=10 * (line + 1))  # fmt: skip
     return key
+
+
+def _name_of(portal: Portal, product: str) -> str:
+    """Also of one that has been deleted: a line keeps its name."""
+    row = portal.all("product").get(product) or portal.bin["product", product]
+    return str(row["name"])
