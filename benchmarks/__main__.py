@@ -25,8 +25,12 @@ BENCHMARKS: Final = {
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; all without one")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the sizes: shows that it works, no more")
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; all without one"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of the sizes: shows that it works, no more"
+    )
     parser.add_argument("--home", type=Path, default=None, help="default: bench in SVERKA_HOME")
     said = parser.parse_args(arguments)
     if unknown := [name for name in said.names if name not in BENCHMARKS]:

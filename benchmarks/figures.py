@@ -50,7 +50,13 @@ def print_table(title: str, figures: Sequence[Figure], seconds: float) -> None:
     for figure in figures:
         style = {"met": "green", "not met": "bold red", "": ""}[figure.verdict]
         made.add_row(
-            figure.what, _number(figure.value), figure.unit, figure.bound, figure.verdict, figure.note, style=style
+            figure.what,
+            _number(figure.value),
+            figure.unit,
+            figure.bound,
+            figure.verdict,
+            figure.note,
+            style=style,
         )
     Console(highlight=False, width=170).print(made)
 
@@ -60,7 +66,12 @@ def keep(folder: Path, name: str, figures: Sequence[Figure], seconds: float, *, 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
     rows = [asdict(figure) | {"verdict": figure.verdict} for figure in figures]
-    said = {"at": datetime.now(UTC).isoformat(), "quick": quick, "seconds": round(seconds, 1), "figures": rows}
+    said = {
+        "at": datetime.now(UTC).isoformat(),
+        "quick": quick,
+        "seconds": round(seconds, 1),
+        "figures": rows,
+    }
     path.write_text(json.dumps(said, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return path
 

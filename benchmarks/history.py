@@ -74,7 +74,7 @@ def road_of(warehouse: Warehouse, sandbox: Sandbox, run_id: str) -> Iterator[Roa
     os.environ.update(sandbox.environment)
     os.environ["SVERKA_MAPPINGS"] = str(MAPPINGS)
     os.environ["SVERKA_DATABASE_URL"] = warehouse.url
-    os.environ.setdefault("SVERKA_DROP_FOLDER", str(Path(os.environ.get("TMPDIR", "/tmp"))))  # noqa: S108
+    os.environ.setdefault("SVERKA_DROP_FOLDER", str(Path(os.environ.get("TMPDIR", "/tmp"))))
     road = Road.from_environment(run_id)
     try:
         sync.prepare(road)
@@ -101,7 +101,11 @@ def take_shapes(place: Place) -> Shapes:
         for name, where in SHAPES.items()
     }  # fmt: skip
     for part, (name, field) in PARTS.items():
-        payloads[part] = _one(warehouse, f"select ('{payloads[name].replace(chr(39), chr(39) * 2)}'::jsonb -> '{field}' -> 0)::text", part)
+        payloads[part] = _one(
+            warehouse,
+            f"select ('{payloads[name].replace(chr(39), chr(39) * 2)}'::jsonb -> '{field}' -> 0)::text",
+            part,
+        )
     shapes = Shapes(
         {
             name: warehouse.rows(
@@ -139,11 +143,18 @@ def lay(warehouse: Warehouse, shapes: Shapes, deals: int) -> dict[str, int]:
             _copy(conn, "bench.record", [(name, *row) for row in rows])
             _settle(conn, name)
         conn.execute("truncate bench.record")
-        parameters = {"deals": deals, "clients": max(1, min(CLIENTS, deals // DEALS_A_CLIENT)), "today": shapes.today}
+        parameters = {
+            "deals": deals,
+            "clients": max(1, min(CLIENTS, deals // DEALS_A_CLIENT)),
+            "today": shapes.today,
+        }
         for statement in _statements():
             psycopg.ClientCursor(conn).execute(statement.encode(), parameters)
         conn.execute("analyze bench.record")
-        names = [name for (name,) in conn.execute("select distinct name from bench.record order by name").fetchall()]
+        names = [
+            name
+            for (name,) in conn.execute("select distinct name from bench.record order by name").fetchall()
+        ]
         counts = {name: _settle(conn, name) for name in names}
         conn.execute(_BALANCES_READ, [shapes.today])
         conn.execute("drop schema bench cascade")
@@ -157,7 +168,9 @@ def as_if_carried(warehouse: Warehouse) -> int:
     """Call every planned operation verified, without the events that hours of carrying would have left."""
     with warehouse.transaction() as conn:
         conn.execute("set local session_replication_role = replica")
-        count = conn.execute("update ops.operation set state = 'verified' where state in ('planned', 'approved')").rowcount
+        count = conn.execute(
+            "update ops.operation set state = 'verified' where state in ('planned', 'approved')"
+        ).rowcount
     with warehouse.connect() as conn:
         conn.autocommit = True
         conn.execute("vacuum analyze ops.operation, ops.operation_event")
@@ -188,5 +201,7 @@ def _statements() -> list[str]:
 def _one(warehouse: Warehouse, query: str, name: str) -> str:
     found = warehouse.scalar(query)
     if found is None:
-        raise RuntimeError(f"the small company has no {name} of the wanted shape; give it more than {SMALL} deals")
+        raise RuntimeError(
+            f"the small company has no {name} of the wanted shape; give it more than {SMALL} deals"
+        )
     return str(found)

@@ -104,9 +104,14 @@ def _change(road: Road, number: int) -> int:
         "select source_id, parent_id, payload from raw.bitrix24_deal_line where is_current and parent_id = any(%s)",
         [[source_id for source_id, _ in rows[::2]]],
     )
-    page = Page("deal_line", [_record(key, body | {"price": body["price"] + 1 + number}, parent) for key, parent, body in lines])
+    page = Page(
+        "deal_line",
+        [_record(key, body | {"price": body["price"] + 1 + number}, parent) for key, parent, body in lines],
+    )
     store_page(road.warehouse, "bitrix24", capabilities, page)
-    page = Page("deal", [_record(key, body | {"title": f"Поставка {key}, изменение {number}"}) for key, body in rows])
+    page = Page(
+        "deal", [_record(key, body | {"title": f"Поставка {key}, изменение {number}"}) for key, body in rows]
+    )
     return store_page(road.warehouse, "bitrix24", capabilities, page).changed
 
 

@@ -100,7 +100,7 @@ class Place:
 
     def sandbox(self, deals: int, *options: str) -> Sandbox:
         """A sandbox that keeps everything in memory, with so many deals in its portal."""
-        number = len([path for path in (self.home / "logs").glob("sandbox-*.log")])
+        number = len(list((self.home / "logs").glob("sandbox-*.log")))
         child: Child = self.processes.start(
             f"sandbox-{number}",
             [sys.executable, "-m", "sandbox", "--port", "0", "--deals", str(deals), *options],

@@ -213,7 +213,10 @@ def _run_dlt(source: Any, url: str) -> dict[str, Any]:
     folder = Path(os.environ["DLT_DATA_DIR"]) / f"run-{os.getpid()}-{time.time_ns()}"
     with measured() as said:
         pipeline = dlt.pipeline(
-            "bench", destination=dlt.destinations.postgres(url), dataset_name="bench_dlt", pipelines_dir=str(folder)
+            "bench",
+            destination=dlt.destinations.postgres(url),
+            dataset_name="bench_dlt",
+            pipelines_dir=str(folder),
         )
         pipeline.run(source)
     with psycopg.connect(url) as conn:

@@ -37,7 +37,10 @@ def run(place: Place, *, quick: bool) -> list[Figure]:
     sandbox = place.sandbox(1, "--no-limits")
     with road_of(warehouse, sandbox, "road") as road:
         counts = lay(warehouse, shapes, deals)
-        copied, copied_deals = _copy_seconds(warehouse, list(counts)), _copy_seconds(warehouse, ["bitrix24_deal", "bitrix24_deal_line"])
+        copied, copied_deals = (
+            _copy_seconds(warehouse, list(counts)),
+            _copy_seconds(warehouse, ["bitrix24_deal", "bitrix24_deal_line"]),
+        )
         import great_expectations  # noqa: F401  # a process pays for it once, and `runs` shows it
 
         seconds = _stages(road, place)
@@ -45,13 +48,21 @@ def run(place: Place, *, quick: bool) -> list[Figure]:
     if problems:
         raise RuntimeError(f"the history does not hold the laws: {problems}")
     variances = warehouse.rows("select reason, count(*) from ledger.variance group by reason order by reason")
-    return _figures(seconds, sum(counts.values()), copied, copied_deals, deals) + [
-        Figure("variances found", float(sum(n for _, n in variances)), "rows", note=", ".join(f"{n} {r}" for r, n in variances)),
+    return [
+        *_figures(seconds, sum(counts.values()), copied, copied_deals, deals),
+        Figure(
+            "variances found",
+            float(sum(n for _, n in variances)),
+            "rows",
+            note=", ".join(f"{n} {r}" for r, n in variances),
+        ),
         Figure("peak memory of the process", peak_mb(), "MB", at_most=MAX_MB),
     ]
 
 
-def _figures(seconds: dict[str, tuple[float, float]], records: int, copied: float, copied_deals: float, deals: int) -> list[Figure]:
+def _figures(
+    seconds: dict[str, tuple[float, float]], records: int, copied: float, copied_deals: float, deals: int
+) -> list[Figure]:
     road = sum(wall for stage, (wall, _) in seconds.items() if stage != "plan")
     found = [
         Figure(stage, wall, "s", note=f"processor {cpu:.1f} s (ours and the database's)"
@@ -103,9 +114,12 @@ def _copy_seconds(warehouse: Warehouse, names: list[str]) -> float:
     times = []
     with tempfile.TemporaryDirectory() as folder, warehouse.connect() as conn:
         for name in names:
-            with (Path(folder) / name).open("wb") as file, conn.cursor().copy(
-                f"copy (select source_id, parent_id, modified_at, payload from raw.{name}) to stdout".encode()
-            ) as copy:
+            with (
+                (Path(folder) / name).open("wb") as file,
+                conn.cursor().copy(
+                    f"copy (select source_id, parent_id, modified_at, payload from raw.{name}) to stdout".encode()
+                ) as copy,
+            ):
                 for part in copy:
                     file.write(part)
         for _ in range(3):
@@ -118,9 +132,10 @@ def _copy_seconds(warehouse: Warehouse, names: list[str]) -> float:
                     f"create table plain.{name} (source_id text, parent_id text, modified_at timestamptz, payload jsonb)".encode()
                 )
                 conn.commit()
-                with (Path(folder) / name).open("rb") as file, conn.cursor().copy(
-                    f"copy plain.{name} from stdin".encode()
-                ) as copy:
+                with (
+                    (Path(folder) / name).open("rb") as file,
+                    conn.cursor().copy(f"copy plain.{name} from stdin".encode()) as copy,
+                ):
                     while part := file.read(CHUNK):
                         copy.write(part)
                 conn.commit()

@@ -72,7 +72,9 @@ def run(place: Place, *, quick: bool) -> list[Figure]:
             _change(sandbox, number)
             changed.append(_launch(ui, FIRST_SECONDS))
             _seen(warehouse, number)
-    held = warehouse.scalar("select count(*) from ops.operation where state not in ('verified', 'superseded', 'held')")
+    held = warehouse.scalar(
+        "select count(*) from ops.operation where state not in ('verified', 'superseded', 'held')"
+    )
     peaks = memory.peaks
     return [
         Figure(f"the first sync of {deals:,} deals", first["seconds"], "s", note=_of([first])),
@@ -114,7 +116,9 @@ def _launch(ui: httpx.Client, limit: float) -> dict[str, float]:
         time.sleep(POLL_SECONDS)
     seconds = time.monotonic() - started
     if run["status"] != "SUCCESS":
-        raise RuntimeError(f"run {launched['run']['runId']} ended as {run['status']}; see the logs of the place")
+        raise RuntimeError(
+            f"run {launched['run']['runId']} ended as {run['status']}; see the logs of the place"
+        )
     return {
         "seconds": seconds,
         "waiting": run["startTime"] - run["creationTime"],
@@ -145,7 +149,9 @@ def _change(sandbox: Sandbox, number: int) -> None:
         calls = []
         for deal in deals[:CHANGED]:
             stage = "&fields[stageId]=PREPAYMENT_INVOICE" if deal["id"] in moving else ""
-            calls.append(f"crm.item.update?entityTypeId=2&id={deal['id']}&fields[title]=Change {number} of {deal['id']}{stage}")
+            calls.append(
+                f"crm.item.update?entityTypeId=2&id={deal['id']}&fields[title]=Change {number} of {deal['id']}{stage}"
+            )
         for start in range(0, CHANGED, BATCH):
             batch = {"halt": 1, "cmd": {f"c{n}": call for n, call in enumerate(calls[start : start + BATCH])}}
             said = portal.post("batch", json=batch).raise_for_status().json()["result"]
@@ -200,5 +206,3 @@ def _kind(process: psutil.Process) -> str:
     kinds = {"execute_run": "a run", "code-server": "code server", "dagster-daemon": "daemon",
              "dagster-webserver": "web server", "api grpc": "code server"}  # fmt: skip
     return next((name for part, name in kinds.items() if part in command), "")
-
-
