@@ -566,10 +566,13 @@ def test_a_setting_that_is_no_share_is_refused_by_name(module_stage: Warehouse, 
 
 
 def set_(conn: Connection, name: str, value: object) -> None:
-    conn.execute("delete from ops.setting where name = %s", [name])
-    conn.execute(
-        "insert into ops.setting (system, name, value) values ('sverka', %s, %s)", [name, Jsonb(value)]
-    )
+    """A setting of the accounting system, which is called `sverka` here."""
+    conn.execute("delete from ops.setting where name = any(%s)", [[name, "accounting_system"]])
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.setting (system, name, value) values ('sverka', %s, %s)",
+            [("accounting_system", Jsonb("sverka")), (name, Jsonb(value))],
+        )
 
 
 # ---- control totals, and what Great Expectations would let slip ----

@@ -95,7 +95,7 @@ def test_feedback_maps_clears_and_fills_templates(warehouse: Warehouse) -> None:
     system = load(MAPPINGS / "demo", ENVIRON).system("bitrix24")
     row = (
         "(select 'paid'::text as payment_status, null::text as shipment_status, null::numeric as debt,"
-        " 'O''Neil {x}'::text as title, 'RUB'::text as currency, 'bitrix24:7'::text as employee_id,"
+        " '17'::text as source_id, 'O''Neil {x}'::text as title, 'RUB'::text as currency, 'bitrix24:7'::text as employee_id,"
         " date '2026-02-01' as due_on, timestamptz '2026-02-01 12:00+00' as deadline) d"
     )
     deal = warehouse.scalar(f"select {compile_write(system, 'deal')} from {row}")
@@ -143,7 +143,8 @@ def test_rules_are_written_once_and_a_change_is_told(warehouse: Warehouse, tmp_p
         assert write_rules(conn, mappings) == []
         assert write_rules(conn, load(write_folder(tmp_path, shop=shop % 7), {})) == ["ops.stage_rule"]
         assert conn.execute("select table_name, key from ops.change_log").fetchall() == [
-            ("ops.stage_rule", "*")
+            ("ops.stage_rule", "*"),
+            ("ops.mapping_version", "*"),
         ]
         kept = conn.execute("select content from ops.mapping_version where system = 'shop'").fetchall()
         assert len(kept) == 2
