@@ -97,7 +97,7 @@ def _last(portal: Portal) -> str:
     return list(portal.all("company"))[-1]
 
 
-@settings(max_examples=examples(8))
+@settings(max_examples=examples(6))
 @given(wrong=faults)
 @example(wrong=[(0, "wrong INN"), (2, "no lines"), (3, "VAT that is no more")])
 def test_a_bad_record_holds_its_own_deals_and_every_other_document_is_carried(

@@ -25,7 +25,7 @@ def open_for_business(town: Town) -> None:
     town.sync()
 
 
-@settings(max_examples=examples(8))
+@settings(max_examples=examples(6))
 @given(acts=history(EDITS, SALES, least=3, most=12))
 @example(
     acts=[
@@ -84,7 +84,7 @@ def test_a_variance_that_goes_missing_breaks_the_law(towns: Towns) -> None:
         assert not laws.every_kopeck_is_explained(town.warehouse).holds
 
 
-@settings(max_examples=examples(4))
+@settings(max_examples=examples(3))
 @given(acts=history(EDITS, SALES, least=3, most=12))
 def test_debit_equals_credit_and_every_account_turns_over_what_accounting_says(
     towns: Towns, acts: list[Act]

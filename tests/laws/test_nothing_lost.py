@@ -19,7 +19,7 @@ BECOMES = {
 }  # fmt: skip
 
 
-@settings(max_examples=examples(5))
+@settings(max_examples=examples(4))
 @given(acts=history(CRM, BRANCH, ACCOUNTING, least=2, most=10))
 @example(
     acts=[

@@ -12,7 +12,7 @@ from tests.laws.town import Town
 UNTIL_QUIET = 4  # syncs: what was written is read as catalogue by the next, and told by the one after
 
 
-@settings(max_examples=examples(4))
+@settings(max_examples=examples(3))
 @given(acts=history(CRM, BRANCH, ACCOUNTING, RULES, least=2, most=10))
 def test_a_sync_with_nothing_new_plans_writes_and_logs_nothing(towns: Towns, acts: list[Act]) -> None:
     with towns() as town:
