@@ -167,11 +167,26 @@ class _Carrier:
         ]
 
     def _send_all(self, chunk: Sequence[Operation]) -> list[Written | Exception]:
+        there = self._there_already(chunk)
+        rest = [o for o in chunk if o.key not in there]
         many = getattr(self.target, f"{chunk[0].action}_many", None)
-        if many is not None:
-            answers = many(chunk[0].kind, [(o.key, o.body) for o in chunk])
-            return list(answers)
-        return list(self.pool.map(self._send, chunk))
+        if many is not None and rest:
+            answers = list(many(chunk[0].kind, [(o.key, o.body) for o in rest]))
+        else:
+            answers = list(self.pool.map(self._send, rest))
+        by_key = {o.key: answer for o, answer in zip(rest, answers, strict=True)}
+        return [there.get(o.key) or by_key[o.key] for o in chunk]
+
+    def _there_already(self, chunk: Sequence[Operation]) -> dict[str, Written | Exception]:
+        """Creates that were sent once before and that the target has: they are read back, never sent again."""
+        again = [o for o in chunk if o.action == "create" and o.attempts > 0]
+        if not again:
+            return {}
+        found = self._find(again[0].kind, again)
+        if found is None:
+            silent = Uncertain(f"{self.target.system}: it did not say whether it has this already")
+            return {o.key: silent for o in again}
+        return {o.key: Written(o.key, {}) for o in again if o.key in found}
 
     def _send(self, operation: Operation) -> Written | Exception:
         try:

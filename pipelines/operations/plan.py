@@ -78,10 +78,18 @@ class Planned:
 def plan(warehouse: Warehouse, accounting: System, *, run_id: str = "", everything: bool = False) -> Planned:
     """Plan the operations for whatever changed, in one transaction. Sends nothing."""
     with warehouse.transaction() as conn, changed_scope(conn, CONSUMER, everything=everything) as looked_at:
-        if not looked_at:
-            return Planned()
+        if not looked_at:  # but what a person put back is let go all the same
+            return Planned(approved=_approve(conn, accounting, run_id))
         _desired(conn, accounting)
         return _apply(conn, accounting, looked_at, run_id)
+
+
+def _approve(conn: Connection, accounting: System, run_id: str) -> int:
+    """Let planned operations go where the target needs no person for it; how many."""
+    if accounting.approval != "auto":
+        return 0
+    parameters = {"system": accounting.name, "run_id": run_id, "actor": ACTOR}
+    return _move(conn, _TO_APPROVE, "approved", "the target is approved automatically", parameters)
 
 
 def _desired(conn: Connection, accounting: System) -> None:
@@ -206,9 +214,7 @@ def _apply(conn: Connection, accounting: System, looked_at: int, run_id: str) ->
     held = _move(conn, _TO_HOLD, "held", None, parameters)
     released += _move(conn, _TO_RELEASE, "planned", "what held it is mended", parameters)
     _move(conn, _TO_WAIT, "held", None, parameters)
-    approved = 0
-    if accounting.approval == "auto":
-        approved = _move(conn, _TO_APPROVE, "approved", "the target is approved automatically", parameters)
+    approved = _approve(conn, accounting, run_id)
     kinds = conn.execute(
         "select kind, count(*) from ops.operation where target = %(system)s and state in ('planned', 'approved') group by kind",
         parameters,
