@@ -75,7 +75,8 @@ class _Progress:
     def __call__(self, entry: EventLogEntry) -> None:
         event = entry.dagster_event
         if event is None:
-            if entry.level == logging.ERROR:
+            # What did not run because something before it failed says nothing new.
+            if entry.level == logging.ERROR and not entry.user_message.startswith("Dependencies for step"):
                 self._failed(entry.user_message)
         elif event.event_type_value == "STEP_START":
             self._started = time.monotonic()
