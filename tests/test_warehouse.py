@@ -28,7 +28,7 @@ ALLOWED = {
     "confirmed": {"verified", "held", "uncertain"},
     "verified": {"superseded", "reversed"},
     "rejected": {"planned", "superseded"},
-    "superseded": set(),
+    "superseded": {"planned"},
     "reversed": set(),
 }
 ROAD = {  # a way to each state from planned
