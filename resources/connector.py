@@ -151,7 +151,9 @@ class Source(Protocol):
     def read(self, entities: Sequence[str], since: datetime | None, until: datetime) -> Iterator[Page]:
         """Yield pages of the named entities.
 
-        `since=None` reads everything; else whatever was modified in [since, until). Child entities
+        `since=None` reads everything; else whatever was modified in [since, until). What was modified
+        later may come too, and must where the vendor stamps by whole seconds or by another clock than
+        ours: a change of a moment ago would else wait for the next read. Child entities
         (a parent in `Capabilities`) of every yielded parent follow as pages with
         `complete_parents`. Raises SourceError; pages already yielded stay valid.
         """

@@ -273,14 +273,23 @@ def test_children_alone_are_read_without_their_parents() -> None:
 
 
 @pytest.mark.parametrize("iso", [True, False])
-def test_a_window_holds_what_changed_in_it_whichever_form_of_stamp_the_portal_takes(iso: bool) -> None:
+def test_what_changed_since_is_read_whichever_form_of_stamp_the_portal_takes(iso: bool) -> None:
     small = SmallPortal(500, iso=iso)
-    since, until = START + timedelta(minutes=100), START + timedelta(minutes=250)
-    pages = everything(opened(small), "deal", "deal_line", since=since, until=until)
-    assert sorted(map(int, ids(pages, "deal"))) == list(range(100, 250))
+    since = START + timedelta(minutes=400)
+    pages = everything(opened(small), "deal", "deal_line", since=since)
+    assert sorted(map(int, ids(pages, "deal"))) == list(range(400, 501))
     assert sorted({p for page in pages for p in page.complete_parents}, key=int) == [
-        str(n) for n in range(100, 250)
+        str(n) for n in range(400, 501)
     ]
+
+
+@pytest.mark.parametrize("behind", [timedelta(milliseconds=900), timedelta(minutes=30)])
+def test_a_change_of_this_second_is_read_now_even_where_the_portals_clock_is_ahead(behind: timedelta) -> None:
+    small = SmallPortal(500)
+    changed = START + timedelta(minutes=500)  # the portal's stamp of deal 500, in whole seconds
+    until = changed + timedelta(milliseconds=950) - behind
+    pages = everything(opened(small), "deal", since=changed - timedelta(seconds=1), until=until)
+    assert ids(pages, "deal") == ["500"]
 
 
 def test_an_import_with_old_stamps_is_found_above_the_highest_known_id() -> None:

@@ -103,6 +103,8 @@ class Bitrix24:
     ) -> Iterator[Page]:
         """Pages of the named entities; children only where they are named too.
 
+        With `since`, whatever was changed from then on, also after `until`: the portal stamps whole seconds
+        by a clock of its own, so a bound by ours would leave out what was changed just now.
         `known_max`: the highest id stored, by entity; ids above it are read whatever their stamp says
         (an import may carry old dates). Dictionaries and employees come whole, as one complete page.
         Raises SourceError: not retriable for a missing right, retriable for a portal that is down.
@@ -121,7 +123,7 @@ class Bitrix24:
             chains = self._lanes(listing, newest)
             if since is not None:
                 known = (known_max or {}).get(listing.entity)
-                chains = self._window(listing, newest, since, until, known)
+                chains = self._window(listing, newest, since, known)
             children = [LISTINGS[name] for name in wanted if self._parent_of(name) == listing.entity]
             emit = listing.entity in wanted
             jobs += [replace(chain, emit=emit, child_listings=children) for chain in chains]
@@ -237,16 +239,14 @@ class Bitrix24:
         return chains
 
     def _window(
-        self, listing: Listing, newest: Sequence[Record], since: datetime, until: datetime, known: str | None
+        self, listing: Listing, newest: Sequence[Record], since: datetime, known: str | None
     ) -> list[Chain]:
-        """Chains for what was changed in [since, until), and for ids above the highest known one."""
+        """Chains for what was changed since then, and for ids above the highest known one."""
         form = self._forms.get(listing.entity, "iso")
         if not form:
             return [Chain(listing)]
-        zone = self._zone_of(newest)
-        low, high = _written(since, form, zone), _written(until, form, zone)
-        windows = [{f">={stamp}": low, f"<{stamp}": high} for stamp in listing.stamps]
-        chains = [Chain(listing, window, pages_wanted=2) for window in windows]
+        low = _written(since, form, self._zone_of(newest))
+        chains = [Chain(listing, {f">={stamp}": low}, pages_wanted=2) for stamp in listing.stamps]
         if known:
             chains.append(Chain(listing, {f"<{listing.stamps[0]}": low}, after=int(known), pages_wanted=2))
         return chains
