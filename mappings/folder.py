@@ -125,6 +125,10 @@ class Mappings:
     def accounting(self) -> System:
         return next(system for system in self.systems if system.role == "accounting")
 
+    def unset(self) -> tuple[Problem, ...]:
+        """Variables that connections name, without a default, and that are not set: a sentence each."""
+        return tuple(problem for system in self.systems for problem in system.undefined)
+
     def system(self, name: str) -> System:
         """Raises KeyError."""
         return {system.name: system for system in self.systems}[name]

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from mappings import schema
 from mappings.schema import SystemFile
 
 MAX_DEPTH = 30
@@ -186,8 +186,7 @@ def _sentence(kind: str, message: str, loc: tuple[str | int, ...]) -> str:
     last = str(loc[-1]) if loc else ""
     place = ".".join(str(part) for part in loc if not isinstance(part, int))
     if kind == "extra_forbidden":
-        near = difflib.get_close_matches(last, _known_keys(), 1)
-        return f"unknown key `{last}`. " + (f"Did you mean `{near[0]}`?" if near else "Correct or remove it")
+        return _unknown_key(last, loc[:-1])
     if kind == "missing":
         return f"`{last}` is missing. Add it"
     if kind == "value_error":
@@ -195,9 +194,52 @@ def _sentence(kind: str, message: str, loc: tuple[str | int, ...]) -> str:
     return f"`{place}`: {message[:1].lower()}{message[1:]}. Correct it"
 
 
-def _known_keys() -> list[str]:
-    models = [m for m in vars(schema).values() if isinstance(m, type) and issubclass(m, BaseModel)]
-    return sorted({f.alias or name for model in models for name, f in model.model_fields.items()})
+def _unknown_key(key: str, section: tuple[str | int, ...]) -> str:
+    """What to write in place of a key that its section does not know: never that key itself."""
+    known = _keys_of(section)
+    where = next((f"`{part}`" for part in reversed(section) if isinstance(part, str)), "the head of the file")
+    if near := difflib.get_close_matches(key, known, 1):
+        return f"unknown key `{key}`. Did you mean `{near[0]}`?"
+    elsewhere = [name for name, model in _sections() if key in _names(model)]
+    if elsewhere:
+        return f"unknown key `{key}` in {where}. It belongs to {' or '.join(elsewhere)}; move it, or remove it"
+    return f"unknown key `{key}`. Here may stand: {', '.join(known)}. Correct or remove it"
+
+
+def _keys_of(section: tuple[str | int, ...]) -> list[str]:
+    """The keys that may stand in the section of the file at this place."""
+    found: Any = SystemFile
+    for part in section:
+        if isinstance(found, type) and issubclass(found, BaseModel):
+            fields = {field.alias or name: field for name, field in found.model_fields.items()}
+            found = fields[str(part)].annotation if str(part) in fields else None
+        else:  # an item of a list, or the value of a key of the writer's own choice
+            found = next((inner for inner in reversed(get_args(found)) if inner is not Ellipsis), None)
+        found = _bare(found)
+    return _names(found) if isinstance(found, type) and issubclass(found, BaseModel) else []
+
+
+def _bare(form: Any) -> Any:
+    """A type without Annotated and `| None` around it."""
+    while get_origin(form) is Annotated or get_origin(form) in (Union, UnionType):
+        form = next(inner for inner in get_args(form) if inner is not type(None))
+    return form
+
+
+def _names(model: type[BaseModel]) -> list[str]:
+    return sorted(field.alias or name for name, field in model.model_fields.items())
+
+
+def _sections() -> list[tuple[str, type[BaseModel]]]:
+    """The places that people know by name: the head, and the sections under it."""
+    found: list[tuple[str, type[BaseModel]]] = [("the head of the file", SystemFile)]
+    for name, field in SystemFile.model_fields.items():
+        model = _bare(field.annotation)
+        while get_origin(model) in (tuple, dict):
+            model = _bare(next(inner for inner in reversed(get_args(model)) if inner is not Ellipsis))
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            found.append((f"`{name}`", model))
+    return found
 
 
 def _value(node: yaml.Node, file: str, problems: list[Problem], depth: int) -> Any:

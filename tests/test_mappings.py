@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mappings import MappingError, load
+from pipelines.commands import work
 from tests.mapping_road import ENVIRON, MAPPINGS, write_folder
 
 HEAD = "system: shop\nconnector: files\nrole: crm\ntitle: Shop\n"
@@ -33,6 +34,9 @@ def test_the_set_ups_that_come_along_are_valid(folder: str) -> None:
     [
         ("reed: {}\n", 5, "unknown key `reed`. Did you mean `read`?"),
         (DEAL + "      title: {frm: x}\n", 9, "unknown key `frm`. Did you mean `from`?"),
+        ("min_batch: 5\n", 5, "unknown key `min_batch` in the head of the file. It belongs to `gate`; move it"),
+        ("read:\n  core.deal:\n    aliases: []\n", 7, "unknown key `aliases` in `core.deal`. It belongs to `prod"),
+        ("gate: {share: 1}\n", 5, "unknown key `share`. Here may stand: max_held_share, min_batch."),
         (DEAL + "      titel: x\n", 9, "core.deal has no column `titel`. Did you mean `title`?"),
         ("read: {core.deals: {from: deal, fields: {a: b}}}\n", 5, "Did you mean `core.deal`?"),
         (DEAL + "      amount: {from: x, as: mony}\n", 9, "'money'"),
@@ -108,6 +112,23 @@ def test_variables_come_from_the_environment_or_their_default(tmp_path: Path) ->
     system = load(write_folder(tmp_path, shop=body), {"U": "https://u"}).system("shop")
     assert system.connection == {"url": "https://u", "rate": "5", "deep": [{"a": "xhttps://u"}]}
     assert "https://u" not in repr(system)
+
+
+def test_a_variable_that_is_not_set_is_named_by_the_checks_and_stops_no_other_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = HEAD + 'connection: {url: "${SHOP_ADDRESS}", rate: "${SHOP_RATE:-5}"}\n'
+    folder = write_folder(tmp_path / "set-up", shop=body)
+    monkeypatch.setenv("SVERKA_MAPPINGS", str(folder))
+    monkeypatch.setenv("SVERKA_HOME", str(tmp_path / "home"))
+    assert work.mappings_check() == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "2 mapping files of set-up are right" in told
+    assert "warning" in told
+    assert "${SHOP_ADDRESS} is not set. Set SHOP_ADDRESS or write the address in" in told
+    assert "SHOP_RATE" not in told
+    (problem,) = load(folder, {}, connected=False).unset()
+    assert (problem.line, load(folder, {"SHOP_ADDRESS": "x"}).unset()) == (5, ())
 
 
 def test_yaml_reads_codes_as_people_write_them(tmp_path: Path) -> None:

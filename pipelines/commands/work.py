@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from pipelines.commands import show
@@ -164,6 +165,11 @@ def sources_check(name: str) -> int:
         for system in found.mappings.systems:
             if name in ("", system.name):
                 CONSOLE.print(f"[bold]{system.name}[/]  {system.title}")
+                if system.undefined:
+                    good = False
+                    for problem in system.undefined:
+                        CONSOLE.print(f"  [red]fails[/]  connection: {escape(str(problem))}")
+                    continue
                 for finding in found.source(system).check():
                     mark = "[green]works[/]" if finding.ok else "[red]fails[/]"
                     CONSOLE.print(f"  {mark}  {finding.subject}: {finding.message}")
@@ -195,4 +201,6 @@ def mappings_check() -> int:
     CONSOLE.print(
         f"{len(found.systems)} mapping files of {mappings_folder().name} are right: {found.fingerprint}"
     )
+    for problem in found.unset():
+        CONSOLE.print(f"  [yellow]warning[/]  {escape(str(problem))}")
     return 0
