@@ -23,6 +23,10 @@ KINDS_OF_TYPE = {
     "timestamptz": {"time"},
     "boolean": {"boolean"},
 }
+CRM_ONLY = ("stages", "feedback", "products", "tax_numbers")
+ACCOUNTING_ONLY = (
+    "write", "vat", "units", "currency", "currencies", "organization", "defaults", "reconcile", "gate", "approval",
+)  # fmt: skip
 LONGEST_NAME = 63  # bytes of a table's name in PostgreSQL
 
 
@@ -235,13 +239,11 @@ def _constant_fits(value: object, base: str) -> bool:
 
 
 def _roles(file: SystemFile) -> Iterator[tuple[Place, str]]:
-    crm_only = {"stages": file.stages, "feedback": file.feedback}
-    accounting_only = {
-        "write": file.write, "vat": file.vat, "currencies": file.currencies, "organization": file.organization
-    }  # fmt: skip
-    for name, filled in (accounting_only if file.role == "crm" else crm_only).items():
-        if filled:
-            other = "accounting" if file.role == "crm" else "crm"
+    """A section that the other role alone is asked for would be read by nobody."""
+    foreign = ACCOUNTING_ONLY if file.role == "crm" else CRM_ONLY
+    other = "accounting" if file.role == "crm" else "crm"
+    for name in foreign:
+        if name in file.model_fields_set:
             yield (name,), f"`{name}` belongs to the {other} file. Move it there"
 
 

@@ -91,12 +91,12 @@ def settings(system: System) -> dict[str, Any]:
         "tax_numbers_demanded_for": list(file.tax_numbers.demanded_for),
         "create_products": file.products.create,
         "match_products_by": list(file.products.match),
-        "rounding_up_to": file.reconcile.rounding_up_to,
-        "gate_max_held_share": file.gate.max_held_share,
-        "gate_min_batch": file.gate.min_batch,
     }
-    found |= {f"default_{name}": value for name, value in file.defaults.model_dump().items()}
     if file.role == "accounting":
+        found["rounding_up_to"] = file.reconcile.rounding_up_to
+        found["gate_max_held_share"] = file.gate.max_held_share
+        found["gate_min_batch"] = file.gate.min_batch
+        found |= {f"default_{name}": value for name, value in file.defaults.model_dump().items()}
         found["accounting_system"] = system.name
         found["currency"] = file.currency
         if file.organization is not None:

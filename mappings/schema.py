@@ -335,10 +335,10 @@ class Organization(Section):
 
 
 class Defaults(Section):
-    warehouse: Text | None = None
+    """Of accounting: the name of a contract that we create, the code of the unit where a product has none."""
+
     contract: Text | None = None
     unit: Text | None = None
-    vat: Decimal | None = None
 
 
 class Reconcile(Section):
@@ -346,6 +346,8 @@ class Reconcile(Section):
 
 
 class Gate(Section):
+    """When a batch is broken: a larger share newly held (0 to 1) of at least so many deals; 0 is any number."""
+
     max_held_share: Decimal = Field(Decimal("0.5"), ge=0, le=1)
     min_batch: int = Field(20, ge=0)
 

@@ -546,6 +546,15 @@ def test_half_held_is_not_yet_broken_and_a_small_batch_never_is(stage: Warehouse
             gate(conn, today=TODAY, everything=True)
 
 
+def test_a_smallest_batch_of_nothing_stops_a_single_deal(stage: Warehouse) -> None:
+    with undone(stage) as conn:
+        set_(conn, "gate_min_batch", 0)
+        assert gate(conn, today=TODAY).evaluated == 0
+        put(conn, 1, rule=None)
+        with pytest.raises(BatchBroken):
+            gate(conn, today=TODAY)
+
+
 def test_deals_held_before_do_not_make_a_batch_broken_when_they_come_again(stage: Warehouse) -> None:
     with undone(stage) as conn:
         for start in (0, 10, 20):

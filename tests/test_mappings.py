@@ -61,6 +61,8 @@ def test_the_set_ups_that_come_along_are_valid(folder: str) -> None:
         ("products: {aliases: [{name: a, is: b}, {name: A, is: c, from: 2026-01-01}]}\n", 5, "twice on 2026"),
         ("units: [{name: [шт, Шт], code: '796'}]\n", 5, "the unit `Шт` is given twice"),
         ("vat: [{rate: 20, value: x}]\n", 5, "belongs to the accounting file"),
+        ("gate: {min_batch: 5}\n", 5, "`gate` belongs to the accounting file. Move it there"),
+        ("defaults: {vat: 20}\n", 5, "unknown key `vat` in `defaults`. It belongs to the head of the file; move"),
         ("timezone: Moscow\n", 5, "no IANA time zone"),
         ("title: Again\n", 5, "`title` stands here twice"),
         ("read:\n  core.deal: [\n", 7, "no valid YAML"),

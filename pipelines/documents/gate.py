@@ -21,7 +21,7 @@ from pipelines.table import Table, tables
 
 GATED: Final = ("documents.deal", "documents.document_line")
 MAX_HELD_SHARE: Final = 0.5  # setting gate_max_held_share
-MIN_BATCH: Final = 20  # setting gate_min_batch
+MIN_BATCH: Final = 20  # setting gate_min_batch; 0 and 1 both mean any number
 MONTHS_AHEAD: Final = 12  # documents.deal, document_date_near
 
 
@@ -153,7 +153,7 @@ class _Work:
         self.held += held
         self.newly_held += held - before
         most = float(_setting(conn, "gate_max_held_share", MAX_HELD_SHARE, 0, 1))
-        least = int(_setting(conn, "gate_min_batch", MIN_BATCH, 1, 1_000_000_000))
+        least = int(_setting(conn, "gate_min_batch", MIN_BATCH, 0, 1_000_000_000))
         batch = evaluated - before  # what was held and stays so tells nothing of this batch
         if batch >= least and held - before > most * batch:
             raise BatchBroken(_broken(conn, held - before, batch, most))
