@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 import pipelines.raw.load
+import pipelines.raw.receive
 from pipelines.operations import carry
 from resources import postgres
 from resources.warehouse import Warehouse, WarehouseError
@@ -36,7 +37,7 @@ def end_backend(of: Warehouse, conn: psycopg.Connection[Any]) -> None:
 def test_a_connection_lost_while_loading_is_told_and_the_next_sync_has_everything_once(
     empty: Company, fresh: Callable[[], Warehouse], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    receive, pages = pipelines.raw.load._receive, []
+    receive, pages = pipelines.raw.receive.receive, []
 
     def lost_at_the_third_page(conn: Any, *rest: Any) -> None:
         pages.append(1)
@@ -44,7 +45,7 @@ def test_a_connection_lost_while_loading_is_told_and_the_next_sync_has_everythin
             end_backend(empty.warehouse, conn)
         receive(conn, *rest)
 
-    monkeypatch.setattr(pipelines.raw.load, "_receive", lost_at_the_third_page)
+    monkeypatch.setattr(pipelines.raw.load, "receive", lost_at_the_third_page)
     with pytest.raises(WarehouseError) as told:
         read(empty, "bitrix24")
     assert_says(str(told.value), empty.warehouse.place, "the connection was lost", "run it again", town=empty)

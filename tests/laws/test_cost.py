@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from pipelines.raw import load
+from pipelines.raw import sweep
 from tests.laws.acts import Act, do
 from tests.laws.conftest import Towns
 from tests.laws.town import Done, Town, add_company, add_deal
@@ -51,9 +51,9 @@ def test_a_sync_works_on_what_changed_however_long_the_history(
     towns: Towns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        load, "SWEEP_ALWAYS_UNDER", 0
+        sweep, "SWEEP_ALWAYS_UNDER", 0
     )  # comparing all keys costs a request or two, and is not counted here
-    monkeypatch.setattr(load, "SWEEP_EVERY", timedelta(days=3650))
+    monkeypatch.setattr(sweep, "SWEEP_EVERY", timedelta(days=3650))
     found = {}
     for deals in (SMALL, LARGE):
         with towns() as town:

@@ -1,0 +1,231 @@
+"""What a batch received, told apart from what is stored: new, changed, unchanged, deleted, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pipelines.raw.batch import Batch, Incoming, raw_table, scalar
+from pipelines.refresh import MAX_LOGGED_KEYS, lock_changes, log_everything
+from resources.warehouse import Connection, trusted
+
+GUARD_FROM = 20  # records: fewer may go all at once
+GUARD_SHARE = 0.5  # of the living; more at once is refused
+
+# What systems stamp on a record by themselves: a change of these alone is no change of the record.
+VOLATILE = (
+    "updatedTime", "updatedBy", "movedTime", "movedBy", "lastActivityTime", "lastActivityBy",
+    "DATE_MODIFY", "MODIFY_BY_ID", "timestampX", "LAST_LOGIN", "LAST_ACTIVITY_DATE", "TIMESTAMP_X",
+    "_file", "_row",
+)  # fmt: skip
+
+
+def settle(
+    conn: Connection,
+    system: str,
+    incoming: Incoming,
+    echo: Sequence[str],
+    error: str,
+    until: datetime | None,
+) -> Batch:
+    """Tell what was received apart from what is stored, and store it."""
+    name, temporary = raw_table(system, incoming.entity.name), incoming.temporary
+    ignored = [*VOLATILE, *echo]
+    # A full read is the whole truth only where nothing was set apart and rows cannot lie elsewhere;
+    # otherwise `keys()` decides what was deleted.
+    surely = incoming.entity.deletions == "sweep" and not incoming.rejected and not incoming.parents
+    whole = not error and (incoming.complete or (incoming.mode == "full" and surely))
+    lock_changes(conn)
+    stored = scalar(conn, f"select exists (select from {name})")
+    conn.execute(
+        trusted(
+            f"""create temporary table settled on commit drop as
+        select distinct on (source_id) source_id, parent_id, modified_at, deleted, payload,
+               md5((payload - %s::text[])::text)::uuid as payload_hash
+        from {temporary}
+        order by source_id, modified_at desc nulls last, position desc"""
+        ),
+        [ignored],
+    )
+    if stored:
+        conn.execute("create unique index on settled (source_id)")
+        conn.execute("analyze settled")
+    conn.execute(
+        trusted(
+            f"""create temporary table news on commit drop as
+        select s.*, c.version_id as replaces, c.deleted as was_deleted, c.payload as old_payload
+        from settled s
+        left join {name} c on c.source_id = s.source_id and c.is_current
+        where c.version_id is null
+           or ((c.payload_hash <> s.payload_hash or c.deleted <> s.deleted or c.parent_id is distinct from s.parent_id)
+               and (s.modified_at is null or c.modified_at is null or s.modified_at >= c.modified_at))"""
+            if stored
+            else "create temporary table news on commit drop as select s.*, null::bigint as replaces,"
+            " null::boolean as was_deleted, null::jsonb as old_payload from settled s"
+        )
+    )
+    if stored:
+        # The payload stays that of the version: what is derived of it may not change without being told.
+        # Where the newest of several records decides a row, a newer stamp is told; of a record that we write
+        # to ourselves it is our own echo.
+        told = "false" if echo else "true"
+        conn.execute(
+            trusted(
+                f"""with stamped as (
+                update {name} c set modified_at = s.modified_at
+                from settled s where c.source_id = s.source_id and c.is_current and c.modified_at < s.modified_at
+                 and c.payload_hash = s.payload_hash and c.deleted = s.deleted
+                returning c.source_id)
+            insert into ops.change_log (table_name, key) select '{name}', source_id from stamped where {told}"""
+            )
+        )
+        gone = []
+        if incoming.parents:
+            gone.append(f"c.parent_id in (select parent_id from {temporary}_parents)")
+        if whole:
+            gone.append("true")
+        if whole and not incoming.complete and not incoming.allow_deletions:
+            missing = "not exists (select from settled s where s.source_id = c.source_id)"
+            error = guard(conn, system, incoming.entity.name, missing)
+        if gone and not error:
+            conn.execute(
+                trusted(
+                    f"""insert into news
+                select c.source_id, c.parent_id, c.modified_at, true, c.payload, c.payload_hash,
+                       c.version_id, false, c.payload
+                from {name} c
+                where c.is_current and not c.deleted and ({" or ".join(gone)})
+                  and not exists (select from settled s where s.source_id = c.source_id)"""
+                )
+            )
+    changed, deleted, added = store(conn, name, incoming.batch_id)
+    batch = Batch(
+        system,
+        incoming.entity.name,
+        incoming.mode,
+        received=incoming.received,
+        added=added,
+        changed=changed,
+        deleted=deleted,
+        unchanged=incoming.received
+        - incoming.rejected
+        - added
+        - changed,  # said twice: unchanged the second time
+        rejected=incoming.rejected,
+        error=error,
+        batch_id=incoming.batch_id,
+    )
+    _finish(conn, batch, until, whole)
+    _settle_quarantine(conn, batch, temporary)
+    conn.execute(trusted(f"drop table settled, news, {temporary}, {temporary}_parents"))
+    return batch
+
+
+def store(conn: Connection, name: str, batch_id: int) -> tuple[int, int, int]:
+    """Put the rows of `news` as current versions; (changed, deleted, added), and tell consumers."""
+    row = conn.execute(
+        "select count(*) filter (where replaces is not null and not deleted),"
+        " count(*) filter (where deleted and replaces is not null), count(*) filter (where replaces is null) from news"
+    ).fetchone()
+    changed, deleted, added = row if row else (0, 0, 0)
+    if changed or deleted:
+        conn.execute(
+            trusted(f"update {name} c set is_current = false from news n where c.version_id = n.replaces")
+        )
+    if changed or deleted or added:
+        conn.execute(
+            trusted(
+                f"""insert into {name}
+            (source_id, parent_id, modified_at, seen_at, batch_id, is_current, deleted, payload, payload_hash)
+            select source_id, parent_id, modified_at, now(), %s, true, deleted,
+                   case when deleted and payload = '{{}}'::jsonb then coalesce(old_payload, payload) else payload end,
+                   payload_hash
+            from news"""
+            ),
+            [batch_id],
+        )
+        if changed + deleted + added > MAX_LOGGED_KEYS:
+            log_everything(conn, name)
+            conn.execute(trusted(f"analyze {name}"))
+        else:
+            conn.execute(
+                "insert into ops.change_log (table_name, key) select %s, source_id from news", [name]
+            )
+    return changed, deleted, added
+
+
+def _finish(conn: Connection, batch: Batch, until: datetime | None, whole: bool) -> None:
+    conn.execute(
+        """
+        update ops.batch set finished_at = clock_timestamp(), status = %s, received = %s, added = %s, changed = %s,
+               unchanged = %s, deleted = %s, rejected = %s, message = nullif(%s, '')
+        where batch_id = %s
+        """,
+        ["failed" if batch.error else "loaded", batch.received, batch.added, batch.changed, batch.unchanged,
+         batch.deleted, batch.rejected, batch.error, batch.batch_id],
+    )  # fmt: skip
+    if batch.error or until is None:
+        return
+    conn.execute(
+        """
+        insert into ops.cursor (source, entity, read_until, full_read_at, swept_at)
+        values (%(source)s, %(entity)s, %(until)s, %(whole)s, %(whole)s)
+        on conflict (source, entity) do update set read_until = greatest(ops.cursor.read_until, excluded.read_until),
+            full_read_at = coalesce(excluded.full_read_at, ops.cursor.full_read_at),
+            swept_at = coalesce(excluded.swept_at, ops.cursor.swept_at)
+        """,
+        {"source": batch.source, "entity": batch.entity, "until": until, "whole": until if whole else None},
+    )
+
+
+def _settle_quarantine(conn: Connection, batch: Batch, temporary: str) -> None:
+    """What was set apart before and is not now is mended, if it was read again: by a read of everything, or
+    because it stood in a file that was read. Tells of the deals concerned."""
+    conn.execute(
+        trusted(
+            f"""with mended as (
+            update ops.quarantine q set resolved_at = now()
+            where q.source = %(source)s and q.entity = %(entity)s and q.resolved_at is null
+              and q.last_seen_at < (select started_at from ops.batch where batch_id = %(batch)s)
+              and %(received)s
+              and (%(full)s or exists (
+                select from {temporary} i where starts_with(q.place, i.payload->>'_file' || ', ')
+                                             or q.place = q.entity || ' ' || i.source_id))
+            returning q.parent_id
+        ), told as (
+            select parent_id from mended
+            union
+            select parent_id from ops.quarantine where batch_id = %(batch)s
+               and first_seen_at >= (select started_at from ops.batch where batch_id = %(batch)s)
+        )
+        insert into ops.change_log (table_name, key)
+        select 'ops.quarantine', %(source)s::text || ':' || parent_id from told where parent_id is not null"""
+        ),
+        {
+            "source": batch.source,
+            "entity": batch.entity,
+            "batch": batch.batch_id,
+            "received": not batch.error and batch.received > 0,
+            "full": batch.mode == "full",
+        },
+    )
+
+
+def guard(conn: Connection, system: str, entity: str, missing: str) -> str:
+    """A sentence when most of an entity would be deleted at once; empty where that is not so."""
+    living = scalar(
+        conn, f"select count(*) from {raw_table(system, entity)} where is_current and not deleted"
+    )
+    if living < GUARD_FROM:
+        return ""
+    # In `where`, not in a `filter`: only there does the planner join once instead of looking row by row.
+    gone = scalar(
+        conn,
+        f"select count(*) from {raw_table(system, entity)} c where c.is_current and not c.deleted and {missing}",
+    )
+    if gone <= living * GUARD_SHARE:
+        return ""
+    return (
+        f"{system}: {gone} of {living} records of {entity} are gone at once, so none was deleted here; see whether"
+        " the user of the connection lost a right, or run `sverka sync --sweep --allow-deletions` if it is true"
+    )

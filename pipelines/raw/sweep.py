@@ -1,0 +1,88 @@
+"""The completeness sweep: ids that live in the source beside those stored; what is missing there is deleted."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pipelines.raw.batch import Batch, open_batch, raw_table, scalar
+from pipelines.raw.settle import guard, store
+from pipelines.refresh import lock_changes
+from resources.connector import Entity, Source, SourceError
+from resources.warehouse import Warehouse, trusted
+
+SWEEP_ALWAYS_UNDER = 5_000  # records: so few keys cost a request or two, so every read compares them
+SWEEP_EVERY = timedelta(hours=24)
+
+
+def sweep_due(warehouse: Warehouse, source: Source, entity: Entity, asked: bool, moment: datetime) -> bool:
+    row = warehouse.rows(
+        "select swept_at from ops.cursor where source = %s and entity = %s", [source.system, entity.name]
+    )
+    swept_at = row[0][0] if row else None
+    if swept_at is not None and swept_at >= moment:
+        return False  # this very read was whole
+    if asked or swept_at is None or moment - swept_at >= SWEEP_EVERY:
+        return True
+    name = raw_table(source.system, entity.name)
+    few = warehouse.scalar(
+        f"select count(*) < %s from (select from {name} where is_current and not deleted limit %s) c",
+        [SWEEP_ALWAYS_UNDER, SWEEP_ALWAYS_UNDER],
+    )
+    return bool(few)
+
+
+def sweep_entity(
+    warehouse: Warehouse, source: Source, entity: Entity, moment: datetime, run_id: str, allow_deletions: bool
+) -> tuple[Batch, int]:
+    """Compare the ids that live in the source with those stored; the missing ones are deleted.
+
+    Also counts the ids that the source has and we do not.
+    """
+    name = raw_table(source.system, entity.name)
+    with warehouse.connect() as conn:
+        incoming = open_batch(conn, source.system, entity, "sweep", None, moment, run_id)
+        count, error = 0, ""
+        try:
+            for keys in source.keys(entity.name):
+                with conn.cursor().copy(trusted(f"copy {incoming.temporary} (source_id) from stdin")) as copy:
+                    for key in keys:
+                        copy.write_row((key,))
+                count += len(keys)
+        except SourceError as failure:
+            error = str(failure)
+        lock_changes(conn)
+        if not error and not allow_deletions:
+            missing = f"not exists (select from {incoming.temporary} i where i.source_id = c.source_id)"
+            error = guard(conn, source.system, entity.name, missing)
+        condition = "false" if error else "true"
+        conn.execute(
+            trusted(
+                f"""create temporary table news on commit drop as
+            select c.source_id, c.parent_id, c.modified_at, true as deleted, c.payload, c.payload_hash,
+                   c.version_id as replaces, false as was_deleted, c.payload as old_payload
+            from {name} c
+            where {condition} and c.is_current and not c.deleted
+              and not exists (select from {incoming.temporary} i where i.source_id = c.source_id)"""
+            )
+        )
+        _, deleted, _ = store(conn, name, incoming.batch_id)
+        unknown = scalar(
+            conn,
+            f"select count(*) from {incoming.temporary} i where not exists"
+            f" (select from {name} c where c.source_id = i.source_id and c.is_current and not c.deleted)",
+        )
+        batch = Batch(source.system, entity.name, "sweep", received=count, unchanged=count, deleted=deleted,
+                      error=error, batch_id=incoming.batch_id)  # fmt: skip
+        conn.execute(
+            "update ops.batch set finished_at = clock_timestamp(), status = %s, received = %s, unchanged = %s,"
+            " deleted = %s, message = nullif(%s, '') where batch_id = %s",
+            ["failed" if error else "loaded", count, count, deleted, error, incoming.batch_id],
+        )
+        if not error:
+            conn.execute(
+                "update ops.cursor set swept_at = %s where source = %s and entity = %s",
+                [moment, source.system, entity.name],
+            )
+        conn.execute(trusted(f"drop table news, {incoming.temporary}, {incoming.temporary}_parents"))
+        conn.commit()
+    return batch, 0 if error else int(unknown)
