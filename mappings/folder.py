@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mappings.check import check_file, check_folder
+from mappings.paths import payload_keys
 from mappings.reader import SUFFIXES, MappingError, Problem, Source, expand, read_file, shown, validate
 from mappings.schema import ReadRule, SystemFile, WriteRule
 from mappings.tables import TargetTable, targets
@@ -96,6 +97,19 @@ class System:
         """The source's fields that we write ourselves: a change of these alone is no news."""
         rule = self.file.feedback.get(kind) or self.file.write.get(kind)
         return tuple(rule.fields) if rule else ()
+
+    def fields_read(self) -> dict[str, tuple[str, ...]]:
+        """By raw entity the keys of its payload that any rule reads, joined ones and conditions included."""
+        found: dict[str, dict[str, None]] = {}
+        for read in self.reads:
+            if read.entity and not read.join:
+                for entity, name in payload_keys(read.rule):
+                    found.setdefault(entity, {})[name] = None
+        return {entity: tuple(names) for entity, names in found.items()}
+
+    def fields_written(self) -> dict[str, tuple[str, ...]]:
+        """By kind the fields that we write back into a CRM."""
+        return {kind: tuple(rule.fields) for kind, rule in self.file.feedback.items()}
 
     @property
     def entities(self) -> tuple[str, ...]:

@@ -16,11 +16,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mappings.quoting import literal
 from mappings.template import parts
+
+if TYPE_CHECKING:
+    from mappings.schema import ReadRule
 
 BLANK = " \t\n\r\u00a0\u202f\ufeff"
 MAX_STEPS = 12
@@ -137,6 +141,41 @@ def _parts(text: str) -> list[tuple[str, bool]]:
         return parts(text)
     except ValueError as error:
         raise PathError(str(error)) from None
+
+
+def payload_keys(rule: ReadRule) -> Iterator[tuple[str, str]]:
+    """Every key of a payload that a read looks at, with the entity whose payload it is of."""
+    own = rule.from_ or ""
+    texts: list[str] = [text for field in rule.fields.values() for text in field.from_]
+    conditions = [c for ignored in rule.ignore for c in ignored.when]
+    for field in (*rule.fields.values(), *filter(None, (rule.key, rule.deleted))):
+        conditions += [condition for choice in field.choose for condition in choice.when]
+    texts += [text for condition in conditions for text in condition.from_]
+    for part in (rule.key, rule.deleted, rule.parent):
+        texts += part.from_ if part is not None else ()
+    for text in texts:
+        for path in parse_all(text):
+            if path.join:
+                yield from ((rule.join[path.join].entity, name) for name in _heads(path))
+            elif rule.each is None or path.root:  # else it is a key of the array's element
+                yield from ((own, name) for name in _heads(path))
+    for join in rule.join.values():
+        if rule.each is None:
+            yield from ((own, name) for path in parse_all(join.ours) for name in _heads(path))
+        for text in (*join.on, *join.where):
+            yield from ((join.entity, name) for path in parse_all(text) for name in _heads(path))
+    if rule.each is not None:
+        yield from ((own, name) for name in _heads(parse(rule.each)))
+
+
+def _heads(path: Path) -> Iterator[str]:
+    """The keys of the record itself that a path needs: `[closed=Y].closedate` needs two."""
+    first, *rest = path.steps
+    if first.name:
+        yield first.name
+    else:  # a condition on the record itself
+        yield first.where[0] if first.where else ""
+        yield from (step.name for step in rest[:1])
 
 
 def json_path(path: Path) -> str:

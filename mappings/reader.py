@@ -202,7 +202,9 @@ def _unknown_key(key: str, section: tuple[str | int, ...]) -> str:
         return f"unknown key `{key}`. Did you mean `{near[0]}`?"
     elsewhere = [name for name, model in _sections() if key in _names(model)]
     if elsewhere:
-        return f"unknown key `{key}` in {where}. It belongs to {' or '.join(elsewhere)}; move it, or remove it"
+        return (
+            f"unknown key `{key}` in {where}. It belongs to {' or '.join(elsewhere)}; move it, or remove it"
+        )
     return f"unknown key `{key}`. Here may stand: {', '.join(known)}. Correct or remove it"
 
 

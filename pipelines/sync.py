@@ -68,7 +68,11 @@ class Road:
         """The connector of a system: a Source, and a Target where it can be written to."""
         if system.name not in self._open:
             module = importlib.import_module(_module_of(system))
-            self._open[system.name] = module.connect(system.name, system.connection, self._budget(system))
+            connector = module.connect(system.name, system.connection, self._budget(system))
+            if hasattr(connector, "fields_read"):  # it asks for, and checks, what the mapping names
+                connector.fields_read = system.fields_read()
+                connector.fields_written = system.fields_written()
+            self._open[system.name] = connector
         return self._open[system.name]
 
     def _budget(self, system: System) -> SharedBudget | None:

@@ -24,6 +24,7 @@ import pytest
 from resources.budget import LocalBudget
 from resources.connector import Page, Record, Refused, Source, SourceError, Target, Uncertain, Written
 from resources.crm.bitrix24 import Bitrix24, connect
+from resources.crm.bitrix24_check import findings
 from resources.crm.bitrix24_portal import Portal, encode
 from tests.sandbox_process import Running, running
 
@@ -715,6 +716,56 @@ def test_sandbox_a_task_is_created_once_and_found_by_our_key(sandbox: Running, c
     found = crm.find("task", [key])
     assert found[key]["title"] == body["TITLE"]
     assert found[key]["ufCrmTask"] == [f"D_{deal}"]
+
+
+def test_sandbox_a_field_that_the_mapping_reads_is_asked_for(crm: Bitrix24) -> None:
+    (before, *_) = records(crm.read(["deal"], None, later()))
+    assert "comments" not in json.loads(before.payload)
+    crm.fields_read = {
+        "deal": ["title", "comments"],
+        "company": ["title", "fm"],
+        "product": ["id", "quantity"],
+    }
+    (after, *_) = records(crm.read(["deal"], None, later()))
+    assert "comments" in json.loads(after.payload)
+    assert records(crm.read(["company", "contact", "product"], None, later()))
+
+
+@pytest.mark.parametrize(
+    ("entity", "field", "says"),
+    [
+        ("deal", "opportunitty", "did you mean opportunity? Correct it in mappings/bitrix24.yaml"),
+        ("deal", "UF_CRM_1700000000", "create it, or take it out of mappings/bitrix24.yaml"),
+        ("company", "ufCrmSverkaDebt", "did you mean UF_CRM_SVERKA_DEBT?"),
+    ],
+)
+def test_sandbox_a_field_that_does_not_exist_is_named_when_read_and_when_checked(
+    crm: Bitrix24, entity: str, field: str, says: str
+) -> None:
+    crm.fields_read = {entity: ["title", field]}
+    with pytest.raises(SourceError, match=rf"portal's {entity} has no field {field}, which") as told:
+        records(crm.read([entity], None, later()))
+    assert says in str(told.value)
+    assert not told.value.retriable
+    (finding,) = [finding for finding in crm.check() if not finding.ok]
+    assert (finding.subject, finding.message) == (entity, str(told.value))
+
+
+def test_sandbox_the_fields_that_the_mapping_writes_are_checked_and_no_others(crm: Bitrix24) -> None:
+    crm.fields_written = {"deal": ["UF_CRM_SVERKA_DEBT", "UF_CRM_PAID", "oportunity"], "task": ["TITLE"]}
+    found = {finding.subject: finding for finding in crm.check() if " field " in finding.subject}
+    assert {subject: finding.ok for subject, finding in found.items()} == {
+        "deal field UF_CRM_SVERKA_DEBT": True, "deal field UF_CRM_PAID": False, "deal field oportunity": False,
+    }  # fmt: skip
+    assert '{"FIELD_NAME": "PAID", "USER_TYPE_ID": "string"}' in found["deal field UF_CRM_PAID"].remedy
+    assert "`feedback` in mappings/bitrix24.yaml" in found["deal field oportunity"].remedy
+
+
+@pytest.mark.parametrize(("hours", "says"), [(0, None), (-1, "differ by 36"), (2, "changes are left unread")])
+def test_sandbox_a_clock_that_goes_wrong_is_told(crm: Bitrix24, hours: int, says: str | None) -> None:
+    told = [f for f in findings(crm, datetime.now(UTC) + timedelta(hours=hours)) if f.subject == "clock"]
+    assert [says in finding.message for finding in told if says] == ([True] if says else [])
+    assert len(told) == (says is not None)
 
 
 def test_sandbox_an_unknown_webhook_is_a_plain_message(sandbox: Running) -> None:

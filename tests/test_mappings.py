@@ -133,6 +133,41 @@ def test_a_variable_that_is_not_set_is_named_by_the_checks_and_stops_no_other_sy
     assert (problem.line, load(folder, {"SHOP_ADDRESS": "x"}).unset()) == (5, ())
 
 
+def test_the_fields_of_a_payload_that_rules_read_are_known_by_entity(tmp_path: Path) -> None:
+    body = (
+        HEAD
+        + """read:
+  core.deal:
+    from: deal
+    join:
+      lead: {entity: lead, key: leadId}
+      pay: {entity: payment, on: {dealId: id}, where: {kind: "1"}}
+    deleted: gone
+    fields:
+      title: ["{first} {last}", name]
+      amount: "a.b[0].c"
+      closed_on: "[closed=Y].closedate"
+      client_id: {choose: [{when: {from: "@lead.status", equals: x}, value: y}]}
+    ignore: [{rule: tests, when: {from: mark, empty: false}, why: tests}]
+  core.deal_line:
+    from: order
+    each: rows
+    key: number
+    fields: {deal_id: {parent: true}, unit: unit, product_name: /label}
+feedback: {deal: {fields: {UF_DEBT: {from: debt}}}}
+"""
+    )
+    system = load(write_folder(tmp_path, shop=body), {}).system("shop")
+    found = {entity: set(names) for entity, names in system.fields_read().items()}
+    assert found == {
+        "deal": {"leadId", "id", "gone", "first", "last", "name", "a", "closed", "closedate", "mark"},
+        "lead": {"status"},
+        "payment": {"dealId", "kind"},
+        "order": {"rows", "label"},
+    }
+    assert system.fields_written() == {"deal": ("UF_DEBT",)}
+
+
 def test_yaml_reads_codes_as_people_write_them(tmp_path: Path) -> None:
     body = DEAL + "      currency: {from: c, map: {Norway: NO, 0123: 007, yes: on, 1: 2}}\n"
     rule = load(write_folder(tmp_path, shop=HEAD + body), {}).system("shop").reads[0].rule

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
+from difflib import get_close_matches
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -31,12 +32,12 @@ from resources.connector import (
     Uncertain,
     Written,
 )
+from resources.crm.bitrix24_check import findings
 from resources.crm.bitrix24_entities import (
     DICTIONARIES,
     ENTITIES,
     ITEM_TYPES,
     LISTINGS,
-    SCOPES,
     USER_FIELDS,
     dictionaries,
     item,
@@ -66,7 +67,11 @@ LIMITS = (2.0, 50.0)  # requests a second, and how many at once: the vendor's le
 
 
 class Bitrix24:
-    """One portal, read and written. Threads may share it."""
+    """One portal, read and written. Threads may share it.
+
+    `fields_read` (by entity) and `fields_written` (by kind) are set by whoever knows the mapping, before the
+    first read: the vendor's names of what is looked at and changed. They are asked for and checked.
+    """
 
     capabilities: ClassVar[Capabilities] = Capabilities(
         entities=ENTITIES,
@@ -85,7 +90,9 @@ class Bitrix24:
         self.portal = portal
         self._zone = zone  # the portal's time zone; None: the offset that its own stamps carry
         self._forms: dict[str, str] = {}  # by entity: how its stamps are written in a filter
-        self._user_fields: dict[str, list[str]] = {}
+        self.fields_read: Mapping[str, Sequence[str]] = {}
+        self.fields_written: Mapping[str, Sequence[str]] = {k: tuple(f) for k, f in USER_FIELDS.items()}
+        self._fields: dict[str, list[str]] = {}  # by kind: what this portal has, by its names
         self._catalogs = Outcome(None)
 
     def close(self) -> None:
@@ -127,7 +134,12 @@ class Bitrix24:
             children = [LISTINGS[name] for name in wanted if self._parent_of(name) == listing.entity]
             emit = listing.entity in wanted
             jobs += [replace(chain, emit=emit, child_listings=children) for chain in chains]
-        yield from Reader(self.portal).run(jobs)
+        unseen = set(ITEM_TYPES)
+        for page in Reader(self.portal).run(jobs):
+            if page.entity in unseen and page.records:
+                unseen.remove(page.entity)
+                self._expect_fields(page.entity, page.records[0])
+            yield page
 
     def keys(self, entity: str) -> Iterator[Sequence[str]]:
         """Ids of every living record, 50 to 2,500 at a time."""
@@ -168,16 +180,42 @@ class Bitrix24:
     def _listings(self, name: str) -> list[Listing]:
         """The listings of an entity, with the user fields and the catalogs of this portal."""
         listing = LISTINGS[name]
+        select = list(listing.params.get("select", ()))
         if name in ITEM_TYPES:
-            select = [*listing.params["select"], *self._user_fields_of(name)]
-            return [replace(listing, params={**listing.params, "select": select})]
+            select += self._user_fields_of(name)
+        if select and "*" not in select:  # * brings every field of the vendor's own, and `fm`
+            select = list(dict.fromkeys([*select, *self.fields_read.get(name, ())]))
+        if select:
+            listing = replace(listing, params={**listing.params, "select": select})
         if name == "product":
             return [replace(listing, filter={"iblockId": number}) for number in self._catalog_ids()]
         return [listing]
 
+    def _expect_fields(self, name: str, record: Record) -> None:
+        """Raises SourceError where the mapping reads a field that a record lacks and the portal does not know.
+
+        The portal leaves out silently what it does not know; what is known and empty comes as null.
+        """
+        there = {*self.fields_of(name), *msgspec.json.decode(record.payload, type=dict[str, msgspec.Raw])}
+        absent = [field for field in self.fields_read.get(name, ()) if field not in there]
+        if absent:
+            plain = {field.replace("_", "").casefold(): field for field in sorted(there)}
+            near = get_close_matches(absent[0].replace("_", "").casefold(), plain, 1, 0.8)
+            remedy = (
+                f"did you mean {plain[near[0]]}? Correct it in" if near else "create it, or take it out of"
+            )
+            raise SourceError(
+                f"{self.system}: the portal's {name} has no field {', '.join(absent)}, which the mapping reads; "
+                f"{remedy} mappings/{self.system}.yaml"
+            )
+
     def _user_fields_of(self, name: str) -> list[str]:
+        return sorted(field for field in self.fields_of(name) if field.startswith("UF_"))
+
+    def fields_of(self, name: str) -> list[str]:
+        """What deals, companies or contacts of this portal have, user fields by their own names (UF_CRM_...)."""
         self._prepare()
-        return self._user_fields[name]
+        return self._fields[name]
 
     def _catalog_ids(self) -> list[int]:
         self._prepare()
@@ -188,7 +226,7 @@ class Bitrix24:
 
     def _prepare(self) -> None:
         """Ask once what this portal has of its own: user fields and product catalogs, in one request."""
-        if self._user_fields:
+        if self._fields:
             return
         calls = [
             _call("crm.item.fields", entityTypeId=n, useOriginalUfNames="Y") for n in ITEM_TYPES.values()
@@ -196,8 +234,8 @@ class Bitrix24:
         *fields, self._catalogs = self._ask([*calls, "catalog.catalog.list"], refused="catalog.")
         for kind, outcome in zip(ITEM_TYPES, fields, strict=True):
             described = outcome.value(dict[str, dict[str, Any]]).get("fields") or {}
-            names = [str(of.get("upperName") or name) for name, of in described.items()]
-            self._user_fields[kind] = sorted(name for name in names if name.startswith("UF_"))
+            upper = {name: str(of.get("upperName") or name) for name, of in described.items()}
+            self._fields[kind] = [up if up.startswith("UF_") else name for name, up in upper.items()]
 
     def _survey(self, listings: Sequence[Listing], *, by_stamp: bool) -> list[list[Record]]:
         """Per listing, its newest records (by stamp, else by id) without their payloads, in one request."""
@@ -418,51 +456,8 @@ class Bitrix24:
     # Checking
 
     def check(self) -> list[Finding]:
-        """The connection, the scopes, each entity and the user fields that the write-back needs."""
-        try:
-            scopes = self.portal.call("scope", {})
-        except SourceError as error:
-            return [Finding("connection", False, str(error), "correct the connection and check again")]
-        findings = [Finding("connection", True, f"the portal answers; scopes: {', '.join(scopes)}")]
-        for scope, names in SCOPES.items():
-            if not set(names) & set(scopes):
-                remedy = f"edit the incoming webhook (Developer resources) and tick {scope}"
-                findings.append(
-                    Finding(f"scope {scope}", False, f"the webhook lacks the scope {scope}", remedy)
-                )
-        for entity in self.capabilities.entities:
-            try:
-                page = next(iter(self.read([entity.name], None, datetime.now(UTC))), None)
-            except SourceError as error:
-                findings.append(Finding(entity.name, False, str(error), "see the message"))
-            else:
-                findings.append(
-                    Finding(entity.name, True, "can be read" if page else "can be read, is empty")
-                )
-        return findings + self._check_user_fields()
-
-    def _check_user_fields(self) -> list[Finding]:
-        findings = []
-        for kind, fields in USER_FIELDS.items():
-            try:
-                present = self._user_fields_of(kind)
-            except SourceError as error:
-                return [Finding("user fields", False, str(error), "see the message")]
-            for name, type_ in fields.items():
-                there = name in present
-                short = name.removeprefix("UF_CRM_")
-                remedy = (
-                    f"create it: CRM, Settings, Custom fields, {kind}, type {type_}; "
-                    f"or call crm.{kind}.userfield.add "
-                    f'with fields {{"FIELD_NAME": "{short}", "USER_TYPE_ID": "{type_}"}}'
-                )
-                message = (
-                    "is there"
-                    if there
-                    else f"the {kind} has no user field {name}; what is written to it is lost"
-                )
-                findings.append(Finding(f"{kind} field {name}", there, message, "" if there else remedy))
-        return findings
+        """What an administrator should repair; see bitrix24_check."""
+        return findings(self)
 
 
 def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = None) -> Bitrix24:
