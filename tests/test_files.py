@@ -492,7 +492,7 @@ def test_a_file_dropped_again_is_no_news(tmp_path: Path) -> None:
     (change,) = files.changes(long_ago)
     assert (change.source_id, change.modified_at) == ("deals.csv", MORNING)
     assert change.version
-    loaded = [change.version]
+    loaded = [change]
     files.known_contents = lambda entity: loaded
     drop(tmp_path, "deals (1).csv", TEXT, at=MORNING + timedelta(hours=1))
     assert list(files.changes(long_ago)) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -47,6 +47,7 @@ class Incoming:
     parents: bool = False
     allow_deletions: bool = False
     asked: bool = True
+    files: list[str] = field(default_factory=list)  # read to the end, of a source of files
     temporary: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -118,6 +119,6 @@ def open_batch(
     return incoming
 
 
-def scalar(conn: Connection, statement: str) -> Any:
-    row = conn.execute(trusted(statement)).fetchone()
+def scalar(conn: Connection, statement: str, parameters: Sequence[Any] | None = None) -> Any:
+    row = conn.execute(trusted(statement), parameters).fetchone()
     return row[0] if row else None

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from pipelines.raw.batch import Batch, Incoming, Mode, ensure_tables, open_batch, raw_table
-from pipelines.raw.memory import contents_to_read, highest, remember_contents, tell_known, windows
-from pipelines.raw.receive import receive
+from pipelines.raw.memory import highest, remember_contents, tell_known, windows
+from pipelines.raw.receive import keepable, receive
 from pipelines.raw.settle import settle
 from pipelines.raw.sweep import sweep_due, sweep_entity
 from resources.connector import Capabilities, Entity, Page, Source, SourceError
@@ -50,11 +50,9 @@ def read_source(
     with warehouse.transaction() as conn:
         ensure_tables(conn, source.system, [e.name for e in wanted])
     tell_known(warehouse, source, wanted)
-    contents = contents_to_read(source)
     batches: list[Batch] = []
     for since, group in windows(warehouse, source, wanted, moment, full=full, rescan=rescan):
         batches += _read(warehouse, source, group, since, moment, run_id, echo or {}, allow_deletions)
-    remember_contents(warehouse, source, contents, batches)
     for entity in wanted:
         failed = any(batch.error for batch in batches if batch.entity in (entity.name, entity.parent))
         if (
@@ -115,15 +113,20 @@ def _read(
                     ensure_tables(conn, source.system, [entity.name])
                     opened[page.entity] = open_batch(conn, source.system, entity, mode, since, until, run_id)
                     opened[page.entity].asked = False
+                    conn.commit()  # a page that cannot be kept is rolled back, its table is not
                 receive(conn, source.system, opened[page.entity], page)
         except SourceError as failure:
-            error = str(failure)
+            error = keepable(str(failure))
+        for file in getattr(source, "finished", ()):
+            opened[file.entity].files.append(file.source_id)
         batches = [
             settle(
                 conn, source.system, incoming, echo.get(name, ()), error, until if incoming.asked else None
             )
             for name, incoming in opened.items()
         ]
+        # What a guard refused to store is no content loaded; what was read before an error is.
+        remember_contents(conn, source, [batch.entity for batch in batches if batch.error in ("", error)])
         conn.commit()
     return batches
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from pipelines.raw.batch import Batch, raw_table, scalar
-from resources.connector import Entity, Source
+from pipelines.raw.batch import raw_table, scalar
+from resources.connector import Change, Entity, Record, Source
 from resources.warehouse import Connection, Warehouse
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,34 +43,68 @@ def windows(
 
 
 def tell_known(warehouse: Warehouse, source: Source, wanted: Sequence[Entity]) -> None:
-    """Give a connector that asks for it what is stored: versions, highest ids, counts."""
+    """Give a connector that asks for it what is stored: versions, counts, files, whose rows came from where."""
+    known = _Known(warehouse, source.system)
+    for attribute in ("known_versions", "known_count", "known_contents", "known_parents", "known_rejects"):
+        if hasattr(source, attribute):
+            setattr(source, attribute, getattr(known, attribute))
 
-    def versions(entity: str) -> Mapping[str, str]:
-        name = raw_table(source.system, entity)
+
+class _Known:
+    """What is stored of one system, asked by the connector when it needs it."""
+
+    def __init__(self, warehouse: Warehouse, system: str) -> None:
+        self.warehouse, self.system = warehouse, system
+
+    def known_versions(self, entity: str) -> Mapping[str, str]:
+        name = raw_table(self.system, entity)
         return dict(
-            warehouse.rows(
+            self.warehouse.rows(
                 f"select source_id, payload->>'DataVersion' from {name} where is_current and not deleted"
             )
         )
 
-    def count(entity: str) -> int:
-        name = raw_table(source.system, entity)
-        return int(warehouse.scalar(f"select count(*) from {name} where is_current and not deleted") or 0)
-
-    def contents(entity: str) -> Sequence[str]:
-        found = warehouse.scalar(
-            "select state -> 'contents' from ops.cursor where source = %s and entity = %s",
-            [source.system, entity],
+    def known_count(self, entity: str) -> int:
+        name = raw_table(self.system, entity)
+        return int(
+            self.warehouse.scalar(f"select count(*) from {name} where is_current and not deleted") or 0
         )
-        return list(found or ())
 
-    for attribute, answer in (
-        ("known_versions", versions),
-        ("known_count", count),
-        ("known_contents", contents),
-    ):
-        if hasattr(source, attribute):
-            setattr(source, attribute, answer)
+    def known_contents(self, entity: str) -> Sequence[Change]:
+        found = self.warehouse.scalar(
+            "select state -> 'contents' from ops.cursor where source = %s and entity = %s",
+            [self.system, entity],
+        )
+        return [_content(entity, content) for content in found or ()]
+
+    def known_parents(self, entity: str, parents: Sequence[str]) -> Sequence[Record]:
+        name = raw_table(self.system, entity)
+        return [
+            Record(source_id, payload.encode(), modified_at, parent_id)
+            for source_id, parent_id, modified_at, payload in self.warehouse.rows(
+                f"""select distinct on (parent_id, payload->>'_file')
+                       source_id, parent_id, modified_at, payload::text
+                from {name} where is_current and not deleted and parent_id = any(%s)
+                order by parent_id, payload->>'_file', modified_at desc nulls last""",
+                [list(parents)],
+            )
+        ]
+
+    def known_rejects(self, entity: str) -> Sequence[str]:
+        return [
+            place
+            for (place,) in self.warehouse.rows(
+                "select distinct place from ops.quarantine"
+                " where source = %s and entity = %s and resolved_at is null",
+                [self.system, entity],
+            )
+        ]
+
+
+def _content(entity: str, kept: str | Mapping[str, str]) -> Change:
+    if isinstance(kept, str):  # kept before names and times were
+        return Change(entity, "", None, kept)
+    return Change(entity, kept["file"], datetime.fromisoformat(kept["stamp"]), kept["version"])
 
 
 def highest(conn: Connection, source: Source, group: Sequence[Entity]) -> dict[str, Any]:
@@ -87,26 +121,23 @@ def highest(conn: Connection, source: Source, group: Sequence[Entity]) -> dict[s
     return {"known_max": found}
 
 
-def contents_to_read(source: Source) -> dict[str, list[str]]:
-    """Versions of the files that a file source is about to read, by entity."""
-    if not hasattr(source, "known_contents"):
-        return {}
-    found: dict[str, list[str]] = {}
-    for change in source.changes(datetime.min.replace(tzinfo=UTC)):
-        found.setdefault(change.entity, []).append(change.version or "")
-    return found
-
-
-def remember_contents(
-    warehouse: Warehouse, source: Source, contents: Mapping[str, Sequence[str]], batches: Sequence[Batch]
-) -> None:
-    for batch in batches:
-        if batch.entity in contents and not batch.error:
-            warehouse.execute(
-                """
-                update ops.cursor set state = jsonb_build_object('contents',
-                    coalesce(state -> 'contents', '[]'::jsonb) || %s::jsonb)
-                where source = %s and entity = %s
-                """,
-                [msgspec.json.encode(list(contents[batch.entity])).decode(), source.system, batch.entity],
-            )
+def remember_contents(conn: Connection, source: Source, entities: Sequence[str]) -> None:
+    """Keep which files a file source has just read to the end, in the transaction that stores their rows."""
+    loaded: dict[str, list[dict[str, str]]] = {}
+    for change in getattr(source, "loaded", ()):
+        if change.entity not in entities:
+            continue
+        stamp = change.modified_at.isoformat() if change.modified_at else EVER.isoformat()
+        kept = {"file": change.source_id, "stamp": stamp, "version": change.version or ""}
+        loaded.setdefault(change.entity, []).append(kept)
+    for entity, contents in loaded.items():
+        conn.execute(
+            """
+            insert into ops.cursor (source, entity, state)
+            values (%s, %s, jsonb_build_object('contents', %s::jsonb))
+            on conflict (source, entity) do update set state = coalesce(ops.cursor.state, '{}')
+                || jsonb_build_object('contents', coalesce(ops.cursor.state -> 'contents', '[]')
+                                                  || (excluded.state -> 'contents'))
+            """,
+            [source.system, entity, msgspec.json.encode(contents).decode()],
+        )

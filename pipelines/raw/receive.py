@@ -8,7 +8,7 @@ from dataclasses import replace
 import psycopg
 
 from pipelines.raw.batch import Incoming
-from resources.connector import Page, Record, Reject
+from resources.connector import Entity, Page, Record, Reject
 from resources.warehouse import Connection, trusted
 
 UNREADABLE = (
@@ -16,13 +16,15 @@ UNREADABLE = (
     psycopg.errors.UntranslatableCharacter,
     psycopg.errors.DataException,
     psycopg.DataError,
+    UnicodeError,
 )
 
 
 def receive(conn: Connection, system: str, incoming: Incoming, page: Page) -> None:
+    """Take in a page. A record that PostgreSQL cannot keep is set apart, and the others go on."""
     try:
         _copy(conn, incoming, page.records)
-    except (*UNREADABLE, UnicodeDecodeError):
+    except UNREADABLE:
         conn.rollback()
         page = _without_unreadable(conn, incoming, page)
         _copy(conn, incoming, page.records)
@@ -30,7 +32,7 @@ def receive(conn: Connection, system: str, incoming: Incoming, page: Page) -> No
         incoming.parents = True
         with conn.cursor().copy(trusted(f"copy {incoming.temporary}_parents (parent_id) from stdin")) as copy:
             for parent in page.complete_parents:
-                copy.write_row((parent,))
+                copy.write_row((keepable(parent),))
     for reject in page.rejects:
         conn.execute(
             """
@@ -42,13 +44,19 @@ def receive(conn: Connection, system: str, incoming: Incoming, page: Page) -> No
                           first_seen_at = case when quarantine.resolved_at is null then quarantine.first_seen_at else now() end,
                           parent_id = excluded.parent_id, batch_id = excluded.batch_id
             """,
-            [incoming.batch_id, system, page.entity, reject.place, reject.reason,
-             reject.payload.decode("utf-8", "replace").replace("\x00", ""), reject.parent_id],
+            [incoming.batch_id, system, page.entity, keepable(reject.place), keepable(reject.reason),
+             keepable(reject.payload.decode("utf-8", "replace")),
+             None if reject.parent_id is None else keepable(reject.parent_id)],
         )  # fmt: skip
     incoming.received += len(page.records) + len(page.rejects)
     incoming.rejected += len(page.rejects)
     incoming.complete = incoming.complete or page.complete
     conn.commit()
+
+
+def keepable(text: str) -> str:
+    """The text as PostgreSQL can hold it: no zero characters, no halves of characters."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
 def _copy(conn: Connection, incoming: Incoming, records: Sequence[Record]) -> None:
@@ -76,19 +84,23 @@ def _without_unreadable(conn: Connection, incoming: Incoming, page: Page) -> Pag
             with conn.transaction(force_rollback=True):
                 _copy(conn, incoming, [record])
             good.append(record)
-        except (*UNREADABLE, UnicodeDecodeError) as error:
-            entity = incoming.entity
-            deal = (
-                record.source_id
-                if entity.name == "deal"
-                else record.parent_id
-                if entity.parent == "deal"
-                else None
-            )
-            reason = (
-                f"its JSON cannot be read ({str(error).splitlines()[0]}); correct the record in the source"
-            )
+        except UNREADABLE as error:
+            place = f"{incoming.entity.name} {record.source_id}"
             rejects.append(
-                Reject(f"{entity.name} {record.source_id}", reason, record.payload, parent_id=deal)
+                Reject(place, _reason(record, error), record.payload, _deal(incoming.entity, record))
             )
     return replace(page, records=good, rejects=rejects)
+
+
+def _deal(entity: Entity, record: Record) -> str | None:
+    """The deal that waits for the record. Rows of a file belong to a deal, or name no parent."""
+    if entity.name == "deal":
+        return record.source_id
+    return record.parent_id if entity.parent in (None, "deal") else None
+
+
+def _reason(record: Record, error: Exception) -> str:
+    if "\0" in record.source_id or b"\0" in record.payload or b"\\u0000" in record.payload:
+        return "it holds a zero character (\\u0000), which cannot be stored; delete it in the source"
+    said = next(iter(str(error).splitlines()), type(error).__name__)
+    return f"its JSON cannot be read ({said}); correct the record in the source"

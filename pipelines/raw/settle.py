@@ -116,7 +116,7 @@ def settle(
         batch_id=incoming.batch_id,
     )
     _finish(conn, batch, until, whole)
-    _settle_quarantine(conn, batch, temporary)
+    _settle_quarantine(conn, batch, temporary, incoming.files)
     conn.execute(trusted(f"drop table settled, news, {temporary}, {temporary}_parents"))
     return batch
 
@@ -178,19 +178,18 @@ def _finish(conn: Connection, batch: Batch, until: datetime | None, whole: bool)
     )
 
 
-def _settle_quarantine(conn: Connection, batch: Batch, temporary: str) -> None:
-    """What was set apart before and is not now is mended, if it was read again: by a read of everything, or
-    because it stood in a file that was read. Tells of the deals concerned."""
+def _settle_quarantine(conn: Connection, batch: Batch, temporary: str, files: Sequence[str]) -> None:
+    """What was set apart before and is not now is mended, if it was read again: by a read of everything, by
+    itself, or in its file, whatever became of other files. Tells of the deals concerned."""
     conn.execute(
         trusted(
             f"""with mended as (
             update ops.quarantine q set resolved_at = now()
             where q.source = %(source)s and q.entity = %(entity)s and q.resolved_at is null
               and q.last_seen_at < (select started_at from ops.batch where batch_id = %(batch)s)
-              and %(received)s
-              and (%(full)s or exists (
-                select from {temporary} i where starts_with(q.place, i.payload->>'_file' || ', ')
-                                             or q.place = q.entity || ' ' || i.source_id))
+              and (%(full)s
+                or regexp_replace(q.place, ', (line|row) [0-9]+$', '') = any(%(files)s::text[])
+                or exists (select from {temporary} i where q.place = q.entity || ' ' || i.source_id))
             returning q.parent_id
         ), told as (
             select parent_id from mended
@@ -205,8 +204,8 @@ def _settle_quarantine(conn: Connection, batch: Batch, temporary: str) -> None:
             "source": batch.source,
             "entity": batch.entity,
             "batch": batch.batch_id,
-            "received": not batch.error and batch.received > 0,
-            "full": batch.mode == "full",
+            "files": files,
+            "full": batch.mode == "full" and not batch.error,
         },
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from pipelines.raw.batch import Batch, open_batch, raw_table, scalar
+from pipelines.raw.receive import keepable
 from pipelines.raw.settle import guard, store
 from pipelines.refresh import lock_changes
 from resources.connector import Entity, Source, SourceError
@@ -46,10 +47,10 @@ def sweep_entity(
             for keys in source.keys(entity.name):
                 with conn.cursor().copy(trusted(f"copy {incoming.temporary} (source_id) from stdin")) as copy:
                     for key in keys:
-                        copy.write_row((key,))
+                        copy.write_row((keepable(key),))
                 count += len(keys)
         except SourceError as failure:
-            error = str(failure)
+            error = keepable(str(failure))
         lock_changes(conn)
         if not error and not allow_deletions:
             missing = f"not exists (select from {incoming.temporary} i where i.source_id = c.source_id)"
@@ -69,7 +70,11 @@ def sweep_entity(
         unknown = scalar(
             conn,
             f"select count(*) from {incoming.temporary} i where not exists"
-            f" (select from {name} c where c.source_id = i.source_id and c.is_current and not c.deleted)",
+            f" (select from {name} c where c.source_id = i.source_id and c.is_current and not c.deleted)"
+            # What is set apart is known; to read all again for it would be no help.
+            " and not exists (select from ops.quarantine q where q.source = %s and q.entity = %s"
+            " and q.resolved_at is null and q.place = q.entity || ' ' || i.source_id)",
+            [source.system, entity.name],
         )
         batch = Batch(source.system, entity.name, "sweep", received=count, unchanged=count, deleted=deleted,
                       error=error, batch_id=incoming.batch_id)  # fmt: skip

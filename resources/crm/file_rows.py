@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
+from sys import intern
 
 import msgspec
 
@@ -52,6 +53,8 @@ class TableFiles:
     settle: timedelta = timedelta(seconds=5)
     parent: str = ""  # column of what several rows together are; rows of one key are then numbered
     parent_columns: tuple[str, ...] = ()  # columns in which all rows of one parent agree
+    parent_changes: tuple[str, ...] = ()  # of these, such as may change from file to file
+    allow_restore: bool = False
 
 
 @dataclass(slots=True)
@@ -67,6 +70,19 @@ class Survey:
         default_factory=dict
     )  # id (or parent) of rows that differ -> lines
     parents: list[str] = field(default_factory=list)  # whose rows are all there and agree
+    # parent whose rows agree -> what they say in `parent_columns`
+    stated: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What other files have to say of the parents in this one."""
+
+    counts: Callable[[str], bool]  # this file is the newest that holds the parent
+    contradiction: Callable[[str], str]  # a sentence where another file says otherwise, else empty
+
+
+ALONE = Verdict(lambda parent: True, lambda parent: "")
 
 
 class FileRows:
@@ -105,8 +121,11 @@ class FileRows:
             self._compare(suspects, survey)
         return survey
 
-    def items(self, survey: Survey) -> Iterator[Record | Reject]:
-        """Yield what the rows say, in their order."""
+    def items(
+        self, survey: Survey, stamp: datetime | None = None, verdict: Verdict = ALONE
+    ) -> Iterator[Record | Reject]:
+        """Yield what the rows say, in their order; `stamp` in place of the file's own time."""
+        modified_at = stamp or self.opened.modified_at
         key_names = ", ".join(f'"{column}"' for column in self.table.layout.key)
         entity, unit = self.table.entity, self.opened.unit
         encode = msgspec.json.Encoder().encode
@@ -115,7 +134,8 @@ class FileRows:
             place = f"{self.name}, {unit} {row.line}"
             origin = {"_file": self.name, "_row": row.line}
             if row.problem:
-                yield Reject(place, f"{place} {row.problem}", encode({"_raw": row.raw, **origin}))
+                raw = encode({"_raw": row.raw, **origin})
+                yield Reject(place, f"{place} {row.problem}", raw, self._parent_of(row))
                 continue
             if self._totals(row):
                 continue
@@ -132,17 +152,18 @@ class FileRows:
                     "give each of them a number of its own, or make them agree"
                 )
                 yield Reject(place, reason, payload, parent)
+            elif parent is not None and (contradiction := verdict.contradiction(parent)):
+                yield Reject(place, contradiction, payload, parent)
             elif parent is not None:
-                numbered[source_id] = numbered.get(source_id, 0) + 1
-                yield Record(
-                    _numbered(source_id, numbered[source_id]), payload, self.opened.modified_at, parent
-                )
+                if verdict.counts(parent):
+                    numbered[source_id] = numbered.get(source_id, 0) + 1
+                    yield Record(_numbered(source_id, numbered[source_id]), payload, modified_at, parent)
             elif source_id in survey.contested:
                 lines = f"{unit}s {listed(survey.contested[source_id])}"
                 reason = f"{self.name}: {entity} {source_id} differs between {lines}; keep one of the rows"
                 yield Reject(place, reason, payload)
             elif survey.repeated.get(source_id, row.line) == row.line:
-                yield Record(source_id, payload, self.opened.modified_at)
+                yield Record(source_id, payload, modified_at)
 
     def ids(self, survey: Survey) -> Iterator[str]:
         """Yield every id once, contested ones too."""
@@ -157,7 +178,7 @@ class FileRows:
 
     def _survey_parents(self, survey: Survey) -> Survey:
         """The same where several rows make one whole: a number that stands for two different ones is told."""
-        first: dict[str, tuple[int, list[str]]] = {}
+        first: dict[str, tuple[int, tuple[str, ...]]] = {}
         broken: set[str] = set()
         for row in self.opened.rows():
             if row.problem:
@@ -169,18 +190,21 @@ class FileRows:
                 broken.add(parent or "")
             else:
                 survey.ids += 1
-                shared = [(row.cells[place] or "").strip() for place in self._shared]
+                # Clients come again and again; one copy of each name is kept.
+                shared = tuple(intern((row.cells[place] or "").strip()) for place in self._shared)
                 line, seen = first.setdefault(parent, (row.line, shared))
                 if seen != shared:
                     survey.contested.setdefault(parent, [line]).append(row.line)
         whole = not survey.unreadable  # an unreadable row may belong to any of them
-        survey.parents = [p for p in first if whole and p not in survey.contested and p not in broken]
+        survey.stated = {p: shared for p, (_, shared) in first.items() if p not in survey.contested}
+        survey.parents = [p for p in survey.stated if whole and p not in broken]
         return survey
 
     def _parent_of(self, row: Row) -> str | None:
         if self._parent is None:
             return None
-        value = (row.cells[self._parent] or "").strip()
+        cells = row.likely if row.problem else row.cells
+        value = (cells[self._parent] or "").strip() if self._parent < len(cells) else ""
         return value if value and value not in EXCEL_ERRORS else None
 
     def _compare(self, suspects: set[int], survey: Survey) -> None:
@@ -244,6 +268,8 @@ def table_files(system: str, entity: str, options: object, settle_seconds: float
         "settle_seconds",
         "parent",
         "parent_columns",
+        "parent_changes",
+        "allow_restore",
     }
     where = f"{system}: `tables.{entity}`"
     if not isinstance(options, Mapping) or not options.get("pattern") or not options.get("key"):
@@ -263,6 +289,11 @@ def table_files(system: str, entity: str, options: object, settle_seconds: float
     if parent_columns and not parent:
         raise SourceError(
             f"{where} has `parent_columns` of no `parent`; name the column that tells whole from whole"
+        )
+    changes = _texts(options.get("parent_changes", ()))
+    if strange := [column for column in changes if column not in parent_columns]:
+        raise SourceError(
+            f"{where}: `parent_changes` names {strange[0]}, which is none of `parent_columns`; correct one of them"
         )
     needed = [column for column in (parent, *parent_columns) if column]
     layout = Layout(
@@ -284,6 +315,8 @@ def table_files(system: str, entity: str, options: object, settle_seconds: float
         timedelta(seconds=options.get("settle_seconds", settle_seconds)),
         parent,
         parent_columns,
+        changes,
+        bool(options.get("allow_restore", False)),
     )
 
 

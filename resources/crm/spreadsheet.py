@@ -27,6 +27,14 @@ HEADER_SEARCH_ROWS = 50
 COPY_BYTES = 1 << 20
 SPOOL_MEMORY_BYTES = 8 << 20
 SEPARATORS = (";", ",", "\t")
+MARKS = {  # of UTF-32 first: its little-endian mark begins with that of UTF-16
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+WIDE_SAMPLE_BYTES = 1 << 16
+WIDE_SHARE = 0.05  # of the characters of a table in UTF-16: separators, digits and line ends are more
 FOREIGN_HEADS = {
     b"\xd0\xcf\x11\xe0": "an old .xls workbook, or an .xlsx protected by a password",
     b"<htm": "a web page with the name of a workbook",
@@ -62,6 +70,7 @@ class Row(NamedTuple):
     cells: Sequence[str | None]  # at least as many as the header has names
     problem: str = ""  # why it cannot be read; then `cells` is empty
     raw: str = ""  # the text of a row with a problem
+    likely: Sequence[str | None] = ()  # what its cells seem to be, from the left
 
 
 class Table:
@@ -111,6 +120,7 @@ class Table:
                     f"has {found} values under {names} column names, probably a separator in a"
                     " text without quotes; put the text into quotes or export again",
                     repr(cells),
+                    cells,
                 )
 
     def values(self, row: Row) -> dict[str, str | None]:
@@ -177,6 +187,27 @@ def open_table(path: Path, layout: Layout) -> Table:
 Found = tuple[Callable[[], Iterator[Row]], Row, dict[str, Any]]
 
 
+def content_version(path: Path) -> tuple[str, datetime]:
+    """The version of a file's content and its time of modification, without opening its table."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            modified_at = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
+            while chunk := file.read(COPY_BYTES):
+                digest.update(chunk)
+    except OSError as error:
+        raise _not_opened(error) from error
+    return f"sha256:{digest.hexdigest()}", modified_at
+
+
+def _not_opened(error: OSError) -> UnreadableError:
+    return UnreadableError(
+        f"it cannot be opened ({error.strerror})",
+        "close it in other programs and give the service the right to read it",
+        retriable=True,
+    )
+
+
 def _copy(path: Path) -> tuple[IO[bytes], str, datetime]:
     """Copy the file, hash it on the way, and see that it did not change under the hands."""
     spool: IO[bytes] = tempfile.SpooledTemporaryFile(SPOOL_MEMORY_BYTES)  # noqa: SIM115 the table closes it
@@ -190,11 +221,7 @@ def _copy(path: Path) -> tuple[IO[bytes], str, datetime]:
             after = os.fstat(file.fileno())
     except OSError as error:
         spool.close()
-        raise UnreadableError(
-            f"it cannot be opened ({error.strerror})",
-            "close it in other programs and give the service the right to read it",
-            retriable=True,
-        ) from error
+        raise _not_opened(error) from error
     if (before.st_size, before.st_mtime_ns) != (
         after.st_size,
         after.st_mtime_ns,
@@ -255,12 +282,14 @@ def _open_csv(spool: IO[bytes], layout: Layout) -> Found:
 
 
 def detect_encoding(spool: IO[bytes]) -> str:
-    """Say in which encoding Excel wrote the text: by its mark, else UTF-8 if it is, else cp1251."""
+    """Say in which encoding the text is: by its mark, else by its zero bytes, else UTF-8 if it is, else cp1251."""
     spool.seek(0)
-    head = spool.read(4)
+    head = spool.read(WIDE_SAMPLE_BYTES)
     spool.seek(0)
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
+    if marked := next((name for mark, name in MARKS.items() if head.startswith(mark)), None):
+        return marked
+    if unmarked := _wide_encoding(head):
+        return unmarked
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     wide = 0  # characters of more than one byte that were UTF-8
     found = "utf-8-sig" if head.startswith(codecs.BOM_UTF8) else "utf-8"
@@ -293,11 +322,29 @@ def detect_encoding(spool: IO[bytes]) -> str:
     return found
 
 
+def _wide_encoding(head: bytes) -> str | None:
+    """UTF-16 or UTF-32 without a mark, by where the zero bytes stand; None where they stand anywhere else."""
+    head = head[: len(head) // 4 * 4]
+    zeros = [head[place::4].count(0) for place in range(4)]
+    quarter = len(head) // 4
+    if not quarter or not any(zeros):
+        return None
+    if zeros[2] == zeros[3] == quarter:
+        return "utf-32-le"
+    if zeros[0] == zeros[1] == quarter:
+        return "utf-32-be"
+    even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
+    least = WIDE_SHARE * 2 * quarter
+    if even == 0 and odd >= least:
+        return "utf-16-le"
+    return "utf-16-be" if odd == 0 and even >= least else None
+
+
 def _announced_separator(spool: IO[bytes], encoding: str) -> tuple[str | None, int]:
     """Excel's own first line `sep=;`: the separator, and the number of lines to pass over."""
     spool.seek(0)
     try:
-        start = spool.read(32).decode(encoding, "ignore")
+        start = spool.read(64).decode(encoding, "ignore").removeprefix("\ufeff")
     except LookupError as error:
         raise UnreadableError(
             f"there is no encoding {encoding}", "correct `encoding` of the connection"
@@ -345,11 +392,15 @@ def _csv_rows(spool: IO[bytes], encoding: str, separator: str, skip: int, width:
                         "export it again, or double the quote inside the text",
                     ) from error
                 raw = "".join(lines.row)
-                yield Row(
-                    line, (), "has text right after a closing quote; double the quotes inside a text", raw
-                )
+                told = "has text right after a closing quote; double the quotes inside a text"
+                yield Row(line, (), told, raw, [cell.strip('"') for cell in raw.split(separator)])
                 continue
             filled, whole = len(fields), lines.row[-1].endswith(("\n", "\r"))
+            if any("\0" in text_line for text_line in lines.row):
+                told = "holds zero characters, which no store can keep; delete them or export again"
+                raw = "".join(lines.row)
+                yield Row(line, (), told, raw, [field.replace("\0", "") for field in fields])
+                continue
             cells = [(f if f[:1] != "=" else _formula_text(f)) or None for f in fields]
             if any(c is not None and not c.isspace() for c in cells):
                 yield Row(line, cells)
