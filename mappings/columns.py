@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from mappings.quick import date_sql, moment_sql, number_sql
 from mappings.quoting import identifier, literal
 from mappings.schema import FieldRule
 from mappings.tables import STANDARD, ColumnLike, TableLike, targets
@@ -119,13 +120,17 @@ class Values:
             return ""
         text = mapped(c.field, f"g._g{c.number}")
         formats = self.system.file.formats
+        quick = c.field.map is None  # a long expression is not to be said ten times
         if c.base in ("integer", "numeric"):
-            return f"ops.parse_number({text}, {literal(c.field.numbers or formats.numbers)})"
+            style = c.field.numbers or formats.numbers
+            return number_sql(text, style) if quick else f"ops.parse_number({text}, {literal(style)})"
         if c.base == "date":
-            style = c.field.dates or formats.dates
-            return f"ops.parse_date({text}, {literal('auto' if style == 'iso' else style)})"
+            dates = c.field.dates or formats.dates
+            style = "auto" if dates == "iso" else dates
+            return date_sql(text, style) if quick else f"ops.parse_date({text}, {literal(style)})"
         if c.base == "timestamptz":
-            return moment_sql(text, self.system.timezone)
+            zone = self.system.timezone
+            return moment_sql(text, zone) if quick else f"ops.parse_time({text}, {literal(zone)})"
         return f"ops.parse_boolean({text})" if c.base == "boolean" else ""
 
     def cleaned(self) -> list[Cleaned]:
@@ -267,26 +272,6 @@ def row_columns(values: Values, key: str) -> str:
             sql = default if sql == "null" else f"coalesce({sql}, {default})"
         out.append(f"{sql}::{column.type} as {identifier(column.name)}")
     return ",\n  ".join(out)
-
-
-def moment_sql(text: str, zone: str) -> str:
-    """SQL: the moment of a text, as ops.parse_time reads it.
-
-    What is written as systems write it, of a day that surely exists, is cast, which cannot fail then and
-    costs half; everything else is left to ops.parse_time.
-    """
-    shapes = ", ".join(literal(f"0000-00-00T00:00:00{end}") for end in ("+00:00", "-00:00", "Z"))
-    month, day = f"substr({text}, 6, 2)", f"substr({text}, 9, 2)"
-    sure = (
-        f"translate({text}, '123456789', '000000000') in ({shapes})"
-        f" and left({text}, 4) between '1900' and '2199'"
-        f" and {month} between '01' and '12' and {day} >= '01'"
-        f" and ({day} <= '28' or {day} <= '30' and {month} <> '02')"
-        f" and substr({text}, 12, 2) <= '23' and substr({text}, 15, 2) <= '59'"
-        f" and substr({text}, 18, 2) <= '59'"
-        f" and substr({text}, 21, 2) <= '14' and substr({text}, 24, 2) <= '59'"
-    )
-    return f"case when {sure} then ({text})::timestamptz else ops.parse_time({text}, {literal(zone)}) end"
 
 
 def mapped(field: FieldRule, text: str) -> str:
