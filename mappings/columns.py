@@ -54,14 +54,17 @@ class Column:
 
     @property
     def name(self) -> str:
+        """Our column's name."""
         return self.target.name
 
     @property
     def base(self) -> str:
+        """Its type without length and scale: "numeric" of "numeric(18,2)"."""
         return self.target.type.partition("(")[0]
 
     @property
     def is_read(self) -> bool:
+        """Whether its value comes from the record; else it is constant, computed or the parent's."""
         return self.field.source in ("from", "choose")
 
 
@@ -76,6 +79,7 @@ class Values:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
+        """The filled columns, in the order of the mapping file."""
         types = {column.name: column for column in self.table.columns}
         return tuple(
             Column(types[name], field, i) for i, (name, field) in enumerate(self.read.rule.fields.items())
@@ -83,16 +87,19 @@ class Values:
 
     @cached_property
     def by_name(self) -> dict[str, Column]:
+        """The same by our name."""
         return {column.name: column for column in self.columns}
 
     # ---- layer "given"
 
     def given_columns(self) -> list[tuple[str, str]]:
+        """(SQL, alias) of each given text: trimmed, null where blank or meaning nothing."""
         return [(self.take(c.field), f"_g{c.number}") for c in self.columns if c.is_read]
 
     # ---- layer "read"
 
     def read_sql(self) -> str:
+        """SQL, begun with a comma: `_p3` as read (null where unreadable), `_c3` the problem and `_k3` whether it was cleaned."""
         out = ""
         for c in self.columns:
             if c.is_read and (reader := self.reader(c)):
@@ -103,6 +110,7 @@ class Values:
         return out
 
     def clean_joins(self) -> str:
+        """SQL: joins of ops.clean_value by kind, country and given text."""
         out = ""
         for c in self.columns:
             if c.is_read and c.field.clean:
@@ -134,6 +142,7 @@ class Values:
         return f"ops.parse_boolean({text})" if c.base == "boolean" else ""
 
     def cleaned(self) -> list[Cleaned]:
+        """What must stand in ops.clean_value before the rows can be made."""
         found = []
         for c in self.columns:
             if c.is_read and c.field.clean:
@@ -166,11 +175,13 @@ class Values:
     # ---- layer "values"
 
     def columns_sql(self) -> str:
+        """SQL, begun with a comma: our columns by name as their types hold them."""
         return "".join(
             f", {self.value(c)} as {identifier(c.name)}" for c in self.columns if c.field.expression is None
         )
 
     def value(self, c: Column) -> str:
+        """SQL: one column's value of the layer before; null where it does not fit the type."""
         field = c.field
         if field.source == "constant":
             return f"{literal(field.constant)}::{c.target.type}"
@@ -186,6 +197,7 @@ class Values:
     # ---- layer "rows"
 
     def problems(self) -> str:
+        """SQL: text[] of sentences, one for each value given that could not be used; empty for a deleted record."""
         entries = [entry for c in self.columns for entry in self.entries(c)]
         if not entries:
             return "'{}'::text[]"
@@ -231,11 +243,13 @@ class Values:
         return found
 
     def expression(self, c: Column, alias: str) -> str:
+        """SQL of a computed column over the columns of `alias`. Raises ExpressionError."""
         from mappings.expression import expression_sql
 
         return expression_sql(c.field.expression or "", alias)
 
     def has(self, name: str) -> ColumnLike | None:
+        """The table's column of this name, if there is one."""
         return next((column for column in self.table.columns if column.name == name), None)
 
     def companion(self, name: str) -> str | None:
@@ -296,5 +310,6 @@ def fitted(value: str, type_name: str, *, whole: bool = False) -> str:
 
 
 def empty_row(table: TableLike) -> str:
+    """SQL: no row, with the table's columns and types."""
     columns = ", ".join(f"null::{column.type} as {identifier(column.name)}" for column in table.columns)
     return f"select {columns} where false"

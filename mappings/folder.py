@@ -52,26 +52,32 @@ class System:
 
     @property
     def connector(self) -> str:
+        """The module that speaks to it: resources/<crm or accounting>/<connector>.py."""
         return self.file.connector
 
     @property
     def role(self) -> Literal["crm", "accounting"]:
+        """Where deals come from, or where documents go."""
         return self.file.role
 
     @property
     def title(self) -> str:
+        """What people call the system."""
         return self.file.title
 
     @property
     def owner(self) -> str:
+        """The team that answers for it, as assets name it; may be empty."""
         return self.file.owner
 
     @property
     def country(self) -> str:
+        """ISO 3166 alpha-2: of phones and tax numbers where a record names no country."""
         return self.file.country
 
     @property
     def timezone(self) -> str:
+        """IANA name: of times without an offset, and of the days that people there speak of."""
         return self.file.timezone
 
     @property
@@ -81,6 +87,7 @@ class System:
 
     @property
     def path(self) -> Path:
+        """The mapping file."""
         return self.source.path
 
     @property
@@ -117,6 +124,7 @@ class System:
         return tuple(dict.fromkeys(read.entity for read in self.reads if read.entity))
 
     def reads_of(self, table: str) -> tuple[Read, ...]:
+        """The reads that fill a table, joined ones included, in the order of the file."""
         return tuple(read for read in self.reads if read.table == table)
 
     def place(self, *place: str | int) -> str:
@@ -137,6 +145,7 @@ class Mappings:
         return tuple(system for system in self.systems if system.role == "crm")
 
     def accounting(self) -> System:
+        """The one accounting system; `load` lets no set-up pass without it."""
         return next(system for system in self.systems if system.role == "accounting")
 
     def unset(self) -> tuple[Problem, ...]:

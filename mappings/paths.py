@@ -38,6 +38,8 @@ class PathError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Step:
+    """One key of a path, and perhaps a place (from 0) or a condition (key, value) on what stands there."""
+
     name: str  # empty: the record itself
     index: int | None = None
     where: tuple[str, str] | None = None
@@ -45,6 +47,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Path:
+    """A path as read; `text` is what the file says."""
+
     steps: tuple[Step, ...]
     root: bool = False  # began with "/"
     join: str = ""  # the name after "@"
@@ -52,6 +56,7 @@ class Path:
 
     @property
     def is_plain(self) -> bool:
+        """Keys only: then plain operators of jsonb do, without the path language."""
         return all(step.index is None and step.where is None for step in self.steps)
 
 

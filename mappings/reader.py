@@ -63,6 +63,7 @@ class Source:
 
     @property
     def name(self) -> str:
+        """The path as people know it."""
         return shown(self.path)
 
     def line(self, *place: str | int) -> int:
@@ -84,6 +85,7 @@ class Source:
         return line
 
     def problem(self, message: str, *place: str | int) -> Problem:
+        """A problem of this file at the line of a part of it."""
         return Problem(self.name, self.line(*place), message)
 
     def kept(self) -> str:

@@ -53,6 +53,8 @@ TextMap = Annotated[dict[str, str | None], BeforeValidator(_text_map)]
 
 
 class Section(BaseModel):
+    """A part of a mapping file: immutable, unknown keys refused, values left out of errors (they may be secret)."""
+
     model_config = ConfigDict(
         extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True
     )
@@ -153,10 +155,12 @@ class FieldRule(Section):
 
     @property
     def has_otherwise(self) -> bool:
+        """Whether `otherwise` is said at all: null is a value of it."""
         return "otherwise" in self.model_fields_set
 
     @property
     def has_empty(self) -> bool:
+        """Whether `empty` is said at all: null is a value of it."""
         return "empty" in self.model_fields_set
 
     @property
@@ -171,6 +175,8 @@ Fields = dict[str, FieldForm]
 
 
 class IgnoreRule(Section):
+    """Records that are left out when all conditions hold; counted under the rule's name, never lost."""
+
     rule: str
     when: Conditions
     why: str
@@ -214,10 +220,12 @@ class Join(Section):
 
     @property
     def theirs(self) -> str:
+        """The path in the joined record that is compared."""
         return next(iter(self.on))
 
     @property
     def ours(self) -> str:
+        """The path in our record that it is compared with."""
         return self.key if self.key is not None else str(self.on[self.theirs])
 
 
@@ -304,12 +312,16 @@ class Alias(Dated):
 
 
 class Products(Section):
+    """Of a CRM: whether accounting may be given a product it lacks, and by what one is recognised, in this order."""
+
     create: bool = True
     match: tuple[Literal["code", "name"], ...] = ("code", "name")
     aliases: tuple[Alias, ...] = ()
 
 
 class Unit(Section):
+    """Spellings of a unit of measure and its code in accounting (OKEI in 1C)."""
+
     name: Texts
     code: Text
 
@@ -322,15 +334,21 @@ class VatRate(Dated):
 
 
 class Currency(Section):
+    """An ISO 4217 code and accounting's own for it."""
+
     code: Annotated[str, Field(pattern="^[A-Z]{3}$")]
     value: Text
 
 
 class TaxNumbers(Section):
+    """Of a CRM: the countries (ISO 3166 alpha-2) whose counterparties must have a valid tax number."""
+
     demanded_for: tuple[Annotated[str, Field(pattern="^[A-Z]{2}$")], ...] = ()
 
 
 class Organization(Section):
+    """Our own legal entity in accounting, by its INN."""
+
     tax_number: Text
 
 
@@ -342,6 +360,8 @@ class Defaults(Section):
 
 
 class Reconcile(Section):
+    """Up to what difference, in accounting's currency, a variance counts as one of rounding."""
+
     rounding_up_to: Decimal = Field(Decimal("0.05"), ge=0, le=1)
 
 
@@ -353,11 +373,15 @@ class Gate(Section):
 
 
 class Formats(Section):
+    """How numbers and dates are written where a field does not say otherwise; see docs/mappings.md."""
+
     numbers: NumberStyle = "auto"
     dates: DateStyle = "iso"
 
 
 class LinesRule(Section):
+    """The rows of one table part: `into` the vendor's name of it, `when` an expression over the lines."""
+
     into: str
     when: Text = "true"
     fields: Fields

@@ -21,6 +21,8 @@ _COLUMN = re.compile(
 
 
 class ColumnLike(Protocol):
+    """What the compiler asks of a column: its name, and its type as PostgreSQL writes it."""
+
     @property
     def name(self) -> str: ...
     @property
@@ -42,6 +44,8 @@ class TableLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TargetColumn:
+    """A column that a mapping may fill; `type` as PostgreSQL writes it, `default` as SQL."""
+
     name: str
     type: str
     comment: str = ""
@@ -51,6 +55,8 @@ class TargetColumn:
 
 @dataclass(frozen=True, slots=True)
 class TargetTable:
+    """A table that mappings fill; `scope` is the column by which its rows are made anew."""
+
     name: str
     columns: tuple[TargetColumn, ...]
     scope: str
@@ -58,9 +64,11 @@ class TargetTable:
 
     @property
     def key(self) -> str:
+        """The first column: `system:id` of each row."""
         return self.columns[0].name
 
     def column(self, name: str) -> TargetColumn | None:
+        """The column of this name, if there is one."""
         return next((column for column in self.columns if column.name == name), None)
 
 

@@ -195,9 +195,11 @@ CARRIED: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def word(name: str, language: Language) -> str:
+    """A word of the document in its language. Raises KeyError."""
     return WORDS[name][language == "ru"]
 
 
 def thing(name: str, language: Language) -> str:
+    """What people call a table or kind; its own name where no word is known."""
     found = TABLES.get(name)
     return found[language == "ru"] if found else name

@@ -57,6 +57,7 @@ class LocalBudget:
         self._blocked: dict[str, float] = {}
 
     def take(self, cost: float = 1.0, buckets: Sequence[str] = ()) -> float:
+        """See Budget.take; for the threads of this process."""
         with self._lock:
             now = self._clock()
             closed_until = max((self._blocked.get(name, 0.0) for name in ("", *buckets)), default=0.0)
@@ -71,6 +72,7 @@ class LocalBudget:
             return 0.0
 
     def block(self, seconds: float, bucket: str = "") -> None:
+        """See Budget.block; at most MAX_BLOCK seconds."""
         with self._lock:
             until = self._clock() + min(seconds, MAX_BLOCK)
             self._blocked[bucket] = max(until, self._blocked.get(bucket, 0.0))
@@ -127,6 +129,7 @@ class SharedBudget:
         self._connection: psycopg.Connection[Any] | None = None
 
     def take(self, cost: float = 1.0, buckets: Sequence[str] = ()) -> float:
+        """See Budget.take; one statement. Raises SourceError when the database cannot be reached."""
         values = self._names | {"cost": cost, "needed": min(cost, self._room), "buckets": ["", *buckets]}
         if self._one(_TAKE, values) is not None:
             return 0.0
@@ -134,9 +137,11 @@ class SharedBudget:
         return max(float(row[0]) if row else 0.0, MIN_WAIT)
 
     def block(self, seconds: float, bucket: str = "") -> None:
+        """See Budget.block; at most MAX_BLOCK seconds, for all processes."""
         self._one(_BLOCK, self._names | {"bucket": bucket, "seconds": min(seconds, MAX_BLOCK)})
 
     def close(self) -> None:
+        """End the connection to the database; the next call opens another."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()

@@ -91,6 +91,8 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
+    """What a connector can do, as data. `extra`: what single connectors agree on with their callers."""
+
     entities: Sequence[Entity]
     writes: Sequence[str] = ()  # kinds that `create`/`update` accept
     client_keys: bool = False  # the target lets us choose the key of a created record

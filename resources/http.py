@@ -49,6 +49,7 @@ class Answer:
     content: bytes
 
     def json(self) -> Any:
+        """The body decoded, numbers with a point as Decimal. Raises ValueError where it is no JSON."""
         try:
             return _decoder.decode(self.content)
         except msgspec.DecodeError as error:
@@ -56,6 +57,7 @@ class Answer:
 
     @property
     def is_json(self) -> bool:
+        """Whether it begins as JSON does; pages of HTML come with any content type."""
         return self.content.lstrip()[:1] in (b"{", b"[")
 
     @property
@@ -175,6 +177,7 @@ class Client:
         )
 
     def close(self) -> None:
+        """End the connections."""
         self._http.close()
 
     def get_json(self, path: str, **options: Any) -> Any:

@@ -28,6 +28,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
+    """What a configuration of 1C calls things: data, so that another configuration is another profile."""
+
     places: Mapping[str, Place]
     recorders: Sequence[str] = ()  # documents whose entries we follow
     balance_accounts: Sequence[str] = ()

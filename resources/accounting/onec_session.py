@@ -57,6 +57,7 @@ class Session:
         self._closed_period = closed_period
 
     def close(self) -> None:
+        """End the connection."""
         self._http.close()
 
     # ---- reading ------------------------------------------------------------------------------
@@ -84,6 +85,7 @@ class Session:
             ) from None
 
     def count(self, entity_set: str, where: str = "") -> int:
+        """How many rows of a set a condition fits. Raises SourceError."""
         content = self.get(f"{entity_set}/$count", {"$filter": where}, json=False).content
         try:
             return int(content.decode("utf-8-sig"))

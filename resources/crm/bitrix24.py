@@ -96,6 +96,7 @@ class Bitrix24:
         self._catalogs = Outcome(None)
 
     def close(self) -> None:
+        """End the connections."""
         self.portal.close()
 
     # Reading
@@ -417,6 +418,7 @@ class Bitrix24:
         return {"entityTypeId": ITEM_TYPES[kind], "id": int(key), "useOriginalUfNames": "Y"}
 
     def post(self, kind: str, key: str) -> None:
+        """Raises Refused: nothing in a CRM is posted."""
         raise Refused(f"{self.system}: a {kind} has no posting step")
 
     def find(self, kind: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:

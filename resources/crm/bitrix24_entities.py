@@ -44,6 +44,7 @@ SCOPES = {
 
 
 def item(entity: str, select: Sequence[str]) -> Listing:
+    """The listing of deals, contacts or companies with these fields; user fields by their own names."""
     params = {"entityTypeId": ITEM_TYPES[entity], "select": list(select), "useOriginalUfNames": "Y"}
     return Listing(entity, "crm.item.list", "items", "id", ("updatedTime",), params)
 

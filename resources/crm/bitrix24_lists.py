@@ -57,6 +57,7 @@ class Listing:
 
     @property
     def filter_name(self) -> str:
+        """What the method calls its filter."""
         return "FILTER" if self.legacy_order else "filter"
 
 
@@ -123,6 +124,7 @@ class Reader:
         ]
 
     def observe(self, entity: str, children: int, parents: int) -> None:
+        """Learn how many children these parents had; older learning fades once there is much of it."""
         before, seen = self._density.get(entity, (0, 0))
         keep = 0.5 if seen > 10_000 else 1.0
         self._density[entity] = (int(before * keep) + children, int(seen * keep) + parents)
@@ -151,6 +153,7 @@ class Chain:
     _query: str = ""
 
     def calls(self, prefix: str, first: int, slots: int) -> list[str]:
+        """Up to `slots` pages as calls of one batch: the first after the last id known, each further one after its forerunner."""
         listing = self.listing
         if not self._query:
             bounds = {f"<={listing.key}": self.upto} if self.upto is not None else {}
@@ -164,12 +167,14 @@ class Chain:
         return [f"{self._query}{value}" for value in (self.after, *references)]
 
     def wanted(self) -> int:
+        """Calls that it could use now."""
         end = self.upto if self.upto is not None else self.top
         if not end:
             return self.pages_wanted
         return max(1, min(self.pages_wanted, (end - self.after) // PAGE + 1))
 
     def take(self, outcomes: Sequence[Outcome], reader: Reader) -> None:
+        """Take the answers in order, up to the first that does not go on. Raises SourceError: refused, or no progress."""
         start = self.after
         for outcome in outcomes:
             if outcome.error is not None:
@@ -208,6 +213,7 @@ class Chain:
         return count
 
     def pages(self) -> list[Page]:
+        """What may be given out now; rows of parents and of whole entities wait until they are all here."""
         held = (self.owners or self.complete) and not self.done
         if not self.emit or held or not (self._records or self._rejects or self.owners or self.complete):
             if not self.emit:
@@ -218,6 +224,7 @@ class Chain:
         return [page]
 
     def children(self, reader: Reader) -> list[Chain | Whole]:
+        """Chains for the children of the rows that came since the last time."""
         fresh, self._fresh = self._fresh, []
         return [group for listing in self.child_listings for group in reader.groups(listing, fresh)]
 
@@ -236,13 +243,16 @@ class Whole:
     _turns: int = 0
 
     def calls(self, prefix: str, first: int, slots: int) -> list[str]:
+        """The one call; further pages of it by `start`."""
         start = {} if self._start is None else {"start": self._start}
         return [f"{self.method}?{encode({**self.params, **start})}"]
 
     def wanted(self) -> int:
+        """One call at a time."""
         return 1
 
     def take(self, outcomes: Sequence[Outcome], reader: Reader) -> None:
+        """Take the answer. Raises SourceError: refused, or more than MAX_WHOLE_PAGES pages."""
         (outcome,) = outcomes
         self._turns += 1
         if self._turns > MAX_WHOLE_PAGES:
@@ -256,9 +266,11 @@ class Whole:
         self.done = outcome.next is None
 
     def pages(self) -> list[Page]:
+        """Complete pages, once everything is here."""
         return self.split(self._rows) if self.done else []
 
     def children(self, reader: Reader) -> list[Chain | Whole]:
+        """None: dictionaries have no children."""
         return []
 
 

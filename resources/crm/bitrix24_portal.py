@@ -145,6 +145,7 @@ class Portal:
         )
 
     def close(self) -> None:
+        """End the connections."""
         self._client.close()
 
     def call(self, method: str, params: Mapping[str, Any], *, write: bool = False) -> Any:
