@@ -179,6 +179,12 @@ def _law_specs(stage: str) -> list[dg.AssetCheckSpec]:
     ]
 
 
+class CarryConfig(dg.Config):
+    """What to carry: nothing set is what is due and was never refused."""
+
+    refused_too: bool = False
+
+
 def operation_step(accounting: System, documents: Sequence[Table]) -> dg.AssetsDefinition:
     @dg.asset(
         key=OPERATION,
@@ -189,10 +195,10 @@ def operation_step(accounting: System, documents: Sequence[Table]) -> dg.AssetsD
         pool=accounting.name,
         description="The operation ledger: every intended write to an outside system, and what became of it.",
     )
-    def operation(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    def operation(context: dg.AssetExecutionContext, config: CarryConfig) -> dg.MaterializeResult[Any]:
         from pipelines import stages
 
-        return stages.carry_documents(context)
+        return stages.carry_documents(context, refused_too=config.refused_too)
 
     return operation
 

@@ -22,7 +22,6 @@ from resources.warehouse import trusted
 EVERYTHING = "*"
 MAX_LOGGED_KEYS = 50_000  # beyond it a change is told as "everything": cheaper than its list
 MANY_SCOPES = 500  # from so many on, a bad plan costs more than fresh statistics
-CHANGE_LOCK = 5_112_001  # serialises writers of ops.change_log, so that a seq read is a seq committed
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,8 @@ def changed_scope(conn: Connection, consumer: Table, *, everything: bool = False
 
 
 def lock_changes(conn: Connection) -> None:
-    conn.execute("select pg_advisory_xact_lock(%s)", [CHANGE_LOCK])
+    """Let writers of `ops.change_log` take turns, so that a seq read is a seq committed."""
+    conn.execute("select ops.lock_changes()")
 
 
 def log_everything(conn: Connection, *names: str) -> None:

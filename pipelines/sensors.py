@@ -33,6 +33,7 @@ def sync_jobs(mappings: Mappings) -> list[Any]:
         **{f"read_{s.name}": {"config": {"full": True}} for s in mappings.systems if s.role == "crm"},
         f"read_{mappings.accounting().name}_catalogues": {"config": {"sweep": True}},
         f"read_{mappings.accounting().name}_documents": {"config": {"rescan": True, "sweep": True}},
+        "ops__operation": {"config": {"refused_too": True}},  # a refusal may have lapsed
     }
     return [
         dg.define_asset_job(

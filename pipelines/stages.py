@@ -122,10 +122,12 @@ def _selected(context: dg.AssetExecutionContext) -> list[str]:
     return [name for name in tables() if name in chosen]
 
 
-def carry_documents(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+def carry_documents(
+    context: dg.AssetExecutionContext, *, refused_too: bool = False
+) -> dg.MaterializeResult[Any]:
     road = road_of(context)
     planned = sync.plan_operations(road)
-    carried = sync.carry_operations(road)
+    carried = sync.carry_operations(road, refused_too=refused_too)
     if carried.stopped:
         context.log.error(carried.stopped)
     states = dict(road.warehouse.rows("select state, count(*) from ops.operation group by state"))
@@ -136,6 +138,7 @@ def carry_documents(context: dg.AssetExecutionContext) -> dg.MaterializeResult[A
             "held": planned.held,
             "written and verified": carried.written,
             "rejected": carried.rejected,
+            "read back right by now": carried.mended,
             "uncertain": carried.uncertain,
             "by state": dg.MetadataValue.json(states),
             "by kind": dg.MetadataValue.json(carried.verified),

@@ -19,6 +19,7 @@ import msgspec
 from mappings import Mappings, System, load
 from pipelines.core.cleaning import clean
 from pipelines.deploy import Reads, deploy, reads_of
+from pipelines.operations.again import try_again, try_reopened
 from pipelines.operations.carry import Carried, ReadBack, carry
 from pipelines.operations.plan import Planned, plan
 from pipelines.raw.load import Batch, read_source, store_page
@@ -201,22 +202,37 @@ def plan_operations(road: Road, *, everything: bool = False) -> Planned:
     return plan(road.warehouse, road.accounting, run_id=road.run_id, everything=everything)
 
 
-def carry_operations(road: Road, progress: Callable[[Carried], None] | None = None) -> Carried:
+def carry_operations(
+    road: Road, progress: Callable[[Carried], None] | None = None, *, refused_too: bool = False
+) -> Carried:
     """Send what is approved into accounting; what was read back goes into `raw` at once.
 
-    Raises LockHeld and WarehouseError; what was sent by then is settled by the next carry.
+    `refused_too`: what a system refused goes once more, as in `pipelines.operations.again`; of the CRMs it
+    goes with the next write-back. Raises LockHeld and WarehouseError; what was sent by then is settled by the next carry.
     """
-    system = road.accounting
-    target = road.target(system)
     with road.warehouse.explained():
-        return carry(
-            road.warehouse,
-            target,
-            run_id=road.run_id,
-            workers=int(system.connection.get("concurrency", 4)),
-            read_back=_keep_read_back(road, system),
-            progress=progress,
-        )
+        if not refused_too:
+            return _carry(road, progress)
+        for crm in road.mappings.systems:
+            if crm.role == "crm" and crm.feedback:
+                try_again(road.warehouse, crm.name, road.run_id)
+        tried = try_again(road.warehouse, road.accounting.name, road.run_id)
+        carried = _carry(road, progress)
+        if try_reopened(road.warehouse, road.accounting.name, tried.months, road.run_id):
+            carried = _carry(road, progress).after(carried)
+        return carried
+
+
+def _carry(road: Road, progress: Callable[[Carried], None] | None) -> Carried:
+    system = road.accounting
+    return carry(
+        road.warehouse,
+        road.target(system),
+        run_id=road.run_id,
+        workers=int(system.connection.get("concurrency", 4)),
+        read_back=_keep_read_back(road, system),
+        progress=progress,
+    )
 
 
 def _keep_read_back(road: Road, system: System) -> ReadBack:

@@ -21,7 +21,7 @@ from resources.warehouse import LockHeld, Warehouse, WarehouseError, home_folder
 MIGRATIONS = Path(__file__).parent.parent / "pipelines" / "migrations"
 ALLOWED = {
     "planned": {"held", "approved", "superseded"},
-    "held": {"planned", "superseded", "rejected"},
+    "held": {"planned", "superseded", "rejected", "verified"},
     "approved": {"sent", "held", "superseded", "planned"},
     "sent": {"confirmed", "uncertain", "planned", "rejected", "held"},
     "uncertain": {"confirmed", "planned"},

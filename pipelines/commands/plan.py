@@ -23,7 +23,7 @@ def show_plan(road: Road, *, whole: bool = False) -> None:
         from ops.operation o
         left join documents.document d on d.document_key = o.target || ':' || o.key
         where o.target = %s and o.state in ('planned', 'approved')
-        order by array_position(array['counterparty','product','contract','invoice','realization'], o.kind), o.action, o.subject
+        order by ops.kind_order(o.kind), o.action, o.subject
         """,
         [target],
     )

@@ -65,7 +65,7 @@ def carried(warehouse: Warehouse) -> None:
         from (select target, kind, action, state, currency, count(*) as n, sum(amount) as amount
               from ops.operation where state <> 'superseded' group by 1, 2, 3, 4, 5) o
         group by 1, 2, 3, 4
-        order by 1, array_position(array['counterparty','product','contract','invoice','realization'], kind), 3, 4
+        order by 1, ops.kind_order(kind), 3, 4
         """
     ):
         made.add_row(target, f"{action} {kind}", state, f"{count:,}", amounts or "")
@@ -108,15 +108,18 @@ def waiting(warehouse: Warehouse, limit: int | None = None) -> None:
 
 
 def waiting_of(warehouse: Warehouse, subject: str) -> list[UUID]:
-    """Operations about a deal (or a counterparty ...) that wait for a person."""
+    """Operations about a deal (or a counterparty ...), or that it waits for, which wait for a person."""
     return [
         row[0]
         for row in warehouse.rows(
             """
             select operation_id from ops.operation
-            where subject = %s and (state = 'rejected' or (state = 'held' and reason_code is not null))
+            where (state = 'rejected' or (state = 'held' and reason_code is not null))
+              and (subject = %s or operation_id in (
+                select unnest(c.depends_on) from ops.operation c
+                where c.subject = %s and c.state in ('planned', 'approved')))
             """,
-            [subject],
+            [subject, subject],
         )
     ]
 

@@ -1,5 +1,6 @@
 -- Which product of accounting each product of the CRM is: found by article or name, or to be created.
--- Articles and names compare without regard to case, as people write them.
+-- Articles and names compare without regard to case, as people write them. What we created for a product
+-- stays its own, whatever either side calls it by now.
 --
 -- @owner accountants
 -- @scope product_id
@@ -22,6 +23,14 @@ select key from change
 
 -- @changed core.accounting_product
 select d.product_id as key from documents.product d join change on d.product_key = change.key
+union
+select o.subject from change
+join ops.operation o on o.key = substr(change.key, strpos(change.key, ':') + 1) and o.kind = 'product'
+;
+
+-- @changed ops.operation
+select o.subject as key from change
+join ops.operation o on o.key = substr(change.key, strpos(change.key, ':') + 1) and o.kind = 'product'
 ;
 
 -- @changed core.accounting_product.name
@@ -40,7 +49,7 @@ select product_id as key from core.product
 
 -- @rows
 with ours as (
-    select p.*,
+    select p.*, s.value #>> '{}' as system,
            s.value #>> '{}' || ':' || ops.key_of(s.value #>> '{}', 'product', p.source || ':' || lower(coalesce(p.code, p.name))) as own_key,
            coalesce((select (c.value)::boolean from ops.setting c
                       where c.system = p.source and c.name = 'create_products'), true) as may_create,
@@ -73,21 +82,32 @@ with ours as (
            bool_or(is_service) as is_service
     from fits
     group by product_id
+), made as (
+    -- what we created for this very product, when its article or name in the CRM was another one
+    select distinct on (o.product_id) o.product_id, l.product_key, l.is_service
+    from ours o
+    join ops.operation c
+      on c.subject = o.product_id and c.kind = 'product' and c.action = 'create' and c.state = 'verified' and c.target = o.system
+    join core.accounting_product l on l.product_key = c.target || ':' || c.key and not l.is_deleted
+    order by o.product_id, c.planned_at desc, c.operation_id
 ), decided as (
-    select o.*, own.product_key is not null as exists_already,
+    select o.*, made.product_key as made_key, made.is_service as made_service, own.product_key is not null as exists_already,
            case when b.by_code > 0 then b.by_code else coalesce(b.by_any, 0) end as found,
            case when b.by_code = 1 then b.code_key when coalesce(b.by_code, 0) = 0 and b.by_any = 1 then b.any_key end as found_key,
            b.is_service as found_service
     from ours o
     left join core.accounting_product own on own.product_key = o.own_key and not own.is_deleted
     left join best b on b.product_id = o.product_id
+    left join made on made.product_id = o.product_id
 )
 select
     product_id,
-    case when exists_already or (found = 0 and may_create) then own_key
-         else found_key end as product_key,
-    case when exists_already or (found = 0 and may_create) then 'created'
+    case when exists_already then own_key
+         when coalesce(found_key, made_key) is not null then coalesce(found_key, made_key)
+         when found = 0 and may_create then own_key end as product_key,
+    case when exists_already then 'created'
          when found_key is not null then 'found'
+         when made_key is not null or (found = 0 and may_create) then 'created'
          when found > 1 then 'ambiguous'
          else 'missing' end as origin,
     found::integer as matches,
@@ -96,5 +116,5 @@ select
     unit,
     unit_code,
     (select min(k.unit_key) from core.accounting_unit k where k.code = decided.unit_code and not k.is_deleted) as unit_key,
-    coalesce(is_service, found_service, false) as is_service
+    coalesce(is_service, found_service, made_service, false) as is_service
 from decided

@@ -101,14 +101,13 @@ def _plan(conn: Connection, system: System, kind: str, today: date, run_id: str)
     )
     count = conn.execute(
         """
-        insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, revision, body,
+        insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, body,
                                    content_hash, run_id)
         select case when %(kind)s::text = 'task' then w.key::uuid
-                    else ops.uuid8('5f0c7c0e-8d5b-5a53-9f5e-6b1f3a8d2c41'::uuid, concat_ws('/', %(system)s::text, %(kind)s::text, w.key,
-                         md5(w.body::text),
-                         (select count(*) from ops.operation o where o.target = %(system)s and o.kind = %(kind)s and o.key = w.key)))
+                    else ops.key_of(%(system)s::text, %(kind)s::text, concat_ws('/', w.key, md5(w.body::text),
+                         (select count(*) from ops.operation o where o.target = %(system)s and o.kind = %(kind)s and o.key = w.key)))::uuid
                end,
-               %(system)s, %(kind)s, %(action)s, w.key, %(system)s, w.key, w.subject, 1, w.body, md5(w.body::text), %(run_id)s
+               %(system)s, %(kind)s, %(action)s, w.key, %(system)s, w.key, w.subject, w.body, md5(w.body::text), %(run_id)s
         from wanted w
         left join shown s on s.key = w.key
         where s.key is null or (%(kind)s::text <> 'task' and s.content_hash <> md5(w.body::text))

@@ -5,7 +5,7 @@
 -- @column operation_id uuid -- ops.operation
 -- @column target text -- system written to
 -- @column kind text -- counterparty, product, contract, invoice, realization, deal ...
--- @column action text -- create, update, post, unpost
+-- @column action text -- create, update, post
 -- @column subject text -- what it is about: the deal of a document
 -- @column state text -- planned, held, approved, sent, uncertain, confirmed, verified, superseded, reversed, rejected
 -- @column reason text -- why it is in this state

@@ -8,7 +8,7 @@ back posted). One carrier a target runs at a time, across processes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -25,6 +25,7 @@ from resources.warehouse import Connection, Warehouse
 ACTOR: Final = "carry"
 CHUNK: Final = 200  # operations whose intent is committed together, and that are read back together
 MAX_CHUNKS: Final = 100_000  # of one carry: a bound, not a target
+MAX_READ_AGAIN: Final = 1_000  # held operations that one carry reads back again
 MAX_ATTEMPTS: Final = 5  # of one operation; after them it is tried once a sync
 MAX_FAILURES: Final = 25  # unanswered in a row before the target is left alone until the next sync
 
@@ -39,11 +40,26 @@ class Carried:
     uncertain: int = 0
     put_back: int = 0
     probed: int = 0
+    mended: int = 0  # were held because they read back otherwise, and read back equal now
     stopped: str = ""
 
     @property
     def written(self) -> int:
         return sum(self.verified.values())
+
+    def after(self, earlier: Carried) -> Carried:
+        """Both carries as one."""
+        names = {**earlier.verified, **self.verified}
+        return Carried(
+            {name: earlier.verified.get(name, 0) + self.verified.get(name, 0) for name in names},
+            earlier.rejected + self.rejected,
+            earlier.held + self.held,
+            self.uncertain,
+            earlier.put_back + self.put_back,
+            earlier.probed + self.probed,
+            earlier.mended + self.mended,
+            self.stopped or earlier.stopped,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +101,7 @@ def carry(
     ):
         work = _Carrier(conn, target, run_id, pool, carried, read_back)
         work.settle_interrupted()
+        work.read_again()
         for _ in range(MAX_CHUNKS):
             if carried.stopped or not work.carry_chunk():
                 break
@@ -116,6 +133,27 @@ class _Carrier:
         self._probe(self._select("state = 'uncertain'"))
         self._verify(self._select("state = 'confirmed'"))
 
+    def read_again(self) -> None:
+        """What did not read back as it was sent may do so by now: an accountant put it right, or a newer
+        write took its place. Reads only; a find a chunk."""
+        self._move(
+            self._select(_OUTRUN, limit=MAX_READ_AGAIN), "superseded", "a newer write of it is verified"
+        )
+        # Of more than the bound, others each time.
+        held = self._select(_HELD, limit=MAX_READ_AGAIN, order="random()")
+        for kind, group in _by_kind(held).items():
+            for chunk in _chunks(group):
+                found = self._find(kind, chunk)
+                equal = [o for o in chunk if found and not self._fault(o, found.get(o.key))]
+                if found is None or not equal:
+                    continue
+                if self.read_back is not None:
+                    self.read_back(kind, {o.key: found[o.key] for o in equal})
+                self._versions(equal, found)
+                self._mark(equal, None)
+                self._move(equal, "verified", "read back again, and equal now")
+                self.carried.mended += len(equal)
+
     def carry_chunk(self) -> bool:
         """One chunk of one kind and action; False when nothing is left that could be sent."""
         chunk = self._next_chunk()
@@ -133,8 +171,7 @@ class _Carrier:
             f"""
             select kind, action from ops.operation o
             where target = %s and {_READY}
-            order by array_position(array['create', 'update', 'post', 'unpost'], action),
-                     array_position(array['counterparty', 'product', 'contract', 'invoice', 'realization'], kind), kind
+            order by array_position(array['create', 'update', 'post'], action), ops.kind_order(kind), kind
             limit 1
             """,
             [self.target.system],
@@ -149,7 +186,11 @@ class _Carrier:
         )
 
     def _select(
-        self, condition: str, parameters: Sequence[Any] = (), limit: int | None = None
+        self,
+        condition: str,
+        parameters: Sequence[Any] = (),
+        limit: int | None = None,
+        order: str = "o.planned_at, o.operation_id",
     ) -> list[Operation]:
         rows = self.conn.execute(
             f"""
@@ -157,7 +198,7 @@ class _Carrier:
                    (select p.version from ops.operation p where p.target = o.target and p.kind = o.kind
                        and p.key = o.key and p.version is not null order by p.changed_at desc limit 1)
             from ops.operation o where o.target = %s and {condition}
-            order by o.planned_at, o.operation_id {f"limit {limit}" if limit else ""}
+            order by {order} {f"limit {limit}" if limit else ""}
             """,
             [self.target.system, *parameters],
         ).fetchall()
@@ -213,6 +254,7 @@ class _Carrier:
         confirmed: list[Operation] = []
         uncertain: list[Operation] = []
         outcomes: dict[str, list[tuple[Operation, str]]] = {"rejected": [], "planned": [], "uncertain": []}
+        codes: dict[UUID, str] = {}
         for operation, answer in zip(chunk, answers, strict=True):
             match answer:
                 case Written():
@@ -227,6 +269,7 @@ class _Carrier:
                     self.failures += 1
                 case Refused():
                     outcomes["rejected"].append((operation, str(answer)))
+                    codes[operation.operation_id] = answer.code
                     self.carried.rejected += 1
                 case _:
                     outcomes["planned"].append((operation, str(answer)))
@@ -236,7 +279,7 @@ class _Carrier:
                         self.carried.stopped = str(answer)
         self._move(confirmed, "confirmed", None)
         for state, told in outcomes.items():
-            self._move_each(told, state)
+            self._move_each(told, state, codes)
         again = [o for o, _ in outcomes["planned"] if o.attempts + 1 < MAX_ATTEMPTS]
         self._move(again, "approved", "to be sent again")
         if self.failures >= MAX_FAILURES and not self.carried.stopped:
@@ -295,7 +338,7 @@ class _Carrier:
             self._versions(good, found)
             self._move(good, "verified", "read back and equal")
             self._move_each(wrong, "held")
-            self._mark(wrong, "read_back")
+            self._mark([o for o, _ in wrong], "read_back")
             self.carried.held += len(wrong)
             for operation in good:
                 name = f"{operation.kind} {operation.action}"
@@ -332,10 +375,10 @@ class _Carrier:
                 [(found[o.key].get(self.version_field), o.operation_id) for o in operations],
             )
 
-    def _mark(self, told: Sequence[tuple[Operation, str]], code: str) -> None:
+    def _mark(self, operations: Sequence[Operation], code: str | None) -> None:
         self.conn.execute(
             "update ops.operation set reason_code = %s where operation_id = any(%s)",
-            [code, [o.operation_id for o, _ in told]],
+            [code, [o.operation_id for o in operations]],
         )
         self.conn.commit()
 
@@ -347,10 +390,18 @@ class _Carrier:
             )
         self.conn.commit()
 
-    def _move_each(self, told: Sequence[tuple[Operation, str]], state: str) -> None:
+    def _move_each(
+        self, told: Sequence[tuple[Operation, str]], state: str, codes: Mapping[UUID, str] | None = None
+    ) -> None:
+        """Move each for a reason of its own; `codes` are the target's own of what it refused."""
         if told:
-            details = {str(o.operation_id): {"reason": reason, "request": {"kind": o.kind, "action": o.action, "key": o.key}}
-                       for o, reason in told}  # fmt: skip
+            details: dict[str, dict[str, Any]] = {
+                str(o.operation_id): {"reason": reason, "request": {"kind": o.kind, "action": o.action, "key": o.key}}
+                for o, reason in told
+            }  # fmt: skip
+            for operation, _ in told:
+                if code := (codes or {}).get(operation.operation_id):
+                    details[str(operation.operation_id)]["answer"] = {"code": code}
             self.conn.execute(
                 "select ops.move_many(%s::uuid[], %s, %s, null, %s, %s)",
                 [[o.operation_id for o, _ in told], state, ACTOR, Jsonb(details), self.run_id or None],
@@ -360,13 +411,28 @@ class _Carrier:
 
 # What may leave now: its parents are verified, and a posting has no change of its document before it.
 _READY: Final = """
-    state = 'approved' and (not_before is null or not_before <= now())
+    state = 'approved'
     and not exists (select from ops.operation p where p.operation_id = any(o.depends_on) and p.state <> 'verified')
     and not (action = 'post' and exists (
         select from ops.operation w
         where w.target = o.target and w.kind = o.kind and w.key = o.key and w.action in ('create', 'update')
           and w.state not in ('verified', 'superseded')))
 """
+
+_HELD: Final = "state = 'held' and reason_code = 'read_back'"
+
+# An update that read back otherwise, and a newer write of the same record since that read back equal.
+_OUTRUN: Final = f"""
+    {_HELD} and action = 'update' and exists (
+        select from ops.operation w
+        where w.target = o.target and w.kind = o.kind and w.key = o.key and w.action = 'update'
+          and w.state = 'verified' and w.planned_at > o.planned_at)
+"""
+
+
+def _chunks(operations: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
+    for start in range(0, len(operations), CHUNK):
+        yield operations[start : start + CHUNK]
 
 
 def _by_kind(operations: Sequence[Operation]) -> dict[str, list[Operation]]:

@@ -225,9 +225,9 @@ def _apply(conn: Connection, accounting: System, looked_at: int, run_id: str) ->
 
 
 _INSERT_CREATE = """
-    insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, revision, body,
+    insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, body,
                                content_hash, depends_on, amount, currency, run_id)
-    select operation_id, %(system)s, kind, 'create', key, source, source_ref, subject, 1, body, content_hash,
+    select operation_id, %(system)s, kind, 'create', key, source, source_ref, subject, body, content_hash,
            depends_on, amount, currency, %(run_id)s
     from desired d
     where not exists (select from ops.operation o where o.operation_id = d.operation_id)
@@ -235,9 +235,9 @@ _INSERT_CREATE = """
 """
 
 _INSERT_POST = """
-    insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, revision,
+    insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject,
                                depends_on, amount, currency, run_id)
-    select ops.uuid8(d.operation_id, 'post'), %(system)s, d.kind, 'post', d.key, d.source, d.source_ref, d.subject, 1,
+    select ops.uuid8(d.operation_id, 'post'), %(system)s, d.kind, 'post', d.key, d.source, d.source_ref, d.subject,
            array[d.operation_id], d.amount, d.currency, %(run_id)s
     from desired d
     where d.kind = any(%(posted)s)
@@ -278,15 +278,16 @@ _STALE_UPDATE = """
     select o.operation_id from ops.operation o
     join desired d on d.key = o.key and d.kind = o.kind
     where o.target = %(system)s and o.action = 'update' and o.state in ('planned', 'held', 'approved', 'rejected')
-      and o.reason_code is null and d.body is not null and o.content_hash is distinct from d.content_hash
+      and coalesce(o.reason_code, 'read_back') = 'read_back'
+      and d.body is not null and o.content_hash is distinct from d.content_hash
 """
 
 # A draft that was written and has changed since: an update with an identity of its own content.
 _INSERT_UPDATE = """
-    insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, revision, body,
+    insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, body,
                                content_hash, depends_on, amount, currency, run_id)
     select ops.uuid8(d.operation_id, 'update/' || d.content_hash || '/' || latest.updates), %(system)s, d.kind,
-           'update', d.key, d.source, d.source_ref, d.subject, 1, d.body, d.content_hash,
+           'update', d.key, d.source, d.source_ref, d.subject, d.body, d.content_hash,
            d.depends_on || d.operation_id || latest.under_way, d.amount, d.currency, %(run_id)s
     from desired d
     join ops.operation o on o.operation_id = d.operation_id and o.state = 'verified'

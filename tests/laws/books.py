@@ -84,8 +84,10 @@ class Books:
         self.known_versions: Callable[[str], Mapping[str, str]] = lambda entity: {}
         self.faults: list[str] = []
         self.refused: set[str] = set()  # comments of deals whose documents are refused
+        self.refused_kinds: set[str] = set()  # kinds of which nothing is created
         self.writes: list[tuple[str, str, str]] = []  # (verb, kind, key) of everything that was carried out
         self.received = 0
+        self.received_writes = 0  # requests that write, whatever became of them
         self.asked_on = "2026-04-10"
         self.store: Path | None = None
         self.kill_at: int | None = None  # the request before or after which the process is killed
@@ -257,6 +259,8 @@ class Books:
                 raise Exists(f"{kind} {key} is there already")
             if body.get("Комментарий") in self.refused:
                 raise Refused("the period is closed", code="closed_period")
+            if kind in self.refused_kinds:
+                raise Refused(f"no {kind} today", code="-1")
             more: Payload = (
                 {"Number": self.number(kind), "Posted": False} if kind in DOCUMENTS else {"IsFolder": False}
             )
@@ -303,6 +307,7 @@ class Books:
     def _request(self, do: Callable[[], Written]) -> Written:
         """Carry a request out as the next fault will have it."""
         with self.lock:
+            self.received_writes += 1
             fault = self.faults.pop(0) if self.faults else ""
             self._maybe_killed()
             match fault:
