@@ -26,12 +26,15 @@ create table ledger.position (
     operation_reason          text,                      -- why it is in that state
     hold_reason               text,                      -- why the gate holds the deal, English
     hold_reason_ru            text,                      -- the same in Russian
+    waits_for                 text,                      -- the parent that keeps it from being carried, and why, English
+    waits_for_ru              text,                      -- the same in Russian
     copy_of                   text                       -- our document that this foreign one repeats (same deal in its comment)
 );
 
 create index position_deal on ledger.position (deal_id);
 create index position_expected on ledger.position (expected_counterparty_key);
 create index position_actual on ledger.position (actual_counterparty_key);
+create index position_waiting on ledger.position (document_key) where waits_for is not null;
 
 -- @changed ledger.document
 select key from change
@@ -58,6 +61,24 @@ select p.document_key as key from ledger.position p join change on p.deal_id = c
 
 -- @changed ops.operation
 select key from change
+union
+-- Documents that wait for what has moved.
+select c.target || ':' || c.key
+from change
+join ops.operation p
+  on p.key = substr(change.key, strpos(change.key, ':') + 1) and p.target = split_part(change.key, ':', 1)
+join ops.operation c on c.depends_on @> array[p.operation_id]
+where c.kind in ('invoice', 'realization') and c.state in ('planned', 'approved')
+;
+
+-- @changed documents.counterparty documents.contract documents.product
+-- The parent that is waited for is called by its name.
+select p.document_key as key
+from change
+join ops.operation o on o.subject = change.key
+join ops.operation c on c.depends_on @> array[o.operation_id]
+join ledger.position p on p.document_key = c.target || ':' || c.key
+where p.waits_for is not null
 ;
 
 -- @changed ops.setting
@@ -78,20 +99,41 @@ with target as (
     select d.* from documents.document d join scope on scope.key = d.document_key
 ), actual as (
     select l.* from ledger.document l join scope on scope.key = l.document_key
-), writing as (
-    select t.system || ':' || o.key as document_key, o.kind, o.subject as deal_id,
-           (array_agg(o.state order by o.action = 'post' desc, o.planned_at desc)
-              filter (where o.state not in ('verified', 'superseded')))[1] as unfinished,
-           (array_agg(o.reason order by o.action = 'post' desc, o.planned_at desc)
-              filter (where o.state not in ('verified', 'superseded')))[1] as reason,
-           (array_agg(o.amount order by o.planned_at desc)
-              filter (where o.state = 'verified' and o.action in ('create', 'update')))[1] as sent_amount,
-           bool_or(o.state = 'verified') as is_written
+), operations as (
+    select t.system || ':' || o.key as document_key, o.*,
+           o.state in ('rejected', 'held') as is_stopped
     from ops.operation o
     cross join target t
     join scope on o.key = substr(scope.key, length(t.system) + 2)
     where o.target = t.system and o.kind in ('invoice', 'realization')
-    group by t.system, o.key, o.kind, o.subject
+), writing as (
+    -- What stands still says more than what waits for it: the posting of a document that was refused.
+    select o.document_key, o.kind, o.subject as deal_id,
+           (array_agg(o.state order by o.is_stopped desc, o.action = 'post' desc, o.planned_at desc)
+              filter (where o.state not in ('verified', 'superseded')))[1] as unfinished,
+           (array_agg(o.reason order by o.is_stopped desc, o.action = 'post' desc, o.planned_at desc)
+              filter (where o.state not in ('verified', 'superseded')))[1] as reason,
+           (array_agg(o.amount order by o.planned_at desc)
+              filter (where o.state = 'verified' and o.action in ('create', 'update')))[1] as sent_amount,
+           bool_or(o.state = 'verified') as is_written
+    from operations o
+    group by o.document_key, o.kind, o.subject
+), waiting as (
+    select distinct on (o.document_key) o.document_key, parent.kind, coalesce(parent.reason, '') as reason,
+           case parent.state when 'rejected' then ': accounting refused it: ' else ': ' end as why,
+           case parent.state when 'rejected' then ': учёт отказал: ' else ': ' end as why_ru,
+           case parent.kind when 'counterparty' then 'контрагент' when 'product' then 'номенклатура'
+                            when 'contract' then 'договор' else 'счёт' end as kind_ru,
+           coalesce(cp.legal_name, pr.name, co.name, parent.subject, '') as name
+    from operations o
+    cross join unnest(o.depends_on) as awaited(operation_id)
+    join ops.operation parent on parent.operation_id = awaited.operation_id
+    left join documents.counterparty cp on parent.kind = 'counterparty' and cp.counterparty_id = parent.subject
+    left join documents.product pr on parent.kind = 'product' and pr.product_id = parent.subject
+    left join documents.contract co on parent.kind = 'contract' and co.contract_id = parent.subject
+    where o.state in ('planned', 'approved') and parent.key <> o.key
+      and (parent.state = 'rejected' or (parent.state = 'held' and parent.reason_code is not null))
+    order by o.document_key, ops.kind_order(parent.kind), parent.operation_id
 ), ours as (
     select distinct on (a.document_key) a.document_key, o.document_key as copy_of
     from actual a
@@ -123,6 +165,8 @@ select
     w.reason as operation_reason,
     held.reason as hold_reason,
     held.reason_ru as hold_reason_ru,
+    waiting.kind || ' ' || waiting.name || waiting.why || waiting.reason as waits_for,
+    waiting.kind_ru || ' ' || waiting.name || waiting.why_ru || waiting.reason as waits_for_ru,
     ours.copy_of
 from (select key as document_key from scope) keys
 cross join target t
@@ -131,6 +175,7 @@ left join actual a on a.document_key = keys.document_key
 left join writing w on w.document_key = keys.document_key
 left join core.deal deal on deal.deal_id = coalesce(e.deal_id, w.deal_id)
 left join ours on ours.document_key = keys.document_key
+left join waiting on waiting.document_key = keys.document_key
 left join lateral (
     select string_agg(h.reason, '; ' order by h.check_name) as reason,
            string_agg(h.reason_ru, '; ' order by h.check_name) as reason_ru

@@ -32,6 +32,15 @@ select key from change
 select key from change
 ;
 
+-- @changed core.accounting_product
+-- The sentence calls the other product by its name.
+select v.document_key as key
+from ledger.variance v
+join ledger.document_line l on l.document_key = v.document_key
+join change on l.product_key = change.key
+where v.reason = 'product'
+;
+
 -- @changed documents.document_line
 select p.document_key as key from ledger.position p join change on p.deal_id = change.key
 ;
@@ -77,20 +86,102 @@ with rounding as (
            case p.kind when 'invoice' then 'invoice' else 'realization' end as kind_en,
            case p.kind when 'invoice' then 'счёт' else 'реализация' end as kind_ru
     from ledger.position p join scope on scope.key = p.document_key
-), lines as (
-    select p.document_key,
+), comparable as (
+    -- Documents whose lines both sides know.
+    select p.document_key, p.deal_id from p
+    where p.expected_amount is not null and p.counted is not null
+      and p.expected_currency_key is not distinct from p.actual_currency_key
+      and exists (select from documents.document_line e where e.deal_id = p.deal_id)
+      and exists (select from ledger.document_line a where a.document_key = p.document_key and not a.is_deleted)
+), unlike as (
+    -- What one side has more of than the other; equal lines cancel out, in whatever order and part they stand.
+    select document_key, product_key, quantity, price, amount, vat, vat_amount, sum(n) as n, max(name) as name
+    from (
+        select c.document_key, e.product_key, e.quantity, e.price, e.amount, e.vat, e.vat_amount, 1 as n,
+               e.product_name as name
+        from comparable c join documents.document_line e on e.deal_id = c.deal_id
+        union all
+        select c.document_key, a.product_key, a.quantity, a.price, a.amount, a.vat, a.vat_amount, -1, null
+        from comparable c join ledger.document_line a on a.document_key = c.document_key and not a.is_deleted
+    ) line
+    group by document_key, product_key, quantity, price, amount, vat, vat_amount
+    having sum(n) <> 0
+), single as (
+    select u.document_key, u.product_key, u.quantity, u.price, u.amount, u.vat, u.vat_amount, u.name, u.n > 0 as is_ours,
+           row_number() over (partition by u.document_key, u.n > 0, u.product_key
+                              order by u.amount, u.quantity, u.price, u.vat, u.vat_amount) as turn
+    from unlike u cross join generate_series(1, abs(u.n))
+), same_product as (
+    select e as ours, a as theirs from single e
+    join single a on a.document_key = e.document_key and a.product_key = e.product_key and a.turn = e.turn
+    where e.is_ours and not a.is_ours
+), rest as (
+    select s as line, s.document_key, s.is_ours,
+           row_number() over (partition by s.document_key, s.is_ours order by s.amount, s.quantity, s.product_key, s.turn) as turn
+    from single s
+    where not exists (
+        select from single other
+        where other.document_key = s.document_key and other.product_key = s.product_key and other.turn = s.turn
+          and other.is_ours <> s.is_ours)
+), pairs as (
+    select ours, theirs from same_product
+    union all
+    select e.line, a.line
+    from (select * from rest where is_ours) e
+    full join (select * from rest where not is_ours) a on a.document_key = e.document_key and a.turn = e.turn
+), met as (
+    select coalesce((ours).document_key, (theirs).document_key) as document_key,
+           (ours).name as name, (ours).amount as amount, (ours).vat as vat, (ours).vat_amount as vat_amount,
+           (theirs).amount as their_amount, (theirs).vat as their_vat, (theirs).vat_amount as their_vat_amount,
            case
-               when bool_or(e.quantity is distinct from a.quantity and e.product_key is not distinct from a.product_key) then 'quantity'
-               when bool_or(e.product_key is distinct from a.product_key) then 'product'
-               when bool_or(e.price is distinct from a.price) then 'price_version'
-           end as reason
-    from p
-    join documents.document_line e on e.deal_id = p.deal_id
-    full join (
-        select l.* from ledger.document_line l join p on p.document_key = l.document_key
-    ) a on a.document_key = p.document_key and a.position = e.position and (a.part = 'services') = e.is_service
-    where p.expected_amount is distinct from p.actual_amount
-    group by p.document_key
+               -- a product or a rate that we cannot tell is expected of nobody
+               when (ours).document_key is null or (theirs).document_key is null
+                 or ((ours).product_key is not null and (ours).product_key is distinct from (theirs).product_key) then 'product'
+               when (ours).quantity is distinct from (theirs).quantity then 'quantity'
+               -- accounting may keep a price to the kopeck
+               when (ours).amount is distinct from (theirs).amount or abs((ours).price - (theirs).price) >= 0.01 then 'price_version'
+           end as reason,
+           trim_scale((ours).quantity) || ' × ' || trim_scale((ours).price) || ' = ' || (ours).amount as told,
+           trim_scale((theirs).quantity) || ' × ' || trim_scale((theirs).price) || ' = ' || (theirs).amount as their_told,
+           (theirs).product_key as their_product_key
+    from pairs
+), vat_apart as (
+    select document_key, name, amount, vat, vat_amount, their_vat, their_vat_amount, vat is distinct from their_vat as is_rate
+    from met
+    where vat is not null and their_amount is not null
+      and (vat is distinct from their_vat or (amount = their_amount and vat_amount is distinct from their_vat_amount))
+), differing as (
+    select m.document_key, m.reason,
+           coalesce(m.name || ' ' || m.told, 'no line') as expected,
+           coalesce(case when m.reason = 'product' then coalesce(l.name, '?') || ' ' else '' end || m.their_told, 'no line') as actual
+    from met m
+    left join core.accounting_product l on l.product_key = m.their_product_key and m.reason = 'product'
+    where m.reason is not null
+    union all
+    select v.document_key,
+           case when bool_or(v.is_rate) over w
+                  or max(abs(v.vat_amount - coalesce(v.their_vat_amount, 0))) over w > rounding.most
+                  or abs(sum(v.vat_amount - coalesce(v.their_vat_amount, 0)) over w) > rounding.most
+                then 'vat' else 'vat_rounding' end,
+           concat_ws(' ', v.name, v.vat, v.vat_amount), concat_ws(' ', coalesce(v.their_vat, 'none'), v.their_vat_amount)
+    from vat_apart v
+    cross join rounding
+    window w as (partition by v.document_key)
+), lines as (
+    select document_key, reason, count(*) as n,
+           (array_agg(expected order by expected, actual))[1:3] as expected, (array_agg(actual order by expected, actual))[1:3] as actual
+    from differing
+    group by document_key, reason
+), told_lines as (
+    select document_key, reason,
+           array_to_string(expected, '; ') || case when n > 3 then format('; and %s more', n - 3) else '' end as expected,
+           array_to_string(actual, '; ') || case when n > 3 then format('; and %s more', n - 3) else '' end as actual
+    from lines
+), main_reason as (
+    -- the reason of a difference of sums
+    select document_key, (array_agg(reason order by array_position(array['quantity', 'product', 'price_version'], reason)))[1] as reason
+    from lines where reason in ('quantity', 'product', 'price_version')
+    group by document_key
 ), whole as (
     -- the document is on one side only
     select document_key, measure, deal_id, 'expected' as side, expected_counterparty_key as counterparty_key,
@@ -101,6 +192,7 @@ with rounding as (
                when operation_state = 'rejected' then 'missing_in_accounting'
                when operation_state = 'held' then 'missing_in_accounting'
                when operation_state = 'verified' then 'missing_in_accounting'
+               when waits_for is not null then 'missing_in_accounting'
                else 'timing'
            end as reason,
            expected_amount::text as expected, 'none' as actual,
@@ -110,6 +202,7 @@ with rounding as (
                when operation_state = 'rejected' then 'accounting refused it: ' || coalesce(operation_reason, 'no reason given')
                when operation_state = 'held' then 'its operation waits for a person: ' || coalesce(operation_reason, '')
                when operation_state = 'verified' then format('we wrote this %s and read it back, and it is gone now; ask who deleted it in accounting', kind_en)
+               when waits_for is not null then 'not carried, it waits for ' || waits_for
                else 'not carried yet; the next sync carries it'
            end as sentence,
            case
@@ -118,6 +211,7 @@ with rounding as (
                when operation_state = 'rejected' then 'учёт отказал: ' || coalesce(operation_reason, 'без причины')
                when operation_state = 'held' then 'операция ждёт решения: ' || coalesce(operation_reason, '')
                when operation_state = 'verified' then format('%s: записали и прочитали обратно, теперь документа нет; выясните, кто удалил его в учёте', kind_ru)
+               when waits_for is not null then 'не перенесено, ждёт: ' || waits_for_ru
                else 'ещё не перенесено; перенесёт следующая синхронизация'
            end as sentence_ru,
            case when hold_reason is not null then 'sales' else 'accountants' end as owner
@@ -194,8 +288,27 @@ with rounding as (
            'accountants' as owner
     from both_sides b
     cross join rounding
-    left join lines l on l.document_key = b.document_key
+    left join main_reason l on l.document_key = b.document_key
     where not other_counterparty and not other_currency and counted is not null and expected_amount <> counted
+), details as (
+    -- What else the lines differ by. It moves no sum, or another reason has the sum already.
+    select b.document_key, b.measure, b.deal_id, 'lines' as side, b.expected_counterparty_key as counterparty_key,
+           b.expected_currency_key as currency_key, 0::numeric as amount, l.reason, l.expected, l.actual,
+           format('%s %s of %s: %s: the CRM says %s, accounting holds %s; correct the side that is wrong',
+                  kind_en, shown_number, shown_date, words.en, l.expected, l.actual) as sentence,
+           format('%s %s от %s: %s: в CRM %s, в учёте %s; исправьте там, где ошибка',
+                  kind_ru, shown_number, shown_date, words.ru, l.expected, l.actual) as sentence_ru,
+           'accountants' as owner
+    from both_sides b
+    join told_lines l on l.document_key = b.document_key
+    join (values ('quantity', 'another quantity', 'другое количество'),
+                 ('product', 'another product', 'другая номенклатура'),
+                 ('price_version', 'another price', 'другая цена'),
+                 ('vat', 'another VAT', 'другой НДС'),
+                 ('vat_rounding', 'VAT is rounded otherwise', 'НДС округлён иначе')) as words(reason, en, ru)
+      on words.reason = l.reason
+    left join amounts a on a.document_key = b.document_key
+    where a.reason is distinct from l.reason
 ), dates as (
     select document_key, measure, deal_id, 'date' as side, expected_counterparty_key as counterparty_key,
            expected_currency_key as currency_key, 0::numeric as amount, 'date' as reason,
@@ -259,6 +372,7 @@ with rounding as (
     union all select document_key, measure, deal_id, side, counterparty_key, currency_key, amount, reason, expected, actual, sentence, sentence_ru, owner from moved
     union all select document_key, measure, deal_id, side, counterparty_key, currency_key, amount, reason, expected, actual, sentence, sentence_ru, owner from unposted
     union all select document_key, measure, deal_id, side, counterparty_key, currency_key, amount, reason, expected, actual, sentence, sentence_ru, owner from amounts
+    union all select document_key, measure, deal_id, side, counterparty_key, currency_key, amount, reason, expected, actual, sentence, sentence_ru, owner from details
     union all select document_key, measure, deal_id, side, counterparty_key, currency_key, amount, reason, expected, actual, sentence, sentence_ru, owner from dates
     union all select document_key, measure, deal_id, side, counterparty_key, currency_key, amount, reason, expected, actual, sentence, sentence_ru, owner from settling
     union all select * from elsewhere

@@ -1,0 +1,155 @@
+"""Differences that move no sum, and what a document waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.laws.conftest import Towns
+from tests.laws.town import Town
+
+
+def realization(town: Town) -> tuple[str, dict[str, Any]]:
+    """A posted realization of the portal with goods of two kinds."""
+    for key, row in town.books.all("realization").items():
+        if row["Posted"] and len(row["Товары"]) == 2:
+            return key, row
+    raise AssertionError("no realization of two lines was carried")
+
+
+def edit_line(town: Town, **fields: Any) -> str:
+    key, row = realization(town)
+    first, *rest = row["Товары"]
+    town.books.change("realization", key, Товары=[{**first, **fields}, *rest])
+    return key
+
+
+def told(town: Town, key: str) -> dict[str, tuple[Any, ...]]:
+    """Variances of a document by reason."""
+    rows = town.rows(
+        "select reason, amount, expected, actual, sentence, sentence_ru from ledger.variance where document_key = %s",
+        [f"onec:{key}"],
+    )
+    return {reason: tuple(rest) for reason, *rest in rows}
+
+
+def line(town: Town) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = realization(town)[1]["Товары"][0]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("reason", "words", "edit"),
+    [
+        ("vat", "НДС10", lambda row: {"СтавкаНДС": "НДС10", "СуммаНДС": Decimal("90.92")}),
+        ("vat", "100", lambda row: {"СуммаНДС": Decimal(100)}),
+        ("vat_rounding", "НДС22", lambda row: {"СуммаНДС": Decimal(str(row["СуммаНДС"])) + Decimal("0.01")}),
+        ("quantity", "=", lambda row: {"Количество": Decimal(2), "Цена": Decimal(str(row["Сумма"])) / 2}),
+        ("price_version", "7.5", lambda row: {"Цена": Decimal("7.5")}),
+    ],
+)
+def test_a_line_changed_at_an_equal_total_is_told_with_its_reason(
+    towns: Towns, reason: str, words: str, edit: Any
+) -> None:
+    with towns() as town:
+        town.sync()
+        key = edit_line(town, **edit(line(town)))
+        done = town.sync()
+        found = told(town, key)
+        assert set(found) == {reason}
+        amount, _, actual, sentence, sentence_ru = found[reason]
+        assert amount == 0
+        assert words in actual
+        assert actual in sentence
+        assert actual in sentence_ru
+        assert all(law.holds for law in done.laws)
+        assert town.rebuild() == []
+
+
+def test_another_product_at_an_equal_total_is_told_by_its_name_and_a_rename_reaches_the_sentence(
+    towns: Towns,
+) -> None:
+    with towns() as town:
+        town.sync()
+        other = town.books.add(
+            "product", Code="77", Артикул="", Description="Шкаф", Услуга=False, IsFolder=False
+        )
+        key = edit_line(town, Номенклатура_Key=other)
+        town.sync()
+        assert set(told(town, key)) == {"product"}
+        assert "Шкаф" in told(town, key)["product"][3]
+        town.books.change("product", other, Description="Комод")
+        town.sync()
+        assert "Комод" in told(town, key)["product"][3]
+        assert town.rebuild() == []
+
+
+def test_lines_in_another_order_are_no_difference(towns: Towns) -> None:
+    with towns() as town:
+        town.sync()
+        key, row = realization(town)
+        turned = [{**line, "LineNumber": str(n)} for n, line in enumerate(reversed(row["Товары"]), start=1)]
+        town.books.change("realization", key, Товары=turned)
+        town.sync()
+        assert told(town, key) == {}
+
+
+def test_a_difference_of_sums_keeps_its_reason_and_other_differences_stand_beside_it(towns: Towns) -> None:
+    with towns() as town:
+        town.sync()
+        key, row = realization(town)
+        first, second = row["Товары"]
+        more = Decimal(str(first["Сумма"])) + 100
+        town.books.change(
+            "realization", key, СуммаДокумента=Decimal(str(row["СуммаДокумента"])) + 100,
+            Товары=[{**first, "Цена": more, "Сумма": more}, {**second, "СтавкаНДС": "НДС0", "СуммаНДС": 0}],
+        )  # fmt: skip
+        town.sync()
+        found = told(town, key)
+        assert {reason: rest[0] for reason, rest in found.items()} == {"price_version": -100, "vat": 0}
+
+
+@pytest.mark.parametrize("kind", ["counterparty", "contract", "product"])
+def test_a_document_says_which_parent_it_waits_for_and_why(towns: Towns, kind: str) -> None:
+    with towns() as town:
+        town.books.refused_kinds = {kind}
+        town.sync()
+        waiting = town.rows(
+            """
+            select distinct v.reason, v.sentence, v.sentence_ru from ledger.variance v join ledger.position p using (document_key)
+            where p.waits_for is not null
+            """
+        )
+        assert waiting, "nothing waits"
+        for reason, sentence, sentence_ru in waiting:
+            assert reason == "missing_in_accounting"
+            assert f"it waits for {kind} " in sentence
+            assert f"no {kind} today" in sentence
+            assert f"no {kind} today" in sentence_ru
+        assert not town.rows("select from ledger.variance where reason = 'timing'")
+        town.books.refused_kinds = set()
+        town.warehouse.execute(
+            "select ops.move_many(array_agg(operation_id), 'planned', 'anna', 'try') from ops.operation where state = 'rejected'"
+        )
+        town.sync()
+        town.sync()
+        assert not town.rows("select from ledger.position where waits_for is not null")
+        assert not town.rows(
+            "select from ledger.variance where reason in ('timing', 'missing_in_accounting') and starts_with(deal_id, 'bitrix24:')"
+        )
+        assert town.rebuild() == []
+
+
+def test_a_refused_realization_is_not_said_to_be_on_its_way(towns: Towns) -> None:
+    """Its posting still waits to be sent; what was refused says more."""
+    with towns() as town:
+        town.books.refused_kinds = {"realization"}
+        town.sync()
+        reasons = town.rows(
+            "select distinct reason from ledger.variance where measure = 'realized' and strpos(sentence, 'refused') > 0"
+        )
+        assert reasons == [("missing_in_accounting",)]
+        assert not town.rows("select from ledger.variance where reason = 'timing'")
