@@ -2,8 +2,9 @@
 
 1C has no stamp of modification. What changed is found by versions: a scan of headers (`Ref_Key`,
 `DataVersion`) is compared with the versions that are stored (`known_versions`), and only bodies of an
-unknown version are fetched. Documents are scanned in a window of their business date, and in full by the
-first read of a day (back-dated documents); catalogs are always scanned in full. So `modified_at` is None
+unknown version are fetched. Catalogs are always scanned in full, and so are documents of which there are few
+(WHOLE_UP_TO). More of them are scanned in a window of their business date, and in full by the first read of a
+day (back-dated and old ones). So `modified_at` is None
 everywhere. A deletion mark is content; a physical deletion shows only as a missing key (`keys`).
 
 Ledger entries follow the documents that recorded them: `read` yields, before a page of changed
@@ -41,6 +42,7 @@ from resources.connector import (
 from resources.http import Client
 
 WINDOW_DAYS = 62  # how far before the last read documents are scanned anew: a quarter being closed
+WHOLE_UP_TO = 20_000  # documents of a kind whose headers are always scanned in full: five pages
 WHOLE_SHARE = 4  # when more than one in so many headers changed, whole pages are cheaper than keys
 SEARCH_LIMIT = 50  # records one search may return
 HEADER = "Ref_Key,DataVersion"
@@ -51,9 +53,9 @@ LIMITS = None  # 1C publishes none; `concurrency` bounds what runs at once
 def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = None) -> OneC:
     """Open a base. `connection`: `url` (…/odata/standard.odata/), `user`, `password`, `timezone` (IANA, of
     the base's server), and optionally `profile` (a name or a mapping, see onec_profile), `concurrency` (4),
-    `page` (1000 rows), `window_days` (62), `query_limit` (2000 characters), `timeout` (120 s), `ca_file`,
-    `allow_http`, `probe: false` (check() then writes nothing). Sends nothing. Raises SourceError for a
-    connection that cannot be right."""
+    `page` (1000 rows), `window_days` (62), `scan_whole_up_to` (20000 documents of a kind),
+    `query_limit` (2000 characters), `timeout` (120 s), `ca_file`, `allow_http`, `probe: false` (check()
+    then writes nothing). Sends nothing. Raises SourceError for a connection that cannot be right."""
     missing = [name for name in ("url", "user", "password", "timezone") if not connection.get(name)]
     if missing:
         raise SourceError(f"{system}: the connection lacks {', '.join(missing)}; add it")
@@ -95,6 +97,7 @@ def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = 
         session,
         profile,
         window_days=int(connection.get("window_days", WINDOW_DAYS)),
+        whole_up_to=int(connection.get("scan_whole_up_to", WHOLE_UP_TO)),
         probe_writes=bool(connection.get("probe", True)),
     )
 
@@ -130,12 +133,18 @@ class OneC:
     )  # fmt: skip
 
     def __init__(
-        self, session: Session, profile: Profile, *, window_days: int = WINDOW_DAYS, probe_writes: bool = True
+        self,
+        session: Session,
+        profile: Profile,
+        *,
+        window_days: int = WINDOW_DAYS,
+        whole_up_to: int = WHOLE_UP_TO,
+        probe_writes: bool = True,
     ) -> None:
         self.system = session.system
         self.profile = profile
         self.session = session
-        self.window_days = window_days
+        self.window_days, self.whole_up_to = window_days, whole_up_to
         self.required: Mapping[str, Sequence[str]] = profile.required  # fields that check() looks for
         self.probe_writes = probe_writes
         self.known_versions: Callable[[str], Mapping[str, str]] = _no_versions
@@ -143,6 +152,7 @@ class OneC:
         self._metadata_lock = threading.Lock()
 
     def close(self) -> None:
+        """End the connection; a later call opens none."""
         self.session.close()
 
     # ---- Source -------------------------------------------------------------------------------
@@ -166,8 +176,9 @@ class OneC:
                 if self._first_of_day(since, until):
                     yield from self._recent_entries(place, self._window(place, since))
             else:
-                full = place.kind != "document" or self._first_of_day(since, until)
-                yield from self._changed(place, "" if full else self._window(place, since))
+                known = self.known_versions(entity)
+                full = self._first_of_day(since, until)
+                yield from self._changed(place, "" if full else self._scanned(place, since, known), known)
 
     def keys(self, entity: str) -> Iterator[Sequence[str]]:
         """Yield every key there is; complete or SourceError, so that what is missing is truly deleted."""
@@ -179,12 +190,12 @@ class OneC:
             yield [key for key, _ in page if key]
 
     def changes(self, since: datetime) -> Iterator[Change]:
-        """Yield records whose version is not known: one header scan an entity, documents by window."""
+        """Yield records whose version is not known: one header scan an entity, many documents by window."""
         for place in self.profile.places.values():
             if place.kind not in ("object", "document"):
                 continue
             known = self.known_versions(place.entity)
-            for page in self._walk(place, self._window(place, since), select=HEADER):
+            for page in self._walk(place, self._scanned(place, since, known), select=HEADER):
                 for key, row in page:
                     version = odata.decode_header(row).version
                     if key and (not version or known.get(key) != version):
@@ -298,6 +309,10 @@ class OneC:
         start = odata.wall_clock(since - timedelta(days=self.window_days), self.session.zone)
         return f"{place.period} ge {odata.moment(start.replace(hour=0, minute=0, second=0, microsecond=0))}"
 
+    def _scanned(self, place: Place, since: datetime, known: Mapping[str, str]) -> str:
+        """The condition of a scan of headers: none where the set is small enough to be met whole."""
+        return "" if len(known) <= self.whole_up_to else self._window(place, since)
+
     def _walk(self, place: Place, where: str, *, select: str = "") -> Iterator[list[Named]]:
         orders = {"entries": "Period,Recorder,LineNumber", "rows": ",".join(place.key)}
         order = orders.get(place.kind, "Ref_Key")
@@ -307,8 +322,7 @@ class OneC:
         for page in self._walk(place, where):
             yield self._page(place, page)
 
-    def _changed(self, place: Place, where: str) -> Iterator[Page]:
-        known = self.known_versions(place.entity)
+    def _changed(self, place: Place, where: str, known: Mapping[str, str]) -> Iterator[Page]:
         changed: set[str] = set()
         scanned = 0
         for page in self._walk(place, where, select=HEADER):

@@ -6,7 +6,6 @@ Nothing here sends anything. Rules are from the developer's guide of 1C:Enterpri
 
 from __future__ import annotations
 
-import hashlib
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -74,6 +73,7 @@ def reference(key: str, entity_set: str) -> str:
 
 
 def either(terms: Iterable[str]) -> str:
+    """Any of the conditions; '' where there are none."""
     return " or ".join(terms)
 
 
@@ -254,12 +254,6 @@ def unknown_fields(
             }
             strangers += [f"{name}.{stranger}" for stranger in sorted(rows)]
     return strangers
-
-
-def fingerprint(properties: Mapping[str, str]) -> str:
-    """A short hash of an entity's properties and types: another one means that the base was changed."""
-    lines = "\n".join(f"{name}:{kind}" for name, kind in sorted(properties.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
 # ---- refusals ---------------------------------------------------------------------------------
