@@ -529,11 +529,32 @@ def test_a_missing_folder_or_file_says_where_to_put_it(tmp_path: Path) -> None:
         ({"pattern": "../*.csv"}, "leaves the folder"),
         ({"key": []}, "key"),
         ({"min_share": 50}, "min_share"),
+        ({"allow_shrink": "maybe"}, "allow_shrink"),
+        ({"parent_columns": ["Клиент"]}, "no `parent`"),
+        ({"parent": "ID", "parent_columns": ["Клиент"], "parent_changes": ["Стадия"]}, "Стадия"),
     ],
 )
 def test_a_wrong_connection_names_the_option(tmp_path: Path, change: dict[str, Any], names: str) -> None:
     with pytest.raises(SourceError, match=re.escape(names)):
         source(tmp_path, **change)
+
+
+def test_a_connection_may_say_how_often_its_sensor_looks_and_answer_from_the_environment(
+    tmp_path: Path,
+) -> None:
+    table = {
+        "pattern": "*.csv",
+        "key": "ID",
+        "allow_shrink": "false",
+        "allow_restore": "",
+        "skip_totals": "True",
+    }
+    found = connect("exports", {"folder": str(tmp_path), "tables": {"deal": table}, "every_seconds": 60})
+    assert not found.tables["deal"].allow_shrink
+    assert not found.tables["deal"].allow_restore
+    assert found.tables["deal"].skip_totals
+    with pytest.raises(SourceError, match="every_minutes"):
+        connect("exports", {"folder": str(tmp_path), "tables": {"deal": table}, "every_minutes": 1})
 
 
 def test_memory_stays_flat_however_long_the_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -309,15 +309,25 @@ def table_files(system: str, entity: str, options: object, settle_seconds: float
         patterns,
         layout,
         mode == "snapshot",
-        bool(options.get("skip_totals", True)),
+        _flag(where, options, "skip_totals", True),
         float(share),
-        bool(options.get("allow_shrink", False)),
+        _flag(where, options, "allow_shrink", False),
         timedelta(seconds=options.get("settle_seconds", settle_seconds)),
         parent,
         parent_columns,
         changes,
-        bool(options.get("allow_restore", False)),
+        _flag(where, options, "allow_restore", False),
     )
+
+
+def _flag(where: str, options: Mapping[str, object], name: str, default: bool) -> bool:
+    """A yes or no; as a text where it comes from the environment."""
+    given = options.get(name, default)
+    if isinstance(given, str) and given.strip().lower() in ("", "true", "false"):
+        given = given.strip().lower() == "true" if given.strip() else default
+    if not isinstance(given, bool):
+        raise SourceError(f"{where}: `{name}` is true or false, not {given!r}; correct it")
+    return given
 
 
 def _numbered(source_id: str, number: int) -> str:

@@ -184,6 +184,76 @@ def test_two_deals_with_one_number_are_told_apart_by_a_person_not_by_us(carried:
     assert not carried.warehouse.scalar("select count(*) from ops.quarantine where resolved_at is null")
 
 
+def test_a_number_given_to_another_client_in_another_file_holds_the_deal_and_rewrites_no_draft(
+    carried: Company,
+) -> None:
+    def buyer() -> str:
+        (invoice,) = carried.ours()["branch:П-22", "invoice"]
+        names = {r["Ref_Key"]: r["ИНН"] for r in carried.odata(COUNTERPARTIES)}
+        return str(names[invoice["Контрагент_Key"]])
+
+    open_deal = {"Стадия": "Счёт выставлен", "Дата закрытия": ""}
+    drop(carried, "Сделки-первый.csv", [row("П-22", **open_deal)])
+    carried.sync("branch")
+    assert buyer() == "7707083893"
+    other = {"Клиент": "АО «Другой»", "ИНН": "7736050003", "КПП": "773601001"}
+    drop(carried, "Сделки-второй.csv", [row("П-22", **other), row("П-23")])
+    carried.sync("branch")
+    reason = carried.held()["branch:П-22"]["rows_complete"]
+    assert_says(reason, "deal П-22 (branch)", "Сделки-второй.csv", "Сделки-первый.csv", "Клиент", "АО «Другой»",
+                "ООО «Проба»", "drop it again under its name", town=carried)  # fmt: skip
+    assert (kinds_of(carried, "branch:П-22"), buyer()) == (["invoice"], "7707083893")
+    assert kinds_of(carried, "branch:П-23") == BOTH, "the rest of the file goes on"
+    carried.sync("branch", full=True)
+    assert (kinds_of(carried, "branch:П-22"), buyer()) == (["invoice"], "7707083893")
+    drop(carried, "Сделки-второй.csv", [row("П-24", **other), row("П-23")])
+    drop(carried, "Сделки-первый.csv", [row("П-22")])
+    carried.sync("branch")
+    assert "branch:П-22" not in carried.held()
+    assert [kinds_of(carried, f"branch:П-{n}") for n in (22, 23, 24)] == [BOTH, BOTH, BOTH]
+    assert buyer() == "7707083893"
+
+
+def test_an_empty_vat_cell_holds_the_deal_and_without_vat_spelled_out_does_not(carried: Company) -> None:
+    drop(carried, "Сделки-ндс.csv", [row("П-25", **{"Ставка НДС": ""}), row("П-26", **{"Ставка НДС": "Без НДС"}),
+                                     row("П-27", **{"Ставка НДС": "семь"})])  # fmt: skip
+    carried.sync("branch")
+    assert kinds_of(carried, "branch:П-25") == []
+    reason = carried.held()["branch:П-25"]["line_readable"]
+    assert_says(
+        reason, "deal П-25 (branch), line 1", "vat_rate is missing", "Ставка НДС", "fill it in", town=carried
+    )
+    assert_says(carried.held()["branch:П-27"]["line_readable"], "семь", "Ставка НДС", town=carried)
+    (invoice,) = carried.ours()["branch:П-26", "invoice"]
+    assert [(line["СтавкаНДС"], line["СуммаНДС"]) for line in invoice["Товары"]] == [("БезНДС", 0)]
+    drop(carried, "Сделки-ндс.csv", [row("П-25"), row("П-26", **{"Ставка НДС": "Без НДС"}), row("П-27")])
+    carried.sync("branch")
+    assert [kinds_of(carried, f"branch:П-{n}") for n in (25, 26, 27)] == [BOTH, BOTH, BOTH]
+
+
+def test_a_file_in_utf_32_and_one_with_a_zero_character_stop_nothing(carried: Company) -> None:
+    def text(*rows: Row) -> str:
+        return "".join(";".join(cells) + "\r\n" for cells in (COLUMNS, *(r.values() for r in rows)))
+
+    files = {
+        "Сделки-32.csv": text(row("П-28")),
+        "Сделки-16.csv": text(row("П-29"), row("П-30", Менеджер="О\0рлова")),
+    }
+    for name, encoding in (("Сделки-32.csv", "utf-32"), ("Сделки-16.csv", "utf-16")):
+        (carried.drop / name).write_bytes(files[name].encode(encoding))
+        rested(carried.drop / name)
+    assert carried.sync("branch").errors == []
+    assert [kinds_of(carried, f"branch:П-{n}") for n in (28, 29, 30)] == [BOTH, BOTH, []]
+    apart = carried.warehouse.rows(
+        "select place, parent_id, reason from ops.quarantine where resolved_at is null and place like 'Сделки-16%'"
+    )
+    assert [(place, deal) for place, deal, _ in apart] == [("Сделки-16.csv, line 3", "П-30")]
+    assert_says(apart[0][2], "zero characters", "export again", town=carried)
+    drop(carried, "Сделки-16.csv", [row("П-29"), row("П-30")])
+    carried.sync("branch")
+    assert kinds_of(carried, "branch:П-30") == BOTH
+
+
 def test_a_deal_whose_rows_begin_to_contradict_each_other_is_held_as_a_whole(carried: Company) -> None:
     open_deal = {"Стадия": "Счёт выставлен", "Дата закрытия": ""}
     two = [row("П-6", **open_deal), row("П-6", Товар="Кабель NYM 5х4", **open_deal)]
