@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
+_WE_ARE_THE_PROGRAM = __name__ == "__main__" or Path(sys.argv[0]).name == "sverka"
+if _WE_ARE_THE_PROGRAM and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # While it loads there is nothing to clean up, and a traceback would tell nobody anything.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
-import typer
+import typer  # noqa: E402 (what stands above must be done first)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,8 +31,27 @@ app.add_typer(hold, name="hold")
 app.add_typer(sources, name="sources")
 app.add_typer(mappings_app, name="mappings")
 
-Reason = Annotated[str, typer.Option("--reason", help="Why, in a sentence; kept with the release.")]
-By = Annotated[str, typer.Option("--by", help="Who; kept with the decision.")]
+
+class Language(StrEnum):
+    en = "en"
+    ru = "ru"
+
+
+def _said(value: str | None) -> str | None:
+    """A name or a reason that is only blanks says nothing."""
+    if value is not None and not value.strip():
+        raise typer.BadParameter("it must not be empty")
+    return value
+
+
+InLanguage = Annotated[Language, typer.Option("--language", help="Language of the reasons and headings.")]
+Reason = Annotated[
+    str, typer.Option("--reason", help="Why, in a sentence; kept with the release.", callback=_said)
+]
+By = Annotated[str, typer.Option("--by", help="Who; kept with the decision.", callback=_said)]
+Approver = Annotated[
+    str | None, typer.Option("--by", help="Who approves; kept with the decision.", callback=_said)
+]
 
 
 @app.command()
@@ -40,7 +66,9 @@ def demo(
 
 @app.command()
 def up(
-    port: Annotated[int, typer.Option(help="Port of the Dagster UI; 0 picks a free one.")] = 3000,
+    port: Annotated[
+        int, typer.Option(help="Port of the Dagster UI; 0 picks a free one.", min=0, max=65535)
+    ] = 3000,
     once: Annotated[bool, typer.Option(hidden=True, help="Start, print the address, stop.")] = False,
 ) -> None:
     """Keep the UI, the daemon, the schedules and (for the demo company) the sandbox running until Ctrl-C."""
@@ -76,12 +104,14 @@ def plan(
     approve: Annotated[
         bool, typer.Option(help="Let the planned operations go (for targets with approval: manual).")
     ] = False,
-    by: By = "",
+    by: Approver = None,
 ) -> None:
     """Read what changed and show what would be written into accounting, line by line; nothing is sent."""
     from pipelines.commands.work import plan as run
 
-    raise typer.Exit(run(approve=approve, by=by))
+    if approve != (by is not None):
+        raise typer.BadParameter("--approve and --by NAME go together")
+    raise typer.Exit(run(approved_by=by))
 
 
 @app.command()
@@ -109,11 +139,11 @@ def rebuild() -> None:
 
 
 @hold.command("list")
-def hold_list(language: Annotated[str, typer.Option("--language", help="en or ru")] = "en") -> None:
+def hold_list(language: InLanguage = Language.en) -> None:
     """Deals held, with the reason and the remedy."""
     from pipelines.commands.work import hold_list as run
 
-    raise typer.Exit(run(language))
+    raise typer.Exit(run(language.value))
 
 
 @hold.command("release")
@@ -139,13 +169,13 @@ def sources_check(name: Annotated[str, typer.Argument(help="One system; all with
 
 @mappings_app.command("docs")
 def mappings_docs(
-    language: Annotated[str, typer.Option("--language", help="en or ru")] = "en",
+    language: InLanguage = Language.en,
     output: Annotated[Path | None, typer.Option(help="File to write; printed without it.")] = None,
 ) -> None:
     """Write the mapping document that accountants sign."""
     from pipelines.commands.work import mappings_docs as run
 
-    raise typer.Exit(run(language, output))
+    raise typer.Exit(run(language.value, output))
 
 
 @mappings_app.command("check")
@@ -158,20 +188,60 @@ def mappings_check() -> None:
 
 def main() -> None:
     """Run the command; what a person can act on is a sentence, not a traceback."""
+    from pipelines.signals import Stopped, heeded
+
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # of a connection cut in two it only says that it is
+    try:
+        with heeded():
+            _run()
+    except Stopped as stopped:
+        typer.secho(stopped.message, err=True)
+        sys.exit(stopped.code)
+
+
+def _run() -> None:
     from mappings import MappingError
     from pipelines.processes import ProcessError
     from resources.connector import SourceError
-    from resources.postgres import ServerError
-    from resources.warehouse import WarehouseError
+    from resources.postgres import ServerError, explained
+    from resources.warehouse import WarehouseError, home_folder
 
     try:
-        app()
+        with explained(home_folder()):
+            app()
     except (MappingError, SourceError, WarehouseError, ServerError, ProcessError) as error:
-        typer.secho(str(error), fg=typer.colors.RED, err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        typer.secho("stopped", err=True)
-        sys.exit(130)
+        _refuse(str(error))
+    except Exception as error:
+        if (sentence := _database_trouble(error)) is None:
+            raise
+        _refuse(sentence)
+
+
+def _refuse(sentence: str) -> NoReturn:
+    typer.secho(sentence, fg=typer.colors.RED, err=True)
+    sys.exit(1)
+
+
+def _database_trouble(error: BaseException) -> str | None:
+    """The sentence for what the database refuses anywhere, Dagster's own storage included; None for other errors."""
+    import psycopg
+
+    seen: list[BaseException] = []
+    found: BaseException | None = error
+    while found is not None and found not in seen:
+        seen.append(found)
+        said = " ".join(str(found).split())
+        if isinstance(found, psycopg.errors.InsufficientPrivilege):
+            return (
+                f"PostgreSQL: {said}; the user of SVERKA_DATABASE_URL must own the database, or be granted "
+                "CREATE on it: GRANT CREATE ON DATABASE ... TO ..."
+            )
+        if isinstance(found, psycopg.OperationalError):
+            return (
+                f"PostgreSQL: {said}; see that it runs and has disk space, then run it again: nothing is lost"
+            )
+        found = getattr(found, "orig", None) or found.__cause__ or found.__context__
+    return None
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
 Each child is the leader of a session of its own, so that Ctrl-C reaches only us and everything it
 starts in turn (Dagster's code server starts runs) can be ended with it. Its words go to
-`HOME/logs/NAME.log`. On a signal, on an error and at exit, children end in reverse order: TERM,
-STOP_SECONDS to finish, then KILL.
+`HOME/logs/NAME.log`. On a signal (`Stopped`), on an error and at exit, children end in reverse order:
+TERM, STOP_SECONDS to finish, then KILL.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
 import os
 import signal
@@ -20,16 +21,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any, Final, Self
+from typing import Final, NoReturn, Self
 
 import psutil
 import yaml
+
+from pipelines.signals import deferred, heeded
 
 READY_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 10.0
 KILL_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.05
+WATCH_SECONDS: Final = 0.5
 LAST_LINES: Final = 15
 START_TIMEOUT_SECONDS: Final = 180
 CANCEL_TIMEOUT_SECONDS: Final = 60
@@ -37,7 +40,6 @@ TICK_DAYS: Final = 7
 SKIPPED_TICK_DAYS: Final = 1
 SYNC_TAG: Final = "sverka/sync"
 
-_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 _PARENT_DEATH_SIGNAL: Final = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 _LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -90,25 +92,17 @@ class Processes:
     def __init__(self, home: Path | str) -> None:
         self.home = Path(home).resolve()
         self._children: list[Child] = []
-        self._wake = threading.Event()
-        self._before: dict[signal.Signals, Any] = {}
+        self._heeding = contextlib.ExitStack()
         atexit.register(self.stop_all)
 
     def __enter__(self) -> Self:
-        """From here on TERM and Ctrl-C are exceptions, so that the `with` ends, and the children with it."""
-        if _in_main_thread():
-            self._before = {number: signal.getsignal(number) for number in _ENDING}
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            signal.signal(signal.SIGTERM, _leave)
+        """From here on TERM and Ctrl-C are `Stopped`, so that the `with` ends, and the children with it."""
+        self._heeding.enter_context(heeded())
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number in self._before:  # a second signal must not leave one behind
-            signal.signal(number, self._signalled)
-        self.stop_all()
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
+        with self._heeding:
+            self.stop_all()
 
     def start(
         self,
@@ -127,7 +121,7 @@ class Processes:
         """
         log = self.home / "logs" / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as output:
+        with log.open("wb") as output, deferred():
             try:
                 process = subprocess.Popen(
                     argv,
@@ -142,13 +136,14 @@ class Processes:
                 )
             except OSError as error:
                 raise ProcessError(f"{name}: {argv[0]} cannot be started ({error}); install again") from error
-        child = Child(name, log, process, time.monotonic())
-        self._children.append(child)
+            child = Child(name, log, process, time.monotonic())
+            self._children.append(child)
         try:
             self._await(child, ready, ready_seconds)
         except BaseException:
-            self._children.remove(child)
-            _stop([child])
+            with deferred():
+                self._children.remove(child)
+                _stop([child])
             raise
         return child
 
@@ -158,25 +153,17 @@ class Processes:
 
     def stop_all(self) -> None:
         """End all children and whatever they started, the last started first. May be called again."""
-        children, self._children = self._children[::-1], []
-        _stop(children)
+        with deferred():  # a signal while they stop must not leave one behind
+            children, self._children = self._children[::-1], []
+            _stop(children)
 
-    def run_until_signal(self) -> None:
-        """Wait for Ctrl-C or TERM, then stop all. Raises ProcessError if a child ends by itself."""
-        before = {number: signal.signal(number, self._signalled) for number in _ENDING}
-        try:
-            while not self._wake.wait(0.5):
-                for child in self._children:
-                    if child.process.poll() is not None:
-                        raise ProcessError(_ended(child))
-        finally:
-            # A second signal while they stop must not leave one behind: handlers go back last.
-            self.stop_all()
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _signalled(self, number: int, frame: FrameType | None) -> None:
-        self._wake.set()
+    def watch(self) -> NoReturn:
+        """Wait for what ends the watch: a signal (Stopped), or a child that ended by itself (ProcessError)."""
+        while True:
+            for child in self._children:
+                if child.process.poll() is not None:
+                    raise ProcessError(_ended(child))
+            time.sleep(WATCH_SECONDS)
 
     def _await(self, child: Child, ready: Ready | None, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -204,6 +191,11 @@ def write_dagster_home(home: Path | str, database_url: str, *, max_concurrent_ru
             "module": "dagster._core.run_coordinator",
             "class": "QueuedRunCoordinator",
             "config": {"dequeue_interval_seconds": 1},
+        },
+        "run_launcher": {
+            "module": "pipelines.launcher",
+            "class": "WarmRunLauncher",
+            "config": {"folder": str(folder)},
         },
         "concurrency": {
             "pools": {"default_limit": 1, "granularity": "op"},
@@ -269,6 +261,8 @@ def start_dagster(
         ready=port_ready(code_port),
         env=shared,
     )
+    # Not waited for: until it has imported everything, Dagster's own launcher does its work.
+    processes.start("launcher", [sys.executable, "-m", "pipelines.launcher", str(dagster_home)], env=shared)
     processes.start("daemon", [str(programs / "dagster-daemon"), "run", "-w", str(workspace)], env=shared)
     processes.start(
         "webserver",
@@ -291,14 +285,11 @@ def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
-
-
 def _restore_signals() -> None:
     """A shell that starts us with `&` has INT ignored, and children inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _begin_child() -> None:

@@ -41,7 +41,7 @@ from pipelines.processes import Processes, line_ready
 with Processes(sys.argv[1]) as processes:
     child = processes.start("child", [sys.executable, "-c", sys.argv[2]], ready=line_ready("pids"))
     print(child.process.pid, *child.said().split()[1:], flush=True)
-    processes.run_until_signal()
+    processes.watch()
 """
 DEFINITIONS = """
 import dagster as dg
@@ -131,8 +131,7 @@ def test_a_signal_to_the_supervisor_ends_the_children(tmp_path: Path, number: si
     leader, same_session, own_session = map(int, supervisor.stdout.readline().split())
     supervisor.send_signal(number)
     code = supervisor.wait(BOUND_SECONDS)
-    # 0 where it was watching already, the signal's own code where it was still on its way there.
-    assert code in ((-number,) if number == signal.SIGKILL else (0, -number))
+    assert code == (-number if number == signal.SIGKILL else 128 + number)
     if number == signal.SIGKILL:  # the system ends the child; its own children are beyond reach
         _wait_until(lambda: not _lives(leader))
         for pid in (same_session, own_session):
@@ -145,7 +144,7 @@ def test_a_child_that_ends_by_itself_ends_the_watch(tmp_path: Path) -> None:
     with Processes(tmp_path) as processes:
         processes.start("brief", [sys.executable, "-c", "print('enough')"])
         with pytest.raises(ProcessError, match=r"brief ended by itself with code 0.*enough"):
-            processes.run_until_signal()
+            processes.watch()
 
 
 def test_the_dagster_home_is_readable_by_its_owner_only_and_sends_nothing_home(tmp_path: Path) -> None:

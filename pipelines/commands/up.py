@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from pipelines.commands.session import CONSOLE, database, is_demo, start_sandbox
 from pipelines.processes import Processes, free_port, start_dagster
+from pipelines.signals import Stopped
 from resources.warehouse import home_folder
 
 
 def up(port: int, *, once: bool = False) -> int:
+    """Ctrl-C and TERM are the way to end it, so that is no failure, whenever they come."""
+    with contextlib.suppress(Stopped):
+        _up(port, once=once)
+    CONSOLE.print("stopped")
+    return 0
+
+
+def _up(port: int, *, once: bool) -> None:
     home = home_folder()
     with database(home) as warehouse, Processes(home) as processes:
         if is_demo():
@@ -26,9 +36,7 @@ def up(port: int, *, once: bool = False) -> int:
         )
         CONSOLE.print("Ctrl-C stops everything.")
         if not once:
-            processes.run_until_signal()
-    CONSOLE.print("stopped")
-    return 0
+            processes.watch()
 
 
 def _password(home: Path) -> str:

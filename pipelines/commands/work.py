@@ -34,8 +34,8 @@ def _read_config(values: dict[str, bool]) -> dict[str, object]:
     return {"ops": {step: {"config": values} for step in steps}}
 
 
-def plan(*, approve: bool, by: str) -> int:
-    """Read what changed and show what the next sync would write. Nothing is sent."""
+def plan(*, approved_by: str | None) -> int:
+    """Read what changed and show what the next sync would write. Nothing is sent. `approved_by`: it may be."""
     from pipelines import checks, sync
     from pipelines.commands.plan import show_plan
     from pipelines.table import stage_tables
@@ -54,13 +54,12 @@ def plan(*, approve: bool, by: str) -> int:
         names = [t.name for t in stage_tables("documents")]
         checks.gated_documents(found, names, lambda _: None)
         sync.plan_operations(found)
-        show_plan(found, whole=approve)
-        if approve:
-            if not by:
-                CONSOLE.print("--approve needs --by NAME", style="red")
-                return 2
-            count = _approve(found, by)
-            CONSOLE.print(f"{count} operations approved by {by}; the next sync carries them")
+        show_plan(found, whole=approved_by is not None)
+        if approved_by is not None:
+            count = _approve(found, approved_by)
+            CONSOLE.print(
+                f"{count} operations approved by {approved_by}; the next sync carries them", markup=False
+            )
     return 0
 
 

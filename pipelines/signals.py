@@ -1,0 +1,124 @@
+"""Ctrl-C and TERM: the first one ends every `with`, and what ends then is let end.
+
+Python's own ways are a traceback for INT and sudden death for TERM and HUP. Here the first of the three is
+raised as `Stopped`; whatever comes after it is let pass, since all cleaning up is bounded in time and must
+not be cut in two. Dagster puts handlers of its own into place while a run goes on and keeps what they raise
+to itself: `noticed` sees the signals all the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Final
+
+ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_MOST_SIGNALS: Final = 4096  # kept of those that arrive in one block
+
+
+class Stopped(SystemExit):
+    """Somebody asked us to end. Left alone it ends the process with the shell's code: 130 for Ctrl-C, 143 for TERM."""
+
+    def __init__(self, number: int, message: str = "stopped") -> None:
+        super().__init__(128 + number)
+        self.number = number
+        self.message = message
+
+
+class _State:
+    """A process has one set of signals, so this is one for all."""
+
+    raised = False
+    blocks = 0
+    waiting: int | None = None
+
+
+@contextlib.contextmanager
+def heeded() -> Iterator[None]:
+    """In the block the first signal is raised as Stopped, later ones are let pass. May be nested."""
+    if not _in_main_thread() or signal.getsignal(signal.SIGTERM) is _heed:
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in ENDING}
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]  # nohup
+    try:
+        for number in before:
+            signal.signal(number, _heed)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        _State.raised, _State.waiting = False, None
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """In the block a signal is only noted, and raised at its end: for what must not be cut in two."""
+    _State.blocks += 1
+    try:
+        yield
+    finally:
+        _State.blocks -= 1
+        if not _State.blocks and _State.waiting is not None:
+            number, _State.waiting = _State.waiting, None
+            raise _stopped(number)
+
+
+@contextlib.contextmanager
+def noticed(message: str) -> Iterator[None]:
+    """A signal that arrives in the block ends it as Stopped with `message`, whoever handles it meanwhile."""
+    if not _in_main_thread():
+        yield
+        return
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        reader.setblocking(False)
+        writer.setblocking(False)
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        except BaseException as error:
+            if number := _first(reader):
+                raise _stopped(number, message) from error
+            raise
+        finally:
+            signal.set_wakeup_fd(before)
+        if number := _first(reader):
+            raise _stopped(number, message)
+
+
+def heed_now() -> None:
+    """Put our handlers back into place: where Dagster would only wait, it must be possible to end the waiting."""
+    if _in_main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _heed)
+
+
+def _heed(number: int, frame: FrameType | None) -> None:
+    if _State.raised:
+        return
+    if _State.blocks:
+        _State.waiting = _State.waiting or number
+        return
+    raise _stopped(number)
+
+
+def _stopped(number: int, message: str = "stopped") -> Stopped:
+    _State.raised = True
+    return Stopped(number, message)
+
+
+def _first(reader: socket.socket) -> int | None:
+    """The first of our signals that arrived, by its number."""
+    with contextlib.suppress(BlockingIOError):
+        return next((number for number in reader.recv(_MOST_SIGNALS) if number in ENDING), None)
+    return None
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -1,0 +1,275 @@
+"""The `sverka` command as a person meets it: how it stops, and what it says when it cannot work."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from typer.testing import CliRunner
+
+from pipelines import cli
+from resources import warehouse as store
+from resources.warehouse import Warehouse
+
+BOUND_SECONDS = 90
+COMMAND = [sys.executable, "-m", "pipelines.cli"]
+PROJECT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A home of this test's own, and nothing of the machine's settings; commands set variables of their own."""
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith(("SVERKA_", "DAGSTER_"))]:
+        del os.environ[name]
+    os.environ |= {"SVERKA_HOME": str(tmp_path / "home"), "COLUMNS": "200", "NO_COLOR": "1"}
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+# --- stopping
+
+
+@contextmanager
+def silent_portal() -> Iterator[tuple[str, threading.Event]]:
+    """An address that takes connections and never answers; the event is set when somebody asked."""
+    asked, kept = threading.Event(), []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            while True:
+                try:
+                    kept.append(server.accept()[0])
+                except OSError:
+                    return
+                asked.set()
+
+        threading.Thread(target=accept, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}", asked
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            for connection in kept:
+                connection.close()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_sync_that_is_stopped_says_one_line_and_its_run_is_canceled(
+    warehouse: Warehouse, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    with silent_portal() as (address, asked):
+        environ = {
+            "SVERKA_DATABASE_URL": warehouse.url,
+            "SVERKA_BITRIX24_URL": f"{address}/rest/1/secret/",
+            "SVERKA_ONEC_URL": f"{address}/odata/",
+            "SVERKA_ONEC_USER": "u",
+            "SVERKA_ONEC_PASSWORD": "p",
+            "SVERKA_ONEC_ALLOW_HTTP": "1",
+        }
+        process = start(["sync"], tmp_path, environ)
+        assert asked.wait(BOUND_SECONDS), said(tmp_path)
+        family = [process, *process_of(process).children(recursive=True)]
+        began = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(BOUND_SECONDS) == code, said(tmp_path)
+        assert time.monotonic() - began < 30, "whatever the other side does"
+    assert said(tmp_path) == "stopped; the next sync takes it up\n"
+    assert not [other for other in family[1:] if lives(other.pid)]
+    assert warehouse.rows("select status from dagster.runs") == [("CANCELED",)]
+    assert warehouse.scalar("select count(*) from dagster.concurrency_slots where run_id is not null") == 0
+
+
+def test_a_first_start_that_is_stopped_leaves_nothing_behind(tmp_path: Path, server_home: Path) -> None:
+    home = server_home / "home"
+    process = start(["hold", "list"], tmp_path, {"SVERKA_HOME": str(home)})
+    wait_until(lambda: any(home.glob("postgres.new-*")), process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(BOUND_SECONDS) == 130
+    assert said(tmp_path) == "stopped\n"
+    assert not works_in(home)
+    assert not list(home.glob("postgres*/base")), "the next start begins anew"
+
+
+def test_a_stop_while_the_program_loads_tells_no_traceback(tmp_path: Path) -> None:
+    process = start(["status"], tmp_path, {})
+    wait_until(lambda: process_of(process).cpu_times().user > 0.1, process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(BOUND_SECONDS) in (130, -signal.SIGINT)
+    assert "Traceback" not in said(tmp_path)
+
+
+# --- what cannot be
+
+
+def test_a_home_that_cannot_be_made_is_told_with_the_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    for home in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("n" * 300)):
+        monkeypatch.setenv("SVERKA_HOME", str(home))
+        assert main("status") == 1
+        sentence = capsys.readouterr().err
+        assert str(home) in sentence
+        assert "SVERKA_HOME" in sentence
+        assert sentence.count("\n") == 1
+
+
+def test_a_home_that_may_not_be_written_is_told_with_the_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o500)
+    monkeypatch.setenv("SVERKA_HOME", str(folder / "home"))
+    if os.geteuid() == 0:  # root may write anywhere: the system's refusal in its place
+        refused = PermissionError(13, "Permission denied", str(folder / "home"))
+        monkeypatch.setattr(Path, "mkdir", lambda *_, **__: (_ for _ in ()).throw(refused))
+    assert main("status") == 1
+    assert capsys.readouterr().err == (
+        f"{folder}/home: Permission denied; set SVERKA_HOME to a folder that you may write to\n"
+    )
+
+
+def test_a_database_that_cannot_be_used_is_told_in_one_sentence(
+    warehouse: Warehouse, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "FIRST_PAUSE_SECONDS", 0.0)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        away = f"postgresql://u:hush@127.0.0.1:{nobody.getsockname()[1]}/x"
+        cases = {
+            away: "check that the server runs and SVERKA_DATABASE_URL names it",
+            warehouse.url.replace(
+                "//sverka:", "//sverka:hush"
+            ): "correct user and password in SVERKA_DATABASE_URL",
+            warehouse.url + "_gone": "create it with CREATE DATABASE, or correct SVERKA_DATABASE_URL",
+            "nonsense": "it looks like postgresql://USER:PASSWORD@HOST:5432/DATABASE",
+        }
+        for url, remedy in cases.items():
+            monkeypatch.setenv("SVERKA_DATABASE_URL", url)
+            assert main("status") == 1
+            told = capsys.readouterr()
+            assert remedy in told.err
+            assert told.err.count("\n") == 1
+            assert "hush" not in told.err + told.out
+
+
+def test_a_database_that_is_too_old_is_told(
+    server_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "OLDEST_VERSION", 990000)
+    monkeypatch.setenv("SVERKA_DATABASE_URL", server_url)
+    assert main("status") == 1
+    assert "15 or newer is needed: upgrade the server" in capsys.readouterr().err
+
+
+def test_a_user_who_may_not_make_schemas_is_told_what_to_grant(
+    warehouse: Warehouse, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = warehouse.place.rpartition("/")[2]
+    warehouse.execute("create role poor login password 'poor'")
+    try:
+        warehouse.execute("drop table ops.alembic_version")
+        poor = f"postgresql://poor:poor@{warehouse.place}"
+        monkeypatch.setenv("SVERKA_DATABASE_URL", poor)
+        assert main("status") == 1
+        assert "GRANT" in capsys.readouterr().err, name
+    finally:
+        warehouse.execute("drop role poor")
+
+
+# --- what is typed wrong
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["hold", "list", "--language", "fr"], ("--language", "'en'", "'ru'")),
+        (["mappings", "docs", "--language", "fr"], ("--language", "'en'", "'ru'")),
+        (["hold", "release", "bitrix24:1", "--by", " ", "--reason", "why"], ("--by", "empty")),
+        (["hold", "release", "bitrix24:1", "--by", "Anna", "--reason", ""], ("--reason", "empty")),
+        (["plan", "--approve"], ("--approve and --by NAME go together",)),
+        (["plan", "--by", "Anna"], ("--approve and --by NAME go together",)),
+        (["up", "--port", "70000"], ("--port", "65535")),
+        (["real", "/no/such/folder"], ("/no/such/folder", "accounts.csv")),
+    ],
+    ids=" ".join,
+)
+def test_what_is_typed_wrong_is_refused_before_anything_is_done(
+    typed: list[str], told: tuple[str, ...]
+) -> None:
+    result = CliRunner().invoke(cli.app, typed)
+    assert result.exit_code == 2
+    assert all(word in result.output for word in told), result.output
+    assert not Path(os.environ["SVERKA_HOME"]).exists()
+
+
+def main(*arguments: str) -> int:
+    """The exit code of `sverka ARGUMENTS`, run in this process."""
+    argv, sys.argv = sys.argv, ["sverka", *arguments]
+    try:
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    finally:
+        sys.argv = argv
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def start(arguments: list[str], folder: Path, environ: dict[str, str]) -> subprocess.Popen[bytes]:
+    """`sverka ARGUMENTS` as a terminal starts it; what it says goes to a file."""
+    with (folder / "said").open("wb") as output:
+        return subprocess.Popen(
+            [*COMMAND, *arguments],
+            env={**os.environ, **environ},
+            cwd=PROJECT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+        )
+
+
+def said(folder: Path) -> str:
+    return (folder / "said").read_text()
+
+
+def process_of(process: subprocess.Popen[bytes]) -> psutil.Process:
+    return psutil.Process(process.pid)
+
+
+def works_in(home: Path) -> list[str]:
+    """Command lines of what still works in the home."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(home) in " ".join(process.cmdline()) or process.cwd().startswith(str(home)):
+                found.append(" ".join(process.cmdline()))
+        except psutil.Error:
+            continue
+    return found
+
+
+def lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + BOUND_SECONDS
+    while not condition():
+        assert process.poll() is None, "it ended before"
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
