@@ -110,7 +110,7 @@ def read_file(path: Path) -> Source:
         text = path.read_text(encoding="utf-8-sig")
         if len(text) > MAX_FILE_BYTES:
             raise ValueError(f"is larger than {MAX_FILE_BYTES} characters")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = _composed(text)
     except (OSError, UnicodeError, ValueError) as error:
         raise MappingError(
             [Problem(shown(path), 1, f"cannot be read ({error}). Save it as UTF-8 text")]
@@ -246,6 +246,15 @@ def _sections() -> list[tuple[str, type[BaseModel]]]:
     return found
 
 
+def _composed(text: str) -> yaml.Node | None:
+    """The nodes of a YAML text: read in C, some eight times as fast; told in Python's words where it is broken."""
+    quick: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        return yaml.compose(text, Loader=quick)
+    except yaml.YAMLError:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+
+
 def _value(node: yaml.Node, file: str, problems: list[Problem], depth: int) -> Any:
     if depth > MAX_DEPTH:
         problems.append(Problem(file, node.start_mark.line + 1, "nested too deeply. Write it flatter"))
@@ -271,7 +280,7 @@ def _value(node: yaml.Node, file: str, problems: list[Problem], depth: int) -> A
 
 def _scalar(node: yaml.Node, file: str, problems: list[Problem]) -> Any:
     text: str = node.value
-    plain = isinstance(node, yaml.ScalarNode) and node.style is None
+    plain = isinstance(node, yaml.ScalarNode) and not node.style
     if not plain:
         return text
     if text in ("", "~", "null"):

@@ -30,8 +30,18 @@ class Reads:
     compiled: tuple[CompiledRead, ...]
 
 
-def reads_of(mappings: Mappings) -> dict[str, Reads]:
-    """Compiled reads by table name."""
+def reads_of(mappings: Mappings) -> Mapping[str, Reads]:
+    """Compiled reads by table name; compiled once while the mapping files stay as they are."""
+    if mappings.fingerprint not in _COMPILED:
+        _COMPILED.clear()
+        _COMPILED[mappings.fingerprint] = _compile(mappings)
+    return _COMPILED[mappings.fingerprint]
+
+
+_COMPILED: dict[str, Mapping[str, Reads]] = {}
+
+
+def _compile(mappings: Mappings) -> dict[str, Reads]:
     found: dict[str, list[CompiledRead]] = {}
     road = tables()
     for system in mappings.systems:
