@@ -86,13 +86,28 @@ with rounding as (
            case p.kind when 'invoice' then 'invoice' else 'realization' end as kind_en,
            case p.kind when 'invoice' then 'счёт' else 'реализация' end as kind_ru
     from ledger.position p join scope on scope.key = p.document_key
+), our_lines as (
+    select p.document_key,
+           sum(hash_record_extended(row(e.product_key, e.quantity, e.price, e.amount, e.vat, e.vat_amount), 0)) as content
+    from ledger.position p
+    join scope on scope.key = p.document_key
+    join documents.document_line e on e.deal_id = p.deal_id
+    group by p.document_key
+), their_lines as (
+    select a.document_key,
+           sum(hash_record_extended(row(a.product_key, a.quantity, a.price, a.amount, a.vat, a.vat_amount), 0)) as content
+    from ledger.document_line a
+    join scope on scope.key = a.document_key
+    where not a.is_deleted
+    group by a.document_key
 ), comparable as (
-    -- Documents whose lines both sides know.
-    select p.document_key, p.deal_id from p
-    where p.expected_amount is not null and p.counted is not null
+    -- Documents whose lines both sides know, and know otherwise. Most are equal, and a sum of hashes says so soon.
+    select p.document_key, p.deal_id
+    from p
+    join our_lines o on o.document_key = p.document_key
+    join their_lines t on t.document_key = p.document_key
+    where o.content <> t.content and p.expected_amount is not null and p.counted is not null
       and p.expected_currency_key is not distinct from p.actual_currency_key
-      and exists (select from documents.document_line e where e.deal_id = p.deal_id)
-      and exists (select from ledger.document_line a where a.document_key = p.document_key and not a.is_deleted)
 ), unlike as (
     -- What one side has more of than the other; equal lines cancel out, in whatever order and part they stand.
     select document_key, product_key, quantity, price, amount, vat, vat_amount, sum(n) as n, max(name) as name
