@@ -15,6 +15,7 @@ if _WE_ARE_THE_PROGRAM and signal.getsignal(signal.SIGINT) is signal.default_int
     # While it loads there is nothing to clean up, and a traceback would tell nobody anything.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")  # as in pipelines/processes.py
 
 import typer  # noqa: E402 (what stands above must be done first)
 

@@ -245,7 +245,12 @@ def start_dagster(
     The code is loaded once, not once a process. `code` is how `dagster` names it (`-m MODULE`,
     `-f FILE`). Raises ProcessError.
     """
-    shared = {"DAGSTER_HOME": str(dagster_home), "GX_ANALYTICS_ENABLED": "false", **(env or {})}
+    shared = {
+        "DAGSTER_HOME": str(dagster_home),
+        "GX_ANALYTICS_ENABLED": "false",
+        "DAGSTER_EVENT_BATCH_SIZE": "1000",  # what a run is to make is told in one statement, not a hundred
+        **(env or {}),
+    }
     programs = Path(sys.executable).parent
     code_port, ui_port = free_port(), port or free_port()
     workspace = dagster_home / "workspace.yaml"
