@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from string import Formatter
 from typing import Literal
 
+from expectations.phrase import SENTENCES, phrased_sql
+
 Language = Literal["en", "ru"]
 
 NOTHING = "—"  # what a reason says for an empty value
@@ -14,6 +16,7 @@ NOTHING = "—"  # what a reason says for an empty value
 def reason_sql(template: str, types: Mapping[str, str], language: Language, row: str = "r") -> str:
     """SQL expression of the sentence for the row `row`.
 
+    Columns that hold sentences are said in that language too (expectations/phrase.py).
     `types` are the row's columns with PostgreSQL's names of their types ("numeric(18,2)", "date").
     """
     parts = []
@@ -21,7 +24,10 @@ def reason_sql(template: str, types: Mapping[str, str], language: Language, row:
         if text:
             parts.append(_quoted(text))
         if column:
-            parts.append(f"coalesce({_said(f'{row}.{column}', types[column], language)}, {_quoted(NOTHING)})")
+            said = _said(f"{row}.{column}", types[column], language)
+            if column in SENTENCES:
+                said = phrased_sql(said, language)
+            parts.append(f"coalesce({said}, {_quoted(NOTHING)})")
     return f"({' || '.join(parts)})"
 
 

@@ -224,7 +224,8 @@ class Values:
         found = []
         if field.clean:
             if self.has(f"{c.name}_problem") is None:
-                told = f"{literal(c.name + ': ')} || v._c{c.number}"  # a sentence with the value in it
+                # A sentence with the kind and the value in it; its last part, the remedy, is said by `place`.
+                told = f"regexp_replace(v._c{c.number}, '; [^;\"]*$', '')"
                 found.append(f"case when v._c{c.number} <> '' then {told} || {place} end")
             unclean = f"{given} is not null and not v._k{c.number}"
             found.append(f"case when {unclean} then {shown} || '\" was never cleaned' end")

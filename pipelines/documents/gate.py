@@ -252,7 +252,8 @@ def _broken(conn: Connection, held: int, batch: int, most: float) -> str:
         f"the gate stopped this load: {held} of {batch} deals would be newly held ({held / batch:.0%}), and "
         f"gate_max_held_share allows {most:.0%}. The commonest cause, {check}, in {deals} deals, such as: "
         f"{reason}. Nothing was changed. Mend the cause (most often a mapping, or a field that the source "
-        "stopped sending) and run again; if these deals are to be held indeed, raise gate_max_held_share"
+        "stopped sending) and run again; if these deals are to be held indeed, raise `max_held_share` under "
+        "`gate` in accounting's mapping file"
     )
 
 
