@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from pipelines import sync
+from pipelines.commands.show import waiting_of
+from pipelines.sensors import sync_jobs
 from tests.laws.acts import Act, do
 from tests.laws.books import Payload
 from tests.laws.conftest import Towns
@@ -164,6 +166,29 @@ def test_the_night_leaves_what_was_refused_of_a_deal_that_is_held_now(towns: Tow
         assert not town.rows(
             "select from ops.operation where subject = %s and state = 'verified'", [f"bitrix24:{deal}"]
         )
+
+
+def test_a_person_releases_a_deal_with_the_parent_that_it_waits_for(towns: Towns) -> None:
+    with towns() as town:
+        town.books.refused_kinds = {"product"}
+        carry(town)
+        found = town.rows(
+            "select distinct c.subject, p.operation_id from ops.operation c join ops.operation p on p.operation_id = any(c.depends_on)"
+            " where p.kind = 'product' and p.state = 'rejected' and c.kind = 'invoice' and starts_with(c.subject, 'bitrix24:')"
+        )
+        deal = found[0][0]
+        assert set(waiting_of(town.warehouse, deal)) == {
+            operation for subject, operation in found if subject == deal
+        }
+
+
+def test_the_night_alone_sends_refused_operations_again(towns: Towns) -> None:
+    with towns() as town:
+        asked = {
+            job.name: job.config["ops"]["ops__operation"]["config"] if job.config else None
+            for job in sync_jobs(town.road.mappings)
+        }
+        assert asked == {"sync": None, "reconcile": {"refused_too": True}}
 
 
 # ---- records of ours --------------------------------------------------------------------------
