@@ -22,7 +22,7 @@ $$;
 -- Tables downstream (ledger.position) depend on what became of an operation.
 CREATE FUNCTION ops.tell_operation() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(5112001);  -- pipelines/refresh.py: writers of ops.change_log take turns
+    PERFORM pg_advisory_xact_lock(5112001);  -- ops.lock_changes() since 0007
     IF TG_OP = 'INSERT' THEN
         INSERT INTO ops.change_log (table_name, key)
         SELECT 'ops.operation', told.key FROM ops.told_keys(ARRAY(SELECT target || ':' || key FROM after_rows)) AS told(key);
