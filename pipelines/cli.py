@@ -197,6 +197,10 @@ def main() -> None:
             _run()
     except Stopped as stopped:
         typer.secho(stopped.message, err=True)
+        if _WE_ARE_THE_PROGRAM:  # threads that still wait for an answer would be waited for
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(128 + stopped.number)
         sys.exit(stopped.code)
 
 

@@ -9,6 +9,7 @@ to itself: `noticed` sees the signals all the same.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import threading
@@ -17,7 +18,8 @@ from types import FrameType
 from typing import Final
 
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_MOST_SIGNALS: Final = 4096  # kept of those that arrive in one block
+REPEAT_SECONDS: Final = 2.0
+MOST_REPEATS: Final = 30
 
 
 class Stopped(SystemExit):
@@ -71,25 +73,60 @@ def deferred() -> Iterator[None]:
 
 @contextlib.contextmanager
 def noticed(message: str) -> Iterator[None]:
-    """A signal that arrives in the block ends it as Stopped with `message`, whoever handles it meanwhile."""
+    """A signal that arrives in the block ends it as Stopped with `message`, whoever handles it meanwhile.
+
+    It is repeated until the block has ended: a pool of threads that wait for an answer waits on after the first.
+    """
     if not _in_main_thread():
         yield
         return
-    reader, writer = socket.socketpair()
-    with reader, writer:
-        reader.setblocking(False)
-        writer.setblocking(False)
-        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        try:
-            yield
-        except BaseException as error:
-            if number := _first(reader):
-                raise _stopped(number, message) from error
-            raise
-        finally:
-            signal.set_wakeup_fd(before)
-        if number := _first(reader):
-            raise _stopped(number, message)
+    watcher = _Watcher()
+    try:
+        yield
+    except BaseException as error:
+        if (number := watcher.end()) is not None:
+            raise _stopped(number, message) from error
+        raise
+    if (number := watcher.end()) is not None:
+        raise _stopped(number, message)
+
+
+class _Watcher:
+    """Hears of signals by the descriptor that the interpreter writes their numbers to."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        self._before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        self._first: int | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="signals", daemon=True)
+        self._thread.start()
+
+    def end(self) -> int | None:
+        """Stop watching; the first of our signals that arrived, by its number."""
+        _State.blocks += 1  # a last repetition may arrive here
+        self._ended.set()
+        signal.set_wakeup_fd(self._before)
+        self._writer.close()
+        self._thread.join()
+        self._reader.close()
+        _State.blocks -= 1
+        first = self._first if self._first is not None else _State.waiting
+        _State.waiting = None
+        return first
+
+    def _watch(self) -> None:
+        while self._first is None:
+            heard = self._reader.recv(1)
+            if not heard:
+                return
+            if heard[0] in ENDING:
+                self._first = heard[0]
+        for _ in range(MOST_REPEATS):
+            if self._ended.wait(REPEAT_SECONDS):
+                return
+            os.kill(os.getpid(), self._first)
 
 
 def heed_now() -> None:
@@ -111,13 +148,6 @@ def _heed(number: int, frame: FrameType | None) -> None:
 def _stopped(number: int, message: str = "stopped") -> Stopped:
     _State.raised = True
     return Stopped(number, message)
-
-
-def _first(reader: socket.socket) -> int | None:
-    """The first of our signals that arrived, by its number."""
-    with contextlib.suppress(BlockingIOError):
-        return next((number for number in reader.recv(_MOST_SIGNALS) if number in ENDING), None)
-    return None
 
 
 def _in_main_thread() -> bool:

@@ -28,10 +28,11 @@ from resources.warehouse import Warehouse
 BOUND_SECONDS = 60
 SLEEPER = "import time; print('ready', flush=True); time.sleep(600)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPER
+QUIET_SLEEPER = "import time; time.sleep(600)"
 # A parent with a child in the same session and one that went into a session of its own.
 FAMILY = (
     "import subprocess, sys; "
-    f"c = [sys.executable, '-c', {SLEEPER!r}]; "
+    f"c = [sys.executable, '-c', {QUIET_SLEEPER!r}]; "
     "a = subprocess.Popen(c); b = subprocess.Popen(c, start_new_session=True); "
     "print('pids', a.pid, b.pid, flush=True); a.wait()"
 )
