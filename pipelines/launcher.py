@@ -202,6 +202,7 @@ def _import_all() -> None:
 
 def main() -> None:
     _import_all()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that nothing is left lying
     WarmProcess().serve(Path(sys.argv[1]))
 
 

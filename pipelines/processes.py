@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn, Self
+from typing import Any, Final, NoReturn, Self
 
 import psutil
 import yaml
@@ -186,7 +186,7 @@ def write_dagster_home(home: Path | str, database_url: str, *, max_concurrent_ru
     days = {"skipped": SKIPPED_TICK_DAYS, "success": TICK_DAYS, "failure": TICK_DAYS, "started": TICK_DAYS}
     ticks = {"purge_after_days": days}
     settings = {
-        "storage": {"postgres": {"postgres_url": database_url}},
+        **_storage(database_url),
         "run_coordinator": {
             "module": "dagster._core.run_coordinator",
             "class": "QueuedRunCoordinator",
@@ -229,6 +229,19 @@ def write_dagster_home(home: Path | str, database_url: str, *, max_concurrent_ru
     target.chmod(0o600)
     target.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
     return folder
+
+
+def _storage(database_url: str) -> dict[str, Any]:
+    """Dagster's own storage on PostgreSQL, with our event log in the place of its."""
+    classes = {
+        "run_storage": ("dagster_postgres.run_storage", "PostgresRunStorage"),
+        "event_log_storage": ("pipelines.event_log", "StepwiseEventLog"),
+        "schedule_storage": ("dagster_postgres.schedule_storage", "PostgresScheduleStorage"),
+    }
+    return {
+        part: {"module": module, "class": name, "config": {"postgres_url": database_url}}
+        for part, (module, name) in classes.items()
+    }
 
 
 def start_dagster(

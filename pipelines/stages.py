@@ -35,6 +35,7 @@ def road_of(context: dg.AssetExecutionContext) -> Road:
         _LIFE.close()
         keep_connections(context.instance)
         road = Road.from_environment(context.run_id)
+        _LIFE.enter_context(road.warehouse.kept())
         with contextlib.suppress(LockHeld):  # the command took it before the run began
             _LIFE.enter_context(alive(road.warehouse, context.run_id))
         changed = sync.prepare(road)
