@@ -91,6 +91,16 @@ def noticed(message: str) -> Iterator[None]:
         raise _stopped(number, message)
 
 
+@contextlib.contextmanager
+def called(message: str) -> Iterator[None]:
+    """Give `message` to whoever stops us in the block."""
+    try:
+        yield
+    except Stopped as stopped:
+        stopped.message = message
+        raise
+
+
 class _Watcher:
     """Hears of signals by the descriptor that the interpreter writes their numbers to."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import signal
 import socket
@@ -10,14 +12,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from pipelines import cli
+from pipelines.commands import demo, show, work
+from pipelines.commands.run import Ran
+from pipelines.commands.session import Sandbox
 from resources import warehouse as store
 from resources.warehouse import Warehouse
 
@@ -41,10 +46,16 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 # --- stopping
 
 
-@contextmanager
+@contextlib.contextmanager
 def silent_portal() -> Iterator[tuple[str, threading.Event]]:
-    """An address that takes connections and never answers; the event is set when somebody asked."""
-    asked, kept = threading.Event(), []
+    """An address that takes requests and never answers; the event is set when somebody asked."""
+    asked = threading.Event()
+    kept: list[socket.socket] = []
+
+    def listen(connection: socket.socket) -> None:
+        if connection.recv(1):
+            asked.set()
+
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def accept() -> None:
@@ -53,7 +64,7 @@ def silent_portal() -> Iterator[tuple[str, threading.Event]]:
                     kept.append(server.accept()[0])
                 except OSError:
                     return
-                asked.set()
+                threading.Thread(target=listen, args=[kept[-1]], daemon=True).start()
 
         threading.Thread(target=accept, daemon=True).start()
         try:
@@ -186,6 +197,78 @@ def test_a_user_who_may_not_make_schemas_is_told_what_to_grant(
         assert "GRANT" in capsys.readouterr().err, name
     finally:
         warehouse.execute("drop role poor")
+
+
+def test_a_command_that_needs_the_demo_companys_systems_says_how_to_start_them(
+    warehouse: Warehouse, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SVERKA_DATABASE_URL", warehouse.url)
+    for command in ("sync", "plan", "reconcile"):
+        assert main(command) == 1
+        assert "start them with `make up` in another window" in capsys.readouterr().err
+
+
+# --- what is shown
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], io.StringIO]:
+    """Whatever commands show, as a window of so many columns gets it."""
+
+    def window(width: int) -> io.StringIO:
+        text = io.StringIO()
+        for module in (show, demo, work):
+            monkeypatch.setattr(module, "CONSOLE", Console(file=text, width=width, highlight=False))
+        return text
+
+    return window
+
+
+def test_a_sentence_has_the_whole_width_of_a_narrow_window_and_no_sum_is_cut(
+    shown: Callable[[int], io.StringIO],
+) -> None:
+    why = "deal 265 (bitrix24): its amount is 17 715.00 RUB and its lines add up to 5 715.00 RUB; correct the lines"
+    row = ("bitrix24:265", "МегаХолдинг [ООО]", "5 715.00 RUB", why)
+    columns = ("deal", "client", "sum", "why")
+    narrow = shown(60)
+    show.sentences("Held: 1 deals", columns, [row])
+    lines = narrow.getvalue().splitlines()
+    assert lines[1] == "bitrix24:265  МегаХолдинг [ООО]  5 715.00 RUB"
+    assert lines[2:] == [
+        "    deal 265 (bitrix24): its amount is 17 715.00 RUB and its",
+        "    lines add up to 5 715.00 RUB; correct the lines",
+    ]
+    wide = shown(200)
+    show.sentences("Held: 1 deals", columns, [row])
+    assert wide.getvalue().splitlines()[2].split("  ") == [*row]
+
+
+def test_what_looks_like_markup_in_a_name_is_part_of_the_name(shown: Callable[[int], io.StringIO]) -> None:
+    for width in (60, 200):
+        text = shown(width)
+        show.sentences("Held", ("client", "why"), [("[bold]Ромашка[/] [/x]", "no [red]tax[/] number [/]")])
+        assert "[bold]Ромашка[/] [/x]" in text.getvalue()
+        assert "no [red]tax[/] number [/]" in text.getvalue()
+
+
+def test_a_demo_whose_first_run_failed_says_so_and_does_not_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: Callable[[int], io.StringIO]
+) -> None:
+    ran: list[str] = []
+
+    def failing(name: str, **_: object) -> Ran:
+        ran.append(name)
+        return Ran(False, "0123456789", 1.0, ("bitrix24: the token has expired",))
+
+    monkeypatch.setattr(demo, "database", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(demo, "start_sandbox", lambda *_: Sandbox("", {}))
+    monkeypatch.setattr(Sandbox, "control", lambda *_: {})
+    monkeypatch.setattr(demo, "run_job", failing)
+    monkeypatch.setenv("SVERKA_DROP_FOLDER", str(tmp_path / "drop"))
+    text = shown(200)
+    assert demo.demo(fresh=False) == 1
+    assert ran == ["reconcile"]
+    assert "The first sync failed for the reason above (run 01234567)" in text.getvalue()
 
 
 # --- what is typed wrong

@@ -88,13 +88,16 @@ def _operations(warehouse: Warehouse) -> int:
 
 
 def _tell(ticked: dict[str, object]) -> None:
-    counts = {name: value for name, value in ticked.items() if isinstance(value, int) and value}
-    nested = [v for v in ticked.values() if isinstance(v, dict)]
-    for found in nested:
+    counts: dict[str, int] = {}
+    for found in (ticked, *(value for value in ticked.values() if isinstance(value, dict))):
         counts |= {str(k): v for k, v in found.items() if isinstance(v, int) and v}
-    CONSOLE.print(
-        "  " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in counts.items()), style="dim"
-    )
+    told = [
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in counts.items()
+        if name != "tick"
+        and not name.startswith("case:")  # how payments come apart is the sandbox's own affair
+    ]
+    CONSOLE.print("  " + ", ".join(told), style="dim")
 
 
 def _summary(warehouse: Warehouse, sandbox: Sandbox) -> bool:
@@ -110,7 +113,8 @@ def _summary(warehouse: Warehouse, sandbox: Sandbox) -> bool:
         from marts.receivables order by due_on limit 8
         """
     ):
-        made.add_row(
+        show.row(
+            made,
             client or "",
             manager or "",
             number or "",

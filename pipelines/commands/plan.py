@@ -28,16 +28,22 @@ def show_plan(road: Road, *, whole: bool = False) -> None:
         [target],
     )
     made = show.table(
-        f"To be written into {target}: {len(rows)}", "what", "about", "date", "sum", "state", right=("sum",)
+        f"To be written into {target}: {show.number(len(rows))}",
+        "what",
+        "about",
+        "date",
+        "sum",
+        "state",
+        right=("sum",),
     )
     for action, kind, subject, state, amount, currency, _, day, body, before in (
         rows if whole else rows[:MAX_SHOWN]
     ):
         shown = f"{show.money(amount)} {currency}" if amount is not None else ""
-        made.add_row(f"{action} {kind}", subject, f"{day:%d.%m.%Y}" if day else "", shown, state)
+        show.row(made, f"{action} {kind}", subject, f"{day:%d.%m.%Y}" if day else "", shown, state)
         if action == "update" and body and before:
             for line in changed_fields(json.loads(before), json.loads(body)):
-                made.add_row("", f"  {line}", "", "", "")
+                show.row(made, "", f"  {line}", "", "", "")
     CONSOLE.print(made if rows else f"Nothing is to be written into {target}.")
     if len(rows) > MAX_SHOWN and not whole:
         CONSOLE.print(f"… and {len(rows) - MAX_SHOWN} more of the same", style="dim")
@@ -46,7 +52,7 @@ def show_plan(road: Road, *, whole: bool = False) -> None:
     unchanged = warehouse.scalar(
         "select count(*) from ops.operation where target = %s and state = 'verified'", [target]
     )
-    CONSOLE.print(f"{unchanged} operations are done and unchanged.")
+    CONSOLE.print(f"{show.number(unchanged)} operations are done and unchanged.")
 
 
 def changed_fields(before: dict[str, object], after: dict[str, object]) -> list[str]:

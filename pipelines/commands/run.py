@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 STOPPED = "stopped; the next sync takes it up"
 WAIT_SECONDS = 6 * 3600.0  # for another run to end; no sync takes as long
 LOOK_SECONDS = 1.0
+SENTENCES = ("LockHeld", "MappingError", "ServerError", "SourceError", "WarehouseError")  # written for people
 STEP_NAMES = {
     "core": "the same in our words",
     "documents": "documents that accounting must hold, and the gate",
@@ -132,9 +133,10 @@ class _Progress:
             error = data.error
             while error is not None and error.cause is not None:
                 error = error.cause
-            self._failed(
-                described or (error.message.strip() if error is not None else "no message"), event.step_key
-            )
+            told = "no message" if error is None else error.message.strip()
+            if error is not None and error.cls_name in SENTENCES:
+                told = told.partition(": ")[2] or told  # without the name of the class
+            self._failed(described or told, event.step_key)
 
     def _failed(self, message: str, step: str | None = None) -> None:
         if message not in self.failures:

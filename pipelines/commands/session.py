@@ -5,23 +5,30 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 from rich.console import Console
 
-from pipelines.processes import Processes, line_ready, write_dagster_home
+from pipelines.processes import ProcessError, Processes, line_ready, write_dagster_home
 from pipelines.sync import Road, mappings_folder
 from resources import postgres
 from resources.warehouse import Warehouse, home_folder
 
-CONSOLE: Final = Console(highlight=False)
+FILE_WIDTH: Final = 200
+# A file has no width; the 80 columns that are taken for it otherwise cut every table into ribbons.
+CONSOLE: Final = Console(
+    highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else FILE_WIDTH
+)
 DEMO_FOLDER: Final = Path(__file__).parents[2] / "mappings" / "demo"
 SANDBOX_SECONDS: Final = 60.0
+SANDBOX_ANSWER_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,27 @@ def start_sandbox(processes: Processes, home: Path, *options: str) -> Sandbox:
     kept.write_text(json.dumps({"url": url, "addresses": addresses}))
     os.environ.update(addresses)
     return Sandbox(url, info)
+
+
+def need_sandbox() -> None:
+    """The demo company's systems must run for whatever asks them. Raises ProcessError, with the remedy."""
+    if (sentence := sandbox_trouble()) is not None:
+        raise ProcessError(sentence)
+
+
+def sandbox_trouble() -> str | None:
+    """What to do where the demo company's systems do not run."""
+    if not is_demo():
+        return None
+    address = urlsplit(os.environ.get("SVERKA_BITRIX24_URL", ""))
+    with socket.socket() as probe:
+        probe.settimeout(SANDBOX_ANSWER_SECONDS)
+        if address.hostname and probe.connect_ex((address.hostname, address.port or 443)) == 0:
+            return None
+    return (
+        "the demo company's Bitrix24 and 1C do not run; start them with `make up` in another window, "
+        "or name your own systems in SVERKA_MAPPINGS"
+    )
 
 
 def recall_sandbox(home: Path) -> None:

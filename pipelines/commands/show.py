@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from rich.markup import escape
 from rich.table import Table
 
 from pipelines import laws
@@ -13,11 +17,49 @@ from pipelines.commands.session import CONSOLE
 from resources.warehouse import Warehouse
 
 MAX_LINES = 12
+WIDE = 120  # columns from which on a sentence has room beside the rest of its row
+INDENT = "    "
+GLUE = "\N{NO-BREAK SPACE}"
 
 
 def money(value: Any) -> str:
     """1234567.5 -> 1 234 567.50"""
     return f"{Decimal(value or 0):,.2f}".replace(",", " ")
+
+
+def number(value: int) -> str:
+    """1234567 -> 1 234 567"""
+    return f"{value:,}".replace(",", " ")
+
+
+def row(made: Table, *cells: str) -> None:
+    """Add a row of data: what looks like markup in it is none."""
+    made.add_row(*map(escape, cells))
+
+
+def sentences(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: tuple[str, ...] = ()
+) -> None:
+    """Rows whose last cell is a sentence: a table where there is room, else the sentence under its row."""
+    if CONSOLE.width >= WIDE:
+        made = table(title, *columns, right=right)
+        for cells in rows:
+            row(made, *cells)
+        CONSOLE.print(made)
+        return
+    CONSOLE.print(title, style="bold", markup=False)
+    for *cells, sentence in rows:
+        CONSOLE.print(_filled("  ".join(filter(None, cells))), markup=False, soft_wrap=True)
+        CONSOLE.print(_filled(sentence, INDENT), style="dim", markup=False, soft_wrap=True)
+
+
+def _filled(text: str, indent: str = "") -> str:
+    """To the width of the window, never between the digits of one sum."""
+    glued = re.sub(r"(?<=\d) (?=\d{3}\b)|(?<=\d\d) (?=[A-Z]{3}\b)", GLUE, text)
+    filled = textwrap.fill(
+        glued, CONSOLE.width, initial_indent=indent, subsequent_indent=INDENT, break_on_hyphens=False
+    )
+    return filled.replace(GLUE, " ")
 
 
 def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
@@ -31,7 +73,7 @@ def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
 
 def status(warehouse: Warehouse) -> None:
     """Where the road stands: what was read, carried, held, and whether both sides agree."""
-    sources = table("Sources", "system", "records", "read until", "last error", right=("records",))
+    sources = table("Sources", "system", "records", "read until (UTC)", "last error", right=("records",))
     for source, until, error in warehouse.rows(
         """
         select c.source, max(c.read_until),
@@ -47,7 +89,10 @@ def status(warehouse: Warehouse) -> None:
                 [f"{source}_"],
             )
         )
-        sources.add_row(source, f"{count:,}", f"{until:%d.%m.%Y %H:%M}" if until else "never", error or "")
+        row(sources, source, number(count), f"{until:%d.%m.%Y %H:%M}" if until else "never", error or "")
+    if not sources.row_count:
+        CONSOLE.print("Nothing has been read yet: sverka sync reads, carries and reconciles.")
+        return
     CONSOLE.print(sources, "")
     carried(warehouse)
     held(warehouse, MAX_LINES)
@@ -56,11 +101,12 @@ def status(warehouse: Warehouse) -> None:
 
 
 def carried(warehouse: Warehouse) -> None:
+    joint = ", " if CONSOLE.width >= WIDE else "\n"
     made = table("Carried", "system", "what", "state", "operations", "sum", right=("operations", "sum"))
     for target, kind, action, state, count, amounts in warehouse.rows(
         """
         select target, kind, action, state, sum(n)::bigint,
-               string_agg(translate(to_char(amount, 'FM999G999G999G990D00'), ',', ' ') || ' ' || currency, ', ' order by currency)
+               array_agg(translate(to_char(amount, 'FM999G999G999G990D00'), ',', ' ') || ' ' || currency order by currency)
                  filter (where currency is not null and action <> 'post')
         from (select target, kind, action, state, currency, count(*) as n, sum(amount) as amount
               from ops.operation where state <> 'superseded' group by 1, 2, 3, 4, 5) o
@@ -68,7 +114,7 @@ def carried(warehouse: Warehouse) -> None:
         order by 1, ops.kind_order(kind), 3, 4
         """
     ):
-        made.add_row(target, f"{action} {kind}", state, f"{count:,}", amounts or "")
+        row(made, target, f"{action} {kind}", state, number(count), joint.join(amounts or []))
     CONSOLE.print(made if made.row_count else "Nothing has been carried yet.", "")
 
 
@@ -81,10 +127,14 @@ def held(warehouse: Warehouse, limit: int | None = None, *, language: str = "en"
         """
     )
     deals = len({row[0] for row in rows})
-    made = table(f"Held: {deals} deals", "deal", "check", "client", "sum", "why", right=("sum",))
-    for deal_id, check, client, amount, currency, why in rows[:limit]:
-        made.add_row(deal_id, check, client or "", f"{money(amount)} {currency or ''}", why)
-    CONSOLE.print(made if rows else "No deal is held.")
+    if rows:
+        shown = [
+            (deal_id, check, client or "", f"{money(amount)} {currency or ''}".rstrip(), why)
+            for deal_id, check, client, amount, currency, why in rows[:limit]
+        ]
+        sentences(f"Held: {deals} deals", ("deal", "check", "client", "sum", "why"), shown, right=("sum",))
+    else:
+        CONSOLE.print("No deal is held.")
     if limit is not None and len(rows) > limit:
         CONSOLE.print(f"… and {len(rows) - limit} more: sverka hold list", style="dim")
     CONSOLE.print("")
@@ -101,10 +151,14 @@ def waiting(warehouse: Warehouse, limit: int | None = None) -> None:
     )
     if not rows:
         return
-    made = table(f"Waiting for a person: {len(rows)} operations", "about", "what", "state", "why")
-    for subject, what, state, why in rows[:limit]:
-        made.add_row(subject or "", what, state, why or "")
-    CONSOLE.print(made, "")
+    sentences(
+        f"Waiting for a person: {len(rows)} operations",
+        ("about", "what", "state", "why"),
+        [(subject or "", what, state, why or "") for subject, what, state, why in rows[:limit]],
+    )
+    if limit is not None and len(rows) > limit:
+        CONSOLE.print(f"… and {len(rows) - limit} more: sverka hold list", style="dim")
+    CONSOLE.print("")
 
 
 def waiting_of(warehouse: Warehouse, subject: str) -> list[UUID]:
@@ -129,7 +183,7 @@ def held_by_reason(warehouse: Warehouse) -> None:
     for check, deals, amount in warehouse.rows(
         "select check_name, count(*), sum(amount) from documents.held group by 1 order by 2 desc, 1"
     ):
-        made.add_row(check, f"{deals:,}", money(amount))
+        row(made, check, number(deals), money(amount))
     CONSOLE.print(made if made.row_count else "No deal is held.", "")
 
 
@@ -148,26 +202,30 @@ def reconciliation(warehouse: Warehouse) -> bool:
         group by 1, 2 order by array_position(array['invoiced', 'realized', 'paid'], s.measure), 2
         """
     ):
-        made.add_row(measure, currency, money(expected), money(actual), money(difference), money(unexplained))
+        row(made, measure, currency, money(expected), money(actual), money(difference), money(unexplained))
     CONSOLE.print(made, "")
-    reasons = table("Variances", "measure", "reason", "count", "sum", "for example", right=("count", "sum"))
-    for measure, reason, count, amount, sentence in warehouse.rows(
+    variances = warehouse.rows(
         """
         select measure, reason, count(*), sum(amount), min(sentence) from ledger.variance
         group by 1, 2 order by array_position(array['invoiced', 'realized', 'paid'], measure), 3 desc
         """
-    ):
-        reasons.add_row(
-            measure,
-            reason,
-            f"{count:,}",
-            money(amount),
-            sentence if len(sentence) < 130 else sentence[:127] + "…",
+    )
+    if variances:
+        sentences(
+            "Variances",
+            ("measure", "reason", "count", "sum", "for example"),
+            [
+                (measure, reason, number(count), money(amount), sentence)
+                for measure, reason, count, amount, sentence in variances
+            ],
+            right=("count", "sum"),
         )
-    CONSOLE.print(reasons if reasons.row_count else "No variance.", "")
+    else:
+        CONSOLE.print("No variance.")
+    CONSOLE.print("")
     found = laws.check(warehouse)
     for law in found:
         mark = "[green]holds[/]" if law.holds else "[red]BROKEN[/]"
-        CONSOLE.print(f"{mark}  {law.name.replace('_', ' ')}: {law.sentence}")
+        CONSOLE.print(f"{mark}  {law.name.replace('_', ' ')}: {escape(law.sentence)}")
     CONSOLE.print("")
     return all(law.holds for law in found)

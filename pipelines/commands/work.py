@@ -8,15 +8,17 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from pipelines.commands import show
-from pipelines.commands.session import CONSOLE, database, recall_sandbox, road
+from pipelines.commands.session import CONSOLE, database, need_sandbox, recall_sandbox, road, sandbox_trouble
+from pipelines.signals import called
 from pipelines.sync import Road, mappings_folder
 from resources.warehouse import home_folder
 
 
 def sync(*, full: bool, sweep: bool, allow_deletions: bool) -> int:
-    from pipelines.commands.run import run_job
+    from pipelines.commands.run import STOPPED, run_job
 
-    with database():
+    with called(STOPPED), database():
+        need_sandbox()
         how = {"full": full, "sweep": sweep, "allow_deletions": allow_deletions}
         config = _read_config(how) if any(how.values()) else None
         ran = run_job("sync", config=config)
@@ -40,16 +42,18 @@ def plan(*, approved_by: str | None) -> int:
     from pipelines.commands.plan import show_plan
     from pipelines.table import stage_tables
 
+    unread: list[str] = []
     with road("plan") as found:
+        need_sandbox()
         for system in found.mappings.systems:
             wanted = (
                 system.entities
                 if system.role == "crm"
                 else [e for e in system.entities if e in sync.CATALOGUES]
             )
-            for batch in sync.read(found, system, wanted):
-                if batch.error:
-                    CONSOLE.print(batch.error, style="red", markup=False)
+            unread += [batch.error for batch in sync.read(found, system, wanted) if batch.error]
+        for error in dict.fromkeys(unread):
+            CONSOLE.print(error, style="red", markup=False)
         sync.refresh_stage(found, "core")
         names = [t.name for t in stage_tables("documents")]
         checks.gated_documents(found, names, lambda _: None)
@@ -60,7 +64,9 @@ def plan(*, approved_by: str | None) -> int:
             CONSOLE.print(
                 f"{count} operations approved by {approved_by}; the next sync carries them", markup=False
             )
-    return 0
+    if unread:
+        CONSOLE.print("Not everything could be read: this is the plan for what was read before.", style="red")
+    return 1 if unread else 0
 
 
 def _approve(found: Road, by: str) -> int:
@@ -86,6 +92,7 @@ def reconcile() -> int:
     from pipelines.commands.run import run_job
 
     with database() as warehouse:
+        need_sandbox()
         ran = run_job("reconcile")
         held = show.reconciliation(warehouse)
         return 0 if ran.success and held else 1
@@ -97,7 +104,11 @@ def rebuild() -> int:
     with (
         road("rebuild") as found,
         Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), console=CONSOLE, transient=True
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            console=CONSOLE,
+            transient=True,
+            disable=not CONSOLE.is_terminal,
         ) as progress,
     ):
         task = progress.add_task("rebuilding")
@@ -163,7 +174,7 @@ def sources_check(name: str) -> int:
         good = True
         for system in found.mappings.systems:
             if name in ("", system.name):
-                CONSOLE.print(f"[bold]{system.name}[/]  {system.title}")
+                CONSOLE.print(f"[bold]{system.name}[/]  {escape(system.title)}")
                 if system.undefined:
                     good = False
                     for problem in system.undefined:
@@ -171,10 +182,12 @@ def sources_check(name: str) -> int:
                     continue
                 for finding in found.source(system).check():
                     mark = "[green]works[/]" if finding.ok else "[red]fails[/]"
-                    CONSOLE.print(f"  {mark}  {finding.subject}: {finding.message}")
+                    CONSOLE.print(f"  {mark}  {escape(f'{finding.subject}: {finding.message}')}")
                     if finding.remedy:
-                        CONSOLE.print(f"         {finding.remedy}", style="dim")
+                        CONSOLE.print(f"         {finding.remedy}", style="dim", markup=False)
                     good = good and finding.ok
+        if not good and (sentence := sandbox_trouble()) is not None:
+            CONSOLE.print(sentence, style="red", markup=False)
     return 0 if good else 1
 
 
