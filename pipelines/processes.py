@@ -39,6 +39,7 @@ CANCEL_TIMEOUT_SECONDS: Final = 60
 TICK_DAYS: Final = 7
 SKIPPED_TICK_DAYS: Final = 1
 SYNC_TAG: Final = "sverka/sync"
+OWN_PROCESS_YAML: Final = "own_process.yaml"
 
 _PARENT_DEATH_SIGNAL: Final = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 _LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -178,8 +179,8 @@ class Processes:
 def write_dagster_home(home: Path | str, database_url: str, *, max_concurrent_runs: int = 4) -> Path:
     """Write `HOME/dagster/dagster.yaml` and return its folder, to be used as DAGSTER_HOME.
 
-    `database_url` is `Warehouse.dagster_url()`; it carries a password, so only the owner may read
-    the file.
+    Beside it OWN_PROCESS_YAML, for runs in the process of a command. `database_url` is
+    `Warehouse.dagster_url()`; it carries a password, so only the owner may read the files.
     """
     folder = Path(home).resolve() / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
@@ -224,10 +225,16 @@ def write_dagster_home(home: Path | str, database_url: str, *, max_concurrent_ru
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
     }
-    target = folder / "dagster.yaml"
-    target.touch(mode=0o600)
-    target.chmod(0o600)
-    target.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+    # A run in our own process would mirror its output by four programs, which Ctrl-C in a terminal reaches too.
+    nowhere = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+    for name, given in {
+        "dagster.yaml": settings,
+        OWN_PROCESS_YAML: {**settings, "compute_logs": nowhere},
+    }.items():
+        target = folder / name
+        target.touch(mode=0o600)
+        target.chmod(0o600)
+        target.write_text(yaml.safe_dump(given, sort_keys=False, allow_unicode=True))
     return folder
 
 

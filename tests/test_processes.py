@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from pipelines.processes import (
+    OWN_PROCESS_YAML,
     ProcessError,
     Processes,
     free_port,
@@ -150,9 +151,9 @@ def test_a_child_that_ends_by_itself_ends_the_watch(tmp_path: Path) -> None:
 
 def test_the_dagster_home_is_readable_by_its_owner_only_and_sends_nothing_home(tmp_path: Path) -> None:
     folder = write_dagster_home(tmp_path, "postgresql://u:secret@127.0.0.1/x")
-    target = folder / "dagster.yaml"
-    assert target.stat().st_mode & 0o077 == 0
-    settings = yaml.safe_load(target.read_text())
+    for name in ("dagster.yaml", OWN_PROCESS_YAML):
+        assert (folder / name).stat().st_mode & 0o077 == 0
+    settings = yaml.safe_load((folder / "dagster.yaml").read_text())
     assert settings["telemetry"] == {"enabled": False}
     assert settings["concurrency"]["runs"]["tag_concurrency_limits"] == [{"key": "sverka/sync", "limit": 1}]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 import uuid
 from collections.abc import Mapping
@@ -49,6 +50,7 @@ def run_job(name: str, *, config: Mapping[str, Any] | None = None, quiet: bool =
     import dagster as dg
 
     from pipelines.definitions import sverka
+    from pipelines.processes import OWN_PROCESS_YAML
     from pipelines.runs import BY_COMMAND, alive
     from pipelines.stages import keep_connections
 
@@ -56,7 +58,8 @@ def run_job(name: str, *, config: Mapping[str, Any] | None = None, quiet: bool =
     run_id = str(uuid.uuid4())
     quiet_console = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     warehouse = Warehouse.from_environment()
-    with noticed(STOPPED), dg.DagsterInstance.get() as instance, alive(warehouse, run_id):
+    settings = (os.environ["DAGSTER_HOME"], OWN_PROCESS_YAML)
+    with noticed(STOPPED), dg.DagsterInstance.from_config(*settings) as instance, alive(warehouse, run_id):
         keep_connections(instance)
         _let_others_end(instance, warehouse)
         started = time.monotonic()
