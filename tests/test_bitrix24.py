@@ -313,6 +313,21 @@ def test_a_quiet_sync_costs_a_few_requests_however_long_the_history() -> None:
     assert small.requests <= 2
 
 
+def test_what_an_earlier_read_has_settled_is_passed_over_with_its_lines_and_what_changed_since_is_not() -> None:
+    small = SmallPortal(500)
+    crm = opened(small)
+    since = START + timedelta(minutes=400)
+    before = everything(crm, "deal", "deal_line", since=since)
+    stamps = {record.source_id: record.modified_at for page in before for record in page.records}
+    changed, unsettled = ids(before, "deal")[:2]
+    stamps[changed] -= timedelta(seconds=1)
+    del stamps[unsettled]
+    crm.known_stamps = lambda entity, asked: {number: stamps[number] for number in asked if number in stamps}
+    pages = everything(crm, "deal", "deal_line", since=since)
+    assert sorted(ids(pages, "deal")) == sorted([changed, unsettled])
+    assert {owner for page in pages for owner in page.complete_parents} == {changed, unsettled}
+
+
 def test_changes_are_the_newest_and_one_request() -> None:
     small = SmallPortal(300)
     small.errors.append(

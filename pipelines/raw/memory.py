@@ -13,6 +13,7 @@ from resources.connector import Change, Entity, Record, Source
 from resources.warehouse import Connection, Warehouse
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
+SETTLED = timedelta(seconds=30)
 
 
 def windows(
@@ -45,7 +46,15 @@ def windows(
 def tell_known(warehouse: Warehouse, source: Source, wanted: Sequence[Entity]) -> None:
     """Give a connector that asks for it what is stored: versions, counts, files, whose rows came from where."""
     known = _Known(warehouse, source.system)
-    for attribute in ("known_versions", "known_count", "known_contents", "known_parents", "known_rejects"):
+    names = (
+        "known_versions",
+        "known_stamps",
+        "known_count",
+        "known_contents",
+        "known_parents",
+        "known_rejects",
+    )
+    for attribute in names:
         if hasattr(source, attribute):
             setattr(source, attribute, getattr(known, attribute))
 
@@ -61,6 +70,20 @@ class _Known:
         return dict(
             self.warehouse.rows(
                 f"select source_id, payload->>'DataVersion' from {name} where is_current and not deleted"
+            )
+        )
+
+    def known_stamps(self, entity: str, ids: Sequence[str]) -> Mapping[str, datetime]:
+        """Of those that were read well after their stamp: a second change within the same second, or by a
+        clock that is SETTLED behind ours, is then seen in a stamp that differs."""
+        name = raw_table(self.system, entity)
+        return dict(
+            self.warehouse.rows(
+                f"""select c.source_id, c.modified_at from {name} c
+                join ops.cursor k on k.source = %s and k.entity = %s
+                where c.source_id = any(%s) and c.is_current and not c.deleted
+                  and c.modified_at < k.read_until - %s""",
+                [self.system, entity, list(ids), SETTLED],
             )
         )
 

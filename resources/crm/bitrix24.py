@@ -43,7 +43,7 @@ from resources.crm.bitrix24_entities import (
     item,
     narrow,
 )
-from resources.crm.bitrix24_lists import Chain, Listing, Reader, Whole, moment, records_of, rows_of
+from resources.crm.bitrix24_lists import Chain, Listing, Reader, Settled, Whole, moment, records_of, rows_of
 from resources.crm.bitrix24_portal import BATCH, Outcome, Portal, encode
 
 PARALLEL = 6  # requests in flight: a batch takes seconds, the rate allows two starts a second
@@ -71,6 +71,7 @@ class Bitrix24:
 
     `fields_read` (by entity) and `fields_written` (by kind) are set by whoever knows the mapping, before the
     first read: the vendor's names of what is looked at and changed. They are asked for and checked.
+    `known_stamps` is set by whoever stores the records, and tells which of them an earlier read has settled.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -92,6 +93,7 @@ class Bitrix24:
         self._forms: dict[str, str] = {}  # by entity: how its stamps are written in a filter
         self.fields_read: Mapping[str, Sequence[str]] = {}
         self.fields_written: Mapping[str, Sequence[str]] = {k: tuple(f) for k, f in USER_FIELDS.items()}
+        self.known_stamps: Settled | None = None
         self._fields: dict[str, list[str]] = {}  # by kind: what this portal has, by its names
         self._catalogs = Outcome(None)
 
@@ -285,7 +287,10 @@ class Bitrix24:
         if not form:
             return [Chain(listing)]
         low = _written(since, form, self._zone_of(newest))
-        chains = [Chain(listing, {f">={stamp}": low}, pages_wanted=2) for stamp in listing.stamps]
+        chains = [
+            Chain(listing, {f">={stamp}": low}, pages_wanted=2, settled=self.known_stamps)
+            for stamp in listing.stamps
+        ]
         if known:
             chains.append(Chain(listing, {f"<{listing.stamps[0]}": low}, after=int(known), pages_wanted=2))
         return chains

@@ -31,6 +31,10 @@ MAX_STALLS = 20  # times in a row that a chain may get no further
 MAX_WHOLE_PAGES = 200  # pages of a small dictionary
 
 
+# Stamps by id, of those among the given ids of an entity that were read and stored, some time after their stamp.
+Settled = Callable[[str, Sequence[str]], Mapping[str, datetime]]
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """One list method and how it spells id, stamp and parent."""
@@ -144,6 +148,7 @@ class Chain:
     complete: bool = False  # the whole entity: held until it is all here
     emit: bool = True  # False where only the children of these rows are wanted
     child_listings: Sequence[Listing] = ()
+    settled: Settled | None = None  # tells which of the rows are stored as they are; these are passed over
     done: bool = False
     _records: list[Record] = field(default_factory=list)
     _rejects: list[Reject] = field(default_factory=list)
@@ -188,6 +193,7 @@ class Chain:
             if count < PAGE or (self.upto is not None and self.after >= self.upto):
                 self.done = True
                 break
+        self._pass_over()
         self._stalls = 0 if self.done or self.after > start else self._stalls + 1
         if self._stalls > MAX_STALLS:
             raise SourceError(
@@ -198,6 +204,17 @@ class Chain:
         self.pages_wanted = BATCH if not self.owners else max(2, self.pages_wanted)
         if self.done and self.owners:
             reader.observe(self.listing.entity, len(self._records), len(self.owners))
+
+    def _pass_over(self) -> None:
+        """Drop rows of the overlap that an earlier read has stored, so that their children are not read again."""
+        if self.settled is None or not self._records:
+            return
+        known = self.settled(self.listing.entity, [record.source_id for record in self._records])
+        same = {
+            r.source_id for r in self._records if r.modified_at and known.get(r.source_id) == r.modified_at
+        }
+        self._records = [record for record in self._records if record.source_id not in same]
+        self._fresh = [number for number in self._fresh if number not in same]
 
     def _page(self, outcome: Outcome, reader: Reader) -> int | None:
         """Take one page; how many rows it has, or None where it does not continue the chain."""
