@@ -49,7 +49,7 @@ def demo(server_url: str, template: str, tmp_path_factory: pytest.TempPathFactor
         database(folder / "home"),
         dg.DagsterInstance.get() as instance,
     ):
-        assert type(instance.event_log_storage).__name__ == "PostgresEventLogStorage"
+        assert type(instance.event_log_storage).__name__ == "StepwiseEventLog"
         yield Demo(found, instance, run_job("sync", quiet=True))
 
 
