@@ -645,6 +645,15 @@ def living(sandbox: Running) -> set[str]:
     return {deal["bitrix24"] for deal in deals if deal["outcome"] != "deleted"}
 
 
+def test_sandbox_counts_what_lives_in_one_request(crm: Bitrix24, sandbox: Running) -> None:
+    names = ("company", "contact", "requisite", "product", "product_price", "deal", "deal_line", "stage")
+    counted = crm.counts(names)
+    assert counted["deal"] == len(living(sandbox))
+    for name in ("company", "contact", "requisite", "product", "product_price"):
+        assert counted[name] == sum(len(page) for page in crm.keys(name)), name
+    assert set(counted) == set(names) - {"deal_line", "stage"}
+
+
 def test_sandbox_every_finding_is_good(crm: Bitrix24) -> None:
     assert [finding for finding in crm.check() if not finding.ok] == []
 

@@ -17,7 +17,7 @@ from pipelines.raw.batch import Batch, Incoming, Mode, ensure_tables, open_batch
 from pipelines.raw.memory import highest, remember_contents, tell_known, windows
 from pipelines.raw.receive import keepable, receive
 from pipelines.raw.settle import settle
-from pipelines.raw.sweep import sweep_due, sweep_entity
+from pipelines.raw.sweep import sweep_entity, sweeps_due
 from resources.connector import Capabilities, Entity, Page, Source, SourceError
 from resources.warehouse import Warehouse, WarehouseError
 
@@ -53,21 +53,14 @@ def read_source(
     batches: list[Batch] = []
     for since, group in windows(warehouse, source, wanted, moment, full=full, rescan=rescan):
         batches += _read(warehouse, source, group, since, moment, run_id, echo or {}, allow_deletions)
-    for entity in wanted:
-        failed = any(batch.error for batch in batches if batch.entity in (entity.name, entity.parent))
-        if (
-            not failed
-            and entity.deletions != "tombstones"
-            and sweep_due(warehouse, source, entity, sweep, moment)
-        ):
-            batch, unknown = sweep_entity(warehouse, source, entity, moment, run_id, allow_deletions)
-            batches.append(batch)
-            if unknown and not hasattr(
-                source, "known_contents"
-            ):  # back-dated, or missed by the source's own stamps: read the entity whole
-                batches += _read(
-                    warehouse, source, [entity], None, moment, run_id, echo or {}, allow_deletions
-                )
+    failed = {batch.entity for batch in batches if batch.error}
+    sound = [entity for entity in wanted if failed.isdisjoint((entity.name, entity.parent))]
+    for entity in sweeps_due(warehouse, source, sound, sweep, moment):
+        batch, unknown = sweep_entity(warehouse, source, entity, moment, run_id, allow_deletions)
+        batches.append(batch)
+        # Back-dated, or missed by the source's own stamps: read the entity whole.
+        if unknown and not hasattr(source, "known_contents"):
+            batches += _read(warehouse, source, [entity], None, moment, run_id, echo or {}, allow_deletions)
     return batches
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from pipelines.raw.batch import Batch, open_batch, raw_table, scalar
@@ -15,21 +17,39 @@ SWEEP_ALWAYS_UNDER = 5_000  # records: so few keys cost a request or two, so eve
 SWEEP_EVERY = timedelta(hours=24)
 
 
-def sweep_due(warehouse: Warehouse, source: Source, entity: Entity, asked: bool, moment: datetime) -> bool:
-    row = warehouse.rows(
-        "select swept_at from ops.cursor where source = %s and entity = %s", [source.system, entity.name]
+def sweeps_due(
+    warehouse: Warehouse, source: Source, entities: Sequence[Entity], asked: bool, moment: datetime
+) -> list[Entity]:
+    """Which entities to sweep: all once a day, few records at every read, unless the source can count them
+    (`counts`) and has as many as are stored. What comes with its parents waits for the day's sweep then."""
+    due, few = [], {}
+    for entity in entities:
+        row = warehouse.rows(
+            "select swept_at from ops.cursor where source = %s and entity = %s", [source.system, entity.name]
+        )
+        swept_at = row[0][0] if row else None
+        if entity.deletions == "tombstones" or (swept_at is not None and swept_at >= moment):
+            continue  # deletions come by themselves, or this very read was whole
+        if asked or swept_at is None or moment - swept_at >= SWEEP_EVERY:
+            due.append(entity)
+        elif (stored := _few(warehouse, raw_table(source.system, entity.name))) is not None:
+            few[entity.name] = stored
+    counted: Mapping[str, int] | None = None
+    if few and hasattr(source, "counts"):
+        with contextlib.suppress(SourceError):  # the sweep will tell
+            counted = source.counts(list(few))
+    if counted is not None:
+        few = {name: stored for name, stored in few.items() if counted.get(name, stored) != stored}
+    return [entity for entity in entities if entity in due or entity.name in few]
+
+
+def _few(warehouse: Warehouse, name: str) -> int | None:
+    """How many records live in a raw table; None where they are not few."""
+    stored = warehouse.scalar(
+        f"select count(*) from (select from {name} where is_current and not deleted limit %s) c",
+        [SWEEP_ALWAYS_UNDER],
     )
-    swept_at = row[0][0] if row else None
-    if swept_at is not None and swept_at >= moment:
-        return False  # this very read was whole
-    if asked or swept_at is None or moment - swept_at >= SWEEP_EVERY:
-        return True
-    name = raw_table(source.system, entity.name)
-    few = warehouse.scalar(
-        f"select count(*) < %s from (select from {name} where is_current and not deleted limit %s) c",
-        [SWEEP_ALWAYS_UNDER, SWEEP_ALWAYS_UNDER],
-    )
-    return bool(few)
+    return stored if stored < SWEEP_ALWAYS_UNDER else None
 
 
 def sweep_entity(

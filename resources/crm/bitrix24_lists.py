@@ -50,14 +50,21 @@ class Listing:
     owners: str = ""  # the filter that takes an array of parents' ids
     legacy_order: bool = False  # user.get: SORT and ORDER, FILTER
 
-    def query(self, extra: Mapping[str, Any] | None = None, *, by: str = "", descending: bool = False) -> str:
-        """The call as `method?query`, ordered by id or the named field, without counting."""
+    def query(
+        self,
+        extra: Mapping[str, Any] | None = None,
+        *,
+        by: str = "",
+        descending: bool = False,
+        count: bool = False,
+    ) -> str:
+        """The call as `method?query`, ordered by id or the named field, without counting unless asked."""
         direction = "DESC" if descending else "ASC"
         order: dict[str, Any] = {"order": {by or self.key: direction}}
         if self.legacy_order:
             order = {"SORT": by or self.key, "ORDER": direction}
         filters = {self.filter_name: {**self.filter, **(extra or {})}}
-        return f"{self.method}?{encode({**self.params, **filters, **order, 'start': -1})}"
+        return f"{self.method}?{encode({**self.params, **filters, **order, 'start': 0 if count else -1})}"
 
     @property
     def filter_name(self) -> str:

@@ -63,6 +63,7 @@ class Outcome:
     raw: bytes | msgspec.Raw | None
     error: Verdict | None = None
     next: int | None = None
+    total: int | None = None  # rows in all, where the call asked for a count
 
     @property
     def again(self) -> bool:
@@ -92,6 +93,7 @@ class _BatchResult(msgspec.Struct):
     result: dict[str, msgspec.Raw] | list[msgspec.Raw] = msgspec.field(default_factory=dict)
     result_error: dict[str, _Fault] | list[Any] = msgspec.field(default_factory=dict)
     result_next: dict[str, int] | list[Any] = msgspec.field(default_factory=dict)
+    result_total: dict[str, int] | list[Any] = msgspec.field(default_factory=dict)
     result_time: dict[str, _Time] | list[Any] = msgspec.field(default_factory=dict)
 
 
@@ -221,7 +223,9 @@ class Portal:
         raw = _map(result.result).get(name)
         if raw is None:
             return Outcome(None, Verdict("uncertain", "the answer says nothing of this call"))
-        return Outcome(raw, next=_map(result.result_next).get(name))
+        return Outcome(
+            raw, next=_map(result.result_next).get(name), total=_map(result.result_total).get(name)
+        )
 
     def error(self, what: str, verdict: Verdict, *, write: bool = False) -> SourceError:
         """The exception of a refused call inside a batch."""
