@@ -163,7 +163,8 @@ class Bitrix24:
 
     def counts(self, entities: Sequence[str]) -> Mapping[str, int]:
         """How many living records there are, in one request; of entities with a list of their own."""
-        names = [name for name in self._known(entities) if name in LISTINGS and not LISTINGS[name].owners]
+        own = [*(name for name in LISTINGS if not LISTINGS[name].owners), "requisite"]
+        names = [name for name in self._known(entities) if name in own]
         listings = [listing for name in names for listing in self._listings(name)]
         found: dict[str, int] = {}
         calls = [narrow(listing).query(count=True) for listing in listings]
