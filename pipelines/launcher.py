@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -25,6 +26,8 @@ from dagster import DagsterRun, Field, StringSource
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, LaunchRunContext, WorkerStatus
 from dagster._serdes import ConfigurableClassData, serialize_value
 
+from pipelines.processes import end_with_parent
+
 if TYPE_CHECKING:
     from dagster._config import UserConfigSchema
 
@@ -32,6 +35,8 @@ ADDRESS: Final = "launcher.address"  # the file in Dagster's home that says wher
 READY: Final = "launcher ready"
 ANSWER_SECONDS: Final = 10.0
 COLLECT_SECONDS: Final = 1.0  # how often ended copies are looked for
+END_SECONDS: Final = 5.0  # that copies told to end together with this process get before they are told again
+END_LOOK_SECONDS: Final = 0.05
 MAX_ENDED: Final = 1_000  # ended runs whose exit code is remembered
 IMPORTED: Final = (
     "dagster_postgres", "great_expectations", "pandas", "expectations.gate", "pipelines.feedback.write",
@@ -119,8 +124,7 @@ class WarmProcess:
         self._ended: dict[str, int] = {}
 
     def serve(self, folder: Path) -> None:
-        """Answer, a line of JSON for a line of JSON, until a signal ends this process. The copies are of its
-        session and end with it."""
+        """Answer, a line of JSON for a line of JSON, until a signal ends this process; its copies end with it."""
         address = folder / ADDRESS
         # Not in the home: the path of a socket may have no more than a hundred characters.
         with tempfile.TemporaryDirectory(prefix="sverka-") as own, socket.socket(socket.AF_UNIX) as listener:
@@ -139,6 +143,14 @@ class WarmProcess:
                             self._answer(connection, listener)
             finally:
                 address.unlink(missing_ok=True)
+                self._outlive()
+
+    def _outlive(self) -> None:
+        """Whoever ends this process in good order ends its copies too: our death must not cut their end in two."""
+        until = time.monotonic() + END_SECONDS
+        while self._running and time.monotonic() < until:
+            self._collect()
+            time.sleep(END_LOOK_SECONDS)
 
     def _answer(self, connection: socket.socket, listener: socket.socket) -> None:
         with connection.makefile("rw") as line:
@@ -149,8 +161,10 @@ class WarmProcess:
         run_id = str(message["run_id"])
         pid = self._running.get(run_id)
         if message["do"] == "start":
+            ours = os.getpid()
             pid = os.fork()
             if pid == 0:
+                end_with_parent(ours)
                 for mine in inherited:
                     mine.close()
                 _work(message["arguments"])

@@ -306,6 +306,17 @@ def start_dagster(
     return f"http://127.0.0.1:{ui_port}"
 
 
+def end_with_parent(parent: int) -> None:
+    """On Linux the system ends this process with TERM when `parent` dies; at once where it is dead by now.
+
+    A copy (fork) does not inherit such a wish: it has to be made in each.
+    """
+    if _LIBC is not None:
+        _LIBC.prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(128 + signal.SIGTERM)
+
+
 def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 

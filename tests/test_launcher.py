@@ -73,7 +73,11 @@ def test_runs_begin_warm_can_be_interrupted_and_begin_cold_without_the_warm_proc
         _wait_until(lambda: _status(address, long) == "CANCELED")
         psutil.wait_procs([copy], timeout=BOUND_SECONDS)
 
+        orphan = _launch(address, "long")
+        _wait_until(lambda: _status(address, orphan) == "STARTED")
+        (copy,) = warm.children()
         os.kill(warm.pid, signal.SIGKILL)
+        assert psutil.wait_procs([copy], timeout=BOUND_SECONDS)[0] == [copy], "a run outlived what began it"
         cold = _launch(address, "short")
         _wait_until(lambda: _status(address, cold) == "SUCCESS")
         assert cold not in said.read_text()
