@@ -158,10 +158,13 @@ def hold_release(deal: str, by: str, reason: str, check: str) -> int:
                     "update ops.operation set reason_code = null where operation_id = any(%s)", [waiting]
                 )
                 conn.execute("select ops.move_many(%s, 'planned', %s, %s)", [waiting, by, reason])
+        after = "" if found.accounting.approval == "auto" else ", once `sverka plan --approve` lets it go"
         if known:
-            CONSOLE.print(f"{deal} is released from {check or ', '.join(known)}; the next sync carries it")
+            CONSOLE.print(
+                f"{deal} is released from {check or ', '.join(known)}; the next sync carries it{after}"
+            )
         if waiting and not check:
-            CONSOLE.print(f"{len(waiting)} operations of {deal} are tried again by the next sync")
+            CONSOLE.print(f"{len(waiting)} operations of {deal} are tried again by the next sync{after}")
     return 0
 
 
