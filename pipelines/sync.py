@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import functools
 import importlib
+import ipaddress
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -26,8 +28,8 @@ from pipelines.raw.load import Batch, read_source, store_page
 from pipelines.refresh import Outcome, prune_changes, refresh
 from pipelines.table import Table, stage_tables, tables
 from resources.budget import SharedBudget
-from resources.connector import Page, Record, Source, Target
-from resources.warehouse import Connection, Warehouse, trusted
+from resources.connector import Page, Record, Source, SourceError, Target
+from resources.warehouse import PROJECT, Connection, Warehouse, trusted
 
 # Accounting entities that documents are planned against, read before the plan; all others after it.
 CATALOGUES = (
@@ -39,9 +41,31 @@ _JSON = msgspec.json.Encoder(decimal_format="number")
 MAX_DISTINCT_VALUES = 1_000_000  # cleaned in one go
 
 
+DEMO_FOLDER = PROJECT / "mappings" / "demo"
+DEMO_ADDRESSES = ("SVERKA_BITRIX24_URL", "SVERKA_ONEC_URL")
+
+
 def mappings_folder() -> Path:
-    """The company's set-up: `SVERKA_MAPPINGS`, else the demo company's."""
-    return Path(os.environ.get("SVERKA_MAPPINGS") or Path(__file__).parents[1] / "mappings" / "demo")
+    """The company's set-up: `SVERKA_MAPPINGS`, else the demo company's.
+
+    A relative one that is not below the current folder is looked for in the project's.
+    """
+    folder = Path(os.environ.get("SVERKA_MAPPINGS") or DEMO_FOLDER)
+    return folder if folder.is_dir() else PROJECT / folder
+
+
+def foreign_address(folder: Path) -> str | None:
+    """A sentence where the demo company's mapping files, which approve by themselves, would meet a real system."""
+    if folder.resolve() != DEMO_FOLDER:
+        return None
+    for name in DEMO_ADDRESSES:
+        host = _host(os.environ.get(name, ""))
+        if host and not _is_loopback(host):
+            return (
+                f"{name} names {host}, but the mapping files are the demo company's; "
+                f"set SVERKA_MAPPINGS to your own folder of mapping files, or unset {name} for the demo"
+            )
+    return None
 
 
 @dataclass
@@ -68,11 +92,14 @@ class Road:
     def connector(self, system: System) -> Any:
         """The connector of a system: a Source, and a Target where it can be written to."""
         if system.name not in self._open:
+            if (sentence := foreign_address(self.mappings.folder)) is not None:
+                raise SourceError(sentence)
             module = importlib.import_module(_module_of(system))
             connector = module.connect(system.name, system.connection, self._budget(system))
             if hasattr(connector, "fields_read"):  # it asks for, and checks, what the mapping names
                 connector.fields_read = system.fields_read()
                 connector.fields_written = system.fields_written()
+                connector.mapping_file = system.source.name  # in words about it
             self._open[system.name] = connector
         return self._open[system.name]
 
@@ -266,6 +293,20 @@ def rebuild(road: Road, progress: Callable[[str], None] = lambda _: None) -> lis
             progress(table.name)
             outcomes.append(refresh_table(road, table, everything=True))
     return outcomes
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""  # the connector says what is wrong with it
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _module_of(system: System) -> str:

@@ -39,7 +39,7 @@ _COLUMN = re.compile(
 )
 _VIEW_COLUMN = re.compile(r"^--\s*@column\s+(?P<name>\S+)\s+(?P<type>.+?)\s+--\s+(?P<comment>.+)$")
 _SECTION = re.compile(r"^-- @(changed|all|rows)\b[ \t]*(.*)$", re.MULTILINE)
-_HEADER = re.compile(r"^-- @(owner|scope|emits|money|kinds|arguments|view)\b[ \t]*(.*)$", re.MULTILINE)
+_HEADER = re.compile(r"^-- @(owner|scope|emits|money|arguments|view)\b[ \t]*(.*)$", re.MULTILINE)
 
 
 class TableFileError(ValueError):

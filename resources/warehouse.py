@@ -36,6 +36,7 @@ MIGRATION_WAIT_SECONDS: Final = 120.0
 MAX_IDLE: Final = 4
 OLDEST_VERSION: Final = 150000
 DAGSTER_SCHEMA: Final = "dagster"
+PROJECT: Final = Path(__file__).resolve().parents[1]
 
 
 class WarehouseError(Exception):
@@ -314,10 +315,13 @@ class Warehouse:
 def home_folder() -> Path:
     """Where everything local of a company lives: `SVERKA_HOME`, else `.sverka/<name of its mapping folder>`.
 
-    A folder a company: the demo's records and operations never mix with anybody's own.
+    A folder a company: the demo's records and operations never mix with anybody's own. The default lies in
+    the project's folder, whatever folder a command is called from.
     """
-    company = Path(os.environ.get("SVERKA_MAPPINGS") or "demo").name
-    return Path(os.environ.get("SVERKA_HOME") or f".sverka/{company}").expanduser().resolve()
+    if given := os.environ.get("SVERKA_HOME"):
+        return Path(given).expanduser().resolve()
+    company = Path(os.environ.get("SVERKA_MAPPINGS") or "demo").absolute().name
+    return PROJECT / ".sverka" / company
 
 
 def newest_revision(folder: Path) -> str:

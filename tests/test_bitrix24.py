@@ -758,8 +758,8 @@ def test_sandbox_a_field_that_the_mapping_reads_is_asked_for(crm: Bitrix24) -> N
 @pytest.mark.parametrize(
     ("entity", "field", "says"),
     [
-        ("deal", "opportunitty", "did you mean opportunity? Correct it in mappings/bitrix24.yaml"),
-        ("deal", "UF_CRM_1700000000", "create it, or take it out of mappings/bitrix24.yaml"),
+        ("deal", "opportunitty", "did you mean opportunity? Correct it in the mapping file of bitrix24"),
+        ("deal", "UF_CRM_1700000000", "create it, or take it out of the mapping file of bitrix24"),
         ("company", "ufCrmSverkaDebt", "did you mean UF_CRM_SVERKA_DEBT?"),
     ],
 )
@@ -777,12 +777,13 @@ def test_sandbox_a_field_that_does_not_exist_is_named_when_read_and_when_checked
 
 def test_sandbox_the_fields_that_the_mapping_writes_are_checked_and_no_others(crm: Bitrix24) -> None:
     crm.fields_written = {"deal": ["UF_CRM_SVERKA_DEBT", "UF_CRM_PAID", "oportunity"], "task": ["TITLE"]}
+    crm.mapping_file = "mappings/mine/bitrix24.yaml"
     found = {finding.subject: finding for finding in crm.check() if " field " in finding.subject}
     assert {subject: finding.ok for subject, finding in found.items()} == {
         "deal field UF_CRM_SVERKA_DEBT": True, "deal field UF_CRM_PAID": False, "deal field oportunity": False,
     }  # fmt: skip
     assert '{"FIELD_NAME": "PAID", "USER_TYPE_ID": "string"}' in found["deal field UF_CRM_PAID"].remedy
-    assert "`feedback` in mappings/bitrix24.yaml" in found["deal field oportunity"].remedy
+    assert "`feedback` in mappings/mine/bitrix24.yaml" in found["deal field oportunity"].remedy
 
 
 @pytest.mark.parametrize(("hours", "says"), [(0, None), (-1, "differ by 36"), (2, "changes are left unread")])

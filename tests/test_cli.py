@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,11 +20,15 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from mappings import load
 from pipelines import cli
-from pipelines.commands import demo, show, work
+from pipelines.commands import demo, session, show, work
 from pipelines.commands.run import Ran
 from pipelines.commands.session import Sandbox
+from pipelines.processes import ProcessError
+from pipelines.sync import DEMO_ADDRESSES, DEMO_FOLDER, Road, foreign_address
 from resources import warehouse as store
+from resources.connector import SourceError
 from resources.warehouse import Warehouse
 
 BOUND_SECONDS = 90
@@ -208,6 +213,86 @@ def test_a_command_that_needs_the_demo_companys_systems_says_how_to_start_them(
         assert "start them with `make up` in another window" in capsys.readouterr().err
 
 
+# --- whose home it is
+
+
+SAMPLE = ("accounts.csv", "products.csv", "sales_teams.csv", "sales_pipeline.csv")
+
+
+@pytest.mark.parametrize("command", ["demo", "demo --fresh", "real", "up", "status"])
+def test_no_demonstration_fills_or_empties_a_home_that_it_did_not_make(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, data = tmp_path / "home", tmp_path / "sample"
+    for path in (home / "postgres" / "PG_VERSION", home / "drop" / "Deals.csv", *(data / n for n in SAMPLE)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("ours")
+    before = sorted(home.rglob("*"))
+    assert main(*command.split(), *([str(data)] if command == "real" else [])) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(
+        f"{home} holds what `sverka {'real' if command == 'real' else 'demo'}` did not make"
+    )
+    assert "SVERKA_HOME" in said
+    assert said.count("\n") == 1
+    assert sorted(home.rglob("*")) == before
+
+
+def test_a_demonstration_throws_away_what_it_made_and_nothing_else(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    session.claim(home, "demo")
+    session.claim(home, "demo")
+    for name in ("postgres", "drop"):
+        (home / name).mkdir()
+        (home / name / "file").touch()
+    (home / "notes.txt").write_text("mine")
+    session.forget(home)
+    assert sorted(path.name for path in home.iterdir() if path.name != "postgres.lock") == [
+        "notes.txt",
+        session.MARK,
+    ]
+    session.claim(home, "demo")
+    with pytest.raises(ProcessError, match="`sverka real` did not make"):
+        session.claim(home, "real")
+
+
+def test_a_company_of_ones_own_does_not_move_into_the_home_of_the_demo(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.claim(tmp_path / "home", "demo")
+    shutil.copytree(DEMO_FOLDER, tmp_path / "mine")
+    monkeypatch.setenv("SVERKA_MAPPINGS", str(tmp_path / "mine"))
+    assert main("status") == 1
+    assert "was made by `sverka demo`, which throws it away; set SVERKA_HOME" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", DEMO_ADDRESSES)
+@pytest.mark.parametrize("command", ["up", "sync", "plan", "reconcile", "sources check"])
+def test_the_demo_companys_mapping_files_meet_no_system_beyond_this_machine(
+    command: str, name: str, warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.environ |= {"SVERKA_DATABASE_URL": warehouse.url, name: "https://user:hush@1c.shop.example/base/"}
+    assert main(*command.split()) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"{name} names 1c.shop.example")
+    assert "SVERKA_MAPPINGS" in said
+    assert "hush" not in said
+    assert said.count("\n") == 1
+
+
+def test_a_run_that_no_command_started_keeps_the_demo_to_this_machine_too(warehouse: Warehouse) -> None:
+    there = {"SVERKA_BITRIX24_URL": "http://[::1]:9/rest/1/k/", "SVERKA_ONEC_URL": "https://1c.shop.example/"}
+    os.environ |= {"SVERKA_ONEC_USER": "u", "SVERKA_ONEC_PASSWORD": "p", "SVERKA_DROP_FOLDER": "/in", **there}
+    road = Road(warehouse, load(DEMO_FOLDER))
+    with pytest.raises(SourceError, match=r"SVERKA_ONEC_URL names 1c\.shop\.example"):
+        road.target(road.accounting)
+    for host in ("localhost", "127.0.0.2", "[::1]"):
+        os.environ["SVERKA_ONEC_URL"] = f"http://{host}:9/odata/standard.odata/"
+        assert foreign_address(DEMO_FOLDER) is None
+    os.environ["SVERKA_ONEC_URL"] = there["SVERKA_ONEC_URL"]
+    assert foreign_address(PROJECT / "mappings" / "sales_opportunities") is None
+
+
 # --- what is shown
 
 
@@ -264,9 +349,10 @@ def test_a_demo_whose_first_run_failed_says_so_and_does_not_go_on(
     monkeypatch.setattr(demo, "start_sandbox", lambda *_: Sandbox("", {}))
     monkeypatch.setattr(Sandbox, "control", lambda *_: {})
     monkeypatch.setattr(demo, "run_job", failing)
-    monkeypatch.setenv("SVERKA_DROP_FOLDER", str(tmp_path / "drop"))
+    monkeypatch.setenv("SVERKA_DROP_FOLDER", "/somebody's/own")
     text = shown(200)
     assert demo.demo(fresh=False) == 1
+    assert "SVERKA_DROP_FOLDER" not in os.environ, "it has one in its home"
     assert ran == ["reconcile"]
     assert "The first sync failed for the reason above (run 01234567)" in text.getvalue()
 

@@ -570,7 +570,7 @@ def test_a_setting_that_is_no_share_is_refused_by_name(module_stage: Warehouse, 
     with undone(module_stage) as conn:
         put(conn, 1)
         set_(conn, "gate_max_held_share", value)
-        with pytest.raises(GateError, match=r"gate_max_held_share in mappings/sverka\.yaml"):
+        with pytest.raises(GateError, match="gate_max_held_share in the mapping file of sverka is"):
             gate(conn, today=TODAY)
 
 

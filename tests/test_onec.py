@@ -509,11 +509,9 @@ def test_an_update_holds_only_for_the_version_that_was_read() -> None:
 def test_posting_is_not_operational_and_carries_no_body() -> None:
     onec, requests = sent_once(httpx.Response(200))
     onec.post("realization", KEY)
-    onec.unpost("realization", KEY)
-    posted, unposted = requests
+    [posted] = requests
     assert asked(posted)[0].endswith(f"(guid'{KEY}')/Post")
     assert asked(posted)[1]["PostingModeOperational"] == "false"
-    assert asked(unposted)[0].endswith("/Unpost")
     assert posted.content == b""
 
 

@@ -34,6 +34,12 @@ class Town(NamedTuple):
         onec.session._http.sleep = lambda seconds: None
         return onec
 
+    def unpost(self, document: str, key: str) -> None:
+        """What an accountant does: we take no posting back."""
+        given = self.info["onec"]
+        address = f"{given['odata']}{document}(guid'{key}')/Unpost"
+        httpx.post(address, auth=(given["user"], given["password"])).raise_for_status()
+
     def fault(self, **rule: Any) -> None:
         httpx.post(
             f"{self.url}/control/faults", json={"where": "onec", "times": 1, **rule}
@@ -144,7 +150,9 @@ def test_every_entity_is_read_whole_and_agrees_with_its_keys(town: Town) -> None
         assert not any(page.rejects for page in pages)
 
 
-def test_a_document_is_created_read_back_equal_posted_and_unposted(onec: OneC, body: dict[str, Any]) -> None:
+def test_a_document_is_created_read_back_equal_posted_and_unposted(
+    town: Town, onec: OneC, body: dict[str, Any]
+) -> None:
     key = str(uuid.uuid4())
     known(onec)
     assert onec.unknown_fields("realization", body) == []
@@ -167,7 +175,7 @@ def test_a_document_is_created_read_back_equal_posted_and_unposted(onec: OneC, b
     assert [record.source_id for record in document.records] == [key]
     amounts = [odata.decode(record.payload)["Сумма"] for record in entries.records]
     assert Decimal("1200.10") in amounts
-    onec.unpost("realization", key)
+    town.unpost(REALIZATION, key)
     entries, _ = onec.read(["realization"], HOUR_AGO, NOW)
     assert (list(entries.records), list(entries.complete_parents)) == ([], [key])
 

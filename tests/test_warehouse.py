@@ -15,8 +15,9 @@ import psutil
 import psycopg
 import pytest
 
+from pipelines.sync import mappings_folder
 from resources import postgres
-from resources.warehouse import LockHeld, Warehouse, WarehouseError, home_folder, newest_revision
+from resources.warehouse import PROJECT, LockHeld, Warehouse, WarehouseError, home_folder, newest_revision
 
 MIGRATIONS = Path(__file__).parent.parent / "pipelines" / "migrations"
 ALLOWED = {
@@ -121,6 +122,27 @@ def test_a_url_in_the_environment_is_used_and_nothing_is_started(
     assert Warehouse.from_environment().scalar("SELECT 1") == 1
     assert home_folder() == tmp_path / "home"
     assert not home_folder().exists()
+
+
+def test_the_home_is_the_same_from_whatever_folder_a_command_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SVERKA_HOME", raising=False)
+    for given, company in {"": "demo", "mappings/mine": "mine", str(tmp_path / "ours" / "."): "ours"}.items():
+        monkeypatch.setenv("SVERKA_MAPPINGS", given)
+        for folder in (tmp_path, Path(__file__).parent):
+            monkeypatch.chdir(folder)
+            assert home_folder() == PROJECT / ".sverka" / company
+
+
+def test_mapping_files_of_the_project_are_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SVERKA_MAPPINGS", "mappings/sales_opportunities")
+    monkeypatch.chdir(tmp_path)
+    assert mappings_folder() == PROJECT / "mappings" / "sales_opportunities"
+    (tmp_path / "mappings" / "sales_opportunities").mkdir(parents=True)
+    assert mappings_folder().resolve() == tmp_path / "mappings" / "sales_opportunities"
 
 
 def test_a_connection_is_in_utc_named_and_bounded(warehouse: Warehouse) -> None:

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import os
-import shutil
-from pathlib import Path
 
 from pipelines.commands import show
 from pipelines.commands.run import Ran, run_job
-from pipelines.commands.session import CONSOLE, DEMO_FOLDER, Sandbox, database, start_sandbox
+from pipelines.commands.session import CONSOLE, Sandbox, claim, database, forget, start_sandbox
 from pipelines.processes import Processes
-from resources import postgres
+from pipelines.sync import DEMO_FOLDER
 from resources.warehouse import Warehouse, home_folder
 
 TICK = {"days": 3, "deals": 20}
+OTHERS = ("SVERKA_DATABASE", "SVERKA_ONEC", "SVERKA_BITRIX24", "SVERKA_DROP")
 
 
 def demo(*, fresh: bool) -> int:
     os.environ["SVERKA_MAPPINGS"] = str(DEMO_FOLDER)
-    for name in [
-        name for name in os.environ if name.startswith(("SVERKA_DATABASE", "SVERKA_ONEC", "SVERKA_BITRIX24"))
-    ]:
+    for name in [name for name in os.environ if name.startswith(OTHERS)]:
         del os.environ[name]  # whatever is set for somebody's own systems: the demo touches none of them
     home = home_folder()
+    claim(home, "demo")
     if fresh:
-        _forget(home)
+        forget(home)
     with database(home) as warehouse, Processes(home) as processes:
         CONSOLE.print(
             "[bold]1. A company and its systems[/]: Bitrix24, spreadsheets of a branch, 1C — simulated on this machine"
         )
         sandbox = start_sandbox(processes, home)
-        drop = Path(os.environ["SVERKA_DROP_FOLDER"])
-        drop.mkdir(parents=True, exist_ok=True)
-        if not any(drop.iterdir()):
+        drop = home / "drop"
+        if not any(drop.glob("*")):
             sandbox.control("files", {"folder": str(drop)})
         CONSOLE.print("[bold]2. The first sync[/]: everything is new")
         first = run_job("reconcile")  # the nightly job: it also makes the marts and checks whole tables
@@ -71,16 +68,6 @@ def _give_up(what: str, ran: Ran) -> int:
         markup=False,
     )
     return 1
-
-
-def _forget(home: Path) -> None:
-    postgres.stop_server(home)
-    for name in ("postgres", "sandbox", "drop", "dagster", "sandbox.json"):
-        path = home / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def _operations(warehouse: Warehouse) -> int:

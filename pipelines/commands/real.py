@@ -17,12 +17,11 @@ import yaml
 
 from pipelines.commands import show
 from pipelines.commands.run import run_job
-from pipelines.commands.session import CONSOLE, database, start_sandbox
+from pipelines.commands.session import CONSOLE, claim, database, forget, start_sandbox
 from pipelines.processes import Processes
-from resources import postgres
-from resources.warehouse import Warehouse, home_folder
+from resources.warehouse import PROJECT, Warehouse, home_folder
 
-MAPPINGS: Final = Path(__file__).parents[2] / "mappings" / "sales_opportunities"
+MAPPINGS: Final = PROJECT / "mappings" / "sales_opportunities"
 FILES: Final = ("accounts.csv", "products.csv", "sales_teams.csv", "sales_pipeline.csv")
 
 
@@ -34,10 +33,10 @@ def real(data: Path) -> int:
             style="red",
         )
         return 2
-    home = home_folder() / "real"
-    postgres.stop_server(home)
-    shutil.rmtree(home, ignore_errors=True)
-    (home / "drop").mkdir(parents=True)
+    home = home_folder() if "SVERKA_HOME" in os.environ else PROJECT / ".sverka" / "real"
+    claim(home, "real")
+    forget(home)
+    (home / "drop").mkdir()
     for name in FILES:
         shutil.copy2(data / name, home / "drop" / name)
     mappings = home / "mappings"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ import httpx
 from rich.console import Console
 
 from pipelines.processes import ProcessError, Processes, line_ready, write_dagster_home
-from pipelines.sync import Road, mappings_folder
+from pipelines.sync import DEMO_FOLDER, Road, foreign_address, mappings_folder
 from resources import postgres
 from resources.warehouse import Warehouse, home_folder
 
@@ -26,7 +27,7 @@ FILE_WIDTH: Final = 200
 CONSOLE: Final = Console(
     highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else FILE_WIDTH
 )
-DEMO_FOLDER: Final = Path(__file__).parents[2] / "mappings" / "demo"
+MARK: Final = "simulated"  # in a home that a demonstration made; holds which one
 SANDBOX_SECONDS: Final = 60.0
 SANDBOX_ANSWER_SECONDS: Final = 2.0
 
@@ -49,17 +50,68 @@ class Sandbox:
 
 
 def is_demo() -> bool:
-    return mappings_folder().resolve() == DEMO_FOLDER.resolve()
+    return mappings_folder().resolve() == DEMO_FOLDER
+
+
+def claim(home: Path, maker: str) -> None:
+    """Make an empty or absent home that of a demonstration (`demo`, `real`), which it may later throw away.
+
+    Raises ProcessError for a home that holds anything else.
+    """
+    with postgres.explained(home):
+        home.mkdir(parents=True, exist_ok=True)
+        made_by = _made_by(home)
+        if not made_by and not any(home.iterdir()):
+            (home / MARK).write_text(maker)
+            return
+    if made_by != maker:
+        raise ProcessError(
+            f"{home} holds what `sverka {maker}` did not make, and it touches nothing else; "
+            "unset SVERKA_HOME, or set it to an empty folder"
+        )
+
+
+def forget(home: Path) -> None:
+    """Throw away what a demonstration left in its home. Raises ProcessError for a home that none made."""
+    if not _made_by(home):
+        raise ProcessError(f"{home} was made by no demonstration; nothing of it is thrown away")
+    postgres.stop_server(home)
+    for name in ("postgres", "sandbox", "drop", "dagster", "mappings", "sandbox.json"):
+        path = home / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _made_by(home: Path) -> str:
+    mark = home / MARK
+    return mark.read_text().strip() if mark.is_file() else ""
+
+
+def _right_home(home: Path) -> None:
+    """The demo company's records lie in a home of its own, and nobody's own in one that a demo throws away."""
+    if is_demo():
+        claim(home, "demo")
+    elif _made_by(home) and not mappings_folder().resolve().is_relative_to(home):
+        raise ProcessError(
+            f"{home} was made by `sverka {_made_by(home)}`, which throws it away; "
+            "set SVERKA_HOME to a folder of your company's own"
+        )
 
 
 @contextlib.contextmanager
 def database(home: Path | None = None) -> Iterator[Warehouse]:
     """The warehouse of `SVERKA_DATABASE_URL`, or the embedded one of the home, stopped again if we started it."""
     place = home or home_folder()
+    given = os.environ.get("SVERKA_DATABASE_URL", "").strip()
+    if (sentence := foreign_address(mappings_folder())) is not None:
+        raise ProcessError(sentence)
     place.mkdir(parents=True, exist_ok=True)
+    if not given:
+        _right_home(place)
     os.environ["SVERKA_HOME"] = str(place)
     with contextlib.ExitStack() as stack:
-        given = os.environ.get("SVERKA_DATABASE_URL", "").strip()
         url = given or stack.enter_context(postgres.server(place))
         os.environ["SVERKA_DATABASE_URL"] = url
         if not given:
@@ -102,7 +154,9 @@ def start_sandbox(processes: Processes, home: Path, *options: str) -> Sandbox:
         "SVERKA_ONEC_USER": info["onec"]["user"],
         "SVERKA_ONEC_PASSWORD": info["onec"]["password"],
         "SVERKA_ONEC_ALLOW_HTTP": "1",
+        "SVERKA_DROP_FOLDER": str(home / "drop"),
     }
+    (home / "drop").mkdir(exist_ok=True)
     kept = home / "sandbox.json"
     kept.touch(mode=0o600)
     kept.write_text(json.dumps({"url": url, "addresses": addresses}))
@@ -133,7 +187,7 @@ def sandbox_trouble() -> str | None:
 
 def recall_sandbox(home: Path) -> None:
     """Addresses of the sandbox that ran last in this home: the demo company knows no other systems."""
-    os.environ.setdefault("SVERKA_DROP_FOLDER", str(home / "drop"))
     kept = home / "sandbox.json"
     if is_demo() and kept.exists():
         os.environ.update(json.loads(kept.read_text())["addresses"])
+    os.environ.setdefault("SVERKA_DROP_FOLDER", str(home / "drop"))

@@ -25,7 +25,6 @@ def _up(port: int, *, once: bool) -> None:
         if is_demo():
             CONSOLE.print("starting the sandbox (stand-ins of Bitrix24 and 1C) …")
             sandbox = start_sandbox(processes, home)
-            (home / "drop").mkdir(exist_ok=True)
             CONSOLE.print(f"  let time pass:  curl -X POST {sandbox.url}/control/tick -d '{{\"days\": 1}}'")
         CONSOLE.print("starting Dagster …")
         address = start_dagster(processes, home / "dagster", port=_port(port))

@@ -234,7 +234,7 @@ def _setting(conn: Connection, name: str, default: float, least: float, most: fl
     system, value = row
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
         raise GateError(
-            f"{name} in mappings/{system}.yaml is {value!r}; give a number from {least} to {most}"
+            f"{name} in the mapping file of {system} is {value!r}; give a number from {least} to {most}"
         )
     return value
 

@@ -244,11 +244,6 @@ class OneC:
         options = {"PostingModeOperational": "false"}
         self.session.write("POST", resource, f"posting of {kind} {key}", options=options)
 
-    def unpost(self, kind: str, key: str) -> None:
-        """Take a posting back, e.g. before a change. Its entries disappear; the version changes."""
-        resource = f"{self._place(kind).set}({odata.guid(key)})/Unpost"
-        self.session.write("POST", resource, f"unposting of {kind} {key}")
-
     def find(self, kind: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """Whole bodies by key, fractions as Decimal; absent keys are missing."""
         place = self._place(kind)

@@ -70,7 +70,8 @@ class Bitrix24:
     """One portal, read and written. Threads may share it.
 
     `fields_read` (by entity) and `fields_written` (by kind) are set by whoever knows the mapping, before the
-    first read: the vendor's names of what is looked at and changed. They are asked for and checked.
+    first read: the vendor's names of what is looked at and changed. They are asked for and checked;
+    `mapping_file` is where a person corrects them.
     `known_stamps` is set by whoever stores the records, and tells which of them an earlier read has settled.
     """
 
@@ -93,6 +94,7 @@ class Bitrix24:
         self._forms: dict[str, str] = {}  # by entity: how its stamps are written in a filter
         self.fields_read: Mapping[str, Sequence[str]] = {}
         self.fields_written: Mapping[str, Sequence[str]] = {k: tuple(f) for k, f in USER_FIELDS.items()}
+        self.mapping_file = f"the mapping file of {self.system}"
         self.known_stamps: Settled | None = None
         self._fields: dict[str, list[str]] = {}  # by kind: what this portal has, by its names
         self._catalogs = Outcome(None)
@@ -221,7 +223,7 @@ class Bitrix24:
             )
             raise SourceError(
                 f"{self.system}: the portal's {name} has no field {', '.join(absent)}, which the mapping reads; "
-                f"{remedy} mappings/{self.system}.yaml"
+                f"{remedy} {self.mapping_file}"
             )
 
     def _user_fields_of(self, name: str) -> list[str]:

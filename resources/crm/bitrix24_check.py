@@ -72,13 +72,13 @@ def _written(crm: Bitrix24) -> Iterator[Finding]:
                 yield Finding(f"{kind} field {name}", True, "is there")
                 continue
             message = f"the {kind} has no field {name}; what is written to it is lost"
-            yield Finding(f"{kind} field {name}", False, message, _remedy(crm.system, kind, name))
+            yield Finding(f"{kind} field {name}", False, message, _remedy(crm.mapping_file, kind, name))
 
 
-def _remedy(system: str, kind: str, name: str) -> str:
+def _remedy(mapping_file: str, kind: str, name: str) -> str:
     short = name.removeprefix("UF_CRM_")
     if short == name:
-        return f"correct the name under `feedback` in mappings/{system}.yaml"
+        return f"correct the name under `feedback` in {mapping_file}"
     type_ = USER_FIELDS[kind].get(name, "string")
     return (
         f"create it: CRM, Settings, Custom fields, {kind}, type {type_}; or call crm.{kind}.userfield.add "
