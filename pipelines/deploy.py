@@ -1,8 +1,8 @@
 """Make the tables of the road what their files say.
 
 A table whose shape changed is made anew and filled from what it is derived of; one whose rows are made
-differently (its SQL, or a mapping) is rebuilt at the next refresh. Everything that cannot be derived
-lives in `raw` and `ops`, which migrations alone change.
+differently (its SQL, or a mapping) is rebuilt at the next refresh. What cannot be derived lives in `ops`, which
+migrations alone change, and in `raw`, whose tables are all of one shape and made by `pipelines/raw/batch.py`.
 """
 
 from __future__ import annotations
