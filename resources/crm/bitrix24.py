@@ -43,7 +43,17 @@ from resources.crm.bitrix24_entities import (
     item,
     narrow,
 )
-from resources.crm.bitrix24_lists import Chain, Listing, Reader, Settled, Whole, moment, records_of, rows_of
+from resources.crm.bitrix24_lists import (
+    PAGE,
+    Chain,
+    Listing,
+    Reader,
+    Settled,
+    Whole,
+    moment,
+    records_of,
+    rows_of,
+)
 from resources.crm.bitrix24_portal import BATCH, Outcome, Portal, encode
 
 PARALLEL = 6  # requests in flight: a batch takes seconds, the rate allows two starts a second
@@ -124,11 +134,12 @@ class Bitrix24:
         wanted = self._known(entities)
         jobs: list[Chain | Whole] = dictionaries(wanted)
         roots = {self._parent_of(name) or name for name in wanted if name not in (*DICTIONARIES, "employee")}
-        listings = [listing for name in LISTINGS if name in roots for listing in self._listings(name)]
+        names = [name for name in LISTINGS if name in roots]
         if since is not None and "requisite" in wanted:
-            listings.append(LISTINGS["requisite"])
-        listings = [listing if listing.entity in wanted else narrow(listing) for listing in listings]
-        survey = self._survey(listings, by_stamp=since is not None)
+            names.append("requisite")
+        surveyed = self._survey(names, by_stamp=since is not None)
+        listings = [listing if listing.entity in wanted else narrow(listing) for listing, _ in surveyed]
+        survey = [newest for _, newest in surveyed]
         if since is not None:
             self._learn_forms(listings, survey)
         for listing, newest in zip(listings, survey, strict=True):
@@ -151,9 +162,8 @@ class Bitrix24:
         (name,) = self._known([entity])
         if name in LISTINGS and not self._parent_of(name) and name != "employee":
             jobs: list[Chain | Whole] = []
-            listings = [narrow(listing) for listing in self._listings(name)]
-            for listing, newest in zip(listings, self._survey(listings, by_stamp=False), strict=True):
-                jobs += self._lanes(listing, newest)
+            for listing, newest in self._survey([name], by_stamp=False):
+                jobs += self._lanes(narrow(listing), newest)
             pages = Reader(self.portal).run(jobs)
         elif name == "requisite":
             pages = Reader(self.portal).run([Chain(narrow(LISTINGS[name]))])
@@ -178,8 +188,7 @@ class Bitrix24:
     def changes(self, since: datetime) -> Iterator[Change]:
         """The newest records by stamp, at most 50 an entity: one request, two in a new process."""
         names = [entity.name for entity in self.capabilities.entities if entity.incremental]
-        listings = [listing for name in names for listing in self._listings(name)]
-        for listing, newest in zip(listings, self._survey(listings, by_stamp=True), strict=True):
+        for listing, newest in self._survey(names, by_stamp=True):
             for record in newest:
                 if record.modified_at is not None and record.modified_at >= since:
                     yield Change(listing.entity, record.source_id, record.modified_at)
@@ -241,29 +250,42 @@ class Bitrix24:
         rows = self._catalogs.value(dict[str, Any]).get("catalogs") or []
         return [int(row["iblockId"]) for row in rows]
 
-    def _prepare(self) -> None:
-        """Ask once what this portal has of its own: user fields and product catalogs, in one request."""
+    def _prepare(self, also: Sequence[str] = ()) -> list[Outcome]:
+        """Ask once what this portal has of its own, user fields and product catalogs, and in the same request
+        whatever else is to be asked: its answers."""
         if self._fields:
-            return
+            return []
         calls = [
             _call("crm.item.fields", entityTypeId=n, useOriginalUfNames="Y") for n in ITEM_TYPES.values()
         ]
-        *fields, self._catalogs = self._ask([*calls, "catalog.catalog.list"], refused="catalog.")
-        for kind, outcome in zip(ITEM_TYPES, fields, strict=True):
+        outcomes = self._ask([*calls, "catalog.catalog.list", *also], refused="catalog.")
+        self._catalogs = outcomes[len(calls)]
+        for kind, outcome in zip(ITEM_TYPES, outcomes, strict=False):
             described = outcome.value(dict[str, dict[str, Any]]).get("fields") or {}
             upper = {name: str(of.get("upperName") or name) for name, of in described.items()}
             self._fields[kind] = [up if up.startswith("UF_") else name for name, up in upper.items()]
+        return outcomes[len(calls) + 1 :]
 
-    def _survey(self, listings: Sequence[Listing], *, by_stamp: bool) -> list[list[Record]]:
-        """Per listing, its newest records (by stamp, else by id) without their payloads, in one request."""
-        calls = [
-            narrow(listing).query(by=listing.stamps[0] if by_stamp else "", descending=True)
+    def _survey(self, names: Sequence[str], *, by_stamp: bool) -> list[tuple[Listing, list[Record]]]:
+        """The listings of these entities, each with its newest records (by stamp, else by id) without their
+        payloads: one request, one more for products in a new process, whose catalogs must be known first."""
+
+        def newest(listing: Listing) -> str:
+            return narrow(listing).query(by=listing.stamps[0] if by_stamp else "", descending=True)
+
+        early = [name for name in names if name != "product"]
+        answers = dict(zip(early, self._prepare([newest(LISTINGS[name]) for name in early]), strict=False))
+        listings = [
+            listing
+            for name in names
+            for listing in ([LISTINGS[name]] if name == "requisite" else self._listings(name))
+        ]
+        rest = [listing for listing in listings if listing.entity not in answers]
+        late = iter(self._ask([newest(listing) for listing in rest]) if rest else ())
+        return [
+            (listing, records_of(listing, answers.get(listing.entity) or next(late), self.system)[0])
             for listing in listings
         ]
-        answers = []
-        for listing, outcome in zip(listings, self._ask(calls), strict=True):
-            answers.append(records_of(listing, outcome, self.system)[0])
-        return answers
 
     def _ask(self, calls: Sequence[str], refused: str = "-") -> list[Outcome]:
         """Small reads in one request; asked again while their method is blocked.
@@ -287,8 +309,10 @@ class Bitrix24:
     def _lanes(self, listing: Listing, newest: Sequence[Record]) -> list[Chain]:
         """Cut the range of ids into lanes that are read side by side; the last one is open upwards."""
         top = int(newest[0].source_id) if newest else 0
-        lanes = min(self.portal.parallel * 2, top // (2 * BATCH * BATCH) + 1)
-        step = top // lanes + 1
+        whole = BATCH * PAGE  # ids of a lane fill requests to the last page, if none was deleted
+        lanes = min(self.portal.parallel * 2, top // (2 * whole) + 1)
+        step = -(-top // (lanes * whole)) * whole or 1
+        lanes = max(1, -(-top // step))
         chains = [Chain(listing, after=number * step, upto=(number + 1) * step) for number in range(lanes)]
         chains[-1].upto, chains[-1].top = None, top
         return chains
