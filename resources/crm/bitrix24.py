@@ -11,7 +11,7 @@ Not here: deletions (the portal has no tombstones; `keys` is the sweep) and even
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from difflib import get_close_matches
@@ -27,10 +27,7 @@ from resources.connector import (
     Finding,
     Page,
     Record,
-    Refused,
     SourceError,
-    Uncertain,
-    Written,
 )
 from resources.crm.bitrix24_check import findings
 from resources.crm.bitrix24_entities import (
@@ -40,7 +37,6 @@ from resources.crm.bitrix24_entities import (
     LISTINGS,
     USER_FIELDS,
     dictionaries,
-    item,
     narrow,
 )
 from resources.crm.bitrix24_lists import (
@@ -54,29 +50,15 @@ from resources.crm.bitrix24_lists import (
     records_of,
     rows_of,
 )
-from resources.crm.bitrix24_portal import BATCH, Outcome, Portal, encode
+from resources.crm.bitrix24_portal import BATCH, Outcome, Portal, call
+from resources.crm.bitrix24_write import Writer
 
 PARALLEL = 6  # requests in flight: a batch takes seconds, the rate allows two starts a second
-WRITE_BATCH = 20  # updates in one request: one may take 2.8 s, and a request is cut off after 60 s
-FIND_IDS = 50  # ids of one look-up: a page of them
-MAX_ASKED = 20  # times that a small question is asked again while its method is blocked
-TASK_TAG = "sverka-"  # a task carries our key as a tag (tasks.task.list filters by TAG) and as XML_ID
-TASK_FIELDS = [
-    "ID",
-    "TITLE",
-    "STATUS",
-    "XML_ID",
-    "TAGS",
-    "UF_CRM_TASK",
-    "RESPONSIBLE_ID",
-    "DEADLINE",
-    "DESCRIPTION",
-]
 
 LIMITS = (2.0, 50.0)  # requests a second, and how many at once: the vendor's leaky bucket
 
 
-class Bitrix24:
+class Bitrix24(Writer):
     """One portal, read and written. Threads may share it.
 
     `fields_read` (by entity) and `fields_written` (by kind) are set by whoever knows the mapping, before the
@@ -180,7 +162,7 @@ class Bitrix24:
         listings = [listing for name in names for listing in self._listings(name)]
         found: dict[str, int] = {}
         calls = [narrow(listing).query(count=True) for listing in listings]
-        for listing, outcome in zip(listings, self._ask(calls), strict=True):
+        for listing, outcome in zip(listings, self.portal.ask(calls), strict=True):
             if outcome.total is not None:
                 found[listing.entity] = found.get(listing.entity, 0) + outcome.total
         return found
@@ -208,7 +190,7 @@ class Bitrix24:
         listing = LISTINGS[name]
         select = list(listing.params.get("select", ()))
         if name in ITEM_TYPES:
-            select += self._user_fields_of(name)
+            select += self.user_fields_of(name)
         if select and "*" not in select:  # * brings every field of the vendor's own, and `fm`
             select = list(dict.fromkeys([*select, *self.fields_read.get(name, ())]))
         if select:
@@ -235,7 +217,8 @@ class Bitrix24:
                 f"{remedy} {self.mapping_file}"
             )
 
-    def _user_fields_of(self, name: str) -> list[str]:
+    def user_fields_of(self, name: str) -> list[str]:
+        """The user fields among them."""
         return sorted(field for field in self.fields_of(name) if field.startswith("UF_"))
 
     def fields_of(self, name: str) -> list[str]:
@@ -255,10 +238,8 @@ class Bitrix24:
         whatever else is to be asked: its answers."""
         if self._fields:
             return []
-        calls = [
-            _call("crm.item.fields", entityTypeId=n, useOriginalUfNames="Y") for n in ITEM_TYPES.values()
-        ]
-        outcomes = self._ask([*calls, "catalog.catalog.list", *also], refused="catalog.")
+        calls = [call("crm.item.fields", entityTypeId=n, useOriginalUfNames="Y") for n in ITEM_TYPES.values()]
+        outcomes = self.portal.ask([*calls, "catalog.catalog.list", *also], refused="catalog.")
         self._catalogs = outcomes[len(calls)]
         for kind, outcome in zip(ITEM_TYPES, outcomes, strict=False):
             described = outcome.value(dict[str, dict[str, Any]]).get("fields") or {}
@@ -281,30 +262,11 @@ class Bitrix24:
             for listing in ([LISTINGS[name]] if name == "requisite" else self._listings(name))
         ]
         rest = [listing for listing in listings if listing.entity not in answers]
-        late = iter(self._ask([newest(listing) for listing in rest]) if rest else ())
+        late = iter(self.portal.ask([newest(listing) for listing in rest]) if rest else ())
         return [
             (listing, records_of(listing, answers.get(listing.entity) or next(late), self.system)[0])
             for listing in listings
         ]
-
-    def _ask(self, calls: Sequence[str], refused: str = "-") -> list[Outcome]:
-        """Small reads in one request; asked again while their method is blocked.
-
-        Raises what is refused, except for methods whose name begins with `refused`.
-        """
-        answers: dict[int, Outcome] = {}
-        for _ in range(MAX_ASKED):
-            left = [number for number in range(len(calls)) if number not in answers][:BATCH]
-            if not left:
-                return [answers[number] for number in range(len(calls))]
-            for number, outcome in zip(left, self.portal.batch([calls[n] for n in left]), strict=True):
-                if outcome.error is None or (not outcome.again and calls[number].startswith(refused)):
-                    answers[number] = outcome
-                elif not outcome.again:
-                    raise self.portal.error(calls[number].partition("?")[0], outcome.error)
-        raise SourceError(
-            f"{self.system}: the portal's limits stay exhausted; the next run tries again", retriable=True
-        )
 
     def _lanes(self, listing: Listing, newest: Sequence[Record]) -> list[Chain]:
         """Cut the range of ids into lanes that are read side by side; the last one is open upwards."""
@@ -353,7 +315,8 @@ class Bitrix24:
                     known = {f"={listing.key}": int(newest[0].source_id), f"{sign}{stamp}": value}
                     calls.append(narrow(listing).query(known))
         found = [
-            len(rows_of(outcome, asked[n // 4], self.system)) for n, outcome in enumerate(self._ask(calls))
+            len(rows_of(outcome, asked[n // 4], self.system))
+            for n, outcome in enumerate(self.portal.ask(calls))
         ]
         for number, listing in enumerate(asked):
             counts = found[number * 4 : number * 4 + 4]
@@ -367,136 +330,6 @@ class Bitrix24:
                 if isinstance(text, str) and moment(text) and (zone := datetime.fromisoformat(text).tzinfo):
                     return zone
         return self._zone or UTC
-
-    # Writing
-
-    def create(self, kind: str, key: str, body: Mapping[str, Any]) -> Written:
-        """Create a task (the only kind). Our key becomes its XML_ID and a tag, by which `find` finds it.
-
-        The portal has no idempotency for tasks: probe with `find` before a resend.
-        """
-        result = self.portal.call("tasks.task.add", {"fields": self._new_task(kind, key, body)}, write=True)
-        return self._made(result)
-
-    def create_many(
-        self, kind: str, rows: Sequence[tuple[str, Mapping[str, Any]]]
-    ) -> list[Written | SourceError]:
-        """Create many tasks, 20 a request; each row's own outcome, in order, as `update_many` gives it."""
-        calls = [_call("tasks.task.add", fields=self._new_task(kind, key, body)) for key, body in rows]
-        return self._in_batches(kind, [key for key, _ in rows], calls, lambda _, value: self._made(value))
-
-    def _new_task(self, kind: str, key: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        if kind != "task":
-            raise Refused(f"{self.system}: a {kind} is not created from here, only task")
-        linked = body.get("UF_CRM_TASK", ())  # D_17 ties the task to deal 17
-        return {
-            **body,
-            "UF_CRM_TASK": [linked] if isinstance(linked, str) else list(linked),
-            "XML_ID": key,
-            "TAGS": [*body.get("TAGS", ()), TASK_TAG + key],
-        }
-
-    def _made(self, result: Mapping[str, Any] | None) -> Written:
-        task = (result or {}).get("task") or {}
-        if not task.get("id"):
-            raise Uncertain(f"{self.system}: tasks.task.add answered without the task's id; look it up")
-        return Written(str(task["id"]), task)
-
-    def update(self, kind: str, key: str, body: Mapping[str, Any], version: str | None = None) -> Written:
-        """Change the named fields of a deal or company. The portal keeps no versions: the last write wins.
-
-        The answer's `updatedTime` is the stamp of our own change, by which it is known when read again.
-        """
-        params = {**self._update(kind, key), "fields": dict(body)}
-        result = self.portal.call("crm.item.update", params, write=True) or {}
-        return Written(key, result.get("item") or {})
-
-    def update_many(
-        self, kind: str, rows: Sequence[tuple[str, Mapping[str, Any]]]
-    ) -> list[Written | SourceError]:
-        """Update many records, 20 a request; each row's own outcome, in order.
-
-        A refused row is Refused, one that the portal's limits stopped is a retriable SourceError, one whose
-        request got no answer is Uncertain. Raises nothing of these itself.
-        """
-        calls = [_call("crm.item.update", **self._update(kind, key), fields=dict(body)) for key, body in rows]
-        keys = [key for key, _ in rows]
-        return self._in_batches(kind, keys, calls, lambda key, value: Written(key, value.get("item") or {}))
-
-    def _in_batches(
-        self,
-        kind: str,
-        keys: Sequence[str],
-        calls: Sequence[str],
-        written: Callable[[str, Mapping[str, Any]], Written],
-    ) -> list[Written | SourceError]:
-        outcomes: list[Written | SourceError] = []
-        stop: SourceError | None = None
-        for start in range(0, len(calls), WRITE_BATCH):
-            part = keys[start : start + WRITE_BATCH]
-            if stop is not None:
-                outcomes += [stop] * len(part)
-                continue
-            try:
-                answers = self.portal.batch(calls[start : start + WRITE_BATCH], write=True)
-            except Uncertain as error:
-                outcomes += [error] * len(part)
-                continue
-            except SourceError as error:
-                stop = error
-                outcomes += [error] * len(part)
-                continue
-            for key, answer in zip(part, answers, strict=True):
-                try:
-                    if answer.error is not None:
-                        raise self.portal.error(f"{kind} {key}", answer.error, write=True)
-                    outcomes.append(written(key, answer.value(dict[str, Any]) or {}))
-                except SourceError as error:
-                    outcomes.append(error)
-        return outcomes
-
-    def _update(self, kind: str, key: str) -> dict[str, Any]:
-        if kind not in USER_FIELDS:
-            raise Refused(f"{self.system}: a {kind} is not changed from here, only {', '.join(USER_FIELDS)}")
-        return {"entityTypeId": ITEM_TYPES[kind], "id": int(key), "useOriginalUfNames": "Y"}
-
-    def post(self, kind: str, key: str) -> None:
-        """Raises Refused: nothing in a CRM is posted."""
-        raise Refused(f"{self.system}: a {kind} has no posting step")
-
-    def find(self, kind: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """Read back by key: deals and companies by id (with `updatedTime` and user fields), tasks by our key.
-
-        2,500 ids or 50 tasks a request. Numbers are Decimal.
-        """
-        if kind == "task":
-            return self._find_tasks(keys)
-        if kind not in USER_FIELDS:
-            raise Refused(
-                f"{self.system}: a {kind} is not looked up here, only {', '.join(self.capabilities.writes)}"
-            )
-        listing = item(kind, ["id", "title", "updatedTime", *self._user_fields_of(kind)])
-        found: dict[str, Mapping[str, Any]] = {}
-        parts = [list(keys[start : start + FIND_IDS]) for start in range(0, len(keys), FIND_IDS)]
-        calls = [listing.query({"@id": part}) for part in parts]
-        for start in range(0, len(calls), BATCH):
-            for outcome in self._ask(calls[start : start + BATCH]):
-                items = outcome.value(dict[str, list[dict[str, Any]]]).get("items", [])
-                found.update({str(item["id"]): item for item in items})
-        return found
-
-    def _find_tasks(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        found: dict[str, Mapping[str, Any]] = {}
-        for start in range(0, len(keys), BATCH):
-            part = list(keys[start : start + BATCH])
-            asked = {"select": TASK_FIELDS, "order": {"ID": "asc"}}
-            calls = [_call("tasks.task.list", filter={"TAG": TASK_TAG + key}, **asked) for key in part]
-            for key, outcome in zip(part, self._ask(calls), strict=True):
-                tasks = outcome.value(dict[str, Any]).get("tasks") or []
-                ours = [task for task in tasks if _is_ours(task, key)]
-                if ours:
-                    found[key] = {**ours[0], **_as_written(ours[0])}
-        return found
 
     # Checking
 
@@ -541,30 +374,6 @@ def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = 
     return Bitrix24(portal, zone)
 
 
-def _call(method: str, **params: Any) -> str:
-    return f"{method}?{encode(params)}"
-
-
 def _written(at: datetime, form: str, zone: tzinfo) -> str:
     local = at.astimezone(zone)
     return local.isoformat(timespec="seconds") if form == "iso" else local.strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _as_written(task: Mapping[str, Any]) -> dict[str, Any]:
-    """A task's fields by the names that tasks.task.add takes: the list answers `responsibleId`."""
-    written = {name: task[listed] for name in TASK_FIELDS if (listed := _listed_name(name)) in task}
-    linked = written.get("UF_CRM_TASK")
-    if isinstance(linked, list) and len(linked) == 1:
-        written["UF_CRM_TASK"] = linked[0]
-    return written
-
-
-def _listed_name(name: str) -> str:
-    first, *rest = name.lower().split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
-def _is_ours(task: Mapping[str, Any], key: str) -> bool:
-    tags = task.get("tags") or {}
-    titles = [tag.get("title") for tag in tags.values()] if isinstance(tags, Mapping) else list(tags)
-    return task.get("xmlId") == key or TASK_TAG + key in titles

@@ -25,6 +25,7 @@ from resources.connector import SourceError, Uncertain
 from resources.http import Answer, Client, Verdict, by_status
 
 BATCH = 50  # calls of a batch, the vendor's limit
+MAX_ASKED = 20  # times that a small question is asked again while its method is blocked
 SMALLEST_BATCH = 10
 SLOW, QUICK = 30.0, 12.0  # seconds of one batch: half as many calls above (60 is the limit), more below
 BLOCKED_SECONDS = 60.0  # a method blocked by its operating time, when the vendor has not said until when
@@ -212,6 +213,25 @@ class Portal:
             self._outcome(body.result, f"{prefix}{number}", method) for number, method in enumerate(methods)
         ]
 
+    def ask(self, calls: Sequence[str], refused: str = "-") -> list[Outcome]:
+        """Small reads in one request; asked again while their method is blocked.
+
+        Raises what is refused, except for methods whose name begins with `refused`.
+        """
+        answers: dict[int, Outcome] = {}
+        for _ in range(MAX_ASKED):
+            left = [number for number in range(len(calls)) if number not in answers][:BATCH]
+            if not left:
+                return [answers[number] for number in range(len(calls))]
+            for number, outcome in zip(left, self.batch([calls[n] for n in left]), strict=True):
+                if outcome.error is None or (not outcome.again and calls[number].startswith(refused)):
+                    answers[number] = outcome
+                elif not outcome.again:
+                    raise self.error(calls[number].partition("?")[0], outcome.error)
+        raise SourceError(
+            f"{self.system}: the portal's limits stay exhausted; the next run tries again", retriable=True
+        )
+
     def _outcome(self, result: _BatchResult, name: str, method: str) -> Outcome:
         if name in (times := _map(result.result_time)):
             self._note(method, times[name].operating_reset_at)
@@ -298,3 +318,8 @@ _REFUSED = {
     "invalid_request": "the address must begin with https://",
     "error_method_not_found": "the portal does not know the method: it is too old or the module is off",
 }
+
+
+def call(method: str, **params: Any) -> str:
+    """One call of a batch, as `method?query`."""
+    return f"{method}?{encode(params)}"
