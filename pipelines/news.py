@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from mappings import System
 from pipelines.raw.load import raw_table, tell_known
-from pipelines.sync import Road
-from resources.connector import Change
+from pipelines.raw.memory import SETTLED
+from pipelines.sync import Road, read
+from resources.connector import Change, SourceError
 
 MAX_HINTS = 100_000  # looked at before it is simply called news
 LOOK_BACK = timedelta(days=1)  # of a source that has been read: stamps may come late or be back-dated
@@ -18,19 +19,20 @@ LOOK_BACK = timedelta(days=1)  # of a source that has been read: stamps may come
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """`token` is the same for the same news, so that one change asks for one run."""
+    """What a run would find; read by it, it is news no more."""
 
     system: str
     count: int
     newest: str
-    token: str
 
 
 def news(road: Road, system: System, now: datetime | None = None) -> News | None:
-    """What changed in a system since it was last read; None when nothing did. Raises SourceError.
+    """What changed in a system since it was last read; None when nothing did. Raises SourceError, WarehouseError.
 
     Our own write-back is no news: the stamp that it gave the record stands in `ops.echo`, and what was
-    read back after writing stands in `raw`.
+    read back after writing stands in `raw`. Neither is what was set apart since it changed.
+    A record that was read within SETTLED of its stamp may have changed again within the same second,
+    and only its content tells: such records are read here, which settles them until they change again.
     """
     moment = now or datetime.now(UTC)
     source = road.source(system)
@@ -39,56 +41,92 @@ def news(road: Road, system: System, now: datetime | None = None) -> News | None
         [system.name],
     )
     if not cursors:
-        return News(system.name, 0, "it has never been read", f"{system.name}/first")
+        return News(system.name, 0, "it has never been read")
     entities = [e for e in source.capabilities.entities if e.name in system.entities]
     tell_known(road.warehouse, source, entities)
     since = min(read_until for _, read_until in cursors) - LOOK_BACK
     wanted = {entity.name for entity in entities}
     hints = islice((c for c in source.changes(min(since, moment)) if c.entity in wanted), MAX_HINTS)
-    unknown = list(_unknown(road, system, hints))
-    if not unknown:
-        return None
-    newest = max(unknown, key=lambda c: (c.modified_at or moment, c.version or "", c.source_id))
-    stamp = newest.version or (newest.modified_at.isoformat() if newest.modified_at else "")
-    return News(
-        system.name,
-        len(unknown),
-        f"{newest.entity} {newest.source_id}",
-        f"{system.name}/{newest.entity}/{newest.source_id}/{stamp}/{len(unknown)}",
-    )
+    certain, doubtful = _sorted_out(road, system, hints, dict(cursors))
+    if certain:
+        newest = max(certain, key=lambda c: (c.modified_at or moment, c.version or "", c.source_id))
+        return News(system.name, len(certain), f"{newest.entity} {newest.source_id}")
+    return _settled(road, system, sorted({change.entity for change in doubtful}))
 
 
-def _unknown(road: Road, system: System, hints: Iterable[Change]) -> Iterable[Change]:
-    """Hints that neither `raw` nor our own writing explains."""
+def _sorted_out(
+    road: Road, system: System, hints: Iterable[Change], read_until: Mapping[str, datetime]
+) -> tuple[list[Change], list[Change]]:
+    """Hints that nothing explains, and those that a second change within the same second may hide behind."""
+    certain: list[Change] = []
+    doubtful: list[Change] = []
     by_entity: dict[str, list[Change]] = {}
     for hint in hints:
         by_entity.setdefault(hint.entity, []).append(hint)
     for entity, found in by_entity.items():
         if any(change.modified_at is None or change.version is not None for change in found):
-            yield from found  # the connector compared versions itself with what we know
+            certain += found  # the connector compared versions itself with what we know
             continue
-        name = raw_table(system.name, entity)
-        keys = [change.source_id for change in found]
-        known = dict(
-            road.warehouse.rows(
-                f"select source_id, modified_at from {name} where is_current and source_id = any(%s)", [keys]
-            )
-        )
-        echoes = dict(
-            road.warehouse.rows(
-                "select key, version from ops.echo where system = %s and kind = %s and key = any(%s)",
-                [system.name, entity, keys],
-            )
-        )
+        explained = _Explained(road, system, entity, [change.source_id for change in found])
         for change in found:
-            seen = known.get(change.source_id)
-            if seen is not None and change.modified_at is not None and seen >= change.modified_at:
-                continue
-            if change.modified_at is not None and _same_stamp(
-                echoes.get(change.source_id), change.modified_at
+            assert change.modified_at is not None
+            if not explained.is_known(change.source_id, change.modified_at):
+                certain.append(change)
+            elif (
+                explained.stored.get(change.source_id) == change.modified_at
+                and entity in read_until
+                and change.modified_at >= read_until[entity] - SETTLED
             ):
-                continue
-            yield change
+                doubtful.append(change)
+    return certain, doubtful
+
+
+def _settled(road: Road, system: System, entities: Sequence[str]) -> News | None:
+    """Read what may have changed unseen; the news is what had. Raises SourceError."""
+    if not entities:
+        return None
+    # Lines come with their deals: without them they would count as read.
+    family = [e.name for e in road.source(system).capabilities.entities if e.parent in entities]
+    batches = read(road, system, [*entities, *(name for name in family if name in system.entities)])
+    if error := next((batch.error for batch in batches if batch.error), ""):
+        raise SourceError(error, retriable=True)
+    count = sum(batch.added + batch.changed + batch.deleted for batch in batches)
+    return (
+        News(system.name, count, f"within a second of an earlier change, in {', '.join(entities)}")
+        if count
+        else None
+    )
+
+
+class _Explained:
+    """Why a stamp of a record is no news: `raw` has it, we wrote it, or it was set apart."""
+
+    def __init__(self, road: Road, system: System, entity: str, keys: Sequence[str]) -> None:
+        rows = road.warehouse.rows
+        self.stored: Mapping[str, datetime | None] = dict(
+            rows(
+                f"select source_id, modified_at from {raw_table(system.name, entity)}"
+                " where is_current and source_id = any(%s)",
+                [list(keys)],
+            )
+        )
+        self.written: Mapping[str, str | None] = dict(
+            rows(
+                "select key, version from ops.echo where system = %s and kind = %s and key = any(%s)",
+                [system.name, entity, list(keys)],
+            )
+        )
+        self.set_apart: Mapping[str, datetime] = dict(
+            rows(
+                "select substr(place, length(entity) + 2), max(last_seen_at) from ops.quarantine"
+                " where source = %s and entity = %s and resolved_at is null and place = any(%s) group by 1",
+                [system.name, entity, [f"{entity} {key}" for key in keys]],
+            )
+        )
+
+    def is_known(self, key: str, stamp: datetime) -> bool:
+        seen = (self.stored.get(key), self.set_apart.get(key))
+        return any(at is not None and at >= stamp for at in seen) or _same_stamp(self.written.get(key), stamp)
 
 
 def _same_stamp(echo: str | None, modified_at: datetime) -> bool:

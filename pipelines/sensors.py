@@ -1,4 +1,5 @@
-"""What starts runs: change sensors for every connected system, the nightly reconciliation, and who is told.
+"""What starts runs: change sensors for every connected system, what waits to be carried, the nightly
+reconciliation; and who is told.
 
 No sensor opens a run when nothing changed: it asks the system for a hint of change first, and explains
 itself in the UI when it stays quiet.
@@ -7,6 +8,7 @@ itself in the UI when it stays quiet.
 # No `from __future__ import annotations` here: Dagster reads the annotations as objects.
 import os
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -16,6 +18,8 @@ from pipelines.assets import quality_checks
 from pipelines.processes import SYNC_TAG
 
 EVERY_SECONDS = 300  # SVERKA_SENSOR_SECONDS, or `every_seconds` in a system's connection
+AGAIN = timedelta(hours=1)  # until a sync is asked for once more that moved nothing of what waited
+NOTHING = "-"  # a cursor; Dagster keeps the one before instead of an empty one
 NIGHT = "30 2 * * *"
 
 SYNC = "sync"
@@ -87,17 +91,62 @@ def change_sensor(system: System) -> dg.SensorDefinition:
         if found is None:
             return dg.SkipReason(f"nothing changed in {system.title}")
         context.log.info("%s: %s changed, newest: %s", found.system, found.count, found.newest)
+        return dg.SensorResult([_one_sync(f"{found.count} changed in {system.name}")])
+
+    return sensor
+
+
+def waiting_sensor(mappings: Mappings) -> dg.SensorDefinition:
+    """Asks for a sync when something waits to be carried that no change outside will tell of."""
+
+    @dg.sensor(
+        name="operations_waiting",
+        job_name=SYNC,
+        minimum_interval_seconds=int(os.environ.get("SVERKA_SENSOR_SECONDS") or EVERY_SECONDS),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Starts a sync for what a person released or approved, and for what is left over from a"
+        " time when a system did not answer.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        from pipelines import sync
+        from pipelines.operations.waiting import waiting
+        from pipelines.runs import syncing
+        from resources.warehouse import WarehouseError
+
+        targets = {s.name: True for s in mappings.sources() if s.feedback}
+        targets[mappings.accounting().name] = mappings.accounting().approval == "auto"
+        road = sync.Road.from_environment()
+        try:
+            if syncing(context.instance, road.warehouse):
+                return dg.SkipReason("a sync is under way; what it leaves is seen at the next look")
+            sync.prepare(road)
+            found = waiting(road.warehouse, targets)
+        except WarehouseError as error:
+            raise dg.Failure(str(error)) from error
+        finally:
+            road.close()
+        if found is None:
+            return dg.SensorResult(skip_reason="nothing waits to be carried", cursor=NOTHING)
+        moment = datetime.now(UTC)
+        if not due_again(context.cursor, found.digest, moment):
+            return dg.SkipReason(
+                f"waiting: {found}; the last sync for the very same moved none, so the next is asked for {AGAIN} after it"
+            )
         return dg.SensorResult(
-            [
-                dg.RunRequest(
-                    run_key=None,
-                    tags={SYNC_TAG: "true", "sverka/why": f"{found.count} changed in {system.name}"},
-                )
-            ],
-            cursor=found.token,
+            [_one_sync(f"waiting: {found}")], cursor=f"{found.digest} {moment.isoformat(timespec='seconds')}"
         )
 
     return sensor
+
+
+def due_again(cursor: str | None, digest: str, now: datetime) -> bool:
+    """Whether a sync is to be asked for: not for the very same within AGAIN. `cursor`: digest and time of the last."""
+    before, _, at = (cursor or "").partition(" ")
+    return before != digest or now - datetime.fromisoformat(at) >= AGAIN
+
+
+def _one_sync(why: str) -> dg.RunRequest:
+    return dg.RunRequest(tags={SYNC_TAG: "true", "sverka/why": why})
 
 
 def nightly(name: str = "nightly_reconciliation") -> dg.ScheduleDefinition:
@@ -144,6 +193,7 @@ def _cause(event: dg.DagsterEvent) -> str:
 def all_sensors(mappings: Mappings) -> Iterator[dg.SensorDefinition]:
     for system in mappings.systems:
         yield change_sensor(system)
+    yield waiting_sensor(mappings)
     yield tell_of_failure
 
 

@@ -66,7 +66,13 @@ def test_each_outside_system_has_a_pool_and_a_change_sensor(definitions: dg.Defi
     }
     assert {"bitrix24", "branch", "onec"} <= pools
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
-    assert {"changes_in_bitrix24", "changes_in_branch", "changes_in_onec", "tell_of_failure"} <= set(sensors)
+    assert {
+        "changes_in_bitrix24",
+        "changes_in_branch",
+        "changes_in_onec",
+        "operations_waiting",
+        "tell_of_failure",
+    } <= set(sensors)
     assert all(sensor.default_status == dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())
     assert [schedule.name for schedule in repository.schedule_defs] == ["nightly_reconciliation"]
 

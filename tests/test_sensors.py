@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import dagster as dg
 import httpx
@@ -14,12 +16,15 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from mappings import load
 from pipelines import runs, sync
+from pipelines.operations.waiting import waiting
 from pipelines.processes import free_port
-from pipelines.sensors import SYNC, change_sensor, tell_of_failure
+from pipelines.sensors import AGAIN, NOTHING, SYNC, change_sensor, due_again, tell_of_failure, waiting_sensor
 from resources.warehouse import Warehouse
 from tests.conftest import _database
 from tests.listeners import letters_listener, posts_listener
 from tests.whole_road import DEMO, SALES, Company, company, environment
+
+WAITING = "operations_waiting"
 
 
 @dataclass(frozen=True)
@@ -29,10 +34,11 @@ class Watched:
     company: Company
     instance: dg.DagsterInstance
 
-    def look(self, system: str) -> SensorExecutionData:
-        """What the sensor of a system says now."""
-        sensor = change_sensor(load(sync.mappings_folder(), connected=False).system(system))
-        with dg.build_sensor_context(instance=self.instance) as context:
+    def look(self, system: str, cursor: str | None = None) -> SensorExecutionData:
+        """What the sensor of a system says now; `WAITING` is the one that looks at what waits to be carried."""
+        mappings = load(sync.mappings_folder(), connected=False)
+        sensor = waiting_sensor(mappings) if system == WAITING else change_sensor(mappings.system(system))
+        with dg.build_sensor_context(instance=self.instance, cursor=cursor) as context:
             return sensor.evaluate_tick(context)
 
     def requests(self, system: str) -> int:
@@ -62,11 +68,17 @@ def watched(server_url: str, template: str, tmp_path_factory: pytest.TempPathFac
         yield before
 
 
-SYSTEMS = ("bitrix24", "branch", "onec")
+def edit(watched: Watched, title: str) -> str:
+    """Rename a deal in the portal; its id."""
+    deal = watched.company.warehouse.scalar(
+        "select source_id from core.deal where source = 'bitrix24' order by source_id limit 1"
+    )
+    watched.company.sandbox.call("crm.item.update", entityTypeId=2, id=int(deal), fields={"title": title})
+    return str(deal)
 
 
 def quiet(watched: Watched) -> bool:
-    return [watched.requests(name) for name in SYSTEMS] == [0, 0, 0]
+    return [watched.requests(name) for name in ("bitrix24", "branch", "onec", WAITING)] == [0, 0, 0, 0]
 
 
 def test_after_our_own_documents_and_write_back_no_sensor_asks_for_a_run(watched: Watched) -> None:
@@ -131,6 +143,135 @@ def test_what_was_written_back_after_a_payment_is_no_change(watched: Watched) ->
     done = watched.company.sync()
     assert any("0 written back" not in line for line in done.written_back)
     assert quiet(watched)
+
+
+def test_a_record_that_was_set_apart_is_no_news_until_it_changes_again(watched: Watched) -> None:
+    deal = edit(watched, "cannot be kept: \0")
+    assert watched.requests("bitrix24") == 1
+    watched.company.sync("bitrix24")
+    apart = "select count(*) from ops.quarantine where place = %s and resolved_at is null"
+    assert watched.company.warehouse.scalar(apart, [f"deal {deal}"]) == 1
+    assert watched.requests("bitrix24") == 0
+    # As if it had been set apart before its newest change.
+    watched.company.warehouse.execute(
+        "update ops.quarantine set last_seen_at = last_seen_at - interval '1 hour'"
+    )
+    assert watched.requests("bitrix24") == 1
+    edit(watched, "kept again")
+    assert watched.requests("bitrix24") == 1
+    watched.company.sync()
+    assert watched.company.warehouse.scalar(apart, [f"deal {deal}"]) == 0
+    assert quiet(watched)
+
+
+def test_a_second_change_within_the_same_second_is_seen_and_looked_for_once(watched: Watched) -> None:
+    warehouse = watched.company.warehouse
+    deal = edit(watched, "Renamed twice in a second")
+    watched.company.sync("bitrix24")
+    # As if only the first of the two had been read.
+    warehouse.execute(
+        'update raw.bitrix24_deal set payload = payload || \'{"title": "first"}\', payload_hash = gen_random_uuid()'
+        " where source_id = %s and is_current",
+        [deal],
+    )
+    close = "update ops.cursor set read_until = %s::timestamptz + interval '1 s' where source = 'bitrix24' and entity = 'deal'"
+    stamp = warehouse.scalar(
+        "select modified_at from raw.bitrix24_deal where source_id = %s and is_current", [deal]
+    )
+    warehouse.execute(close, [stamp])
+    found = watched.look("bitrix24")
+    assert [request.tags["sverka/why"] for request in found.run_requests or []] == ["1 changed in bitrix24"]
+    title = "select payload ->> 'title' from raw.bitrix24_deal where source_id = %s and is_current"
+    assert warehouse.scalar(title, [deal]) == "Renamed twice in a second"
+    readings = "select count(*) from ops.batch where source = 'bitrix24'"
+    warehouse.execute(close, [stamp])
+    before = warehouse.scalar(readings)
+    assert watched.requests("bitrix24") == 0, "in doubt, but nothing changed"
+    assert warehouse.scalar(readings) > before, "it was looked at"
+    warehouse.execute(
+        "update ops.cursor set read_until = read_until + interval '1 min' where source = 'bitrix24'"
+    )
+    before = warehouse.scalar(readings)
+    assert watched.requests("bitrix24") == 0
+    assert warehouse.scalar(readings) == before, "and not again"
+    watched.company.sync()
+    assert quiet(watched)
+
+
+def test_a_release_asks_for_one_run_and_not_again_for_an_hour_if_it_moved_nothing(watched: Watched) -> None:
+    assert quiet(watched)
+    watched.company.warehouse.execute(
+        "insert into ops.release (deal_id, check_name, actor, reason, at)"
+        " values ('bitrix24:1', 'no_such_check', 'Anna', 'why', now())"
+    )
+    asked = watched.look(WAITING)
+    assert [r.tags["sverka/why"] for r in asked.run_requests or []] == ["waiting: 1 release"]
+    again = watched.look(WAITING, asked.cursor)
+    assert not again.run_requests
+    assert "moved none" in (again.skip_message or "")
+    digest, _, at = (asked.cursor or "").partition(" ")
+    hour_ago = (datetime.fromisoformat(at) - AGAIN).isoformat()
+    assert len(watched.look(WAITING, f"{digest} {hour_ago}").run_requests or []) == 1
+    watched.company.sync()
+    after = watched.look(WAITING, asked.cursor)
+    assert (after.run_requests or [], after.skip_message, after.cursor) == (
+        [],
+        "nothing waits to be carried",
+        NOTHING,
+    )
+
+
+def test_only_what_a_sync_would_carry_waits(warehouse: Warehouse) -> None:
+    auto, manual = {"books": True}, {"books": False}
+    parent = planned(warehouse, "create", "a")
+    child = planned(warehouse, "create", "b", [parent])
+    post = planned(warehouse, "post", "b", [parent])
+    assert waiting(warehouse, {"others": True}) is None
+    assert waiting(warehouse, manual) is None, "it waits for a person"
+    assert counted(warehouse, auto) == 1, "the parent alone"
+    move(warehouse, parent, "held")
+    assert waiting(warehouse, auto) is None
+    move(warehouse, parent, "planned", "approved")
+    before = waiting(warehouse, manual)
+    assert before is not None
+    move(warehouse, parent, "sent", "planned", "approved")
+    assert waiting(warehouse, manual) == before, "a try that moved nothing"
+    move(warehouse, parent, "sent", "uncertain")
+    assert waiting(warehouse, manual) == before
+    move(warehouse, parent, "confirmed", "verified")
+    assert waiting(warehouse, manual) is None
+    assert counted(warehouse, auto) == 1, "the posting comes after its document"
+    move(warehouse, child, "approved", "sent", "rejected")
+    move(warehouse, post, "approved")
+    assert waiting(warehouse, auto) is None, "refused: the night tries it again"
+
+
+def test_the_very_same_is_asked_for_again_after_an_hour_and_something_else_at_once() -> None:
+    now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    for cursor in (None, "", f"other {now.isoformat()}", f"same {(now - AGAIN).isoformat()}"):
+        assert due_again(cursor, "same", now)
+    assert not due_again(f"same {(now - AGAIN + timedelta(seconds=1)).isoformat()}", "same", now)
+
+
+def planned(warehouse: Warehouse, action: str, key: str, parents: Sequence[UUID] = ()) -> UUID:
+    """A planned operation of the target `books`."""
+    operation = uuid4()
+    warehouse.execute(
+        "insert into ops.operation (operation_id, target, kind, action, key, depends_on)"
+        " values (%s, 'books', 'invoice', %s, %s, %s::uuid[])",
+        [operation, action, key, list(parents)],
+    )
+    return operation
+
+
+def move(warehouse: Warehouse, operation: UUID, *states: str) -> None:
+    for state in states:
+        warehouse.scalar("select ops.move(%s, %s, 'test')", [operation, state])
+
+
+def counted(warehouse: Warehouse, targets: dict[str, bool]) -> int:
+    found = waiting(warehouse, targets)
+    return found.operations if found else 0
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 The intent is committed (`sent`) before a request leaves. Whatever a crash or a timeout leaves behind is
 `uncertain` until a probe by our own key decides: there -> `confirmed`, not there -> `planned` again.
 An operation is `verified` when the record was read back and equals what was meant (for a posting: read
-back posted). One carrier a target runs at a time, across processes.
+back posted). One carrier a target runs at a time, across processes. The design's state `reversed` is for a
+document that is taken back; so far nothing takes one back, and nothing sets it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import msgspec
 from psycopg.types.json import Jsonb
 
 from pipelines.operations.compare import differences
+from pipelines.operations.waiting import READY
 from resources.connector import Conflict, Exists, Refused, SourceError, Target, Uncertain, Written
 from resources.warehouse import Connection, Warehouse
 
@@ -170,7 +172,7 @@ class _Carrier:
         row = self.conn.execute(
             f"""
             select kind, action from ops.operation o
-            where target = %s and {_READY}
+            where target = %s and {READY}
             order by array_position(array['create', 'update', 'post'], action), ops.kind_order(kind), kind
             limit 1
             """,
@@ -180,7 +182,7 @@ class _Carrier:
             self.conn.rollback()
             return []
         return self._select(
-            f"kind = %s and action = %s and {_READY}",
+            f"kind = %s and action = %s and {READY}",
             row,
             limit=CHUNK,
         )
@@ -408,16 +410,6 @@ class _Carrier:
             )
         self.conn.commit()
 
-
-# What may leave now: its parents are verified, and a posting has no change of its document before it.
-_READY: Final = """
-    state = 'approved'
-    and not exists (select from ops.operation p where p.operation_id = any(o.depends_on) and p.state <> 'verified')
-    and not (action = 'post' and exists (
-        select from ops.operation w
-        where w.target = o.target and w.kind = o.kind and w.key = o.key and w.action in ('create', 'update')
-          and w.state not in ('verified', 'superseded')))
-"""
 
 _HELD: Final = "state = 'held' and reason_code = 'read_back'"
 

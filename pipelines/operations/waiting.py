@@ -1,0 +1,64 @@
+"""What waits to be carried: which operations may leave now, and what a person released that no sync has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from resources.warehouse import Warehouse
+
+# Of operations `o`: parents are verified, and a posting has no change of its document before it.
+FREE: Final = """
+    not exists (select from ops.operation p where p.operation_id = any(o.depends_on) and p.state <> 'verified')
+    and not (action = 'post' and exists (
+        select from ops.operation w
+        where w.target = o.target and w.kind = o.kind and w.key = o.key and w.action in ('create', 'update')
+          and w.state not in ('verified', 'superseded')))
+"""
+
+READY: Final = f"state = 'approved' and {FREE}"  # what may leave now
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How much a sync would find to carry. `digest` is the same while it is the very same."""
+
+    operations: int
+    releases: int
+    digest: str
+
+    def __str__(self) -> str:
+        counts = {"operation": self.operations, "release": self.releases}
+        return ", ".join(f"{n} {name}{'s' if n > 1 else ''}" for name, n in counts.items() if n)
+
+
+def waiting(warehouse: Warehouse, targets: Mapping[str, bool]) -> Waiting | None:
+    """What the next sync would carry without any change outside; None when it would find nothing.
+
+    `targets`: whether planned operations of each system go by themselves. What is held, refused, waits for
+    approval or for its parents is not counted: a sync would leave it as it is.
+    """
+    operations, releases, digest = warehouse.rows(
+        f"""
+        with target as (
+            select * from unnest(%(names)s::text[], %(by_themselves)s::boolean[]) as t(name, by_itself)
+        ), found as (
+            select o.operation_id::text as what, true as is_operation
+            from ops.operation o join target t on t.name = o.target
+            where o.state in ('sent', 'uncertain', 'confirmed')
+               or (o.state = 'approved' and {FREE})
+               or (o.state = 'planned' and o.reason_code is null and t.by_itself and {FREE})
+            union all
+            select log.seq::text, false from ops.change_log log
+            where log.table_name = 'ops.release' and log.seq > coalesce(
+                (select w.seq from ops.watermark w
+                  where w.consumer = 'documents.held' and w.upstream = 'ops.release'), 0)
+        )
+        select count(*) filter (where is_operation), count(*) filter (where not is_operation),
+               md5(string_agg(what, ' ' order by what collate "C"))
+        from found
+        """,
+        {"names": list(targets), "by_themselves": list(targets.values())},
+    )[0]
+    return Waiting(operations, releases, digest) if digest else None
