@@ -30,7 +30,7 @@ from (
     from generate_series(1, %(deals)s) i
     cross join lateral (select abs(hashint4(i)::bigint) as drawn) d
 ) d
-join client c on c.k = 1 + i * 7919 %% %(clients)s;
+join client c on c.k = 1 + i::bigint * 7919 %% %(clients)s;
 create unique index on sale (i);
 analyze sale;
 
