@@ -313,7 +313,9 @@ def test_a_quiet_sync_costs_a_few_requests_however_long_the_history() -> None:
     assert small.requests <= 2
 
 
-def test_what_an_earlier_read_has_settled_is_passed_over_with_its_lines_and_what_changed_since_is_not() -> None:
+def test_what_an_earlier_read_has_settled_is_passed_over_with_its_lines_and_what_changed_since_is_not() -> (
+    None
+):
     small = SmallPortal(500)
     crm = opened(small)
     since = START + timedelta(minutes=400)
