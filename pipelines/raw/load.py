@@ -58,9 +58,10 @@ def read_source(
     for entity in sweeps_due(warehouse, source, sound, sweep, moment):
         batch, unknown = sweep_entity(warehouse, source, entity, moment, run_id, allow_deletions)
         batches.append(batch)
-        # Back-dated, or missed by the source's own stamps: read the entity whole.
+        # Back-dated, or missed by the source's own stamps: read the entity whole, and what belongs to it.
         if unknown and not hasattr(source, "known_contents"):
-            batches += _read(warehouse, source, [entity], None, moment, run_id, echo or {}, allow_deletions)
+            family = [entity, *(e for e in wanted if e.parent == entity.name)]
+            batches += _read(warehouse, source, family, None, moment, run_id, echo or {}, allow_deletions)
     return batches
 
 

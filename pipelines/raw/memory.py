@@ -74,16 +74,22 @@ class _Known:
         )
 
     def known_stamps(self, entity: str, ids: Sequence[str]) -> Mapping[str, datetime]:
-        """Of those that were read well after their stamp: a second change within the same second, or by a
-        clock that is SETTLED behind ours, is then seen in a stamp that differs."""
+        """Stamps that our own writing gave, of records that were read whole since, some time after it.
+
+        What a person changed is read for as long as it lies in the overlap: its lines may change again
+        without a new stamp. A read that failed settles nothing.
+        """
         name = raw_table(self.system, entity)
         return dict(
             self.warehouse.rows(
                 f"""select c.source_id, c.modified_at from {name} c
-                join ops.cursor k on k.source = %s and k.entity = %s
-                where c.source_id = any(%s) and c.is_current and not c.deleted
-                  and c.modified_at < k.read_until - %s""",
-                [self.system, entity, list(ids), SETTLED],
+                join ops.batch b on b.batch_id = c.batch_id and b.status = 'loaded'
+                join ops.echo e on e.system = %(system)s and e.kind = %(entity)s and e.key = c.source_id
+                join ops.cursor k on k.source = %(system)s and k.entity = %(entity)s
+                where c.source_id = any(%(ids)s) and c.is_current and not c.deleted
+                  and c.modified_at < k.read_until - %(settled)s
+                  and case when e.version ~ '^[0-9]{{4}}-' then e.version::timestamptz end = c.modified_at""",
+                {"system": self.system, "entity": entity, "ids": list(ids), "settled": SETTLED},
             )
         )
 

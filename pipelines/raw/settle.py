@@ -69,11 +69,12 @@ def settle(
         # Where the newest of several records decides a row, a newer stamp is told; of a record that we write
         # to ourselves it is our own echo.
         told = "false" if echo else "true"
+        whole_read = "false" if error else "true"  # what failed may lack the record's lines: its stamp waits
         conn.execute(
             trusted(
                 f"""with stamped as (
                 update {name} c set modified_at = s.modified_at
-                from settled s where c.source_id = s.source_id and c.is_current and c.modified_at < s.modified_at
+                from settled s where {whole_read} and c.source_id = s.source_id and c.is_current and c.modified_at < s.modified_at
                  and c.payload_hash = s.payload_hash and c.deleted = s.deleted
                 returning c.source_id)
             insert into ops.change_log (table_name, key) select '{name}', source_id from stamped where {told}"""

@@ -39,7 +39,11 @@ def sweeps_due(
         with contextlib.suppress(SourceError):  # the sweep will tell
             counted = source.counts(list(few))
     if counted is not None:
-        few = {name: stored for name, stored in few.items() if counted.get(name, stored) != stored}
+        few = {
+            name: stored
+            for name, stored in few.items()
+            if name in counted and counted[name] != stored + _set_apart(warehouse, source.system, name)
+        }
     return [entity for entity in entities if entity in due or entity.name in few]
 
 
@@ -50,6 +54,20 @@ def _few(warehouse: Warehouse, name: str) -> int | None:
         [SWEEP_ALWAYS_UNDER],
     )
     return stored if stored < SWEEP_ALWAYS_UNDER else None
+
+
+def _set_apart(warehouse: Warehouse, system: str, entity: str) -> int:
+    """How many records the source has and we could not keep, so that they mask no deletion."""
+    return int(
+        warehouse.scalar(
+            f"""select count(distinct q.place) from ops.quarantine q
+            where q.source = %s and q.entity = %s and q.resolved_at is null and starts_with(q.place, q.entity || ' ')
+              and not exists (select from {raw_table(system, entity)} c where c.is_current and not c.deleted
+                              and c.source_id = substr(q.place, length(q.entity) + 2))""",
+            [system, entity],
+        )
+        or 0
+    )
 
 
 def sweep_entity(
