@@ -59,6 +59,7 @@ class Child:
     log: Path
     process: subprocess.Popen[bytes]
     started: float
+    needed: bool = True  # the others go on without one that is not
 
     def said(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -114,6 +115,7 @@ class Processes:
         env: Mapping[str, str] | None = None,
         cwd: Path | str | None = None,
         ready_seconds: float = READY_SECONDS,
+        needed: bool = True,
     ) -> Child:
         """Start `argv` and wait until it is ready. `env` is added to our own environment.
 
@@ -137,7 +139,7 @@ class Processes:
                 )
             except OSError as error:
                 raise ProcessError(f"{name}: {argv[0]} cannot be started ({error}); install again") from error
-            child = Child(name, log, process, time.monotonic())
+            child = Child(name, log, process, time.monotonic(), needed)
             self._children.append(child)
         try:
             self._await(child, ready, ready_seconds)
@@ -162,7 +164,7 @@ class Processes:
         """Wait for what ends the watch: a signal (Stopped), or a child that ended by itself (ProcessError)."""
         while True:
             for child in self._children:
-                if child.process.poll() is not None:
+                if child.needed and child.process.poll() is not None:
                     raise ProcessError(_ended(child))
             time.sleep(WATCH_SECONDS)
 
@@ -286,8 +288,13 @@ def start_dagster(
         ready=port_ready(code_port),
         env=shared,
     )
-    # Not waited for: until it has imported everything, Dagster's own launcher does its work.
-    processes.start("launcher", [sys.executable, "-m", "pipelines.launcher", str(dagster_home)], env=shared)
+    # Not waited for, nor needed: where it is not there, Dagster's own launcher does its work.
+    processes.start(
+        "launcher",
+        [sys.executable, "-m", "pipelines.launcher", str(dagster_home)],
+        env=shared,
+        needed=False,
+    )
     processes.start("daemon", [str(programs / "dagster-daemon"), "run", "-w", str(workspace)], env=shared)
     processes.start(
         "webserver",

@@ -51,7 +51,18 @@ def bury_the_dead(instance: dg.DagsterInstance, warehouse: Warehouse, now: float
         )
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         dead.append(run.run_id)
-    return dead
+    return dead + _bury_the_unborn(instance, warehouse)
+
+
+def _bury_the_unborn(instance: dg.DagsterInstance, warehouse: Warehouse) -> list[str]:
+    """Cancel runs of commands that were stopped before they began: nobody need be told of these."""
+    unborn = dg.RunsFilter(tags=BY_COMMAND, statuses=[dg.DagsterRunStatus.NOT_STARTED])
+    found = []
+    for record in instance.get_run_records(unborn, limit=MAX_RUNS):
+        if not _is_held(warehouse, _name(record.dagster_run.run_id)):
+            instance.report_run_canceled(record.dagster_run, "the command was stopped before its run began")
+            found.append(record.dagster_run.run_id)
+    return found
 
 
 def syncing(instance: dg.DagsterInstance, warehouse: Warehouse, now: float | None = None) -> bool:
