@@ -213,7 +213,7 @@ with rounding as (
            expected_amount::text as expected, 'none' as actual,
            case
                when hold_reason is not null then 'not carried, the gate holds it: ' || hold_reason
-               when is_marked then format('%s %s of %s is marked for deletion in accounting; unmark it there, or take the deal back in the CRM', kind_en, shown_number, shown_date)
+               when is_marked then format('%s %s of %s is deleted in accounting, or marked for it; restore it there, or take the deal back in the CRM', kind_en, shown_number, shown_date)
                when operation_state = 'rejected' then 'accounting refused it: ' || coalesce(operation_reason, 'no reason given')
                when operation_state = 'held' then 'its operation waits for a person: ' || coalesce(operation_reason, '')
                when operation_state = 'verified' then format('we wrote this %s and read it back, and it is gone now; ask who deleted it in accounting', kind_en)
@@ -222,7 +222,7 @@ with rounding as (
            end as sentence,
            case
                when hold_reason is not null then 'не перенесено, удержано проверкой: ' || hold_reason_ru
-               when is_marked then format('%s %s от %s помечен(а) на удаление в учёте; снимите пометку или верните сделку в CRM', kind_ru, shown_number, shown_date)
+               when is_marked then format('%s %s от %s удалён(а) в учёте или помечен(а) на удаление; восстановите документ там или верните сделку в CRM', kind_ru, shown_number, shown_date)
                when operation_state = 'rejected' then 'учёт отказал: ' || coalesce(operation_reason, 'без причины')
                when operation_state = 'held' then 'операция ждёт решения: ' || coalesce(operation_reason, '')
                when operation_state = 'verified' then format('%s: записали и прочитали обратно, теперь документа нет; выясните, кто удалил его в учёте', kind_ru)
