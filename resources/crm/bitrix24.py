@@ -271,10 +271,10 @@ class Bitrix24(Writer):
     def _lanes(self, listing: Listing, newest: Sequence[Record]) -> list[Chain]:
         """Cut the range of ids into lanes that are read side by side; the last one is open upwards."""
         top = int(newest[0].source_id) if newest else 0
-        whole = BATCH * PAGE  # ids of a lane fill requests to the last page, if none was deleted
-        lanes = min(self.portal.parallel * 2, top // (2 * whole) + 1)
-        step = -(-top // (lanes * whole)) * whole or 1
-        lanes = max(1, -(-top // step))
+        # About as many ids as fill whole requests; some were deleted, so that a few too many do no harm.
+        whole = -(-top // (self.portal.parallel * BATCH * PAGE)) * BATCH * PAGE
+        lanes = max(1, round(top / whole)) if top else 1
+        step = top // lanes + 1
         chains = [Chain(listing, after=number * step, upto=(number + 1) * step) for number in range(lanes)]
         chains[-1].upto, chains[-1].top = None, top
         return chains
