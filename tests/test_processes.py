@@ -149,6 +149,14 @@ def test_a_child_that_ends_by_itself_ends_the_watch(tmp_path: Path) -> None:
             processes.watch()
 
 
+def test_a_child_that_is_not_needed_may_end_and_the_others_go_on(tmp_path: Path) -> None:
+    with Processes(tmp_path) as processes:
+        processes.start("spare", [sys.executable, "-c", "pass"], needed=False)
+        processes.start("main", [sys.executable, "-c", "import time; time.sleep(2); print('enough')"])
+        with pytest.raises(ProcessError, match=r"main ended by itself"):
+            processes.watch()
+
+
 def test_the_dagster_home_is_readable_by_its_owner_only_and_sends_nothing_home(tmp_path: Path) -> None:
     folder = write_dagster_home(tmp_path, "postgresql://u:secret@127.0.0.1/x")
     for name in ("dagster.yaml", OWN_PROCESS_YAML):

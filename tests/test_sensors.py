@@ -324,6 +324,20 @@ def test_a_run_whose_process_was_killed_does_not_keep_the_sensors_quiet_for_ever
     assert change.requests("bitrix24") == 1
 
 
+def test_a_run_that_its_command_never_began_is_canceled_and_keeps_nobody_waiting(change: Watched) -> None:
+    run = change.instance.create_run_for_job(
+        nothing,
+        status=dg.DagsterRunStatus.NOT_STARTED,
+        tags={"sverka/sync": "true", **runs.BY_COMMAND},
+    )
+    with runs.alive(change.company.warehouse, run.run_id):
+        assert change.requests("bitrix24") == 0, "the command is about to begin it"
+    assert change.requests("bitrix24") == 1
+    buried = change.instance.get_run_by_id(run.run_id)
+    assert buried is not None
+    assert buried.status is dg.DagsterRunStatus.CANCELED
+
+
 def test_a_portal_that_is_down_fails_the_tick_in_words(watched: Watched) -> None:
     address = f"http://127.0.0.1:{free_port()}/rest/1/sverka-test-secret/"
     with environment({"SVERKA_BITRIX24_URL": address}), pytest.raises(Exception) as told:
