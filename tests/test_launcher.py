@@ -5,23 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
 from pipelines.launcher import ADDRESS, READY
 from pipelines.processes import Processes, start_dagster, write_dagster_home
 from resources.warehouse import Warehouse
+from tests.dagster_ui import BOUND_SECONDS, DagsterUi, wait_until
 
 pytestmark = pytest.mark.timeout(300)
 
-BOUND_SECONDS = 90
 DEFINITIONS = """
-import time
 import dagster as dg
 
 @dg.op
@@ -43,11 +39,6 @@ def long():
 
 defs = dg.Definitions(jobs=[short, long])
 """
-LAUNCH = """mutation($job: String!) { launchRun(executionParams: {runConfigData: {}, selector: {
-    jobName: $job, repositoryName: "__repository__", repositoryLocationName: "trivial"}}) {
-    __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
-STATUS = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
-TERMINATE = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
 
 
 def test_runs_begin_warm_can_be_interrupted_and_begin_cold_without_the_warm_process(
@@ -57,29 +48,29 @@ def test_runs_begin_warm_can_be_interrupted_and_begin_cold_without_the_warm_proc
     module.write_text(DEFINITIONS)
     folder = write_dagster_home(tmp_path, warehouse.dagster_url())
     with Processes(tmp_path) as processes:
-        address = start_dagster(processes, folder, code=("-f", str(module)), location="trivial")
+        ui = DagsterUi(start_dagster(processes, folder, code=("-f", str(module)), location="trivial"))
         said = tmp_path / "logs" / "launcher.log"
-        _wait_until(lambda: READY in said.read_text())
+        wait_until(lambda: READY in said.read_text())
 
-        short = _launch(address, "short")
-        _wait_until(lambda: _status(address, short) == "SUCCESS")
+        short = ui.launch("short")
+        ui.becomes(short, "SUCCESS")
         assert short in said.read_text()
 
-        long = _launch(address, "long")
-        _wait_until(lambda: _status(address, long) == "STARTED")
+        long = ui.launch("long")
+        ui.becomes(long, "STARTED")
         warm = _warm_process()
         (copy,) = warm.children()
-        assert _ask(address, TERMINATE, {"id": long})["terminateRun"]["__typename"] == "TerminateRunSuccess"
-        _wait_until(lambda: _status(address, long) == "CANCELED")
+        ui.terminate(long)
+        ui.becomes(long, "CANCELED")
         psutil.wait_procs([copy], timeout=BOUND_SECONDS)
 
-        orphan = _launch(address, "long")
-        _wait_until(lambda: _status(address, orphan) == "STARTED")
+        orphan = ui.launch("long")
+        ui.becomes(orphan, "STARTED")
         (copy,) = warm.children()
         os.kill(warm.pid, signal.SIGKILL)
         assert psutil.wait_procs([copy], timeout=BOUND_SECONDS)[0] == [copy], "a run outlived what began it"
-        cold = _launch(address, "short")
-        _wait_until(lambda: _status(address, cold) == "SUCCESS")
+        cold = ui.launch("short")
+        ui.becomes(cold, "SUCCESS")
         assert cold not in said.read_text()
 
 
@@ -100,27 +91,3 @@ def test_a_path_longer_than_a_socket_may_have_is_no_hindrance(tmp_path: Path) ->
 def _warm_process() -> psutil.Process:
     (found,) = [child for child in psutil.Process().children() if "pipelines.launcher" in child.cmdline()]
     return found
-
-
-def _launch(address: str, job: str) -> str:
-    answer = _ask(address, LAUNCH, {"job": job})["launchRun"]
-    assert answer["__typename"] == "LaunchRunSuccess", answer
-    return str(answer["run"]["runId"])  # type: ignore[index]
-
-
-def _status(address: str, run_id: str) -> str:
-    return str(_ask(address, STATUS, {"id": run_id})["runOrError"]["status"])
-
-
-def _ask(address: str, query: str, variables: dict[str, str]) -> dict[str, dict[str, object]]:
-    answer = httpx.post(f"{address}/graphql", json={"query": query, "variables": variables}, timeout=60)
-    body = answer.raise_for_status().json()
-    assert "errors" not in body, body
-    return body["data"]  # type: ignore[no-any-return]
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + BOUND_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)

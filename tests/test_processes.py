@@ -5,10 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import psutil
 import psycopg
 import pytest
@@ -25,6 +23,7 @@ from pipelines.processes import (
     write_dagster_home,
 )
 from resources.warehouse import Warehouse
+from tests.dagster_ui import DagsterUi, wait_until
 
 BOUND_SECONDS = 60
 SLEEPER = "import time; print('ready', flush=True); time.sleep(600)"
@@ -135,7 +134,7 @@ def test_a_signal_to_the_supervisor_ends_the_children(tmp_path: Path, number: si
     code = supervisor.wait(BOUND_SECONDS)
     assert code == (-number if number == signal.SIGKILL else 128 + number)
     if number == signal.SIGKILL:  # the system ends the child; its own children are beyond reach
-        _wait_until(lambda: not _lives(leader))
+        wait_until(lambda: not _lives(leader))
         for pid in (same_session, own_session):
             os.kill(pid, signal.SIGKILL)
     else:
@@ -176,9 +175,9 @@ def test_dagster_runs_a_job_in_its_own_schema_and_stops_within_seconds(
     before = {process.pid for process in psutil.Process().children(recursive=True)}
     with Processes(tmp_path) as processes:
         address = start_dagster(processes, folder, code=("-f", str(module)), location="trivial")
-        run_id = _launch(address, "everything")
-        _wait_until(lambda: _status(address, run_id) in {"SUCCESS", "FAILURE"})
-        assert _status(address, run_id) == "SUCCESS", (tmp_path / "logs" / "code-server.log").read_text()
+        ui = DagsterUi(address)
+        ended = ui.becomes(ui.launch("everything"), "SUCCESS", "FAILURE")
+        assert ended == "SUCCESS", (tmp_path / "logs" / "code-server.log").read_text()
         started = {process.pid for process in psutil.Process().children(recursive=True)} - before
         assert len(started) >= 3
         began = time.monotonic()
@@ -188,46 +187,11 @@ def test_dagster_runs_a_job_in_its_own_schema_and_stops_within_seconds(
     assert warehouse.scalar("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
 
 
-def _launch(address: str, job: str) -> str:
-    """Queue a run of the job, as the UI does."""
-    query = """
-        mutation($job: String!) { launchRun(executionParams: {
-            selector: {jobName: $job, repositoryName: "__repository__", repositoryLocationName: "LOCATION"},
-            runConfigData: {}
-        }) { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
-    """
-    locations = _ask(address, "{ workspaceOrError { ... on Workspace { locationEntries { name } } } }")
-    name = locations["workspaceOrError"]["locationEntries"][0]["name"]
-    answer = _ask(address, query.replace("LOCATION", name), {"job": job})["launchRun"]
-    assert answer["__typename"] == "LaunchRunSuccess", answer
-    return str(answer["run"]["runId"])
-
-
-def _status(address: str, run_id: str) -> str:
-    query = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
-    return str(_ask(address, query, {"id": run_id})["runOrError"]["status"])
-
-
-def _ask(address: str, query: str, variables: dict[str, str] | None = None) -> dict[str, dict[str, object]]:
-    answer = httpx.post(f"{address}/graphql", json={"query": query, "variables": variables or {}}, timeout=30)
-    answer.raise_for_status()
-    body = answer.json()
-    assert "errors" not in body, body
-    return body["data"]  # type: ignore[no-any-return]
-
-
 def _lives(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + BOUND_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def test_the_server_of_the_warehouse_answers_under_the_search_path_of_dagster(warehouse: Warehouse) -> None:

@@ -25,6 +25,14 @@ def open_for_business(town: Town) -> None:
     town.sync()
 
 
+def live_through(town: Town, acts: list[Act]) -> None:
+    """A town in business, and what happened to it; counted by hypothesis."""
+    open_for_business(town)
+    for act in acts:
+        do(town, act)
+        event(act.verb)
+
+
 @settings(max_examples=examples(6))
 @given(acts=history(EDITS, SALES, least=3, most=12))
 @example(
@@ -40,10 +48,7 @@ def test_what_the_sides_differ_by_is_the_sum_of_the_variances_to_the_kopeck(
     towns: Towns, acts: list[Act]
 ) -> None:
     with towns() as town:
-        open_for_business(town)
-        for act in acts:
-            do(town, act)
-            event(act.verb)
+        live_through(town, acts)
         done = town.sync()
         assert [law.sentence for law in done.laws if not law.holds] == []
         ours: dict[reckoning.Place, Decimal] = {}
@@ -90,9 +95,7 @@ def test_debit_equals_credit_and_every_account_turns_over_what_accounting_says(
     towns: Towns, acts: list[Act]
 ) -> None:
     with towns() as town:
-        open_for_business(town)
-        for act in acts:
-            do(town, act)
+        live_through(town, acts)
         assert all(law.holds for law in town.sync().laws)
         told = {
             code: (debit, credit)
