@@ -2,7 +2,7 @@
 
 Both read the same 50,000 deals and no more; a burst of 50 requests is free and covers them. Then ours alone
 reads the deals with their lines and legal details, which takes more than the burst: from there on the
-portal leaks two requests a second, and the share of them that ours uses is what counts.
+portal leaks two requests a second, and the share of burst and rate that ours uses is what counts.
 """
 
 from __future__ import annotations
@@ -51,11 +51,17 @@ def _of(spent: Spent) -> str:
 
 
 def _share(spent: Spent) -> float:
-    """Requests a second after the burst, as a share of those that the vendor permits."""
-    limited = spent.said["times"][BURST:]
-    if len(limited) < MIN_LIMITED:
-        raise RuntimeError(f"only {len(limited)} requests were limited; read more deals")
-    return (len(limited) - 1) / (limited[-1] - limited[0]) / RATE
+    """Requests as a share of those that the vendor's bucket permits in that time: the burst, and the rate.
+
+    Raises RuntimeError where it is more than all of them, or too few were limited to say anything.
+    """
+    times = spent.said["times"]
+    if len(times) < BURST + MIN_LIMITED:
+        raise RuntimeError(f"only {len(times) - BURST} requests were limited; read more deals")
+    share = len(times) / (BURST + RATE * (times[-1] - times[0]))
+    if share > 1:
+        raise RuntimeError(f"{share:.2f} times what the portal permits was sent")
+    return float(share)
 
 
 # ---- in the worker -------------------------------------------------------------------------
