@@ -18,6 +18,8 @@ from tests.dagster_ui import BOUND_SECONDS, DagsterUi, wait_until
 pytestmark = pytest.mark.timeout(300)
 
 DEFINITIONS = """
+import time
+
 import dagster as dg
 
 @dg.op
