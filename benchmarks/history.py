@@ -180,8 +180,8 @@ def as_if_carried(warehouse: Warehouse) -> int:
 def _settle(conn: Connection, name: str) -> int:
     return conn.execute(
         f"""
-        insert into raw.{name} (source_id, parent_id, modified_at, seen_at, batch_id, is_current, deleted, payload, payload_hash)
-        select source_id, parent_id, modified_at, now(), 0, true, false, payload, md5(payload::text)::uuid
+        insert into raw.{name} (source_id, parent_id, modified_at, seen_at, batch_id, is_current, deleted, payload)
+        select source_id, parent_id, modified_at, now(), 0, true, false, payload
         from bench.record where name = '{name}'
         """.encode()
     ).rowcount

@@ -50,7 +50,7 @@ class Road:
                     version_id bigint generated always as identity primary key, source_id text not null,
                     parent_id text, modified_at timestamptz, seen_at timestamptz not null default now(),
                     batch_id bigint not null default 1, is_current boolean not null, deleted boolean not null,
-                    payload jsonb not null, payload_hash uuid not null default gen_random_uuid())"""
+                    payload jsonb not null)"""
             )
             short = f"{self.system.name}_{entity}"
             self.conn.execute(

@@ -48,6 +48,7 @@ class Incoming:
     allow_deletions: bool = False
     asked: bool = True
     files: list[str] = field(default_factory=list)  # read to the end, of a source of files
+    direct: bool = False  # straight into the empty raw table, all pages in one transaction
     temporary: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,10 +61,9 @@ def raw_table(source: str, entity: str) -> str:
 
 
 def ensure_tables(conn: Connection, source: str, entities: Iterable[str]) -> None:
-    """Create the raw tables of a system that are not there yet."""
+    """Create the raw tables of a system that are not there yet; `ensure_indexes` follows with their first rows."""
     for entity in entities:
         name = raw_table(source, entity)
-        short = f"{source}_{entity}"
         if conn.execute("select to_regclass(%s)", [name]).fetchone() != (None,):
             continue
         conn.execute(
@@ -78,12 +78,8 @@ def ensure_tables(conn: Connection, source: str, entities: Iterable[str]) -> Non
                 batch_id     bigint not null,
                 is_current   boolean not null,
                 deleted      boolean not null,
-                payload      jsonb not null,
-                payload_hash uuid not null
+                payload      jsonb not null
             );
-            create unique index if not exists {short}_current on {name} (source_id) where is_current;
-            create index if not exists {short}_parent on {name} (parent_id) where is_current;
-            create index if not exists {short}_batch on {name} (batch_id);
             comment on table {name} is 'What {source} said of every {entity}, unchanged: all versions.';
             comment on column {name}.payload is 'The source''s own JSON.';
             comment on column {name}.deleted is 'The record was gone from the source when this was seen.';
@@ -91,6 +87,51 @@ def ensure_tables(conn: Connection, source: str, entities: Iterable[str]) -> Non
             """
             )
         )
+
+
+def ensure_indexes(conn: Connection, name: str) -> None:
+    """Index a raw table that has its first rows. Raises UniqueViolation where a record is in it twice."""
+    short = name.removeprefix("raw.")
+    conn.execute(
+        trusted(
+            f"""
+        create unique index if not exists {short}_current on {name} (source_id) where is_current;
+        create index if not exists {short}_parent on {name} (parent_id) where is_current;
+        create index if not exists {short}_batch on {name} (batch_id);
+        """
+        )
+    )
+
+
+def take_turns(conn: Connection, system: str) -> None:
+    """Let what stores records of a system take turns, to the end of the transaction.
+
+    Taken before `lock_changes`, always: a first read holds it while it reads.
+    """
+    conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [_turn(system)])
+
+
+def read_directly(conn: Connection, system: str, opened: Iterable[Incoming]) -> None:
+    """Choose the short way for what has no row yet, if nobody else stores records of the system now.
+
+    The transaction that this begins has to last until the records are settled.
+    """
+    empty = [
+        incoming
+        for incoming in opened
+        if not scalar(conn, f"select exists (select from {raw_table(system, incoming.entity.name)})")
+    ]
+    conn.commit()
+    if empty and scalar(conn, "select pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [_turn(system)]):
+        for incoming in empty:  # looked at again: somebody may have been quicker
+            name = raw_table(system, incoming.entity.name)
+            incoming.direct = not scalar(conn, f"select exists (select from {name})")
+    if not any(incoming.direct for incoming in empty):
+        conn.commit()
+
+
+def _turn(system: str) -> str:
+    return f"raw {system}"
 
 
 def open_batch(

@@ -3,7 +3,8 @@
 Pages are copied into temporary tables as they come (memory stays flat), then told apart from what is
 stored in one transaction: new, changed, unchanged, deleted. A version is kept when its content differs
 from the current one, leaving aside what the system stamps itself and what we write back (so our own
-write never comes round as a change). An older version that arrives late changes nothing.
+write never comes round as a change). An older version that arrives late changes nothing. What has no
+row yet is copied straight into its raw table, in one transaction, and indexed at the end.
 
 A read that fails half-way keeps what it received and leaves the cursor where it was.
 """
@@ -13,7 +14,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from pipelines.raw.batch import Batch, Incoming, Mode, ensure_tables, open_batch, raw_table
+from pipelines.raw.batch import (
+    Batch,
+    Incoming,
+    Mode,
+    ensure_tables,
+    open_batch,
+    raw_table,
+    read_directly,
+    take_turns,
+)
 from pipelines.raw.memory import highest, remember_contents, tell_known, windows
 from pipelines.raw.receive import keepable, receive
 from pipelines.raw.settle import settle
@@ -76,6 +86,7 @@ def store_page(
         incoming = open_batch(conn, system, entity, "incremental", moment, moment, run_id)
         conn.commit()
         receive(conn, system, incoming, page)
+        take_turns(conn, system)
         batch = settle(conn, system, incoming, (), "", None)
         conn.commit()
     return batch
@@ -99,6 +110,8 @@ def _read(
             opened[entity.name] = open_batch(conn, source.system, entity, mode, since, until, run_id)
             opened[entity.name].allow_deletions = allow_deletions
         conn.commit()
+        if mode == "full":
+            read_directly(conn, source.system, opened.values())
         try:
             more = highest(conn, source, group) if source.capabilities.extra.get("known_max") else {}
             for page in source.read([entity.name for entity in group], since, until, **more):
@@ -107,12 +120,14 @@ def _read(
                     ensure_tables(conn, source.system, [entity.name])
                     opened[page.entity] = open_batch(conn, source.system, entity, mode, since, until, run_id)
                     opened[page.entity].asked = False
-                    conn.commit()  # a page that cannot be kept is rolled back, its table is not
+                    if not any(incoming.direct for incoming in opened.values()):
+                        conn.commit()
                 receive(conn, source.system, opened[page.entity], page)
         except SourceError as failure:
             error = keepable(str(failure))
         for file in getattr(source, "finished", ()):
             opened[file.entity].files.append(file.source_id)
+        take_turns(conn, source.system)
         batches = [
             settle(
                 conn, source.system, incoming, echo.get(name, ()), error, until if incoming.asked else None

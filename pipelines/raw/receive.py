@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import psycopg
 
-from pipelines.raw.batch import Incoming
+from pipelines.raw.batch import Incoming, raw_table
 from resources.connector import Entity, Page, Record, Reject
 from resources.warehouse import Connection, trusted
 
@@ -21,13 +22,24 @@ UNREADABLE = (
 
 
 def receive(conn: Connection, system: str, incoming: Incoming, page: Page) -> None:
-    """Take in a page. A record that PostgreSQL cannot keep is set apart, and the others go on."""
+    """Take in a page, in a transaction of its own or a part of the one under way. A record that PostgreSQL
+    cannot keep is set apart, and the others go on."""
     try:
-        _copy(conn, incoming, page.records)
+        with conn.transaction():
+            _copy(conn, system, incoming, page.records)
     except UNREADABLE:
-        conn.rollback()
-        page = _without_unreadable(conn, incoming, page)
-        _copy(conn, incoming, page.records)
+        page = _without_unreadable(conn, system, incoming, page)
+        with conn.transaction():
+            _copy(conn, system, incoming, page.records)
+    with conn.transaction():
+        _note(conn, system, incoming, page)
+    incoming.received += len(page.records) + len(page.rejects)
+    incoming.rejected += len(page.rejects)
+    incoming.complete = incoming.complete or page.complete
+
+
+def _note(conn: Connection, system: str, incoming: Incoming, page: Page) -> None:
+    """Keep what a page says beside its records: which parents are whole, and what was set apart."""
     if page.complete_parents:
         incoming.parents = True
         with conn.cursor().copy(trusted(f"copy {incoming.temporary}_parents (parent_id) from stdin")) as copy:
@@ -48,10 +60,6 @@ def receive(conn: Connection, system: str, incoming: Incoming, page: Page) -> No
              keepable(reject.payload.decode("utf-8", "replace")),
              None if reject.parent_id is None else keepable(reject.parent_id)],
         )  # fmt: skip
-    incoming.received += len(page.records) + len(page.rejects)
-    incoming.rejected += len(page.rejects)
-    incoming.complete = incoming.complete or page.complete
-    conn.commit()
 
 
 def keepable(text: str) -> str:
@@ -59,10 +67,15 @@ def keepable(text: str) -> str:
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
-def _copy(conn: Connection, incoming: Incoming, records: Sequence[Record]) -> None:
-    with conn.cursor().copy(
-        trusted(f"copy {incoming.temporary} (source_id, parent_id, modified_at, deleted, payload) from stdin")
-    ) as copy:
+def _copy(conn: Connection, system: str, incoming: Incoming, records: Sequence[Record]) -> None:
+    columns = "source_id, parent_id, modified_at, deleted, payload"
+    if incoming.direct:
+        name, more = raw_table(system, incoming.entity.name), "seen_at, batch_id, is_current"
+        beside: tuple[object, ...] = (datetime.now(UTC), incoming.batch_id, True)
+    else:
+        name, more, beside = incoming.temporary, "", ()
+    said = f"copy {name} ({', '.join(filter(None, (columns, more)))}) from stdin"
+    with conn.cursor().copy(trusted(said)) as copy:
         for record in records:
             copy.write_row(
                 (
@@ -71,18 +84,19 @@ def _copy(conn: Connection, incoming: Incoming, records: Sequence[Record]) -> No
                     record.modified_at,
                     record.deleted,
                     record.payload.decode(),
+                    *beside,
                 )
             )
 
 
-def _without_unreadable(conn: Connection, incoming: Incoming, page: Page) -> Page:
+def _without_unreadable(conn: Connection, system: str, incoming: Incoming, page: Page) -> Page:
     """The page without the records that cannot be kept as JSON; these are set apart, and hold their deal."""
     good: list[Record] = []
     rejects = list(page.rejects)
     for record in page.records:
         try:
             with conn.transaction(force_rollback=True):
-                _copy(conn, incoming, [record])
+                _copy(conn, system, incoming, [record])
             good.append(record)
         except UNREADABLE as error:
             place = f"{incoming.entity.name} {record.source_id}"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from pipelines.raw.batch import Batch, Incoming, raw_table, scalar
+import psycopg
+
+from pipelines.raw.batch import Batch, Incoming, ensure_indexes, raw_table, scalar
 from pipelines.refresh import MAX_LOGGED_KEYS, lock_changes, log_everything
 from resources.warehouse import Connection, trusted
 
@@ -30,61 +32,20 @@ def settle(
 ) -> Batch:
     """Tell what was received apart from what is stored, and store it."""
     name, temporary = raw_table(system, incoming.entity.name), incoming.temporary
-    ignored = [*VOLATILE, *echo]
     # A full read is the whole truth only where nothing was set apart and rows cannot lie elsewhere;
     # otherwise `keys()` decides what was deleted.
     surely = incoming.entity.deletions == "sweep" and not incoming.rejected and not incoming.parents
     whole = not error and (incoming.complete or (incoming.mode == "full" and surely))
     lock_changes(conn)
-    stored = scalar(conn, f"select exists (select from {name})")
-    conn.execute(
-        trusted(
-            f"""create temporary table settled on commit drop as
-        select distinct on (source_id) source_id, parent_id, modified_at, deleted, payload,
-               md5((payload - %s::text[])::text)::uuid as payload_hash
-        from {temporary}
-        order by source_id, modified_at desc nulls last, position desc"""
-        ),
-        [ignored],
-    )
-    if stored:
-        conn.execute("create unique index on settled (source_id)")
-        conn.execute("analyze settled")
-    conn.execute(
-        trusted(
-            f"""create temporary table news on commit drop as
-        select s.*, c.version_id as replaces, c.deleted as was_deleted, c.payload as old_payload
-        from settled s
-        left join {name} c on c.source_id = s.source_id and c.is_current
-        where c.version_id is null
-           or ((c.payload_hash <> s.payload_hash or c.deleted <> s.deleted or c.parent_id is distinct from s.parent_id)
-               and (s.modified_at is null or c.modified_at is null or s.modified_at >= c.modified_at))"""
-            if stored
-            else "create temporary table news on commit drop as select s.*, null::bigint as replaces,"
-            " null::boolean as was_deleted, null::jsonb as old_payload from settled s"
-        )
-    )
-    if stored:
-        # The payload stays that of the version: what is derived of it may not change without being told.
-        # Where the newest of several records decides a row, a newer stamp is told; of a record that we write
-        # to ourselves it is our own echo.
-        told = "false" if echo else "true"
-        whole_read = "false" if error else "true"  # what failed may lack the record's lines: its stamp waits
-        conn.execute(
-            trusted(
-                f"""with stamped as (
-                update {name} c set modified_at = s.modified_at
-                from settled s where {whole_read} and c.source_id = s.source_id and c.is_current and c.modified_at < s.modified_at
-                 and c.payload_hash = s.payload_hash and c.deleted = s.deleted
-                returning c.source_id)
-            insert into ops.change_log (table_name, key) select '{name}', source_id from stamped where {told}"""
-            )
-        )
+    if incoming.direct:
+        changed, deleted, added = 0, 0, _index_first(conn, incoming, name)
+    else:
         gone = []
         if incoming.parents:
             gone.append(f"c.parent_id in (select parent_id from {temporary}_parents)")
         if whole:
             gone.append("true")
+        _tell_apart(conn, name, temporary, [*VOLATILE, *echo], error, told=not echo)
         if whole and not incoming.complete and not incoming.allow_deletions:
             missing = "not exists (select from settled s where s.source_id = c.source_id)"
             error = guard(conn, system, incoming.entity.name, missing)
@@ -92,14 +53,14 @@ def settle(
             conn.execute(
                 trusted(
                     f"""insert into news
-                select c.source_id, c.parent_id, c.modified_at, true, c.payload, c.payload_hash,
-                       c.version_id, false, c.payload
+                select c.source_id, c.parent_id, c.modified_at, true, c.payload, c.version_id, false, c.payload
                 from {name} c
                 where c.is_current and not c.deleted and ({" or ".join(gone)})
                   and not exists (select from settled s where s.source_id = c.source_id)"""
                 )
             )
-    changed, deleted, added = store(conn, name, incoming.batch_id)
+        changed, deleted, added = store(conn, name, incoming.batch_id)
+        conn.execute("drop table settled, news")
     batch = Batch(
         system,
         incoming.entity.name,
@@ -117,9 +78,75 @@ def settle(
         batch_id=incoming.batch_id,
     )
     _finish(conn, batch, until, whole)
-    _settle_quarantine(conn, batch, temporary, incoming.files)
-    conn.execute(trusted(f"drop table settled, news, {temporary}, {temporary}_parents"))
+    _settle_quarantine(conn, batch, name if incoming.direct else temporary, incoming.files)
+    conn.execute(trusted(f"drop table {temporary}, {temporary}_parents"))
     return batch
+
+
+def _index_first(conn: Connection, incoming: Incoming, name: str) -> int:
+    """Index what was copied straight into its table; of a record that came twice the newest stays. Rows kept."""
+    kept = incoming.received - incoming.rejected
+    try:
+        with conn.transaction():
+            ensure_indexes(conn, name)
+    except psycopg.errors.UniqueViolation:
+        kept -= conn.execute(
+            trusted(
+                f"""delete from {name} c using (
+                select version_id, row_number() over (partition by source_id
+                    order by modified_at desc nulls last, version_id desc) as place from {name}) n
+                where n.version_id = c.version_id and n.place > 1"""
+            )
+        ).rowcount
+        ensure_indexes(conn, name)
+    _tell(conn, name, f"{name} where batch_id = {incoming.batch_id}", kept)
+    return kept
+
+
+def _tell_apart(
+    conn: Connection, name: str, temporary: str, ignored: Sequence[str], error: str, *, told: bool
+) -> None:
+    """Make `settled`, every record received once, and `news`, what of it differs from what is stored."""
+    ensure_indexes(conn, name)
+    conn.execute(
+        trusted(
+            f"""create temporary table settled on commit drop as
+        select distinct on (source_id) source_id, parent_id, modified_at, deleted, payload
+        from {temporary}
+        order by source_id, modified_at desc nulls last, position desc"""
+        )
+    )
+    conn.execute("create unique index on settled (source_id)")
+    conn.execute("analyze settled")
+    # A deletion told again, without the record, is nothing new.
+    same = """c.deleted = s.deleted and ((c.deleted and s.payload = '{}')
+              or c.payload - %(ignored)s::text[] = s.payload - %(ignored)s::text[])"""
+    conn.execute(
+        trusted(
+            f"""create temporary table news on commit drop as
+        select s.*, c.version_id as replaces, c.deleted as was_deleted, c.payload as old_payload
+        from settled s
+        left join {name} c on c.source_id = s.source_id and c.is_current
+        where c.version_id is null
+           or (c.parent_id is distinct from s.parent_id or not ({same}))
+              and (s.modified_at is null or c.modified_at is null or s.modified_at >= c.modified_at)"""
+        ),
+        {"ignored": ignored},
+    )
+    # The payload stays that of the version: what is derived of it may not change without being told.
+    # Where the newest of several records decides a row, a newer stamp is told; of a record that we write
+    # to ourselves it is our own echo. What failed may lack the record's lines: its stamp waits.
+    conn.execute(
+        trusted(
+            f"""with stamped as (
+            update {name} c set modified_at = s.modified_at
+            from settled s where %(sound)s and c.source_id = s.source_id and c.is_current
+              and c.modified_at < s.modified_at and {same}
+            returning c.source_id)
+        insert into ops.change_log (table_name, key) select %(name)s, source_id from stamped where %(told)s"""
+        ),
+        {"ignored": ignored, "sound": not error, "name": name, "told": told},
+    )
 
 
 def store(conn: Connection, name: str, batch_id: int) -> tuple[int, int, int]:
@@ -137,22 +164,26 @@ def store(conn: Connection, name: str, batch_id: int) -> tuple[int, int, int]:
         conn.execute(
             trusted(
                 f"""insert into {name}
-            (source_id, parent_id, modified_at, seen_at, batch_id, is_current, deleted, payload, payload_hash)
+            (source_id, parent_id, modified_at, seen_at, batch_id, is_current, deleted, payload)
             select source_id, parent_id, modified_at, now(), %s, true, deleted,
-                   case when deleted and payload = '{{}}'::jsonb then coalesce(old_payload, payload) else payload end,
-                   payload_hash
+                   case when deleted and payload = '{{}}'::jsonb then coalesce(old_payload, payload) else payload end
             from news"""
             ),
             [batch_id],
         )
-        if changed + deleted + added > MAX_LOGGED_KEYS:
-            log_everything(conn, name)
-            conn.execute(trusted(f"analyze {name}"))
-        else:
-            conn.execute(
-                "insert into ops.change_log (table_name, key) select %s, source_id from news", [name]
-            )
+        _tell(conn, name, "news", changed + deleted + added)
     return changed, deleted, added
+
+
+def _tell(conn: Connection, name: str, rows: str, count: int) -> None:
+    """Tell consumers of a raw table's new versions: each, or, of many, that everything may have changed."""
+    if count > MAX_LOGGED_KEYS:
+        log_everything(conn, name)
+        conn.execute(trusted(f"analyze {name}"))
+    else:
+        conn.execute(
+            trusted(f"insert into ops.change_log (table_name, key) select %s, source_id from {rows}"), [name]
+        )
 
 
 def _finish(conn: Connection, batch: Batch, until: datetime | None, whole: bool) -> None:

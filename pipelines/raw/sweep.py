@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from pipelines.raw.batch import Batch, open_batch, raw_table, scalar
+from pipelines.raw.batch import Batch, open_batch, raw_table, scalar, take_turns
 from pipelines.raw.receive import keepable
 from pipelines.raw.settle import guard, store
 from pipelines.refresh import lock_changes
@@ -89,6 +89,7 @@ def sweep_entity(
                 count += len(keys)
         except SourceError as failure:
             error = keepable(str(failure))
+        take_turns(conn, source.system)
         lock_changes(conn)
         if not error and not allow_deletions:
             missing = f"not exists (select from {incoming.temporary} i where i.source_id = c.source_id)"
@@ -97,7 +98,7 @@ def sweep_entity(
         conn.execute(
             trusted(
                 f"""create temporary table news on commit drop as
-            select c.source_id, c.parent_id, c.modified_at, true as deleted, c.payload, c.payload_hash,
+            select c.source_id, c.parent_id, c.modified_at, true as deleted, c.payload,
                    c.version_id as replaces, false as was_deleted, c.payload as old_payload
             from {name} c
             where {condition} and c.is_current and not c.deleted

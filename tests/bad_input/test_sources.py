@@ -40,7 +40,7 @@ def stored(warehouse: Warehouse, system: str) -> Stored:
     found: Stored = {}
     for (table,) in tables:
         rows = warehouse.rows(
-            f"select source_id, payload_hash::text from raw.{table} where not deleted and is_current"
+            f"select source_id, md5(payload::text) from raw.{table} where not deleted and is_current"
         )
         assert len(rows) == len(dict(rows)), f"{table} holds a record twice"
         versions = warehouse.scalar(f"select count(*) from raw.{table}")

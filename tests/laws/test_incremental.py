@@ -110,10 +110,10 @@ def tombstones(town: Town, fresh: Town) -> None:
     """Accounting's records that are gone: as they were last seen."""
     for entity in town.road.accounting.entities:
         gone = town.rows(
-            f"select source_id, parent_id, payload::text, payload_hash from raw.onec_{entity} where is_current and deleted"
+            f"select source_id, parent_id, payload::text from raw.onec_{entity} where is_current and deleted"
         )
         with fresh.warehouse.transaction() as conn:
             for row in gone:
                 conn.execute(
-                    f"insert into raw.onec_{entity} (source_id, parent_id, payload, payload_hash, seen_at, batch_id, is_current, deleted)"
-                    " values (%s, %s, %s, %s, now(), 1, true, true)", row)  # fmt: skip
+                    f"insert into raw.onec_{entity} (source_id, parent_id, payload, seen_at, batch_id, is_current, deleted)"
+                    " values (%s, %s, %s, now(), 1, true, true)", row)  # fmt: skip
