@@ -19,6 +19,9 @@ UNREADABLE = (
     psycopg.DataError,
     UnicodeError,
 )
+ROWS_AT_ONCE = 500  # in one message to the database
+NULL = b"\\N"
+ESCAPES = ((b"\\", b"\\\\"), (b"\n", b"\\n"), (b"\r", b"\\r"), (b"\t", b"\\t"))  # the backslash first
 
 
 def receive(conn: Connection, system: str, incoming: Incoming, page: Page) -> None:
@@ -68,25 +71,30 @@ def keepable(text: str) -> str:
 
 
 def _copy(conn: Connection, system: str, incoming: Incoming, records: Sequence[Record]) -> None:
+    """COPY in its text form, written here: a row's own way through the driver takes ten times as long."""
     columns = "source_id, parent_id, modified_at, deleted, payload"
     if incoming.direct:
-        name, more = raw_table(system, incoming.entity.name), "seen_at, batch_id, is_current"
-        beside: tuple[object, ...] = (datetime.now(UTC), incoming.batch_id, True)
+        name = raw_table(system, incoming.entity.name)
+        columns += ", batch_id, seen_at, is_current"
+        beside = f"\t{incoming.batch_id}\t{datetime.now(UTC).isoformat()}\ttrue\n".encode()
     else:
-        name, more, beside = incoming.temporary, "", ()
-    said = f"copy {name} ({', '.join(filter(None, (columns, more)))}) from stdin"
-    with conn.cursor().copy(trusted(said)) as copy:
-        for record in records:
-            copy.write_row(
-                (
-                    record.source_id,
-                    record.parent_id,
-                    record.modified_at,
-                    record.deleted,
-                    record.payload.decode(),
-                    *beside,
-                )
-            )
+        name, beside = incoming.temporary, b"\n"
+    with conn.cursor().copy(trusted(f"copy {name} ({columns}) from stdin")) as copy:
+        for start in range(0, len(records), ROWS_AT_ONCE):
+            copy.write(b"".join(_line(record) + beside for record in records[start : start + ROWS_AT_ONCE]))
+
+
+def _line(record: Record) -> bytes:
+    parent = NULL if record.parent_id is None else _escaped(record.parent_id.encode())
+    stamp = NULL if record.modified_at is None else record.modified_at.isoformat().encode()
+    deleted = b"true" if record.deleted else b"false"
+    return b"\t".join((_escaped(record.source_id.encode()), parent, stamp, deleted, _escaped(record.payload)))
+
+
+def _escaped(value: bytes) -> bytes:
+    for plain, escape in ESCAPES:
+        value = value.replace(plain, escape)
+    return value
 
 
 def _without_unreadable(conn: Connection, system: str, incoming: Incoming, page: Page) -> Page:
