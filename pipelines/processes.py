@@ -241,11 +241,11 @@ def write_dagster_home(home: Path | str, database_url: str, *, max_concurrent_ru
 
 
 def _storage(database_url: str) -> dict[str, Any]:
-    """Dagster's own storage on PostgreSQL, with our event log in the place of its."""
+    """Dagster's own storages on PostgreSQL, as we keep them."""
     classes = {
-        "run_storage": ("dagster_postgres.run_storage", "PostgresRunStorage"),
+        "run_storage": ("pipelines.dagster_storage", "KeptRunStorage"),
         "event_log_storage": ("pipelines.event_log", "StepwiseEventLog"),
-        "schedule_storage": ("dagster_postgres.schedule_storage", "PostgresScheduleStorage"),
+        "schedule_storage": ("pipelines.dagster_storage", "KeptScheduleStorage"),
     }
     return {
         part: {"module": module, "class": name, "config": {"postgres_url": database_url}}

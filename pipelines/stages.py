@@ -33,7 +33,6 @@ def road_of(context: dg.AssetExecutionContext) -> Road:
             finished.close()
         _ROADS.clear()
         _LIFE.close()
-        keep_connections(context.instance)
         road = Road.from_environment(context.run_id)
         _LIFE.enter_context(road.warehouse.kept())
         with contextlib.suppress(LockHeld):  # the command took it before the run began
@@ -43,11 +42,6 @@ def road_of(context: dg.AssetExecutionContext) -> Road:
             context.log.info("brought up to date: %s", ", ".join(changed))
         _ROADS[context.run_id] = road
     return _ROADS[context.run_id]
-
-
-def keep_connections(instance: dg.DagsterInstance) -> None:
-    """Dagster opens a connection an event outside its web server: 16 s of a sync that had nothing to do."""
-    instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=20)
 
 
 def read_raw(

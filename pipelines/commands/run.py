@@ -52,7 +52,6 @@ def run_job(name: str, *, config: Mapping[str, Any] | None = None, quiet: bool =
     from pipelines.definitions import sverka
     from pipelines.processes import OWN_PROCESS_YAML
     from pipelines.runs import BY_COMMAND, alive
-    from pipelines.stages import keep_connections
 
     definitions = sverka()
     run_id = str(uuid.uuid4())
@@ -60,7 +59,6 @@ def run_job(name: str, *, config: Mapping[str, Any] | None = None, quiet: bool =
     warehouse = Warehouse.from_environment()
     settings = (os.environ["DAGSTER_HOME"], OWN_PROCESS_YAML)
     with noticed(STOPPED), dg.DagsterInstance.from_config(*settings) as instance, alive(warehouse, run_id):
-        keep_connections(instance)
         _let_others_end(instance, warehouse)
         started = time.monotonic()
         progress = _Progress(instance, quiet)
