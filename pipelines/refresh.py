@@ -22,6 +22,7 @@ from resources.warehouse import trusted
 EVERYTHING = "*"
 MAX_LOGGED_KEYS = 50_000  # beyond it a change is told as "everything": cheaper than its list
 MANY_SCOPES = 500  # from so many on, a bad plan costs more than fresh statistics
+FEW_BYTES = 1_000_000  # that a temporary table may take before truncating it costs less than deleting
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,6 @@ def refresh(
         else:
             written, removed = _replace(conn, table, sources)
     _advance(conn, table, pending, sources)
-    conn.execute("drop table if exists scope, change, fresh, gone, came")
     return Outcome(table.name, scopes, written, removed)
 
 
@@ -97,13 +97,27 @@ def changed_scope(conn: Connection, consumer: Table, *, everything: bool = False
     lock_changes(conn)
     pending = _pending(conn, consumer, ())
     if not pending and not everything:
-        conn.execute("drop table if exists scope, change, fresh, gone, came")
-        conn.execute("create temporary table scope (key text primary key) on commit drop")
+        empty_scope(conn)
         yield 0
         return
     rebuild = everything or _means_everything(consumer, pending)
     yield _fill_scope(conn, consumer, (), pending, rebuild)
     _advance(conn, consumer, pending, ())
+
+
+def empty_scope(conn: Connection) -> None:
+    """Make sure of an empty temporary table `scope(key)`, and of `change(key)` beside it.
+
+    They stay for as long as the connection does: making, dropping or truncating a table costs ten times
+    what deleting a few rows does.
+    """
+    conn.execute(
+        "create temporary table if not exists scope (key text primary key);"
+        " create temporary table if not exists change (key text primary key)"
+    )
+    for name in ("scope", "change"):
+        row = conn.execute(trusted(f"select pg_relation_size('{name}') > {FEW_BYTES}")).fetchone()
+        conn.execute(trusted(f"truncate {name}" if row and row[0] else f"delete from {name}"))
 
 
 def lock_changes(conn: Connection) -> None:
@@ -171,8 +185,7 @@ def _fill_scope(
     pending: Mapping[str, _Pending],
     rebuild: bool,
 ) -> int:
-    conn.execute("drop table if exists scope, change, fresh, gone, came")
-    conn.execute("create temporary table scope (key text primary key) on commit drop")
+    empty_scope(conn)
     if rebuild:
         statements = [table.all_sql] if table.all_sql else []
         statements += [source.all for source in sources]
@@ -181,14 +194,13 @@ def _fill_scope(
         for statement in statements:
             _add_scope(conn, statement)
     else:
-        conn.execute("create temporary table change (key text primary key) on commit drop")
         by_upstream: dict[str, list[str]] = {}
         for changed in table.changed:
             by_upstream.setdefault(changed.upstream, []).append(changed.sql)
         for source in sources:
             by_upstream.setdefault(source.raw_table, []).append(source.changed)
         for upstream, window in pending.items():
-            conn.execute("truncate change")
+            conn.execute("delete from change")
             conn.execute(
                 "insert into change select distinct key from ops.change_log"
                 " where table_name = %s and seq > %s and seq <= %s",
@@ -259,44 +271,40 @@ def _replace(conn: Connection, table: Table, sources: Sequence[Source]) -> tuple
     casts = ", ".join(f"r.{c.name}::{c.type} as {c.name}" for c in table.columns)
     conn.execute(
         trusted(
-            f"create temporary table fresh on commit drop as select {casts} from (\n{_select(table, sources)}\n) r"
-        )
-    )
-    conn.execute(
-        trusted(
-            f"create temporary table gone on commit drop as select {names} from {table.name}"
-            f" where {table.scope}::text in (select key from scope) except all select {names} from fresh"
-        )
-    )
-    conn.execute(
-        trusted(
-            f"create temporary table came on commit drop as select {names} from fresh except all"
-            f" select {names} from {table.name} where {table.scope}::text in (select key from scope)"
+            f"""create temporary table differing on commit drop as
+        with fresh as materialized (select {casts} from (\n{_select(table, sources)}\n) r),
+        stored as materialized (
+            select {names} from {table.name} where {table.scope}::text in (select key from scope))
+        select false as came, gone.* from (select * from stored except all select * from fresh) gone
+        union all
+        select true, came.* from (select * from fresh except all select * from stored) came"""
         )
     )
     removed = conn.execute(
-        trusted(f"delete from {table.name} t using gone where t.{key} = gone.{key}")
+        trusted(f"delete from {table.name} t using differing d where not d.came and t.{key} = d.{key}")
     ).rowcount
-    written = conn.execute(trusted(f"insert into {table.name} ({names}) select {names} from came")).rowcount
+    written = conn.execute(
+        trusted(f"insert into {table.name} ({names}) select {names} from differing where came")
+    ).rowcount
     if removed or written:
         _log(conn, table.name, table.scope)
         for column in table.emits:
             _log(conn, f"{table.name}.{column}", column)
+    conn.execute("drop table differing")
     return written, removed
 
 
 def _log(conn: Connection, name: str, column: str) -> None:
-    row = conn.execute(
+    told = conn.execute(
         trusted(
-            f"create temporary table touched on commit drop as select coalesce({column}::text, '-') as key from gone"
-            f" union select coalesce({column}::text, '-') from came"
-        )
+            f"""with touched as materialized (select distinct coalesce({column}::text, '-') as key from differing)
+        insert into ops.change_log (table_name, key)
+        select %s, key from touched where (select count(*) from touched) <= %s"""
+        ),
+        [name, MAX_LOGGED_KEYS],
     ).rowcount
-    if row > MAX_LOGGED_KEYS:
+    if not told:
         log_everything(conn, name)
-    else:
-        conn.execute("insert into ops.change_log (table_name, key) select %s, key from touched", [name])
-    conn.execute("drop table touched")
 
 
 def _advance(
@@ -331,12 +339,10 @@ def refresh_scopes(
 ) -> Outcome:
     """Rebuild the named scopes of a table, whatever changed. The watermarks stay where they are."""
     lock_changes(conn)
-    conn.execute("drop table if exists scope, change, fresh, gone, came")
-    conn.execute("create temporary table scope (key text primary key) on commit drop")
+    empty_scope(conn)
     conn.execute("insert into scope select distinct unnest(%s::text[])", [list(keys)])
     conn.execute("analyze scope")
     if before_rows is not None:
         before_rows(conn)
     written, removed = _replace(conn, table, ())
-    conn.execute("drop table if exists scope, change, fresh, gone, came")
     return Outcome(table.name, len(set(keys)), written, removed)

@@ -25,7 +25,7 @@ from pipelines.operations.again import try_again, try_reopened
 from pipelines.operations.carry import Carried, ReadBack, carry
 from pipelines.operations.plan import Planned, plan
 from pipelines.raw.load import Batch, read_source, store_page
-from pipelines.refresh import Outcome, prune_changes, refresh
+from pipelines.refresh import Outcome, empty_scope, prune_changes, refresh
 from pipelines.table import Table, stage_tables, tables
 from resources.budget import SharedBudget
 from resources.connector import Page, Record, Source, SourceError, Target
@@ -202,7 +202,7 @@ def ignored_records(road: Road, table: Table) -> dict[str, int]:
         if not compiled.ignored:
             continue
         with road.warehouse.transaction() as conn:
-            conn.execute("create temporary table scope (key text primary key) on commit drop")
+            empty_scope(conn)
             conn.execute(trusted(f"insert into scope select distinct key::text from ({compiled.all}) a"))
             counted = conn.execute(
                 trusted(f"select rule, count(*) from ({compiled.ignored}) i group by rule")

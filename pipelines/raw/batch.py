@@ -49,10 +49,31 @@ class Incoming:
     asked: bool = True
     files: list[str] = field(default_factory=list)  # read to the end, of a source of files
     direct: bool = False  # straight into the empty raw table, all pages in one transaction
+    opened: bool = False  # its temporary table is there
     temporary: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.temporary = f"incoming_{self.entity.name}"
+
+    def open(self, conn: Connection) -> None:
+        """Make its temporary table, if it is not there yet: most reads bring nothing for most entities.
+
+        A row without a source_id names a parent whose children are all among the other rows.
+        """
+        if not self.opened:
+            conn.execute(
+                trusted(
+                    f"""create temporary table {self.temporary} (
+                position bigint generated always as identity, source_id text, parent_id text,
+                modified_at timestamptz, deleted boolean, payload jsonb)"""
+                )
+            )
+            self.opened = True
+
+    def close(self, conn: Connection) -> None:
+        if self.opened:
+            conn.execute(trusted(f"drop table {self.temporary}"))
+            self.opened = False
 
 
 def raw_table(source: str, entity: str) -> str:
@@ -92,6 +113,8 @@ def ensure_tables(conn: Connection, source: str, entities: Iterable[str]) -> Non
 def ensure_indexes(conn: Connection, name: str) -> None:
     """Index a raw table that has its first rows. Raises UniqueViolation where a record is in it twice."""
     short = name.removeprefix("raw.")
+    if scalar(conn, "select to_regclass(%s)", [f"{name}_batch"]) is not None:
+        return
     conn.execute(
         trusted(
             f"""
@@ -148,16 +171,7 @@ def open_batch(
         " values (%s, %s, %s, %s, %s, now(), 'reading', %s) returning batch_id",
         [system, entity.name, mode, since, until, run_id],
     ).fetchone()
-    incoming = Incoming(entity, row[0] if row else 0, mode)
-    conn.execute(
-        trusted(
-            f"""create temporary table {incoming.temporary} (
-            position bigint generated always as identity, source_id text, parent_id text,
-            modified_at timestamptz, deleted boolean, payload jsonb)"""
-        )
-    )
-    conn.execute(trusted(f"create temporary table {incoming.temporary}_parents (parent_id text)"))
-    return incoming
+    return Incoming(entity, row[0] if row else 0, mode)
 
 
 def scalar(conn: Connection, statement: str, parameters: Sequence[Any] | None = None) -> Any:

@@ -27,6 +27,9 @@ ESCAPES = ((b"\\", b"\\\\"), (b"\n", b"\\n"), (b"\r", b"\\r"), (b"\t", b"\\t")) 
 def receive(conn: Connection, system: str, incoming: Incoming, page: Page) -> None:
     """Take in a page, in a transaction of its own or a part of the one under way. A record that PostgreSQL
     cannot keep is set apart, and the others go on."""
+    if page.complete_parents or (page.records and not incoming.direct):
+        with conn.transaction():
+            incoming.open(conn)
     try:
         with conn.transaction():
             _copy(conn, system, incoming, page.records)
@@ -45,7 +48,7 @@ def _note(conn: Connection, system: str, incoming: Incoming, page: Page) -> None
     """Keep what a page says beside its records: which parents are whole, and what was set apart."""
     if page.complete_parents:
         incoming.parents = True
-        with conn.cursor().copy(trusted(f"copy {incoming.temporary}_parents (parent_id) from stdin")) as copy:
+        with conn.cursor().copy(trusted(f"copy {incoming.temporary} (parent_id) from stdin")) as copy:
             for parent in page.complete_parents:
                 copy.write_row((keepable(parent),))
     for reject in page.rejects:
@@ -72,6 +75,8 @@ def keepable(text: str) -> str:
 
 def _copy(conn: Connection, system: str, incoming: Incoming, records: Sequence[Record]) -> None:
     """COPY in its text form, written here: a row's own way through the driver takes ten times as long."""
+    if not records:
+        return
     columns = "source_id, parent_id, modified_at, deleted, payload"
     if incoming.direct:
         name = raw_table(system, incoming.entity.name)

@@ -37,12 +37,14 @@ def settle(
     surely = incoming.entity.deletions == "sweep" and not incoming.rejected and not incoming.parents
     whole = not error and (incoming.complete or (incoming.mode == "full" and surely))
     lock_changes(conn)
+    changed = deleted = added = 0
     if incoming.direct:
-        changed, deleted, added = 0, 0, _index_first(conn, incoming, name)
-    else:
+        added = _index_first(conn, incoming, name)
+    elif incoming.opened or whole:
+        incoming.open(conn)
         gone = []
         if incoming.parents:
-            gone.append(f"c.parent_id in (select parent_id from {temporary}_parents)")
+            gone.append(f"c.parent_id in (select parent_id from {temporary} where source_id is null)")
         if whole:
             gone.append("true")
         _tell_apart(conn, name, temporary, [*VOLATILE, *echo], error, told=not echo)
@@ -78,8 +80,9 @@ def settle(
         batch_id=incoming.batch_id,
     )
     _finish(conn, batch, until, whole)
-    _settle_quarantine(conn, batch, name if incoming.direct else temporary, incoming.files)
-    conn.execute(trusted(f"drop table {temporary}, {temporary}_parents"))
+    came = name if incoming.direct else temporary if incoming.opened else None
+    _settle_quarantine(conn, batch, came, incoming.files)
+    incoming.close(conn)
     return batch
 
 
@@ -112,11 +115,10 @@ def _tell_apart(
         trusted(
             f"""create temporary table settled on commit drop as
         select distinct on (source_id) source_id, parent_id, modified_at, deleted, payload
-        from {temporary}
+        from {temporary} where source_id is not null
         order by source_id, modified_at desc nulls last, position desc"""
         )
     )
-    conn.execute("create unique index on settled (source_id)")
     conn.execute("analyze settled")
     # A deletion told again, without the record, is nothing new.
     same = """c.deleted = s.deleted and ((c.deleted and s.payload = '{}')
@@ -210,9 +212,12 @@ def _finish(conn: Connection, batch: Batch, until: datetime | None, whole: bool)
     )
 
 
-def _settle_quarantine(conn: Connection, batch: Batch, temporary: str, files: Sequence[str]) -> None:
+def _settle_quarantine(conn: Connection, batch: Batch, came: str | None, files: Sequence[str]) -> None:
     """What was set apart before and is not now is mended, if it was read again: by a read of everything, by
     itself, or in its file, whatever became of other files. Tells of the deals concerned."""
+    itself = (
+        f"exists (select from {came} i where q.place = q.entity || ' ' || i.source_id)" if came else "false"
+    )
     conn.execute(
         trusted(
             f"""with mended as (
@@ -221,7 +226,7 @@ def _settle_quarantine(conn: Connection, batch: Batch, temporary: str, files: Se
               and q.last_seen_at < (select started_at from ops.batch where batch_id = %(batch)s)
               and (%(full)s
                 or regexp_replace(q.place, ', (line|row) [0-9]+$', '') = any(%(files)s::text[])
-                or exists (select from {temporary} i where q.place = q.entity || ' ' || i.source_id))
+                or {itself})
             returning q.parent_id
         ), told as (
             select parent_id from mended

@@ -11,7 +11,7 @@ from pipelines.raw.receive import keepable
 from pipelines.raw.settle import guard, store
 from pipelines.refresh import lock_changes
 from resources.connector import Entity, Source, SourceError
-from resources.warehouse import Warehouse, trusted
+from resources.warehouse import Connection, Warehouse, trusted
 
 SWEEP_ALWAYS_UNDER = 5_000  # records: so few keys cost a request or two, so every read compares them
 SWEEP_EVERY = timedelta(hours=24)
@@ -80,6 +80,7 @@ def sweep_entity(
     name = raw_table(source.system, entity.name)
     with warehouse.connect() as conn:
         incoming = open_batch(conn, source.system, entity, "sweep", None, moment, run_id)
+        incoming.open(conn)
         count, error = 0, ""
         try:
             for keys in source.keys(entity.name):
@@ -91,21 +92,10 @@ def sweep_entity(
             error = keepable(str(failure))
         take_turns(conn, source.system)
         lock_changes(conn)
+        missing = f"not exists (select from {incoming.temporary} i where i.source_id = c.source_id)"
         if not error and not allow_deletions:
-            missing = f"not exists (select from {incoming.temporary} i where i.source_id = c.source_id)"
             error = guard(conn, source.system, entity.name, missing)
-        condition = "false" if error else "true"
-        conn.execute(
-            trusted(
-                f"""create temporary table news on commit drop as
-            select c.source_id, c.parent_id, c.modified_at, true as deleted, c.payload,
-                   c.version_id as replaces, false as was_deleted, c.payload as old_payload
-            from {name} c
-            where {condition} and c.is_current and not c.deleted
-              and not exists (select from {incoming.temporary} i where i.source_id = c.source_id)"""
-            )
-        )
-        _, deleted, _ = store(conn, name, incoming.batch_id)
+        deleted = 0 if error else _delete(conn, name, incoming.batch_id, missing)
         unknown = scalar(
             conn,
             f"select count(*) from {incoming.temporary} i where not exists"
@@ -127,6 +117,23 @@ def sweep_entity(
                 "update ops.cursor set swept_at = %s where source = %s and entity = %s",
                 [moment, source.system, entity.name],
             )
-        conn.execute(trusted(f"drop table news, {incoming.temporary}, {incoming.temporary}_parents"))
+        incoming.close(conn)
         conn.commit()
     return batch, 0 if error else int(unknown)
+
+
+def _delete(conn: Connection, name: str, batch_id: int, missing: str) -> int:
+    """Mark the living records that are missing as deleted; how many."""
+    living = f"from {name} c where c.is_current and not c.deleted and {missing}"
+    if not scalar(conn, f"select exists (select {living})"):
+        return 0
+    conn.execute(
+        trusted(
+            f"""create temporary table news on commit drop as
+        select c.source_id, c.parent_id, c.modified_at, true as deleted, c.payload,
+               c.version_id as replaces, false as was_deleted, c.payload as old_payload {living}"""
+        )
+    )
+    _, deleted, _ = store(conn, name, batch_id)
+    conn.execute("drop table news")
+    return deleted

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from hypothesis import example, given, settings
 
+from pipelines.refresh import empty_scope
 from resources.connector import Page, SourceError
 from tests.laws.acts import ACCOUNTING, BRANCH, CRM, Act, do, history
 from tests.laws.conftest import Towns, examples
@@ -62,9 +63,9 @@ def check_entity(town: Town, entity: str, table: str) -> None:
     for compiled in town.road.reads[table].compiled:
         if compiled.raw_table == f"raw.bitrix24_{entity}" and compiled.ignored:
             with town.warehouse.transaction() as conn:
+                empty_scope(conn)
                 conn.execute(
-                    "create temporary table scope on commit drop as select 'bitrix24:' || source_id as key from raw.bitrix24_"
-                    + entity
+                    f"insert into scope select distinct 'bitrix24:' || source_id from raw.bitrix24_{entity}"
                 )
                 found = conn.execute(compiled.ignored.encode()).fetchall()
             assert all(rule for _, rule in found)
