@@ -9,6 +9,7 @@ a process of its own, and is gone with the run. Where no such process answers, D
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -212,6 +213,8 @@ def _import_all() -> None:
     from pipelines.definitions import sverka
 
     sverka()  # for what it imports; a run reads the mapping files anew
+    gc.collect()
+    gc.freeze()  # or each copy would look through all that was imported, and by that copy its memory too
 
 
 def main() -> None:
