@@ -17,6 +17,7 @@ import psycopg
 
 from benchmarks.place import Place, Sandbox
 from pipelines import checks, sync
+from pipelines.raw.batch import ensure_indexes
 from pipelines.sync import Road
 from pipelines.table import stage_tables
 from resources.warehouse import Connection, Warehouse
@@ -156,6 +157,8 @@ def lay(warehouse: Warehouse, shapes: Shapes, deals: int) -> dict[str, int]:
             for (name,) in conn.execute("select distinct name from bench.record order by name").fetchall()
         ]
         counts = {name: _settle(conn, name) for name in names}
+        for name in {*names, *shapes.dictionaries}:
+            ensure_indexes(conn, f"raw.{name}")
         conn.execute(_BALANCES_READ, [shapes.today])
         conn.execute("drop schema bench cascade")
     with warehouse.connect() as conn:
