@@ -101,6 +101,7 @@ def ensure_tables(conn: Connection, source: str, entities: Iterable[str]) -> Non
                 deleted      boolean not null,
                 payload      jsonb not null
             );
+            alter table {name} alter payload set statistics 0;  -- to analyze whole records is work for nobody
             comment on table {name} is 'What {source} said of every {entity}, unchanged: all versions.';
             comment on column {name}.payload is 'The source''s own JSON.';
             comment on column {name}.deleted is 'The record was gone from the source when this was seen.';

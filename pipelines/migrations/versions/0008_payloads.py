@@ -18,7 +18,7 @@ def upgrade() -> None:
         do $$ declare name text; begin
             for name in select table_name from information_schema.columns
                         where table_schema = 'raw' and column_name = 'payload_hash' loop
-                execute format('alter table raw.%I drop column payload_hash', name);
+                execute format('alter table raw.%I drop column payload_hash, alter payload set statistics 0', name);
             end loop;
         end $$
         """
