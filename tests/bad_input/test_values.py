@@ -82,7 +82,7 @@ def test_the_company_is_carried_as_its_truth_says_whatever_is_wrong_in_it(carrie
 def test_an_unknown_stage_is_held_by_name_and_carried_once_the_deal_moves_on(carried: Company) -> None:
     number, _ = bitrix24_id(carried, "stage_without_rule")
     (reason,) = carried.held()[f"bitrix24:{number}"].values()
-    assert_says(reason, f"deal {number} (bitrix24)", "UC_7T1QXK", "mappings/bitrix24.yaml", town=carried)
+    assert_says(reason, f"deal {number} (bitrix24)", "UC_7T1QXK", "the mapping file bitrix24.yaml", town=carried)
     move(carried, number, "WON")
     carried.sync("bitrix24")
     assert kinds_of(carried, f"bitrix24:{number}") == BOTH
@@ -101,7 +101,7 @@ def test_a_product_without_a_mapping_is_held_by_name_and_carried_once_it_has_an_
         "crm.item.productrow.list", filter={"=ownerType": "D", "=ownerId": int(number)}
     )
     name = next(r["productName"] for r in rows["result"]["productRows"] if not r["productId"])
-    assert_says(reason, f"deal {number} (bitrix24)", name, "alias", "mappings/bitrix24.yaml", town=carried)
+    assert_says(reason, f"deal {number} (bitrix24)", name, "alias", "the mapping file bitrix24.yaml", town=carried)
     assert kinds_of(carried, deal_id) == []
     mappings = tmp_path / "mappings"
     shutil.copytree(DEMO, mappings)
