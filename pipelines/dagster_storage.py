@@ -9,9 +9,9 @@ was once there is there for as long as the process lives.
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from weakref import WeakValueDictionary
 
 from dagster_postgres import PostgresRunStorage, PostgresScheduleStorage
 from dagster_postgres.utils import pg_url_from_config
@@ -21,17 +21,22 @@ from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 if TYPE_CHECKING:
     from dagster._serdes import ConfigurableClassData
 
-KEPT_CONNECTIONS: Final = 2  # of each of the three storages of a process
+KEPT_CONNECTIONS: Final = 2  # of a process
 MORE_CONNECTIONS: Final = 20  # at most at once beside these; they end when they are given back
 STATEMENT_MILLISECONDS: Final = 60_000
 OLDEST_SECONDS: Final = 3_600  # of a connection that is given out again
 
+_ENGINES: WeakValueDictionary[tuple[str, int], Engine] = WeakValueDictionary()
+
 
 def kept_engine(url: str, statement_milliseconds: int = STATEMENT_MILLISECONDS) -> Engine:
-    """An engine whose connections are used again, unless the server has ended them meanwhile."""
+    """This process's engine for the URL: its connections are used again, unless the server has ended them."""
+    found = _ENGINES.get((url, statement_milliseconds))
+    if found is not None:
+        return found
     engine = create_engine(
         url, isolation_level="AUTOCOMMIT", pool_size=KEPT_CONNECTIONS, max_overflow=MORE_CONNECTIONS,
-        pool_recycle=OLDEST_SECONDS,
+        pool_recycle=OLDEST_SECONDS, use_native_hstore=False,
     )  # fmt: skip
 
     @event.listens_for(engine, "connect")
@@ -45,7 +50,7 @@ def kept_engine(url: str, statement_milliseconds: int = STATEMENT_MILLISECONDS) 
         if select.select([connection.fileno()], [], [], 0)[0]:
             raise DisconnectionError("the server has ended this connection")
 
-    return engine
+    return _ENGINES.setdefault((url, statement_milliseconds), engine)
 
 
 class Kept:
@@ -56,15 +61,14 @@ class Kept:
     LAST_TABLE: ClassVar[str]  # where it is, there are all
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._found: set[str] = set()
-        engine = kept_engine(postgres_url)
+        self._found: set[tuple[str, ...]] = set()
+        self._engine = kept_engine(postgres_url)
         try:
-            with engine.connect() as conn:
-                there = conn.execute(text("select to_regclass(:name)"), {"name": self.LAST_TABLE}).scalar()
+            there = self._has(self.LAST_TABLE)
         except SQLAlchemyError:
-            there = None  # Dagster's own way tries again, and says what is wrong
-        super().__init__(postgres_url, should_autocreate_tables=there is None, inst_data=inst_data)  # type: ignore[call-arg]
-        self._engine = engine
+            there = False  # Dagster's own way tries again, and says what is wrong
+        super().__init__(postgres_url, should_autocreate_tables=not there, inst_data=inst_data)  # type: ignore[call-arg]
+        self._engine = kept_engine(postgres_url)
 
     @classmethod
     def from_config_value(
@@ -74,18 +78,31 @@ class Kept:
 
     def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
         """Only the bound of a statement: connections are kept anyway."""
-        self._engine.dispose()
         self._engine = kept_engine(self.postgres_url, statement_timeout)
 
     def dispose(self) -> None:
         super().dispose()  # type: ignore[misc]
         self._engine.dispose()
 
-    def _once(self, what: str, ask: Callable[[], bool]) -> bool:
-        """Whether `what` is there; asked for until it is."""
-        if what not in self._found and ask():
-            self._found.add(what)
-        return what in self._found
+    def _has(self, table: str, *columns: str) -> bool:
+        """Whether there is such a table with such columns; asked for until there is."""
+        asked = (table, *columns)
+        if asked not in self._found:
+            with self._engine.connect() as conn:
+                if conn.execute(_IS_THERE, {"table": table, "columns": list(columns)}).scalar():
+                    self._found.add(asked)
+        return asked in self._found
+
+
+_IS_THERE: Final = text(
+    """
+    select to_regclass(:table) is not null and not exists (
+        select from unnest(cast(:columns as text[])) as wanted (name)
+        where not exists (
+            select from pg_attribute a
+            where a.attrelid = to_regclass(:table) and a.attname = wanted.name and not a.attisdropped))
+    """
+)
 
 
 class KeptRunStorage(Kept, PostgresRunStorage):
@@ -94,19 +111,19 @@ class KeptRunStorage(Kept, PostgresRunStorage):
     LAST_TABLE = "instance_info"
 
     def has_run_stats_index_cols(self) -> bool:
-        return self._once("run stats", super().has_run_stats_index_cols)
+        return self._has("runs", "start_time", "end_time")
 
     def has_backfill_id_column(self) -> bool:
-        return self._once("backfill id", super().has_backfill_id_column)
+        return self._has("runs", "backfill_id")
 
     def has_bulk_actions_selector_cols(self) -> bool:
-        return self._once("bulk actions selector", super().has_bulk_actions_selector_cols)
+        return self._has("bulk_actions", "selector_id")
 
     def has_bulk_action_job_name_column(self) -> bool:
-        return self._once("bulk action job name", super().has_bulk_action_job_name_column)
+        return self._has("bulk_actions", "job_name")
 
     def has_backfill_tags_table(self) -> bool:
-        return self._once("backfill tags", super().has_backfill_tags_table)
+        return self._has("backfill_tags")
 
 
 class KeptScheduleStorage(Kept, PostgresScheduleStorage):
@@ -115,13 +132,13 @@ class KeptScheduleStorage(Kept, PostgresScheduleStorage):
     LAST_TABLE = "jobs"
 
     def has_instigators_table(self) -> bool:
-        return self._once("instigators", super().has_instigators_table)
+        return self._has("instigators")
 
     def has_secondary_index_table(self) -> bool:
-        return self._once("secondary index", super().has_secondary_index_table)
+        return self._has("secondary_indexes")
 
     def _has_instigators_table(self, conn: Any) -> bool:
-        return self._once("instigators", partial(super()._has_instigators_table, conn))
+        return self._has("instigators")
 
     def _has_asset_daemon_asset_evaluations_table(self, conn: Any) -> bool:
-        return self._once("evaluations", partial(super()._has_asset_daemon_asset_evaluations_table, conn))
+        return self._has("asset_daemon_asset_evaluations")

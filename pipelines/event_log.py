@@ -12,30 +12,27 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Final
 
 from dagster import DagsterEventType, EventLogEntry
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
-from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
-from dagster._core.storage.event_log.schema import (
-    AssetCheckExecutionsTable,
-    AssetKeyTable,
-    SqlEventLogStorageTable,
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluation,
+    AssetCheckEvaluationPlanned,
 )
+from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecordStatus as CheckStatus,
+)
+from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
 from dagster._serdes import serialize_value
 from dagster_postgres import PostgresEventLogStorage
-from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.sql.functions import coalesce
+from sqlalchemy import Connection, TextClause, text
 
 from pipelines.dagster_storage import Kept
 
 MAX_KEPT: Final = 500  # events kept at most
-PLANNED: Final = DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
-SHOWN: Final = ("last_materialization", "last_run_id", "last_materialization_timestamp")  # of an asset
+
+Numbered = tuple[EventLogEntry, int]  # an event and its number in the log
 
 # What a step tells on its way and at its end. Everything else (a step begins, fails, a run ends, a line
 # somebody logs) is written at once, with what was kept before it.
@@ -73,7 +70,8 @@ class StepwiseEventLog(Kept, PostgresEventLogStorage):
         """Write events of any kinds together: what a run is to make, for one."""
         with self._lock:
             self._write()
-            self._write_together(events)
+            if events:
+                self._write_together(events)
 
     def _connect(self) -> AbstractContextManager[Connection]:
         """Whoever reads finds everything that was told before."""
@@ -87,14 +85,17 @@ class StepwiseEventLog(Kept, PostgresEventLogStorage):
         super().dispose()
 
     def has_table(self, table_name: str) -> bool:
-        return self._once(f"table {table_name}", partial(super().has_table, table_name))
-
-    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
-        ask = partial(super()._has_asset_key_col_on_connection, conn, column_name)
-        return self._once(f"column {column_name}", ask)
+        return self._has(table_name)
 
     def has_asset_key_col(self, column_name: str) -> bool:
-        return self._once(f"column {column_name}", partial(super().has_asset_key_col, column_name))
+        return self._has("asset_keys", column_name)
+
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        return self._has("asset_keys", column_name)
+
+    @property
+    def has_default_pool_limit_col(self) -> bool:
+        return self._has("concurrency_limits", "using_default_limit")
 
     def _write(self) -> None:
         events, self._kept = self._kept, []
@@ -104,60 +105,132 @@ class StepwiseEventLog(Kept, PostgresEventLogStorage):
     def _write_together(self, events: Sequence[EventLogEntry]) -> None:
         """Write events as Dagster does, except that each table gets all of its rows in one statement."""
         plain = not any(_tells_of_an_asset(event) or _tells_of_a_check(event) for event in events)
+        others: list[Numbered] = []
         with self._connect() if plain else self.index_transaction() as conn:
-            table = SqlEventLogStorageTable
-            inserted = conn.execute(
-                table.insert().returning(table.c.id, sort_by_parameter_order=True),
-                [self._event_to_row(event) for event in events],
-            )
-            numbered = list(zip(events, (int(row[0]) for row in inserted), strict=True))
-            of_assets = [(event, n) for event, n in numbered if _tells_of_an_asset(event)]
-            if of_assets:
-                self._store_asset_event_tags(conn, [e for e, _ in of_assets], [n for _, n in of_assets])
-                self._show_assets(conn, of_assets)
-            self._plan_checks(conn, numbered)
-        for event, number in numbered:
-            if _tells_of_a_check(event) and event.dagster_event_type != PLANNED:
-                self.store_asset_check_event(event, number)
+            rows = [self._event_to_row(event) for event in events]
+            inserted = conn.execute(_EVENTS, {name: [row[name] for row in rows] for name in rows[0]})
+            if not plain:
+                numbered = list(zip(events, sorted(int(row[0]) for row in inserted), strict=True))
+                self._write_of_assets(conn, [one for one in numbered if _tells_of_an_asset(one[0])])
+                self._write_planned_checks(conn, numbered)
+                others = self._write_evaluated_checks(conn, numbered)
+        for event, number in others:
+            self.store_asset_check_event(event, number)
 
-    def _show_assets(self, conn: Connection, numbered: Sequence[tuple[EventLogEntry, int]]) -> None:
-        """The last news of each asset, in the order of their keys: two who write together must not lock each other."""
-        rows: dict[str, dict[str, Any]] = {}
+    def _write_of_assets(self, conn: Connection, numbered: Sequence[Numbered]) -> None:
+        """Their tags, and the last news of each."""
+        tags: list[tuple[Any, ...]] = []
+        shown: dict[str, dict[str, Any]] = {}
         for event, number in numbered:
             asset = event.get_dagster_event().asset_key
             key = asset.to_string() if asset else ""
-            row = rows.setdefault(key, {"asset_key": key, **dict.fromkeys(SHOWN)})
+            tags += [(number, key, *tag, _at(event)) for tag in self._tags_for_asset_event(event).items()]
+            row = shown.setdefault(key, dict.fromkeys(_SHOWN))
             row |= self._get_asset_entry_values(event, number, self.has_secondary_index(ASSET_KEY_INDEX_COLS))
-        insert = postgresql.insert(AssetKeyTable)
-        newer = {name: coalesce(insert.excluded[name], AssetKeyTable.c[name]) for name in SHOWN}
-        upsert = insert.on_conflict_do_update(index_elements=[AssetKeyTable.c.asset_key], set_=newer)
-        # What is to be returned is sent as one statement; without it, as one a row.
-        conn.execute(upsert.returning(AssetKeyTable.c.id), [rows[key] for key in sorted(rows)])
+        _insert(conn, _TAGS, ("event_id", "asset_key", "key", "value", "at"), tags)
+        # In the order of their keys: two who write together must not wait for each other.
+        _insert(conn, _ASSETS, ("asset_key", *_SHOWN), [(key, *shown[key].values()) for key in sorted(shown)])
 
-    def _plan_checks(self, conn: Connection, numbered: Sequence[tuple[EventLogEntry, int]]) -> None:
+    def _write_planned_checks(self, conn: Connection, numbered: Sequence[Numbered]) -> None:
         rows = []
         for event, number in numbered:
-            planned = event.dagster_event.event_specific_data if event.dagster_event else None
-            if not isinstance(planned, AssetCheckEvaluationPlanned):
+            planned = _data_of(event)
+            if isinstance(planned, AssetCheckEvaluationPlanned):
+                partitions = planned.partitions_subset
+                key = (planned.asset_key.to_string(), planned.check_name, event.run_id)
+                rows += [
+                    (*key, CheckStatus.PLANNED.value, serialize_value(event), _at(event), number, partition)
+                    for partition in (partitions.get_partition_keys() if partitions else [None])
+                ]
+        _insert(conn, _PLANNED_CHECKS, (*_CHECK, "partition"), rows)
+
+    def _write_evaluated_checks(self, conn: Connection, numbered: Sequence[Numbered]) -> list[Numbered]:
+        """Into the rows of the planned checks. Returns what has none, or is not that simple."""
+        rows: dict[tuple[str, str, str], tuple[Any, ...]] = {}
+        about: dict[tuple[str, str, str], Numbered] = {}
+        others: list[Numbered] = []
+        for event, number in numbered:
+            found = _data_of(event)
+            if not isinstance(found, AssetCheckEvaluation):
                 continue
-            of = planned.partitions_subset.get_partition_keys() if planned.partitions_subset else [None]
-            rows += [
-                {
-                    "asset_key": planned.asset_key.to_string(),
-                    "check_name": planned.check_name,
-                    "partition": partition,
-                    "run_id": event.run_id,
-                    "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
-                    "evaluation_event": serialize_value(event),
-                    "evaluation_event_timestamp": datetime.fromtimestamp(event.timestamp, UTC).replace(
-                        tzinfo=None
-                    ),
-                    "evaluation_event_storage_id": number,
-                }
-                for partition in of
-            ]
-        if rows:
-            conn.execute(AssetCheckExecutionsTable.insert(), rows)
+            key = (found.asset_key.to_string(), found.check_name, event.run_id)
+            if found.partition is not None or not event.run_id or key in rows:
+                others.append((event, number))
+                continue
+            status = CheckStatus.SUCCEEDED if found.passed else CheckStatus.FAILED
+            of = found.target_materialization_data
+            rows[key] = (*key, status.value, serialize_value(event), _at(event), number, of and of.storage_id)
+            about[key] = (event, number)
+        done = _insert(conn, _EVALUATED_CHECKS, (*_CHECK, "of"), list(rows.values()))
+        return [about[key] for key in about if key not in done] + others
+
+
+# Each takes its rows as one array a column: one statement, however many rows, and none of it put together anew.
+_EVENTS: Final = text(
+    """
+    insert into event_logs (run_id, event, dagster_event_type, timestamp, step_key, asset_key, partition)
+    select run_id, event, kind, at, step_key, asset_key, partition
+    from unnest(cast(:run_id as text[]), cast(:event as text[]), cast(:dagster_event_type as text[]),
+                cast(:timestamp as timestamp[]), cast(:step_key as text[]), cast(:asset_key as text[]),
+                cast(:partition as text[]))
+         with ordinality as e (run_id, event, kind, at, step_key, asset_key, partition, place)
+    order by place returning id
+    """
+)
+_TAGS: Final = text(
+    """
+    insert into asset_event_tags (event_id, asset_key, key, value, event_timestamp)
+    select * from unnest(cast(:event_id as bigint[]), cast(:asset_key as text[]), cast(:key as text[]),
+                         cast(:value as text[]), cast(:at as timestamp[]))
+    """
+)
+_SHOWN: Final = ("last_materialization", "last_run_id", "last_materialization_timestamp")
+_ASSETS: Final = text(
+    """
+    insert into asset_keys (asset_key, last_materialization, last_run_id, last_materialization_timestamp)
+    select * from unnest(cast(:asset_key as text[]), cast(:last_materialization as text[]),
+                         cast(:last_run_id as text[]), cast(:last_materialization_timestamp as timestamptz[]))
+    on conflict (asset_key) do update set
+        last_materialization = coalesce(excluded.last_materialization, asset_keys.last_materialization),
+        last_run_id = coalesce(excluded.last_run_id, asset_keys.last_run_id),
+        last_materialization_timestamp =
+            coalesce(excluded.last_materialization_timestamp, asset_keys.last_materialization_timestamp)
+    """
+)
+_CHECK: Final = ("asset_key", "check_name", "run_id", "status", "event", "at", "event_id")
+_CHECK_ROWS: Final = """
+    unnest(cast(:asset_key as text[]), cast(:check_name as text[]), cast(:run_id as text[]),
+           cast(:status as text[]), cast(:event as text[]), cast(:at as timestamp[]), cast(:event_id as bigint[]),
+"""
+_PLANNED_CHECKS: Final = text(
+    f"""
+    insert into asset_check_executions (asset_key, check_name, run_id, execution_status, evaluation_event,
+                                        evaluation_event_timestamp, evaluation_event_storage_id, partition)
+    select * from {_CHECK_ROWS} cast(:partition as text[]))
+    """
+)
+_EVALUATED_CHECKS: Final = text(
+    f"""
+    update asset_check_executions e
+    set execution_status = n.status, evaluation_event = n.event, evaluation_event_timestamp = n.at,
+        evaluation_event_storage_id = n.event_id, materialization_event_storage_id = n.about
+    from {_CHECK_ROWS} cast(:of as bigint[]))
+         as n (asset_key, check_name, run_id, status, event, at, event_id, about)
+    where e.asset_key = n.asset_key and e.check_name = n.check_name and e.run_id = n.run_id and e.partition is null
+    returning e.asset_key, e.check_name, e.run_id
+    """
+)
+
+
+def _insert(
+    conn: Connection, statement: TextClause, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
+) -> set[tuple[Any, ...]]:
+    """Give the statement its rows, a tuple each; what it returns."""
+    if not rows:
+        return set()
+    given = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
+    result = conn.execute(statement, given)
+    return {tuple(row) for row in result} if result.returns_rows else set()
 
 
 def _tells_of_an_asset(event: EventLogEntry) -> bool:
@@ -167,3 +240,12 @@ def _tells_of_an_asset(event: EventLogEntry) -> bool:
 
 def _tells_of_a_check(event: EventLogEntry) -> bool:
     return event.dagster_event_type in ASSET_CHECK_EVENTS
+
+
+def _data_of(event: EventLogEntry) -> Any:
+    return event.dagster_event.event_specific_data if event.dagster_event else None
+
+
+def _at(event: EventLogEntry) -> datetime:
+    """UTC without saying so, as these columns have it."""
+    return datetime.fromtimestamp(event.timestamp, UTC).replace(tzinfo=None)

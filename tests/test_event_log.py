@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster_postgres import PostgresEventLogStorage
 
 from pipelines.event_log import StepwiseEventLog
 from pipelines.processes import write_dagster_home
@@ -74,3 +75,38 @@ def test_a_failed_step_leaves_no_news_untold(instance: dg.DagsterInstance, wareh
     assert {"ASSET_MATERIALIZATION", "ASSET_CHECK_EVALUATION", "STEP_FAILURE", "PIPELINE_FAILURE"} <= {
         kind for (kind,) in told
     }
+
+
+def test_the_tables_hold_what_dagster_s_own_storage_would_have_written(
+    instance: dg.DagsterInstance, warehouse: Warehouse
+) -> None:
+    run = dg.materialize([both, third, broken], instance=instance, raise_on_error=False)
+    again = dg.materialize([both, third], instance=instance)
+    warehouse.execute("create schema plain")
+    theirs = PostgresEventLogStorage(warehouse.dagster_url().replace("dagster", "plain"))
+    for run_id in (run.run_id, again.run_id):
+        for event in instance.all_logs(run_id):
+            theirs.store_event(event)
+    for query in COMPARED:
+        ours = warehouse.rows(query.format(schema="dagster"))
+        assert ours, query
+        assert ours == warehouse.rows(query.format(schema="plain")), query
+
+
+COMPARED = (
+    """
+    select run_id, event, dagster_event_type, timestamp, step_key, asset_key, partition
+    from {schema}.event_logs where run_id <> '' order by id
+    """,
+    """
+    select asset_key, last_run_id, last_materialization_timestamp, wipe_timestamp,
+           last_materialization::jsonb - 'storage_id'
+    from {schema}.asset_keys order by asset_key
+    """,
+    "select asset_key, key, value, event_timestamp from {schema}.asset_event_tags order by 1, 2, 4, 3",
+    """
+    select asset_key, check_name, run_id, partition, execution_status, evaluation_event,
+           evaluation_event_timestamp, materialization_event_storage_id
+    from {schema}.asset_check_executions order by asset_key, check_name, id
+    """,
+)
