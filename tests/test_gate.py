@@ -257,18 +257,18 @@ def test_a_failure_names_the_deal_the_cause_and_the_remedy_in_both_languages(sta
             for check, en, ru in conn.execute("select check_name, reason, reason_ru from documents.failure")
         }
     assert reasons["stage_has_rule"][0] == (
-        "deal 4711 (b24): stage C7:PREP (Подготовка) of pipeline 0 has no rule in mappings/b24.yaml; add one "
+        "deal 4711 (b24): stage C7:PREP (Подготовка) of pipeline 0 has no rule in the mapping file b24.yaml; add one "
         "under `stages`, or ignore the stage there"
     )
     assert reasons["stage_has_rule"][1] == (
-        "сделка 4711 (b24): для стадии C7:PREP (Подготовка) воронки 0 нет правила в mappings/b24.yaml; "
+        "сделка 4711 (b24): для стадии C7:PREP (Подготовка) воронки 0 нет правила в файле соответствий b24.yaml; "
         "добавьте его в `stages` или исключите там эту стадию"
     )
     assert "1\u00a0234\u00a0567.80 RUB" in reasons["amount_equals_lines"][0]
     assert "1\u00a0234\u00a0567,80 RUB" in reasons["amount_equals_lines"][1]
     assert reasons["product_resolved"][0] == (
         "deal 4713 (b24), line 1: product 'GTXPro 100%' has no counterpart in accounting; add an alias under "
-        "`products` in mappings/b24.yaml, or the product to the CRM's catalogue"
+        "`products` in the mapping file b24.yaml, or the product to the CRM's catalogue"
     )
     assert "2030-01-31" in reasons["document_date_near"][0]
     assert "31.01.2030" in reasons["document_date_near"][1]
@@ -299,6 +299,7 @@ FAULTS: list[tuple[dict[str, Any], dict[str, Any], set[str]]] = [
     ({"amount": 0, "line_amount": 0}, {}, {"amount_positive"}),
     ({"lines": 0, "line_amount": None}, {}, {"has_lines"}),
     ({"problems": "closing date: 'soon' is no date"}, {}, {"readable"}),
+    ({"same_number": "04711"}, {}, {"number_once"}),
     ({"set_apart": "sales.csv: rows of D-1 differ"}, {}, {"rows_complete"}),
     ({"employee_id": None}, {}, {"manager_named"}),
     ({}, {"product_name": None, "product_id": None}, {"product_named"}),

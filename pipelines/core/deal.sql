@@ -26,5 +26,6 @@ create table core.deal (
 
 create index deal_client on core.deal (client_id);
 create index deal_employee on core.deal (employee_id);
+create index deal_number on core.deal (ops.number_key(source_id), source);
 
 -- @rows mapping

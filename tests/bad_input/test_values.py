@@ -82,7 +82,9 @@ def test_the_company_is_carried_as_its_truth_says_whatever_is_wrong_in_it(carrie
 def test_an_unknown_stage_is_held_by_name_and_carried_once_the_deal_moves_on(carried: Company) -> None:
     number, _ = bitrix24_id(carried, "stage_without_rule")
     (reason,) = carried.held()[f"bitrix24:{number}"].values()
-    assert_says(reason, f"deal {number} (bitrix24)", "UC_7T1QXK", "the mapping file bitrix24.yaml", town=carried)
+    assert_says(
+        reason, f"deal {number} (bitrix24)", "UC_7T1QXK", "the mapping file bitrix24.yaml", town=carried
+    )
     move(carried, number, "WON")
     carried.sync("bitrix24")
     assert kinds_of(carried, f"bitrix24:{number}") == BOTH
@@ -101,7 +103,9 @@ def test_a_product_without_a_mapping_is_held_by_name_and_carried_once_it_has_an_
         "crm.item.productrow.list", filter={"=ownerType": "D", "=ownerId": int(number)}
     )
     name = next(r["productName"] for r in rows["result"]["productRows"] if not r["productId"])
-    assert_says(reason, f"deal {number} (bitrix24)", name, "alias", "the mapping file bitrix24.yaml", town=carried)
+    assert_says(
+        reason, f"deal {number} (bitrix24)", name, "alias", "the mapping file bitrix24.yaml", town=carried
+    )
     assert kinds_of(carried, deal_id) == []
     mappings = tmp_path / "mappings"
     shutil.copytree(DEMO, mappings)
@@ -182,6 +186,22 @@ def test_two_deals_with_one_number_are_told_apart_by_a_person_not_by_us(carried:
     carried.sync("branch")
     assert [kinds_of(carried, f"branch:П-{n}") for n in (3, 4, 5)] == [BOTH, BOTH, BOTH]
     assert not carried.warehouse.scalar("select count(*) from ops.quarantine where resolved_at is null")
+
+
+def test_one_number_in_two_spellings_is_not_invoiced_twice(carried: Company) -> None:
+    drop(carried, "Сделки-запись.csv", [row("П-8"), row("0101")])
+    carried.sync("branch")
+    assert [kinds_of(carried, f"branch:{n}") for n in ("П-8", "0101")] == [BOTH, BOTH]
+    drop(carried, "Сделки-запись-ещё.csv", [row("п-8"), row("101"), row("102")])
+    carried.sync("branch")
+    assert [kinds_of(carried, f"branch:{n}") for n in ("п-8", "101", "102")] == [[], [], BOTH]
+    assert_says(carried.held()["branch:101"]["number_once"], "deal 101 (branch)", "deal 0101", "remove the superfluous",
+                town=carried)  # fmt: skip
+    superfluous = {"Стадия": "Отказ", "Дата закрытия": ""}
+    drop(carried, "Сделки-запись-ещё.csv", [row("п-8", **superfluous), row("101", **superfluous), row("102")])
+    carried.sync("branch")
+    assert not {"branch:П-8", "branch:п-8", "branch:0101", "branch:101"} & carried.held().keys()
+    assert [kinds_of(carried, f"branch:{n}") for n in ("П-8", "0101")] == [BOTH, BOTH]
 
 
 def test_a_number_given_to_another_client_in_another_file_holds_the_deal_and_rewrites_no_draft(
