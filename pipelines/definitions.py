@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
 import dagster as dg
 
-from mappings import load
+from mappings import Mappings, load
 from pipelines.assets import all_assets
 from pipelines.deploy import reads_of
 from pipelines.sensors import all_schedules, all_sensors, sync_jobs
@@ -17,8 +18,19 @@ from pipelines.sync import mappings_folder
 
 @dg.definitions
 def sverka() -> dg.Definitions:
-    """The road of the company whose mapping files `SVERKA_MAPPINGS` names."""
+    """The road of the company whose mapping files `SVERKA_MAPPINGS` names; assembled once while these and the
+    environment stay as they are."""
     mappings = load(mappings_folder(), connected=False)
+    around = {name: value for name, value in os.environ.items() if not name.startswith("DAGSTER")}
+    if not _ASSEMBLED or _ASSEMBLED[0][:2] != (mappings.fingerprint, around):
+        _ASSEMBLED[:] = [(mappings.fingerprint, around, _assemble(mappings))]
+    return _ASSEMBLED[0][2]
+
+
+_ASSEMBLED: list[tuple[str, Mapping[str, str], dg.Definitions]] = []  # the last one, if any
+
+
+def _assemble(mappings: Mappings) -> dg.Definitions:
     return dg.Definitions(
         assets=all_assets(mappings, reads_of(mappings)),
         jobs=sync_jobs(mappings),

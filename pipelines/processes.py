@@ -190,11 +190,7 @@ def write_dagster_home(home: Path | str, database_url: str, *, max_concurrent_ru
     ticks = {"purge_after_days": days}
     settings = {
         **_storage(database_url),
-        "run_coordinator": {
-            "module": "dagster._core.run_coordinator",
-            "class": "QueuedRunCoordinator",
-            "config": {"dequeue_interval_seconds": 1},
-        },
+        "run_coordinator": {"module": "pipelines.launcher", "class": "PromptRunCoordinator", "config": {}},
         "run_launcher": {
             "module": "pipelines.launcher",
             "class": "WarmRunLauncher",
