@@ -35,7 +35,7 @@ def test_a_process_killed_while_the_data_are_made_leaves_nothing_that_hinders(
     process = user_of(server_home)
     wait_until(lambda: any(server_home.glob("postgres.new-*/PG_VERSION")))
     process.send_signal(number)
-    process.wait(BOUND_SECONDS)
+    ends(process)
     with postgres.server(server_home, durable=False) as url:
         assert value(url, "select current_database()") == "sverka"
     assert not list(server_home.glob("postgres.new-*"))
@@ -166,6 +166,15 @@ def test_a_program_is_found_for_the_version_that_made_the_data(tmp_path: Path) -
     (tmp_path / "PG_VERSION").write_text("")
     with pytest.raises(ServerError, match="no version of PostgreSQL; restore"):
         postgres_data._binaries(tmp_path)
+
+
+def ends(process: subprocess.Popen[str]) -> None:
+    """Wait for its end. Where it does not come, say what it does with signals."""
+    try:
+        process.wait(BOUND_SECONDS)
+    except subprocess.TimeoutExpired:
+        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+        pytest.fail(f"it goes on: {[line for line in lines if line.startswith(('State', 'Sig', 'Shd'))]}")
 
 
 def user_of(home: Path) -> subprocess.Popen[str]:

@@ -94,7 +94,9 @@ def test_posting_refuses_what_an_accountant_would_not_sign(
 def test_somebody_elses_contract_is_refused(
     town: Town, office: dict[str, Any], buyer: dict[str, str]
 ) -> None:
-    other = town.rows(CONTRACTS, top=1)[0]["Ref_Key"]
+    other = next(
+        row["Ref_Key"] for row in town.rows(CONTRACTS, top=100) if row["Owner_Key"] != buyer["party"]
+    )
     key = town.made(SALE, sale(office, buyer, ДоговорКонтрагента_Key=other))
     assert "не принадлежит контрагенту" in refusal(town.send("POST", f"{SALE}(guid'{key}')/Post"))[2]
 

@@ -63,6 +63,9 @@ def test_the_server_moves_when_its_port_is_taken(server_home: Path) -> None:
     with postgres.server(server_home, durable=False) as url:
         port = _port(url)
     with socket.socket() as other:
+        other.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # connections just ended keep it for a while
         other.bind(("127.0.0.1", port))
         other.listen()
         with postgres.server(server_home, durable=False) as moved:
