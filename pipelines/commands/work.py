@@ -7,8 +7,10 @@ from pathlib import Path
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
+from mappings import System
 from pipelines.commands import show
 from pipelines.commands.session import CONSOLE, database, need_sandbox, recall_sandbox, road, sandbox_trouble
+from pipelines.operations.plan import lacking
 from pipelines.signals import called
 from pipelines.sync import Road, mappings_folder
 from resources.warehouse import home_folder
@@ -189,9 +191,26 @@ def sources_check(name: str) -> int:
                     if finding.remedy:
                         CONSOLE.print(f"         {finding.remedy}", style="dim", markup=False)
                     good = good and finding.ok
+                for lack in _lacking(found, system):
+                    good = False
+                    CONSOLE.print(f"  [red]fails[/]  mapping: {escape(lack)}")
         if not good and (sentence := sandbox_trouble()) is not None:
             CONSOLE.print(sentence, style="red", markup=False)
     return 0 if good else 1
+
+
+def _lacking(road: Road, system: System) -> list[str]:
+    """Accounts and warehouses that the mapping names and accounting, as last read, does not have."""
+    if (
+        system.role != "accounting"
+        or road.warehouse.scalar("select to_regclass('core.accounting_account')") is None
+    ):
+        return []
+    if not road.warehouse.scalar("select exists (select from core.accounting_account)"):
+        return []
+    with road.warehouse.transaction() as conn:
+        found = [lacking(conn, system, kind) for kind in system.write]
+    return list(dict.fromkeys(sentence for sentence in found if sentence))
 
 
 def mappings_docs(language: str, output: Path | None) -> int:

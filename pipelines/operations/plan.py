@@ -10,12 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mappings import System, compile_write
+from mappings import System, compile_write, lookups
+from mappings.quoting import literal
 from pipelines.refresh import changed_scope
 from pipelines.table import Changed, Column, Table
 from resources.warehouse import Connection, Warehouse, trusted
 
 ACTOR = "plan"
+
+_HELD = """
+    select o.subject as key from ops.operation o
+    where o.state = 'held' and o.kind in ('invoice', 'realization') and exists (select from change)
+"""
 
 # The plan as a consumer of changes: what makes it look at a deal again.
 CONSUMER = Table(
@@ -49,6 +55,9 @@ CONSUMER = Table(
             " join ops.operation o on o.key = substr(change.key, strpos(change.key, ':') + 1)"
             " where o.kind in ('invoice', 'realization') and o.action <> 'post' and o.state = 'verified'",
         ),
+        # Documents that name what accounting lacked are looked at again when it has more.
+        Changed("core.accounting_account", _HELD),
+        Changed("core.accounting_warehouse", _HELD),
         Changed("ops.mapping_version", ""),
     ),
 )
@@ -82,6 +91,17 @@ def plan(warehouse: Warehouse, accounting: System, *, run_id: str = "", everythi
             return Planned(approved=_approve(conn, accounting, run_id))
         _desired(conn, accounting)
         return _apply(conn, accounting, looked_at, run_id)
+
+
+def lacking(conn: Connection, accounting: System, kind: str) -> str | None:
+    """What a kind's bodies name and accounting does not have, in a sentence: it would be left out silently."""
+    absent = [
+        f"{lookup.place} names {lookup.what} '{lookup.value}', which accounting does not have; correct it, or create"
+        " it there"
+        for lookup in lookups(accounting, kind)
+        if conn.execute(trusted(f"select {lookup.sql} is null")).fetchone() == (True,)
+    ]
+    return "; ".join(absent) or None
 
 
 def _approve(conn: Connection, accounting: System, run_id: str) -> int:
@@ -122,13 +142,12 @@ def _desired(conn: Connection, accounting: System) -> None:
             )
     for rank, kind in enumerate(DOCUMENT_KINDS, start=4):
         if kind in accounting.write:
-            conn.execute(
-                trusted(
-                    _DOCUMENTS.format(
-                        body=compile_write(accounting, kind), strip=len(system) + 2, kind=kind, rank=rank
-                    )
-                )
-            )
+            absent = lacking(conn, accounting, kind)
+            statement = _DOCUMENTS.format(
+                body=compile_write(accounting, kind), strip=len(system) + 2, kind=kind, rank=rank,
+                lacking="null::text" if absent is None else literal(absent),
+            )  # fmt: skip
+            conn.execute(trusted(statement))
     conn.execute("update desired set content_hash = md5(body::text) where body is not null")
     conn.execute("analyze desired")
 
@@ -173,7 +192,7 @@ _DOCUMENTS = """
                          hold, rank)
     select substr(d.document_key, {strip})::uuid, d.kind, substr(d.document_key, {strip}), d.deal_id,
            split_part(d.deal_id, ':', 1), substr(d.deal_id, strpos(d.deal_id, ':') + 1),
-           case when d.hold is null then {body} end,
+           case when coalesce(d.hold, {lacking}) is null then {body} end,
            array(
                select p.operation_id from desired p where p.kind = 'counterparty' and p.subject = d.counterparty_id
                union all
@@ -187,7 +206,7 @@ _DOCUMENTS = """
                select p.operation_id from desired p
                 where p.kind = 'invoice' and d.kind = 'realization' and p.subject = d.deal_id
            ),
-           d.amount, d.currency, d.hold, {rank}
+           d.amount, d.currency, coalesce(d.hold, {lacking}), {rank}
     from needed d
     where d.kind = '{kind}'
 """

@@ -191,6 +191,25 @@ def test_the_night_alone_sends_refused_operations_again(towns: Towns) -> None:
         assert asked == {"sync": None, "reconcile": {"refused_too": True}}
 
 
+def test_documents_that_name_an_account_which_accounting_lacks_are_held_until_it_has_it(towns: Towns) -> None:
+    with towns() as town:
+        town.remap("account")
+        town.sync()
+        held = dict(
+            town.rows("select reason, count(*) from ops.operation where kind = 'realization' and state = 'held'"
+                      " and action = 'create' and not exists (select from documents.held h where h.deal_id = subject)"
+                      " group by reason")
+        )  # fmt: skip
+        (reason,) = held
+        assert "onec.yaml" in reason
+        assert "names account '41.99', which accounting does not have" in reason
+        assert created(town, "invoice"), "what does not name it goes on"
+        assert not created(town, "realization")
+        town.books.add("account", Code="41.99", Description="Товары прочие", DeletionMark=False)
+        town.sync()
+        assert len(created(town, "realization")) == held[reason]
+
+
 # ---- records of ours --------------------------------------------------------------------------
 
 

@@ -43,6 +43,7 @@ REWORDINGS = {
     "stage": ("bitrix24.yaml", "{pipeline: \"0\", stage: [PREPAYMENT_INVOICE, EXECUTING], documents: [invoice], due_days: 5}",
               ("{pipeline: \"0\", stage: PREPAYMENT_INVOICE, documents: [], why: too early}\n"
               "  - {pipeline: \"0\", stage: EXECUTING, documents: [invoice, realization], due_days: 7}")),
+    "account": ("onec.yaml", 'СчетУчета_Key: {account: "41.01"}', 'СчетУчета_Key: {account: "41.99"}'),
     "vat": ("onec.yaml", "{rate: 10, value: НДС10}", "{rate: 10, value: НДС10, to: 2026-02-01}"),
 }  # fmt: skip
 
