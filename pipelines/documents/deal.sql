@@ -49,8 +49,15 @@ create index deal_counterparty on documents.deal (counterparty_id);
 create index deal_contract on documents.deal (contract_id);
 
 -- @changed core.deal
-select o.deal_id as key
+-- With it those whose number reads the same: by core, or by this table where core has it no longer.
+select key from change
+union
+select o.deal_id
 from core.deal d join change on d.deal_id = change.key
+join core.deal o on o.source = d.source and ops.number_key(o.source_id) = ops.number_key(d.source_id)
+union
+select o.deal_id
+from documents.deal d join change on d.deal_id = change.key
 join core.deal o on o.source = d.source and ops.number_key(o.source_id) = ops.number_key(d.source_id)
 ;
 
@@ -91,9 +98,10 @@ select d.deal_id as key from core.deal d join change on d.employee_id = change.k
 ;
 
 -- @changed core.stage
-select d.deal_id as key
+select o.deal_id as key
 from core.deal d join core.stage s on s.source = d.source and s.stage_code = d.stage_code
 join change on s.stage_id = change.key
+join core.deal o on o.source = d.source and ops.number_key(o.source_id) = ops.number_key(d.source_id)
 ;
 
 -- @changed core.currency_rate

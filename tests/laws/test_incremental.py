@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from hypothesis import event, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from resources.connector import Page, Record
@@ -32,6 +32,9 @@ def until_quiet(town: Town) -> None:
 
 @settings(max_examples=examples(4))
 @given(st.lists(history(CRM, BRANCH, ACCOUNTING, RULES, least=2, most=12), min_size=1, max_size=ROUNDS))
+@example(
+    [[Act("give_deal", a, 1, 7) for a in range(3)], [Act("give_deal", 0, 1, 8)]]
+)  # left out by a rule, and back
 def test_any_history_leaves_the_tables_that_a_rebuild_and_a_fresh_start_give(
     towns: Towns, rounds: list[list[Act]]
 ) -> None:
