@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pipelines.refresh import Source
 from pipelines.table import Table, tables
 
+SCOPE = "scope"  # the temporary table of the keys at hand, which no file describes
+TEMPORARY = "pg_temp"
+
 Lineage = dict[str, list[tuple[str, str]]]  # column -> [(table, column)]
 
 
@@ -33,6 +36,9 @@ def _of_statement(table: Table, statement: str) -> Lineage:
 
     try:
         tree = sqlglot.parse_one(statement, read="postgres")
+        for named in tree.find_all(exp.Table):
+            if named.name == SCOPE and not named.db:
+                named.set("db", exp.to_identifier(TEMPORARY))
         qualified = qualify(
             tree,
             dialect="postgres",
@@ -68,7 +74,7 @@ def _origins(node: object, scope: object, exp: object, depth: int) -> list[tuple
         source = scope.sources.get(column.table)
         if isinstance(source, e.Table):
             full = ".".join(part.name for part in source.parts)
-            origins = [(full, column.name)] if "." in full else []
+            origins = [(full, column.name)] if "." in full and source.db != TEMPORARY else []
         elif isinstance(source, Scope):
             inner = source.expression
             branches = [inner.left, inner.right] if isinstance(inner, e.SetOperation) else [inner]
@@ -86,7 +92,7 @@ def _origins(node: object, scope: object, exp: object, depth: int) -> list[tuple
 
 
 def _schema() -> dict[str, object]:
-    schema: dict[str, dict[str, dict[str, str]]] = {}
+    schema: dict[str, dict[str, dict[str, str]]] = {TEMPORARY: {SCOPE: {"key": "text"}}}
     for table in tables().values():
         schema.setdefault(table.stage, {})[table.short_name] = {c.name: c.type for c in table.columns}
     return dict(schema.items())
