@@ -94,10 +94,7 @@ def refresh_stage(context: dg.AssetExecutionContext, stage: str) -> Iterator[Any
             with road.warehouse.transaction() as conn:
                 appeared, resolved = remember_variances(conn, context.run_id)
             context.log.info("variances: %s appeared, %s resolved", appeared, resolved)
-    for name in selected:
-        yield dg.MaterializeResult(
-            asset_key=asset_key(name), metadata=_metadata(road, tables()[name], outcomes.get(name))
-        )
+    yield from _materialized(road, selected, outcomes)
     yield from results
     if stage == "ledger":
         for law in laws.check(road.warehouse):
@@ -150,10 +147,7 @@ def write_back(context: dg.AssetExecutionContext) -> Iterator[Any]:
     outcomes = {o.table: o for o in sync.refresh_stage(road, "feedback", only=selected)}
     for line in write(road):
         context.log.info(line)
-    for name in selected:
-        yield dg.MaterializeResult(
-            asset_key=asset_key(name), metadata=_metadata(road, tables()[name], outcomes.get(name))
-        )
+    yield from _materialized(road, selected, outcomes)
 
 
 def conclude(context: dg.AssetExecutionContext, systems: Sequence[str]) -> Iterator[Any]:
@@ -191,12 +185,26 @@ def _accounted_for(system: str, batches: Sequence[tuple[Any, ...]]) -> dg.AssetC
     )
 
 
-def _metadata(road: Road, table: Table, outcome: Outcome | None) -> Mapping[str, Any]:
-    """Row count and money totals, counted anew only where something changed; column lineage."""
-    row = road.warehouse.rows(
-        "select metadata, lineage from ops.table_version where table_name = %s", [table.name]
+def _materialized(
+    road: Road, names: Sequence[str], outcomes: Mapping[str, Outcome]
+) -> Iterator[dg.MaterializeResult[Any]]:
+    rows = road.warehouse.rows(
+        "select table_name, metadata, lineage from ops.table_version where table_name = any(%s)",
+        [list(names)],
     )
-    known, lineage = row[0] if row else (None, None)
+    known = {name: (metadata, lineage) for name, metadata, lineage in rows}
+    for name in names:
+        metadata = _metadata(road, tables()[name], outcomes.get(name), *known.get(name, (None, None)))
+        yield dg.MaterializeResult(asset_key=asset_key(name), metadata=metadata)
+
+
+def _metadata(
+    road: Road, table: Table, outcome: Outcome | None, known: Mapping[str, Any] | None, lineage: Any
+) -> Mapping[str, Any]:
+    """Row count and money totals, counted anew only where something changed; column lineage.
+
+    `known`, `lineage`: what was found the last time, None where it is to be found now.
+    """
     if lineage is None:
         lineage = _lineage(road, table)
     if table.is_view:
