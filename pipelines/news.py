@@ -9,7 +9,7 @@ from itertools import islice
 
 from mappings import System
 from pipelines.raw.load import raw_table, tell_known
-from pipelines.raw.memory import SETTLED
+from pipelines.raw.memory import STAMP_STANDS_AFTER
 from pipelines.sync import Road, read
 from resources.connector import Change, SourceError
 
@@ -31,7 +31,7 @@ def news(road: Road, system: System, now: datetime | None = None) -> News | None
 
     Our own write-back is no news: the stamp that it gave the record stands in `ops.echo`, and what was
     read back after writing stands in `raw`. Neither is what was set apart since it changed.
-    A record that was read within SETTLED of its stamp may have changed again within the same second,
+    A record that was read within STAMP_STANDS_AFTER of its stamp may have changed again within the same second,
     and only its content tells: such records are read here, which settles them until they change again.
     """
     moment = now or datetime.now(UTC)
@@ -75,7 +75,7 @@ def _sorted_out(
             elif (
                 explained.stored.get(change.source_id) == change.modified_at
                 and entity in read_until
-                and change.modified_at >= read_until[entity] - SETTLED
+                and change.modified_at >= read_until[entity] - STAMP_STANDS_AFTER
             ):
                 doubtful.append(change)
     return certain, doubtful

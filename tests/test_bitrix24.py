@@ -110,21 +110,19 @@ def test_a_quiet_sync_costs_a_few_requests_however_long_the_history() -> None:
     assert small.requests <= 2
 
 
-def test_what_an_earlier_read_has_settled_is_passed_over_with_its_lines_and_what_changed_since_is_not() -> (
-    None
-):
+def test_what_bears_the_stamp_of_our_own_write_is_passed_over_with_its_lines_and_all_else_is_not() -> None:
     small = SmallPortal(500)
     crm = opened(small)
     since = START + timedelta(minutes=400)
     before = everything(crm, "deal", "deal_line", since=since)
     stamps = {r.source_id: r.modified_at for page in before for r in page.records if r.modified_at}
-    changed, unsettled = ids(before, "deal")[:2]
+    changed, foreign = ids(before, "deal")[:2]
     stamps[changed] -= timedelta(seconds=1)
-    del stamps[unsettled]
+    del stamps[foreign]
     crm.known_stamps = lambda entity, asked: {number: stamps[number] for number in asked if number in stamps}
     pages = everything(crm, "deal", "deal_line", since=since)
-    assert sorted(ids(pages, "deal")) == sorted([changed, unsettled])
-    assert {owner for page in pages for owner in page.complete_parents} == {changed, unsettled}
+    assert sorted(ids(pages, "deal")) == sorted([changed, foreign])
+    assert {owner for page in pages for owner in page.complete_parents} == {changed, foreign}
 
 
 def test_changes_are_the_newest_and_one_request() -> None:

@@ -62,7 +62,7 @@ def echo(warehouse: Warehouse, key: str, stamp: datetime) -> None:
     )
 
 
-def test_only_what_we_wrote_last_and_have_read_since_is_settled(warehouse: Warehouse, portal: Portal) -> None:
+def test_only_what_we_wrote_last_and_have_read_since_is_our_own(warehouse: Warehouse, portal: Portal) -> None:
     assert portal.known_stamps("deal", ["1", "2"]) == {}, "a person changed these"
     echo(warehouse, "1", WRITTEN)
     echo(warehouse, "2", WRITTEN - timedelta(minutes=5))
@@ -70,7 +70,7 @@ def test_only_what_we_wrote_last_and_have_read_since_is_settled(warehouse: Wareh
     assert portal.known_stamps("deal", ["2"]) == {}
 
 
-def test_what_was_read_within_seconds_of_its_stamp_is_not_settled(
+def test_what_was_read_within_seconds_of_its_stamp_is_not_yet_our_own(
     warehouse: Warehouse, portal: Portal
 ) -> None:
     echo(warehouse, "1", WRITTEN)

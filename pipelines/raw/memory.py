@@ -13,7 +13,10 @@ from resources.connector import Change, Entity, Record, Source
 from resources.warehouse import Connection, Warehouse
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
-SETTLED = timedelta(seconds=30)
+# How long before a read a stamp must lie for the read to have seen all that it stands for. A portal stamps whole
+# seconds: read within its second, a record may change once more and keep its stamp. More than a second, since
+# the stamp is by the portal's clock and the read by ours.
+STAMP_STANDS_AFTER = timedelta(seconds=30)
 
 
 def windows(
@@ -77,7 +80,7 @@ class _Known:
         """Stamps that our own writing gave, of records that were read whole since, some time after it.
 
         What a person changed is read for as long as it lies in the overlap: its lines may change again
-        without a new stamp. A read that failed settles nothing.
+        without a new stamp. A read that failed has read nothing whole.
         """
         name = raw_table(self.system, entity)
         return dict(
@@ -87,9 +90,14 @@ class _Known:
                 join ops.echo e on e.system = %(system)s and e.kind = %(entity)s and e.key = c.source_id
                 join ops.cursor k on k.source = %(system)s and k.entity = %(entity)s
                 where c.source_id = any(%(ids)s) and c.is_current and not c.deleted
-                  and c.modified_at < k.read_until - %(settled)s
+                  and c.modified_at < k.read_until - %(stands_after)s
                   and case when e.version ~ '^[0-9]{{4}}-' then e.version::timestamptz end = c.modified_at""",
-                {"system": self.system, "entity": entity, "ids": list(ids), "settled": SETTLED},
+                {
+                    "system": self.system,
+                    "entity": entity,
+                    "ids": list(ids),
+                    "stands_after": STAMP_STANDS_AFTER,
+                },
             )
         )
 

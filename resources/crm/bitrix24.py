@@ -43,8 +43,8 @@ from resources.crm.bitrix24_lists import (
     PAGE,
     Chain,
     Listing,
+    OurOwn,
     Reader,
-    Settled,
     Whole,
     moment,
     records_of,
@@ -64,7 +64,8 @@ class Bitrix24(Writer):
     `fields_read` (by entity) and `fields_written` (by kind) are set by whoever knows the mapping, before the
     first read: the vendor's names of what is looked at and changed. They are asked for and checked;
     `mapping_file` is where a person corrects them.
-    `known_stamps` is set by whoever stores the records, and tells which of them an earlier read has settled.
+    `known_stamps` is set by whoever stores the records, and tells the stamps of our own writing: a read by change
+    passes over the records that still bear them.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -87,7 +88,7 @@ class Bitrix24(Writer):
         self.fields_read: Mapping[str, Sequence[str]] = {}
         self.fields_written: Mapping[str, Sequence[str]] = {k: tuple(f) for k, f in USER_FIELDS.items()}
         self.mapping_file = f"the mapping file of {self.system}"
-        self.known_stamps: Settled | None = None
+        self.known_stamps: OurOwn | None = None
         self._fields: dict[str, list[str]] = {}  # by kind: what this portal has, by its names
         self._catalogs = Outcome(None)
 
@@ -288,7 +289,7 @@ class Bitrix24(Writer):
             return [Chain(listing)]
         low = _written(since, form, self._zone_of(newest))
         chains = [
-            Chain(listing, {f">={stamp}": low}, pages_wanted=2, settled=self.known_stamps)
+            Chain(listing, {f">={stamp}": low}, pages_wanted=2, our_own=self.known_stamps)
             for stamp in listing.stamps
         ]
         if known:

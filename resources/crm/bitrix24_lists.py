@@ -31,8 +31,8 @@ MAX_STALLS = 20  # times in a row that a chain may get no further
 MAX_WHOLE_PAGES = 200  # pages of a small dictionary
 
 
-# Stamps by id, of those among the given ids of an entity that were read and stored, some time after their stamp.
-Settled = Callable[[str, Sequence[str]], Mapping[str, datetime]]
+# By id, the stamps that our own writing gave, of those among the given ids of an entity that were read whole since.
+OurOwn = Callable[[str, Sequence[str]], Mapping[str, datetime]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ class Chain:
     complete: bool = False  # the whole entity: held until it is all here
     emit: bool = True  # False where only the children of these rows are wanted
     child_listings: Sequence[Listing] = ()
-    settled: Settled | None = None  # tells which of the rows are stored as they are; these are passed over
+    our_own: OurOwn | None = None  # rows that still bear the stamp it tells are passed over
     done: bool = False
     _records: list[Record] = field(default_factory=list)
     _rejects: list[Reject] = field(default_factory=list)
@@ -213,10 +213,10 @@ class Chain:
             reader.observe(self.listing.entity, len(self._records), len(self.owners))
 
     def _pass_over(self) -> None:
-        """Drop rows of the overlap that an earlier read has stored, so that their children are not read again."""
-        if self.settled is None or not self._records:
+        """Drop rows that nobody has changed since we wrote them, so that their children are not read again."""
+        if self.our_own is None or not self._records:
             return
-        known = self.settled(self.listing.entity, [record.source_id for record in self._records])
+        known = self.our_own(self.listing.entity, [record.source_id for record in self._records])
         same = {
             r.source_id for r in self._records if r.modified_at and known.get(r.source_id) == r.modified_at
         }
