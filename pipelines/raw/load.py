@@ -51,7 +51,8 @@ def read_source(
     fetches only what differs); `sweep` compares every key. When most of an entity is gone at once, nothing
     is deleted unless `allow_deletions`: more often a right was lost than half the clients.
     `echo`: by entity, the payload fields that we write ourselves and that therefore are no change.
-    `now` bounds the read from above, UTC. A SourceError does not rise: it stands in `Batch.error`,
+    `now` is when the read began, UTC: as far as it says to have read, and no bound of what may come, since a
+    source stamps by a clock of its own. A SourceError does not rise: it stands in `Batch.error`,
     since what was received before it is kept. Raises WarehouseError.
     """
     moment = now or datetime.now(UTC)
