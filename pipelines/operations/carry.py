@@ -28,7 +28,7 @@ ACTOR: Final = "carry"
 CHUNK: Final = 200  # operations whose intent is committed together, and that are read back together
 MAX_CHUNKS: Final = 100_000  # of one carry: a bound, not a target
 MAX_READ_AGAIN: Final = 1_000  # held operations that one carry reads back again
-MAX_ATTEMPTS: Final = 5  # of one operation; after them it is tried once a sync
+MAX_ATTEMPTS: Final = 5  # of one operation; after them it is planned: once a sync, or as a person approves it
 MAX_FAILURES: Final = 25  # unanswered in a row before the target is left alone until the next sync
 
 
