@@ -97,6 +97,7 @@ def status(warehouse: Warehouse) -> None:
     carried(warehouse)
     held(warehouse, MAX_LINES)
     waiting(warehouse, MAX_LINES)
+    lacking(warehouse)
     reconciliation(warehouse)
 
 
@@ -159,6 +160,24 @@ def waiting(warehouse: Warehouse, limit: int | None = None) -> None:
     if limit is not None and len(rows) > limit:
         CONSOLE.print(f"… and {len(rows) - limit} more: sverka hold list", style="dim")
     CONSOLE.print("")
+
+
+def lacking(warehouse: Warehouse) -> None:
+    """What a mapping names and accounting lacks, and how many deals it holds; the gate knows nothing of these."""
+    rows = warehouse.rows(
+        """
+        select reason, count(distinct subject) from ops.operation
+        where state = 'held' and reason_code is null and action <> 'post' and kind in ('invoice', 'realization')
+          and not exists (select from documents.held h where h.deal_id = subject)
+        group by reason order by 2 desc, 1
+        """
+    )
+    if rows:
+        told = [(number(deals), reason or "") for reason, deals in rows]
+        sentences(
+            "Held until accounting has what the mapping names", ("deals", "why"), told, right=("deals",)
+        )
+        CONSOLE.print("")
 
 
 def waiting_of(warehouse: Warehouse, subject: str) -> list[UUID]:

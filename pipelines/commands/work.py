@@ -128,6 +128,7 @@ def hold_list(language: str) -> int:
     with road() as found:
         show.held(found.warehouse, language=language)
         show.waiting(found.warehouse)
+        show.lacking(found.warehouse)
     return 0
 
 
@@ -142,7 +143,11 @@ def hold_release(deal: str, by: str, reason: str, check: str) -> int:
         ]
         waiting = show.waiting_of(found.warehouse, deal)
         if not known and not waiting:
-            CONSOLE.print(f"{deal} is not held; see `sverka hold list`", style="red")
+            CONSOLE.print(
+                f"{deal} is not held by the gate, and accounting refused nothing of it; see `sverka hold list`, and"
+                ' docs/gate.md, "A deal is not invoiced: look here"',
+                style="red",
+            )
             return 1
         if check and check not in known:
             CONSOLE.print(

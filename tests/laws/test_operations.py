@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipelines import sync
-from pipelines.commands.show import waiting_of
+from pipelines.commands.show import lacking, waiting_of
 from pipelines.sensors import sync_jobs
 from tests.laws.acts import Act, do
 from tests.laws.books import Payload
@@ -191,7 +191,9 @@ def test_the_night_alone_sends_refused_operations_again(towns: Towns) -> None:
         assert asked == {"sync": None, "reconcile": {"refused_too": True}}
 
 
-def test_documents_that_name_an_account_which_accounting_lacks_are_held_until_it_has_it(towns: Towns) -> None:
+def test_documents_that_name_an_account_which_accounting_lacks_are_held_until_it_has_it(
+    towns: Towns, capsys: pytest.CaptureFixture[str]
+) -> None:
     with towns() as town:
         town.remap("account")
         town.sync()
@@ -205,9 +207,13 @@ def test_documents_that_name_an_account_which_accounting_lacks_are_held_until_it
         assert "names account '41.99', which accounting does not have" in reason
         assert created(town, "invoice"), "what does not name it goes on"
         assert not created(town, "realization")
+        lacking(town.warehouse)
+        assert "'41.99', which accounting does not have" in " ".join(capsys.readouterr().out.split())
         town.books.add("account", Code="41.99", Description="Товары прочие", DeletionMark=False)
         town.sync()
         assert len(created(town, "realization")) == held[reason]
+        lacking(town.warehouse)
+        assert capsys.readouterr().out == "", "nothing waits for it any longer"
 
 
 # ---- records of ours --------------------------------------------------------------------------
