@@ -1,8 +1,8 @@
 """Write what accounting knows back to the CRM: statuses, debts, and one task for an overdue document.
 
 Through the operation ledger like every other write: an operation a content, none where the CRM already
-shows it. Our own write is no change of the record (`echo_fields` are left out of the raw hash), and the
-stamp it gave the record is kept in `ops.echo`, so that no sensor wakes up for it.
+shows it. Our own write is no change of the record (`echo_fields` are left aside where `raw` compares
+it), and the stamp it gave the record is kept in `ops.echo`, so that no sensor wakes up for it.
 """
 
 from __future__ import annotations

@@ -43,10 +43,10 @@ class Incoming:
     mode: Mode
     received: int = 0
     rejected: int = 0
-    complete: bool = False
-    parents: bool = False
+    complete: bool = False  # a page was the whole entity: what is stored and did not come is deleted
+    parents: bool = False  # pages named parents whose children are all here; the table holds their ids
     allow_deletions: bool = False
-    asked: bool = True
+    asked: bool = True  # False: it came along with what was asked for, and its cursor stays
     files: list[str] = field(default_factory=list)  # read to the end, of a source of files
     direct: bool = False  # straight into the empty raw table, all pages in one transaction
     opened: bool = False  # its temporary table is there
