@@ -78,7 +78,7 @@ with recent as (
     select 7, 'failures', source || ', ' || entity, 1::numeric, 'readings', null::numeric, null::text, finished_at, 'as of',
            format('last reading %s: %s', status, coalesce(message, 'no message'))
     from last_readings
-    where status in ('failed', 'refused')
+    where status = 'failed'
 ), told as (
     select * from won_to_posted
     union all select * from held_share

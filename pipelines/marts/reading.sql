@@ -8,14 +8,14 @@
 -- @column mode text -- full, incremental, or sweep for deletions
 -- @column started_at timestamptz -- beginning
 -- @column finished_at timestamptz -- end; null: still reading, or the run died
--- @column status text -- reading, loaded, refused by a guard, failed
+-- @column status text -- reading, loaded, failed (an error, or a guard stopped it)
 -- @column received bigint -- records received
 -- @column added bigint -- new ones
 -- @column changed bigint -- known ones with something new
 -- @column unchanged bigint -- known ones as they were
 -- @column deleted bigint -- found to be gone
 -- @column rejected bigint -- set apart in quarantine
--- @column message text -- why it was refused or failed
+-- @column message text -- why it failed
 -- @changed ops.batch
 -- @rows
 select
