@@ -1,4 +1,4 @@
-"""The one store: connections to PostgreSQL with our settings, bulk copy, locks and migrations.
+"""The one store: connections to PostgreSQL with our settings, locks and migrations.
 
 Every connection is in UTC, names itself, and ends statements that run past a bound. Errors that a
 person can act on (server away, no such database, disk full) come as WarehouseError with the cause and
@@ -13,7 +13,7 @@ import os
 import re
 import select
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ import psycopg
 from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
-from psycopg.rows import TupleRow, dict_row
+from psycopg.rows import TupleRow
 
 Connection = psycopg.Connection[TupleRow]
 Query = str | sql.SQL | sql.Composed
@@ -176,33 +176,11 @@ class Warehouse:
         with self.transaction() as conn:
             return conn.execute(_text(query), params).fetchall()
 
-    def records(self, query: Query, params: Params = None) -> list[dict[str, Any]]:
-        """All rows as dicts by column name: for small answers."""
-        with self.transaction() as conn, conn.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(_text(query), params).fetchall()
-
     def scalar(self, query: Query, params: Params = None) -> Any:
         """The first column of the first row, or None where there is no row."""
         with self.transaction() as conn:
             row = conn.execute(_text(query), params).fetchone()
             return None if row is None else row[0]
-
-    def copy_rows(
-        self, conn: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
-    ) -> int:
-        """COPY rows into `schema.table` (or a temporary `table`) within conn's transaction; how many.
-
-        Values are adapted by their Python type; wrap dicts for jsonb columns in psycopg's Jsonb.
-        """
-        statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-            sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, columns))
-        )
-        count = 0
-        with self.explained(), conn.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
-                count += 1
-        return count
 
     @contextlib.contextmanager
     def lock(self, conn: Connection, name: str, *, wait_seconds: float = 0.0) -> Iterator[None]:

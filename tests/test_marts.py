@@ -6,9 +6,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from psycopg.rows import dict_row
+
 from pipelines.lineage import column_lineage
 from pipelines.table import Table, tables
-from resources.warehouse import Warehouse
+from resources.warehouse import Warehouse, trusted
 from tests.marts_company import DOLLAR, ROUBLE, insert
 
 pytest_plugins = ("tests.marts_fixtures",)
@@ -105,17 +107,18 @@ def test_an_analyst_reads_every_mart_and_changes_none(company: Warehouse) -> Non
 def test_a_company_without_data_has_empty_marts(empty: Warehouse) -> None:
     for mart in MARTS:
         if mart.name != "marts.currency":
-            rows = empty.records(f"select * from {_call(mart, END_OF_MARCH)}")
+            rows = _records(empty, f"select * from {_call(mart, END_OF_MARCH)}")
             # how many deals are held is told even when there is none
             assert [row for row in rows if row.get("subject") != "all checks"] == [], mart.name
 
 
 def test_the_funnel_counts_the_deals_of_each_month_stage_by_stage(company: Warehouse) -> None:
-    rows = company.records(
+    rows = _records(
+        company,
         "select stage_code, deals, amount, reached, went_on, conversion, average_days_to_close,"
         "       cohort_deals, share_won"
         " from marts.sales_funnel where month = '2026-01-01' and currency = 'RUB' and lead_source = 'Сайт'"
-        " order by stage_order"
+        " order by stage_order",
     )
     assert [tuple(row.values()) for row in rows] == [
         ("NEW", 1, 100, 4, 3, amount("0.7500"), None, 4, amount("0.5")),
@@ -236,8 +239,8 @@ def test_both_revenues_add_up_to_the_posted_documents(company: Warehouse) -> Non
 
 
 def test_a_variance_is_told_with_names_owner_and_age(company: Warehouse) -> None:
-    rows = company.records(
-        "select *, current_date - date '2026-01-31' as days from marts.variance order by amount desc"
+    rows = _records(
+        company, "select *, current_date - date '2026-01-31' as days from marts.variance order by amount desc"
     )
     first, missing, payment = rows
     _shows(
@@ -291,8 +294,8 @@ def test_postings_are_timed_from_the_best_known_moment_of_winning(company: Wareh
 
 
 def test_health_tells_speed_held_variances_freshness_and_failures(company: Warehouse) -> None:
-    rows = company.records(
-        "select * from marts.integration_health_as_of('2026-02-10 00:00Z') order by position"
+    rows = _records(
+        company, "select * from marts.integration_health_as_of('2026-02-10 00:00Z') order by position"
     )
     assert [
         (r["section"], r["subject"], r["value"], r["unit"], r["amount"], r["currency"], r["age_days"])
@@ -363,6 +366,11 @@ def _names(statement: str, table: str) -> bool:
 
 def _call(mart: Table, as_of: date) -> str:
     return f"{mart.name}('{as_of}')" if mart.arguments else mart.name
+
+
+def _records(warehouse: Warehouse, query: str) -> list[dict[str, Any]]:
+    with warehouse.transaction() as conn, conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(trusted(query)).fetchall()
 
 
 def _shows(row: Mapping[str, Any], **expected: Any) -> None:

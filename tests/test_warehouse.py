@@ -202,21 +202,6 @@ def test_a_lost_connection_is_explained_and_not_retried(warehouse: Warehouse) ->
     assert warehouse.scalar("SELECT count(*) FROM ops.notification") == 0
 
 
-def test_rows_are_copied_within_the_transaction_of_the_caller(warehouse: Warehouse) -> None:
-    rows = [("amount", "", "1 000"), ("phone", "RU", "8 (800) \t\\N \n")]
-    with pytest.raises(ZeroDivisionError), warehouse.transaction() as conn:  # noqa: PT012
-        assert warehouse.copy_rows(conn, "ops.clean_value", ["kind", "country", "raw_value"], rows) == 2
-        raise ZeroDivisionError
-    assert warehouse.rows("SELECT * FROM ops.clean_value") == []
-    with warehouse.transaction() as conn:
-        warehouse.copy_rows(conn, "ops.clean_value", ["kind", "country", "raw_value"], rows)
-    assert warehouse.rows("SELECT kind, country, raw_value FROM ops.clean_value ORDER BY kind") == rows
-    assert warehouse.records("SELECT kind FROM ops.clean_value WHERE country = %s", ("RU",)) == [
-        {"kind": "phone"}
-    ]
-    assert warehouse.execute("DELETE FROM ops.clean_value") == 2
-
-
 def test_a_lock_is_held_across_transactions_and_names_its_holder(warehouse: Warehouse) -> None:
     first = Warehouse(warehouse.url, application="the first")
     with first.connect() as holder, warehouse.connect() as other:
