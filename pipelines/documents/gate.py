@@ -84,7 +84,7 @@ def gate(
     else:
         outcome = refresh(conn, _failure(), everything=everything, before_rows=work.check)
         if ripe := _ripe(conn, today):
-            outcome = _both(outcome, refresh_scopes(conn, _failure(), ripe, work.check))
+            outcome = refresh_scopes(conn, _failure(), ripe, work.check).after(outcome)
     return GateOutcome(outcome, work.evaluated, work.held, work.newly_held, work.checks)
 
 
@@ -212,15 +212,6 @@ def _latest(today: date) -> date:
     year = today.year + MONTHS_AHEAD // 12
     leap_day = today.month == 2 and today.day == 29
     return date(year, 3, 1) if leap_day else today.replace(year=year)
-
-
-def _both(first: Outcome, second: Outcome) -> Outcome:
-    return Outcome(
-        first.table,
-        first.scopes + second.scopes,
-        first.written + second.written,
-        first.removed + second.removed,
-    )
 
 
 def _setting(conn: Connection, name: str, default: float, least: float, most: float) -> Any:
