@@ -76,7 +76,8 @@ class Finding:
     remedy: str = ""
 
 
-Deletions = Literal["sweep", "tombstones", "soft"]
+# sweep: its ids are compared; tombstones: it tells of deletions itself, or none happens.
+Deletions = Literal["sweep", "tombstones"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from pipelines.raw.receive import keepable, receive
 from pipelines.raw.settle import settle
 from pipelines.raw.sweep import sweep_entity, sweeps_due
 from resources.connector import Capabilities, Entity, Page, Source, SourceError
-from resources.warehouse import Warehouse, WarehouseError
+from resources.warehouse import Warehouse
 
 
 def read_source(
@@ -143,8 +143,6 @@ def _read(
 
 __all__ = [
     "Batch",
-    "Mode",
-    "WarehouseError",
     "ensure_tables",
     "raw_table",
     "read_source",
