@@ -19,10 +19,13 @@ def upgrade() -> None:
         language sql immutable parallel safe
         return ltrim(lower(regexp_replace(number, '\\s', '', 'g')), '0');
         comment on function ops.number_key is 'Equal for two spellings of one number: no spaces, no leading zeros, lower case.';
-        comment on column ops.batch.window_from is 'Changes since, inclusive, with the overlap already taken off; empty where everything was read, 1970 for what changed since ever.';
-        comment on column ops.batch.window_to is 'When the read began, by our clock: the next one goes on from there. What changed later may have come too.';
+        comment on column ops.batch.window_from is 'Changes since, inclusive, with the overlap already taken off;'
+            ' empty where everything was read, 1970 for what changed since ever.';
+        comment on column ops.batch.window_to is 'When the read began, by our clock: the next one goes on from there.'
+            ' What changed later may have come too.';
         alter table ops.batch drop constraint batch_status_check,
             add constraint batch_status_check check (status in ('reading', 'loaded', 'failed'));
-        comment on column ops.batch.status is 'reading; loaded; failed: an error, or a guard stopped it, and the cursor stays (for example too many deletions).';
+        comment on column ops.batch.status is 'reading; loaded; failed: an error, or a guard stopped it, and the cursor stays'
+            ' (for example too many deletions).';
         """
     )
