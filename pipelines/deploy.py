@@ -15,7 +15,7 @@ from psycopg import sql
 
 from mappings import CompiledRead, Mappings, compile_read, write_rules
 from pipelines.raw.load import ensure_tables
-from pipelines.refresh import Source
+from pipelines.refresh import RawRead
 from pipelines.table import Table, tables
 from resources.warehouse import Connection, Warehouse, trusted
 
@@ -26,7 +26,7 @@ DEPLOY_LOCK = "deploy"
 class Reads:
     """What the mappings read into one table."""
 
-    sources: tuple[Source, ...]
+    sources: tuple[RawRead, ...]
     compiled: tuple[CompiledRead, ...]
 
 
@@ -48,7 +48,7 @@ def _compile(mappings: Mappings) -> dict[str, Reads]:
         for read in system.reads:
             found.setdefault(read.table, []).append(compile_read(system, read, road[read.table]))
     return {
-        name: Reads(tuple(Source(c.raw_table, c.changed, c.all, c.rows) for c in compiled), tuple(compiled))
+        name: Reads(tuple(RawRead(c.raw_table, c.changed, c.all, c.rows) for c in compiled), tuple(compiled))
         for name, compiled in found.items()
     }
 
@@ -111,7 +111,7 @@ def _make_raw(conn: Connection, mappings: Mappings, reads: Mapping[str, Reads]) 
         conn.execute(trusted(ddl))
 
 
-def _meaning(table: Table, sources: Sequence[Source]) -> str:
+def _meaning(table: Table, sources: Sequence[RawRead]) -> str:
     text = table.meaning + "".join(s.raw_table + s.changed + s.all + s.rows for s in sources)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

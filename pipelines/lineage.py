@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.refresh import Source
+from pipelines.refresh import RawRead
 from pipelines.table import Table, tables
 
 SCOPE = "scope"  # the temporary table of the keys at hand, which no file describes
@@ -13,7 +13,7 @@ TEMPORARY = "pg_temp"
 Lineage = dict[str, list[tuple[str, str]]]  # column -> [(table, column)]
 
 
-def column_lineage(table: Table, sources: Sequence[Source] = ()) -> Lineage:
+def column_lineage(table: Table, sources: Sequence[RawRead] = ()) -> Lineage:
     """Sources of every column; raw payloads count as the column `payload` of their table."""
     found: Lineage = {}
     statements = [source.rows for source in sources] if table.rows == "mapping" else [table.rows_sql]

@@ -26,7 +26,7 @@ FEW_BYTES = 1_000_000  # that a temporary table may take before truncating it co
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RawRead:
     """One raw table that a mapping reads into this table: compiled statements."""
 
     raw_table: str  # "raw.bitrix24_deal"
@@ -61,7 +61,7 @@ class Outcome:
 def refresh(
     conn: Connection,
     table: Table,
-    sources: Sequence[Source] = (),
+    sources: Sequence[RawRead] = (),
     *,
     everything: bool = False,
     before_rows: Callable[[Connection], None] | None = None,
@@ -158,11 +158,11 @@ def _means_everything(table: Table, pending: Mapping[str, _Pending]) -> bool:
     )
 
 
-def _upstreams(table: Table, sources: Sequence[Source]) -> list[str]:
+def _upstreams(table: Table, sources: Sequence[RawRead]) -> list[str]:
     return [*(c.upstream for c in table.changed), *dict.fromkeys(s.raw_table for s in sources)]
 
 
-def _pending(conn: Connection, table: Table, sources: Sequence[Source]) -> dict[str, _Pending]:
+def _pending(conn: Connection, table: Table, sources: Sequence[RawRead]) -> dict[str, _Pending]:
     rows = conn.execute(
         """
         select u.name, coalesce(max(log.seq), 0), coalesce(min(w.seq), 0),
@@ -181,7 +181,7 @@ def _pending(conn: Connection, table: Table, sources: Sequence[Source]) -> dict[
 def _fill_scope(
     conn: Connection,
     table: Table,
-    sources: Sequence[Source],
+    sources: Sequence[RawRead],
     pending: Mapping[str, _Pending],
     rebuild: bool,
 ) -> int:
@@ -242,7 +242,7 @@ def _add_scope(conn: Connection, statement: str) -> None:
     )
 
 
-def _select(table: Table, sources: Sequence[Source]) -> str:
+def _select(table: Table, sources: Sequence[RawRead]) -> str:
     """The rows of the scope, columns in the table's order."""
     if table.rows == "mapping":
         if not sources:
@@ -256,7 +256,7 @@ def _columns(table: Table) -> str:
     return ", ".join(column.name for column in table.columns)
 
 
-def _first_load(conn: Connection, table: Table, sources: Sequence[Source]) -> int:
+def _first_load(conn: Connection, table: Table, sources: Sequence[RawRead]) -> int:
     names = _columns(table)
     count = conn.execute(
         trusted(f"insert into {table.name} ({names}) select {names} from (\n{_select(table, sources)}\n) r")
@@ -266,7 +266,7 @@ def _first_load(conn: Connection, table: Table, sources: Sequence[Source]) -> in
     return count
 
 
-def _replace(conn: Connection, table: Table, sources: Sequence[Source]) -> tuple[int, int]:
+def _replace(conn: Connection, table: Table, sources: Sequence[RawRead]) -> tuple[int, int]:
     names, key = _columns(table), table.key
     casts = ", ".join(f"r.{c.name}::{c.type} as {c.name}" for c in table.columns)
     conn.execute(
@@ -308,7 +308,7 @@ def _log(conn: Connection, name: str, column: str) -> None:
 
 
 def _advance(
-    conn: Connection, table: Table, pending: Mapping[str, _Pending], sources: Sequence[Source]
+    conn: Connection, table: Table, pending: Mapping[str, _Pending], sources: Sequence[RawRead]
 ) -> None:
     last = conn.execute("select coalesce(max(seq), 0) from ops.change_log").fetchone()
     newest = int(last[0]) if last else 0

@@ -10,7 +10,7 @@ from typing import Any
 
 from mappings import CompiledRead, System, compile_read, load
 from pipelines.core.cleaning import clean
-from pipelines.refresh import Outcome, Source, refresh
+from pipelines.refresh import Outcome, RawRead, refresh
 from pipelines.table import tables
 from resources.warehouse import Connection, Warehouse
 
@@ -100,7 +100,7 @@ class Road:
                             [kind, country, value, answer.value, answer.problem],
                         )
 
-        sources = [Source(c.raw_table, c.changed, c.all, c.rows) for c in found]
+        sources = [RawRead(c.raw_table, c.changed, c.all, c.rows) for c in found]
         return refresh(self.conn, tables()[table], sources, everything=everything, before_rows=cleaned)
 
     def rows(self, table: str) -> list[dict[str, Any]]:
