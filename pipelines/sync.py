@@ -28,7 +28,7 @@ from pipelines.raw.load import Batch, read_source, store_page
 from pipelines.refresh import Outcome, empty_scope, prune_changes, refresh
 from pipelines.table import Table, stage_tables, tables
 from resources.budget import SharedBudget
-from resources.connector import Page, Record, Source, SourceError, Target
+from resources.connector import ChecksFields, Page, Record, Source, SourceError, Target
 from resources.warehouse import PROJECT, Connection, Warehouse, trusted
 
 # Accounting entities that documents are planned against, read before the plan; all others after it.
@@ -96,10 +96,10 @@ class Road:
                 raise SourceError(sentence)
             module = importlib.import_module(_module_of(system))
             connector = module.connect(system.name, system.connection, self._budget(system))
-            if hasattr(connector, "fields_read"):  # it asks for, and checks, what the mapping names
+            if isinstance(connector, ChecksFields):
                 connector.fields_read = system.fields_read()
                 connector.fields_written = system.fields_written()
-                connector.mapping_file = system.source.name  # in words about it
+                connector.mapping_file = system.source.name
             self._open[system.name] = connector
         return self._open[system.name]
 

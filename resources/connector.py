@@ -1,8 +1,10 @@
 """What the graph asks of an outside system, and what it gets back: the seams of every connector.
 
-A connector is one file with one class. It varies in how it authenticates, pages, asks for changes,
-sees deletions and writes; everything else (rate budget, retries, raw storage, the operation ledger)
-is written once elsewhere. What a connector can do is declared as data in `Capabilities`.
+A connector is a module with `connect` and one class: a `Source`, and a `Target` where it is written to. It
+varies in how it authenticates, pages, asks for changes, sees deletions and writes; everything else (rate
+budget, retries, raw storage, the operation ledger) is written once elsewhere. What it can do is declared as
+data in `Capabilities`. What it may offer or ask for besides is one of the small protocols at the end, which
+callers look for with `isinstance`: a connector has all members of such a protocol, or none.
 
 Times are aware datetimes in UTC. Money stays in the payload as the vendor sent it; nothing here
 rounds or converts.
@@ -10,8 +12,8 @@ rounds or converts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -92,14 +94,18 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a connector can do, as data. `extra`: what single connectors agree on with their callers."""
+    """What a connector can do, as data."""
 
     entities: Sequence[Entity]
     writes: Sequence[str] = ()  # kinds that `create`/`update` accept
     client_keys: bool = False  # the target lets us choose the key of a created record
     posting: bool = False  # documents have a separate posting step
     overlap_seconds: int = 3600  # how far back an incremental read starts before the cursor
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    known_max: bool = (
+        False  # `read` also takes `known_max`: by entity, the highest id stored; see `Source.read`
+    )
+    posted: str = ""  # the field of a document read back that says whether it is posted
+    version: str = ""  # the field of a record read back that holds its version, or the stamp of our write
 
 
 class SourceError(Exception):
@@ -159,6 +165,9 @@ class Source(Protocol):
         ours: a change of a moment ago would else wait for the next read. Child entities
         (a parent in `Capabilities`) of every yielded parent follow as pages with
         `complete_parents`. Raises SourceError; pages already yielded stay valid.
+
+        With `Capabilities.known_max` it takes `known_max: Mapping[str, str] | None` too, by keyword, and
+        reads records of higher ids whatever their stamp says (an import may carry old dates).
         """
         ...
 
@@ -208,4 +217,81 @@ class Target(Protocol):
 
     def find(self, kind: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """Read records back by our keys, as few requests as possible; absent keys are missing."""
+        ...
+
+
+# ---- What a connector may offer or ask for besides ---------------------------------------------
+#
+# `known_*` are set by whoever stores the records, before the first call; the connector asks them while it
+# reads. Until then they hold a default of the connector's own.
+
+
+@runtime_checkable
+class ComparesVersions(Protocol):
+    """A source without stamps: it fetches bodies whose version differs from the one that is stored."""
+
+    known_versions: Callable[[str], Mapping[str, str]]  # by entity: the stored version of each id
+
+
+@runtime_checkable
+class PassesOverOurOwn(Protocol):
+    """A source that does not read again what nobody but us has changed."""
+
+    # By entity and ids: the stamps that our own writing gave, of records that were read whole since.
+    known_stamps: Callable[[str, Sequence[str]], Mapping[str, datetime]] | None
+
+
+@runtime_checkable
+class ReadsFiles(Protocol):
+    """A source of files: it knows of every file what of it is stored, so a sweep that meets an unknown id has
+    nothing to read again."""
+
+    known_count: Callable[[str], int] | None  # how many living records an entity has
+    known_contents: Callable[[str], Sequence[Change]] | None  # the contents loaded so far, latest last
+    known_parents: Callable[[str, Sequence[str]], Sequence[Record]] | None  # a record by parent and file
+    known_rejects: Callable[[str], Sequence[str]] | None  # places of the rows set apart
+    loaded: list[
+        Change
+    ]  # contents that the last `read` read to the end for the first time; kept for `known_contents`
+    finished: list[
+        Change
+    ]  # all files that it read to the end: what was set apart of them and is not now is mended
+
+
+@runtime_checkable
+class CountsEntities(Protocol):
+    """A source that counts: ids are compared only where a count differs from what is stored."""
+
+    def counts(self, entities: Sequence[str]) -> Mapping[str, int]:
+        """How many living records there are, in a request or two; entities it cannot count are missing."""
+        ...
+
+
+@runtime_checkable
+class ChecksFields(Protocol):
+    """A system that is asked for single fields: told which ones the mapping names, it checks that they are there."""
+
+    fields_read: Mapping[str, Sequence[str]]  # by entity, the vendor's names
+    fields_written: Mapping[str, Sequence[str]]  # by kind
+    mapping_file: str  # where a person corrects them, in messages
+
+
+Rows = Sequence[tuple[str, Mapping[str, Any]]]  # of a write: key and body
+
+
+@runtime_checkable
+class CreatesMany(Protocol):
+    """A target that creates many records in one request."""
+
+    def create_many(self, kind: str, rows: Rows) -> Sequence[Written | SourceError]:
+        """As `create`, with each row's own outcome, in order; raises nothing of these itself."""
+        ...
+
+
+@runtime_checkable
+class UpdatesMany(Protocol):
+    """A target that updates many records in one request."""
+
+    def update_many(self, kind: str, rows: Rows) -> Sequence[Written | SourceError]:
+        """As `update`, without versions, with each row's own outcome, in order; raises nothing of these itself."""
         ...

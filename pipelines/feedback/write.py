@@ -129,7 +129,7 @@ def _plan(conn: Connection, system: System, kind: str, today: date, run_id: str)
 
 def _echo(road: Road, system: System) -> Any:
     """Remember the stamp that our write gave each record."""
-    stamp = str(road.target(system).capabilities.extra.get("version", ""))
+    stamp = road.target(system).capabilities.version
 
     def keep(kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None:
         if not stamp:

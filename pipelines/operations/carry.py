@@ -21,7 +21,17 @@ from psycopg.types.json import Jsonb
 
 from pipelines.operations.compare import differences
 from pipelines.operations.waiting import READY
-from resources.connector import Conflict, Exists, Refused, SourceError, Target, Uncertain, Written
+from resources.connector import (
+    Conflict,
+    CreatesMany,
+    Exists,
+    Refused,
+    SourceError,
+    Target,
+    Uncertain,
+    UpdatesMany,
+    Written,
+)
 from resources.warehouse import Connection, Warehouse
 
 ACTOR: Final = "carry"
@@ -124,8 +134,8 @@ class _Carrier:
     ) -> None:
         self.conn, self.target, self.run_id, self.pool = conn, target, run_id, pool
         self.carried, self.read_back = carried, read_back
-        self.posted_field = str(target.capabilities.extra.get("posted", ""))
-        self.version_field = str(target.capabilities.extra.get("version", ""))
+        self.posted_field = target.capabilities.posted
+        self.version_field = target.capabilities.version
         self.failures = 0
 
     def settle_interrupted(self) -> None:
@@ -212,9 +222,12 @@ class _Carrier:
     def _send_all(self, chunk: Sequence[Operation]) -> list[Written | Exception]:
         there = self._there_already(chunk)
         rest = [o for o in chunk if o.key not in there]
-        many = getattr(self.target, f"{chunk[0].action}_many", None)
-        if many is not None and rest:
-            answers = list(many(chunk[0].kind, [(o.key, o.body) for o in rest]))
+        kind, action, rows = chunk[0].kind, chunk[0].action, [(o.key, o.body) for o in rest]
+        answers: Sequence[Written | Exception]
+        if action == "create" and isinstance(self.target, CreatesMany):
+            answers = self.target.create_many(kind, rows) if rows else []
+        elif action == "update" and isinstance(self.target, UpdatesMany):
+            answers = self.target.update_many(kind, rows) if rows else []
         else:
             answers = list(self.pool.map(self._send, rest))
         by_key = {o.key: answer for o, answer in zip(rest, answers, strict=True)}

@@ -28,7 +28,7 @@ from pipelines.raw.memory import highest, remember_contents, tell_known, windows
 from pipelines.raw.receive import keepable, receive
 from pipelines.raw.settle import settle
 from pipelines.raw.sweep import sweep_entity, sweeps_due
-from resources.connector import Capabilities, Entity, Page, Source, SourceError
+from resources.connector import Capabilities, Entity, Page, ReadsFiles, Source, SourceError
 from resources.warehouse import Warehouse
 
 
@@ -70,7 +70,7 @@ def read_source(
         batch, unknown = sweep_entity(warehouse, source, entity, moment, run_id, allow_deletions)
         batches.append(batch)
         # Back-dated, or missed by the source's own stamps: read the entity whole, and what belongs to it.
-        if unknown and not hasattr(source, "known_contents"):
+        if unknown and not isinstance(source, ReadsFiles):
             family = [entity, *(e for e in wanted if e.parent == entity.name)]
             batches += _read(warehouse, source, family, None, moment, run_id, echo or {}, allow_deletions)
     return batches
@@ -114,7 +114,7 @@ def _read(
         if mode == "full":
             read_directly(conn, source.system, opened.values())
         try:
-            more = highest(conn, source, group) if source.capabilities.extra.get("known_max") else {}
+            more = highest(conn, source, group) if source.capabilities.known_max else {}
             for page in source.read([entity.name for entity in group], since, until, **more):
                 if page.entity not in opened:  # what belongs to a record read comes along unasked
                     entity = next(e for e in source.capabilities.entities if e.name == page.entity)
@@ -126,8 +126,9 @@ def _read(
                 receive(conn, source.system, opened[page.entity], page)
         except SourceError as failure:
             error = keepable(str(failure))
-        for file in getattr(source, "finished", ()):
-            opened[file.entity].files.append(file.source_id)
+        if isinstance(source, ReadsFiles):
+            for file in source.finished:
+                opened[file.entity].files.append(file.source_id)
         take_turns(conn, source.system)
         batches = [
             settle(

@@ -9,7 +9,15 @@ from typing import Any
 import msgspec
 
 from pipelines.raw.batch import raw_table, scalar
-from resources.connector import Change, Entity, Record, Source
+from resources.connector import (
+    Change,
+    ComparesVersions,
+    Entity,
+    PassesOverOurOwn,
+    ReadsFiles,
+    Record,
+    Source,
+)
 from resources.warehouse import Connection, Warehouse
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,17 +57,15 @@ def windows(
 def tell_known(warehouse: Warehouse, source: Source, wanted: Sequence[Entity]) -> None:
     """Give a connector that asks for it what is stored: versions, counts, files, whose rows came from where."""
     known = _Known(warehouse, source.system)
-    names = (
-        "known_versions",
-        "known_stamps",
-        "known_count",
-        "known_contents",
-        "known_parents",
-        "known_rejects",
-    )
-    for attribute in names:
-        if hasattr(source, attribute):
-            setattr(source, attribute, getattr(known, attribute))
+    if isinstance(source, ComparesVersions):
+        source.known_versions = known.known_versions
+    if isinstance(source, PassesOverOurOwn):
+        source.known_stamps = known.known_stamps
+    if isinstance(source, ReadsFiles):
+        source.known_count = known.known_count
+        source.known_contents = known.known_contents
+        source.known_parents = known.known_parents
+        source.known_rejects = known.known_rejects
 
 
 class _Known:
@@ -161,7 +167,7 @@ def highest(conn: Connection, source: Source, group: Sequence[Entity]) -> dict[s
 def remember_contents(conn: Connection, source: Source, entities: Sequence[str]) -> None:
     """Keep which files a file source has just read to the end, in the transaction that stores their rows."""
     loaded: dict[str, list[dict[str, str]]] = {}
-    for change in getattr(source, "loaded", ()):
+    for change in source.loaded if isinstance(source, ReadsFiles) else ():
         if change.entity not in entities:
             continue
         stamp = change.modified_at.isoformat() if change.modified_at else EVER.isoformat()

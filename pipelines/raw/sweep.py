@@ -10,7 +10,7 @@ from pipelines.raw.batch import Batch, open_batch, raw_table, scalar, take_turns
 from pipelines.raw.receive import keepable
 from pipelines.raw.settle import guard, store
 from pipelines.refresh import lock_changes
-from resources.connector import Entity, Source, SourceError
+from resources.connector import CountsEntities, Entity, Source, SourceError
 from resources.warehouse import Connection, Warehouse, trusted
 
 SWEEP_ALWAYS_UNDER = 5_000  # records: so few keys cost a request or two, so every read compares them
@@ -35,7 +35,7 @@ def sweeps_due(
         elif (stored := _few(warehouse, raw_table(source.system, entity.name))) is not None:
             few[entity.name] = stored
     counted: Mapping[str, int] | None = None
-    if few and hasattr(source, "counts"):
+    if few and isinstance(source, CountsEntities):
         with contextlib.suppress(SourceError):  # the sweep will tell
             counted = source.counts(list(few))
     if counted is not None:

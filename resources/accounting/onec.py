@@ -129,7 +129,8 @@ class OneC:
         client_keys=True,
         posting=True,
         overlap_seconds=0,  # versions decide, not times
-        extra={"versions": True, "posted": "Posted", "version": "DataVersion"},
+        posted="Posted",
+        version="DataVersion",
     )  # fmt: skip
 
     def __init__(

@@ -72,12 +72,8 @@ class Bitrix24(Writer):
         entities=ENTITIES,
         writes=("deal", "company", "task"),
         overlap_seconds=3600,
-        extra={
-            "known_max": True,
-            "write_many": True,
-            "user_fields": USER_FIELDS,
-            "version": "updatedTime",  # the stamp that a write gives a record
-        },
+        known_max=True,
+        version="updatedTime",  # the stamp that a write gives a record
     )
 
     def __init__(self, portal: Portal, zone: tzinfo | None = None) -> None:

@@ -103,7 +103,7 @@ class Files:
         self.known_count: Callable[[str], int] | None = None
         self.known_contents: Callable[[str], Sequence[Change]] | None = None
         self.known_parents: Stored | None = None
-        self.known_rejects: Callable[[str], Collection[str]] | None = None
+        self.known_rejects: Callable[[str], Sequence[str]] | None = None
         self.loaded: list[Change] = []
         self.finished: list[Change] = []
         # Rows of appended files never vanish, so nothing is swept; a snapshot is swept by its keys.

@@ -72,7 +72,8 @@ class Books:
         client_keys=True,
         posting=True,
         overlap_seconds=0,
-        extra={"versions": True, "posted": "Posted", "version": "DataVersion"},
+        posted="Posted",
+        version="DataVersion",
     )
 
     def __init__(self) -> None:

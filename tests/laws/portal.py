@@ -110,7 +110,7 @@ class Portal(Memory):
         entities=ENTITIES,
         writes=("deal", "company", "task"),
         overlap_seconds=3600,
-        extra={"version": "updatedTime"},
+        version="updatedTime",
     )
 
     def __init__(self) -> None:
