@@ -100,7 +100,9 @@ def _own_keys(base: OneC) -> Finding:
         if base.find(kind, [PROBE_KEY]):
             return Finding("own keys", True, said)
         if not base.probe_writes:
-            remedy = "run the check once without `probe: false` in the connection before the first documents go"
+            remedy = (
+                "run the check once without `probe: false` in the connection before the first documents go"
+            )
             return Finding("own keys", True, "not tried: writing is not allowed to the check", remedy)
         base.create(kind, PROBE_KEY, PROBE_BODY)
         if base.find(kind, [PROBE_KEY]):
