@@ -6,9 +6,12 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._daemon.controller import create_daemon_of_type
+from dagster._daemon.run_coordinator import QueuedRunCoordinatorDaemon
 
 from pipelines.dagster_storage import KeptRunStorage, KeptScheduleStorage
-from pipelines.processes import write_dagster_home
+from pipelines.launcher import LOOK_SECONDS
+from pipelines.processes import SYNC_TAG, write_dagster_home
 from resources.warehouse import Warehouse
 
 OF_DAGSTER = (
@@ -59,6 +62,17 @@ def test_a_connection_that_the_server_ended_is_not_given_out_again(
     assert instance.get_runs(limit=1) == []
     assert instance.all_asset_keys() == []
     assert instance.all_instigator_state() == []
+
+
+def test_the_daemon_looks_into_the_queue_twice_a_second_and_lets_one_sync_run(
+    instance: dg.DagsterInstance,
+) -> None:
+    daemon = create_daemon_of_type(QueuedRunCoordinatorDaemon.daemon_type(), instance)
+    assert isinstance(daemon, QueuedRunCoordinatorDaemon)
+    assert daemon.interval_seconds == LOOK_SECONDS == 0.5
+    limits = instance.get_concurrency_config().run_queue_config
+    assert limits is not None
+    assert limits.tag_concurrency_limits == [{"key": SYNC_TAG, "limit": 1}]
 
 
 def test_the_same_is_told_of_tables_as_by_dagster_s_own_storage(instance: dg.DagsterInstance) -> None:

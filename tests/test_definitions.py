@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from expectations import suites
 from pipelines.assets import asset_key
 from pipelines.definitions import sverka
+from pipelines.sync import mappings_folder
 from pipelines.table import tables
 
 HEAVY = ("great_expectations", "pandas", "phonenumbers", "openpyxl", "playwright")
@@ -35,6 +37,25 @@ def test_the_code_location_loads_without_a_system_connected_and_without_heavy_li
         [sys.executable, "-c", program], env=environ, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_definitions_are_assembled_anew_when_a_mapping_file_or_the_environment_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "company"
+    shutil.copytree(mappings_folder(), folder)
+    monkeypatch.setenv("SVERKA_MAPPINGS", str(folder))
+    first = sverka()
+    assert sverka() is first
+    changed = folder / "onec.yaml"
+    changed.write_text(changed.read_text(encoding="utf-8") + "# a remark\n", encoding="utf-8")
+    second = sverka()
+    assert second is not first
+    monkeypatch.setenv("SVERKA_SENSOR_SECONDS", "86400")
+    third = sverka()
+    assert third is not second
+    sensors = {sensor.name: sensor for sensor in third.get_repository_def().sensor_defs}
+    assert sensors["operations_waiting"].minimum_interval_seconds == 86400
 
 
 def test_every_table_is_an_asset_of_its_stage_with_its_columns(definitions: dg.Definitions) -> None:
