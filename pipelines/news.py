@@ -43,7 +43,7 @@ def news(road: Road, system: System, now: datetime | None = None) -> News | None
     if not cursors:
         return News(system.name, 0, "it has never been read")
     entities = [e for e in source.capabilities.entities if e.name in system.entities]
-    tell_known(road.warehouse, source, entities)
+    tell_known(road.warehouse, source)
     since = min(read_until for _, read_until in cursors) - LOOK_BACK
     wanted = {entity.name for entity in entities}
     hints = islice((c for c in source.changes(min(since, moment)) if c.entity in wanted), MAX_HINTS)

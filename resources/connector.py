@@ -98,12 +98,8 @@ class Capabilities:
 
     entities: Sequence[Entity]
     writes: Sequence[str] = ()  # kinds that `create`/`update` accept
-    client_keys: bool = False  # the target lets us choose the key of a created record
-    posting: bool = False  # documents have a separate posting step
     overlap_seconds: int = 3600  # how far back an incremental read starts before the cursor
-    known_max: bool = (
-        False  # `read` also takes `known_max`: by entity, the highest id stored; see `Source.read`
-    )
+    known_max: bool = False  # `read` also takes the highest id stored of each entity; see `Source.read`
     posted: str = ""  # the field of a document read back that says whether it is posted
     version: str = ""  # the field of a record read back that holds its version, or the stamp of our write
 
@@ -203,7 +199,7 @@ class Target(Protocol):
     system: str
 
     def create(self, kind: str, key: str, body: Mapping[str, Any]) -> Written:
-        """Create a record. `key` is our computed key: the record's own key where `client_keys`,
+        """Create a record. `key` is our computed key: the record's own key where the target lets us choose it,
         else written into the vendor's searchable reference. Raises Exists, Refused, Uncertain."""
         ...
 

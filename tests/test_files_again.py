@@ -189,7 +189,7 @@ def _told(place: Folder) -> Files:
     from pipelines.raw.memory import tell_known
 
     files = place.source()
-    tell_known(place.warehouse, files, files.capabilities.entities)
+    tell_known(place.warehouse, files)
     files.clock = lambda: at(place.hour + 1)
     return files
 

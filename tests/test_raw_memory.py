@@ -67,7 +67,7 @@ class Portal:
 def portal(warehouse: Warehouse) -> Portal:
     found = Portal()
     read_source(warehouse, found, now=LATER)  # type: ignore[arg-type]
-    tell_known(warehouse, found, found.capabilities.entities)  # type: ignore[arg-type]
+    tell_known(warehouse, found)  # type: ignore[arg-type]
     return found
 
 

@@ -60,7 +60,7 @@ def read_source(
     wanted = [known[name] for name in (entities or list(known)) if name in known]
     with warehouse.transaction() as conn:
         ensure_tables(conn, source.system, [e.name for e in wanted])
-    tell_known(warehouse, source, wanted)
+    tell_known(warehouse, source)
     batches: list[Batch] = []
     for since, group in windows(warehouse, source, wanted, moment, full=full, rescan=rescan):
         batches += _read(warehouse, source, group, since, moment, run_id, echo or {}, allow_deletions)

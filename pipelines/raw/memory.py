@@ -54,7 +54,7 @@ def windows(
     return sorted(groups.items(), key=lambda item: (item[0] is not None, item[0] or moment))
 
 
-def tell_known(warehouse: Warehouse, source: Source, wanted: Sequence[Entity]) -> None:
+def tell_known(warehouse: Warehouse, source: Source) -> None:
     """Give a connector that asks for it what is stored: versions, counts, files, whose rows came from where."""
     known = _Known(warehouse, source.system)
     if isinstance(source, ComparesVersions):

@@ -126,8 +126,6 @@ class OneC:
             Entity("balance", incremental=False),
         ),
         writes=("counterparty", "contract", "product", "invoice", "realization"),
-        client_keys=True,
-        posting=True,
         overlap_seconds=0,  # versions decide, not times
         posted="Posted",
         version="DataVersion",

@@ -69,8 +69,6 @@ class Books:
             Entity("balance", incremental=False),
         ),
         writes=("counterparty", "contract", "product", "invoice", "realization"),
-        client_keys=True,
-        posting=True,
         overlap_seconds=0,
         posted="Posted",
         version="DataVersion",
