@@ -82,7 +82,7 @@ def store_page(
     """Store records in hand (read back after writing) as an incremental batch; the cursor stays."""
     entity = next(e for e in capabilities.entities if e.name == page.entity)
     moment = datetime.now(UTC)
-    with warehouse.connect() as conn:
+    with warehouse.transaction() as conn:
         ensure_tables(conn, system, [entity.name])
         incoming = open_batch(conn, system, entity, "incremental", moment, moment, run_id)
         conn.commit()
@@ -106,7 +106,7 @@ def _read(
     mode: Mode = "full" if since is None else "incremental"
     opened: dict[str, Incoming] = {}
     error = ""
-    with warehouse.connect() as conn:
+    with warehouse.transaction() as conn:
         for entity in group:
             opened[entity.name] = open_batch(conn, source.system, entity, mode, since, until, run_id)
             opened[entity.name].allow_deletions = allow_deletions

@@ -78,7 +78,7 @@ def sweep_entity(
     Also counts the ids that the source has and we do not.
     """
     name = raw_table(source.system, entity.name)
-    with warehouse.connect() as conn:
+    with warehouse.transaction() as conn:
         incoming = open_batch(conn, source.system, entity, "sweep", None, moment, run_id)
         incoming.open(conn)
         count, error = 0, ""
