@@ -85,8 +85,10 @@ def ensure_tables(conn: Connection, source: str, entities: Iterable[str]) -> Non
     """Create the raw tables of a system that are not there yet; `ensure_indexes` follows with their first rows."""
     for entity in entities:
         name = raw_table(source, entity)
-        if conn.execute("select to_regclass(%s)", [name]).fetchone() != (None,):
+        if scalar(conn, "select to_regclass(%s)", [name]) is not None:
             continue
+        # Two processes that make one table at once: one would fail over its name.
+        conn.execute("select pg_advisory_xact_lock(hashtextextended('raw tables', 0))")
         conn.execute(
             trusted(
                 f"""

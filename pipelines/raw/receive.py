@@ -17,8 +17,11 @@ UNREADABLE = (
     psycopg.errors.UntranslatableCharacter,
     psycopg.errors.DataException,
     psycopg.DataError,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
     UnicodeError,
 )
+MAX_ID_BYTES = 1_000  # of a record or its parent: an index of the database holds 2,704
 ROWS_AT_ONCE = 500  # in one message to the database
 NULL = b"\\N"
 ESCAPES = ((b"\\", b"\\\\"), (b"\n", b"\\n"), (b"\r", b"\\r"), (b"\t", b"\\t"))  # the backslash first
@@ -27,6 +30,8 @@ ESCAPES = ((b"\\", b"\\\\"), (b"\n", b"\\n"), (b"\r", b"\\r"), (b"\t", b"\\t")) 
 def receive(conn: Connection, system: str, incoming: Incoming, page: Page) -> None:
     """Take in a page, in a transaction of its own or a part of the one under way. A record that PostgreSQL
     cannot keep is set apart, and the others go on."""
+    if not all(map(_well_formed, page.records)):
+        page = _without_malformed(incoming, page)
     if page.complete_parents or (page.records and not incoming.direct):
         with conn.transaction():
             incoming.open(conn)
@@ -117,6 +122,32 @@ def _without_unreadable(conn: Connection, system: str, incoming: Incoming, page:
                 Reject(place, _reason(record, error), record.payload, _deal(incoming.entity, record))
             )
     return replace(page, records=good, rejects=rejects)
+
+
+def _well_formed(record: Record) -> bool:
+    long = len(record.source_id.encode("utf-8", "replace")) > MAX_ID_BYTES or (
+        record.parent_id is not None and len(record.parent_id.encode("utf-8", "replace")) > MAX_ID_BYTES
+    )
+    return not long and record.payload.lstrip()[:1] == b"{"
+
+
+def _without_malformed(incoming: Incoming, page: Page) -> Page:
+    """The page without records whose id no index can hold, or that are no JSON object."""
+    rejects = list(page.rejects)
+    for record in page.records:
+        if not _well_formed(record):
+            name = f"{incoming.entity.name} {record.source_id[:80]}"
+            if record.payload.lstrip()[:1] == b"{":
+                reason = f"its id, or that of what it belongs to, is longer than {MAX_ID_BYTES} bytes; shorten it in the source"
+            else:
+                reason = "it is no JSON object; correct the record in the source"
+            rejects.append(Reject(name, reason, record.payload, _short_deal(incoming.entity, record)))
+    return replace(page, records=[r for r in page.records if _well_formed(r)], rejects=rejects)
+
+
+def _short_deal(entity: Entity, record: Record) -> str | None:
+    deal = _deal(entity, record)
+    return deal if deal is None or len(deal.encode("utf-8", "replace")) <= MAX_ID_BYTES else None
 
 
 def _deal(entity: Entity, record: Record) -> str | None:

@@ -37,7 +37,7 @@ def settle(
     surely = incoming.entity.deletions == "sweep" and not incoming.rejected and not incoming.parents
     whole = not error and (incoming.complete or (incoming.mode == "full" and surely))
     lock_changes(conn)
-    changed = deleted = added = 0
+    changed = deleted = added = told = 0
     if incoming.direct:
         added = _index_first(conn, incoming, name)
     elif incoming.opened or whole:
@@ -48,6 +48,7 @@ def settle(
         if whole:
             gone.append("true")
         _tell_apart(conn, name, temporary, [*VOLATILE, *echo], error, told=not echo)
+        told = scalar(conn, "select count(*) from news where deleted and replaces is not null")
         if whole and not incoming.complete and not incoming.allow_deletions:
             missing = "not exists (select from settled s where s.source_id = c.source_id)"
             error = guard(conn, system, incoming.entity.name, missing)
@@ -71,10 +72,8 @@ def settle(
         added=added,
         changed=changed,
         deleted=deleted,
-        unchanged=incoming.received
-        - incoming.rejected
-        - added
-        - changed,  # said twice: unchanged the second time
+        # What was said twice is unchanged the second time.
+        unchanged=incoming.received - incoming.rejected - added - changed - told,
         rejected=incoming.rejected,
         error=error,
         batch_id=incoming.batch_id,
