@@ -192,7 +192,7 @@ _DOCUMENTS = """
                          hold, rank)
     select substr(d.document_key, {strip})::uuid, d.kind, substr(d.document_key, {strip}), d.deal_id,
            split_part(d.deal_id, ':', 1), substr(d.deal_id, strpos(d.deal_id, ':') + 1),
-           case when coalesce(d.hold, {lacking}) is null then {body} end,
+           case when d.hold is null then {body} end,
            array(
                select p.operation_id from desired p where p.kind = 'counterparty' and p.subject = d.counterparty_id
                union all

@@ -14,7 +14,7 @@ from pipelines.sensors import sync_jobs
 from tests.laws.acts import Act, do
 from tests.laws.books import Payload
 from tests.laws.conftest import Towns
-from tests.laws.town import Done, Town
+from tests.laws.town import Done, Town, add_deal
 
 
 def carry(town: Town, *, refused_too: bool = False) -> Done:
@@ -214,6 +214,33 @@ def test_documents_that_name_an_account_which_accounting_lacks_are_held_until_it
         assert len(created(town, "realization")) == held[reason]
         lacking(town.warehouse)
         assert capsys.readouterr().out == "", "nothing waits for it any longer"
+
+
+def test_a_draft_that_changed_while_accounting_lacked_something_is_written_once_it_has_it(
+    towns: Towns,
+) -> None:
+    with towns() as town:
+        deal = add_deal(town.portal, company="21", stage="EXECUTING")
+        town.sync()
+        (key,) = [
+            key for (key,) in town.rows(
+                "select key from ops.operation where subject = %s and kind = 'invoice' and state = 'verified'",
+                [f"bitrix24:{deal}"],
+            )
+        ]  # fmt: skip
+        stock, name = next((ref, row["Description"]) for ref, row in town.books.all("warehouse").items())
+        town.books.change("warehouse", stock, Description="Другой склад")
+        town.sync()
+        town.portal.put_line(deal, next(iter(town.portal.lines(deal))), price="5555.55")
+        town.sync()
+        (said,) = town.rows(
+            "select reason from ops.operation where subject = %s and state = 'held'", [f"bitrix24:{deal}"]
+        )
+        assert f"names warehouse '{name}', which accounting does not have" in said[0]
+        town.books.change("warehouse", stock, Description=name)
+        town.sync()
+        assert town.books.all("invoice")[key]["СуммаДокумента"] == town.portal.total(deal)
+        assert town.sync().planned.quiet
 
 
 # ---- records of ours --------------------------------------------------------------------------
