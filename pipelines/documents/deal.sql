@@ -40,7 +40,7 @@ create table documents.deal (
     amount               numeric(18,2),             -- header sum with VAT; the sum of the lines where the source keeps no header
     line_amount          numeric(18,2),             -- sum of the lines with VAT
     lines                integer not null,          -- number of lines
-    same_number          text,                      -- number of another such deal that only its spelling tells apart
+    same_number          text,                      -- number of another deal, due or carried, that only its spelling tells apart
     set_apart            text,                      -- why rows of the deal could not be taken, in sentences
     problems             text                       -- what could not be read from the CRM, in sentences
 );
@@ -215,10 +215,13 @@ select
     coalesce(lines.lines, 0) as lines,
     (select min(o.source_id) from core.deal o
       where o.source = d.source and ops.number_key(o.source_id) = ops.number_key(d.source_id)
-        and o.deal_id <> d.deal_id and not o.is_deleted
+        and o.deal_id <> d.deal_id
         and (exists (select from due where due.deal_id = o.deal_id)
              or exists (select from documents.deal stands where stands.deal_id = o.deal_id
-                        and stands.deal_id not in (select key from scope)))) as same_number,
+                        and stands.deal_id not in (select key from scope))
+             -- Accounting has documents of it, whatever became of it since.
+             or exists (select from ops.operation w where w.subject = o.deal_id and w.kind in ('invoice', 'realization')
+                        and w.state in ('sent', 'uncertain', 'confirmed', 'verified')))) as same_number,
     (select string_agg(distinct q.reason, '; ') from ops.quarantine q
       where q.source = d.source and q.parent_id = d.source_id and q.resolved_at is null) as set_apart,
     nullif(array_to_string(d.problems, '; '), '') as problems
