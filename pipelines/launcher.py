@@ -92,15 +92,18 @@ class WarmRunLauncher(DefaultRunLauncher):
         self._instance.report_run_canceling(run)
         return "pid" in self._ask({"do": "interrupt", "run_id": run_id})
 
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        return True
+
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """Whether the run's process lives, for Dagster's monitoring of runs."""
+        """Whether the run's process ended in failure; of a run that began elsewhere nothing is known here."""
         found = self._ask({"do": "look", "run_id": run.run_id})
-        if "pid" in found:
-            return CheckRunHealthResult(WorkerStatus.RUNNING)
-        if "code" in found:
-            status = WorkerStatus.FAILED if found["code"] else WorkerStatus.SUCCESS
-            return CheckRunHealthResult(status, f"the process of the run ended with code {found['code']}")
-        return super().check_run_worker_health(run)
+        if found.get("code"):
+            return CheckRunHealthResult(
+                WorkerStatus.FAILED, f"the process of the run ended with code {found['code']}"
+            )
+        return CheckRunHealthResult(WorkerStatus.RUNNING)
 
     def _start(self, run: DagsterRun) -> bool:
         from dagster._grpc.types import ExecuteRunArgs

@@ -35,6 +35,9 @@ POLL_SECONDS: Final = 0.05
 WATCH_SECONDS: Final = 0.5
 LAST_LINES: Final = 15
 START_TIMEOUT_SECONDS: Final = 180
+MONITORING_SECONDS: Final = (
+    10  # how often Dagster looks whether the processes of runs live: a killed run holds up all others
+)
 CANCEL_TIMEOUT_SECONDS: Final = 60
 TICK_DAYS: Final = 7
 SKIPPED_TICK_DAYS: Final = 1
@@ -207,6 +210,7 @@ def write_dagster_home(home: Path | str, database_url: str, *, max_concurrent_ru
             "enabled": True,
             "start_timeout_seconds": START_TIMEOUT_SECONDS,
             "cancel_timeout_seconds": CANCEL_TIMEOUT_SECONDS,
+            "poll_interval_seconds": MONITORING_SECONDS,
             "free_slots_after_run_end_seconds": 60,
         },
         "retention": {"schedule": ticks, "sensor": ticks, "auto_materialize": ticks},

@@ -66,6 +66,12 @@ def test_runs_begin_warm_can_be_interrupted_and_begin_cold_without_the_warm_proc
         ui.becomes(long, "CANCELED")
         psutil.wait_procs([copy], timeout=BOUND_SECONDS)
 
+        killed = ui.launch("long")
+        ui.becomes(killed, "STARTED")
+        (copy,) = warm.children()
+        copy.kill()
+        ui.becomes(killed, "FAILURE")
+
         orphan = ui.launch("long")
         ui.becomes(orphan, "STARTED")
         (copy,) = warm.children()
