@@ -219,9 +219,7 @@ select
         and (exists (select from due where due.deal_id = o.deal_id)
              or exists (select from documents.deal stands where stands.deal_id = o.deal_id
                         and stands.deal_id not in (select key from scope))
-             -- Accounting has documents of it, whatever became of it since.
-             or exists (select from ops.operation w where w.subject = o.deal_id and w.kind in ('invoice', 'realization')
-                        and w.state in ('sent', 'uncertain', 'confirmed', 'verified')))) as same_number,
+             or ops.is_carried(o.deal_id))) as same_number,
     (select string_agg(distinct q.reason, '; ') from ops.quarantine q
       where q.source = d.source and q.parent_id = d.source_id and q.resolved_at is null) as set_apart,
     nullif(array_to_string(d.problems, '; '), '') as problems

@@ -19,6 +19,11 @@ def upgrade() -> None:
         language sql immutable parallel safe
         return ltrim(lower(regexp_replace(number, '\\s', '', 'g')), '0');
         comment on function ops.number_key is 'Equal for two spellings of one number: no spaces, no leading zeros, lower case.';
+        create function ops.is_carried(deal text) returns boolean
+        language sql stable parallel safe
+        return exists (select from ops.operation o where o.subject = deal and o.kind in ('invoice', 'realization')
+                       and o.state in ('sent', 'uncertain', 'confirmed', 'verified'));
+        comment on function ops.is_carried is 'A document of the deal has left us, whatever became of the deal since.';
         comment on column ops.batch.window_from is 'Changes since, inclusive, with the overlap already taken off;'
             ' empty where everything was read, 1970 for what changed since ever.';
         comment on column ops.batch.window_to is 'When the read began, by our clock: the next one goes on from there.'
