@@ -400,7 +400,7 @@ def must_be_held(deal: Mapping[str, Any], line: Mapping[str, Any]) -> bool:
         or line["product_id"] is None
         or line["product_origin"] == "ambiguous"
         or (goods and quantity is None)
-        or quantity == 0
+        or quantity in (0, 1)  # one at 600 does not make 1200
         or (goods and line["product_id"] is not None and line["unit_key"] is None)
         or line["vat"] is None
     )
