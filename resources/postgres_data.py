@@ -21,6 +21,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 USER: Final = "sverka"
 DATABASE: Final = "sverka"
 SYSTEM_USER: Final = "sverka-db"  # who runs the server when we are root: PostgreSQL refuses root
@@ -147,6 +149,7 @@ def make_whole(place: Place, account: Account, *, durable: bool) -> None:
     `sverka.conf` is named in postgresql.conf when everything else is done: that is the mark of whole data.
     """
     for left in place.home.glob(f"{place.data.name}.new-*"):
+        _end_work_in(left)
         shutil.rmtree(left, ignore_errors=True)
     conf = place.data / "postgresql.conf"
     if conf.exists() and CONF_LINE in conf.read_text(errors="replace"):
@@ -168,6 +171,17 @@ def make_whole(place: Place, account: Account, *, durable: bool) -> None:
             )
         shutil.rmtree(place.data)
     _initialise(place, account, durable=durable)
+
+
+def _end_work_in(folder: Path) -> None:
+    """End what a killed process left at work there: it would go on to write files while we delete them."""
+    working = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if str(folder) in process.cmdline() or process.cwd() == str(folder):
+                process.kill()
+                working.append(process)
+    psutil.wait_procs(working, timeout=PATIENCE_SECONDS)
 
 
 def _initialise(place: Place, account: Account, *, durable: bool) -> None:
