@@ -20,7 +20,8 @@ from resources.postgres import ServerError
 
 BOUND_SECONDS = 120
 USER = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_DFL)  # ignored where tests run with `&` and Dagster has worked before
 from resources import postgres
 with postgres.server(sys.argv[1], durable=False):
     print("ready", flush=True)
