@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from pipelines.commands import show
 from pipelines.commands.run import Ran, run_job
