@@ -60,7 +60,7 @@ def demo(*, fresh: bool) -> int:
 
 def _rest(folder: Path) -> None:
     """Let the files be a minute old: one that was saved just now may still be growing, and is left alone."""
-    for file in folder.iterdir():
+    for file in folder.glob("*"):
         then = file.stat().st_mtime - 60
         os.utime(file, (then, then))
 
