@@ -19,6 +19,7 @@ from resources.budget import LocalBudget
 from resources.connector import Page
 from resources.crm.bitrix24 import Bitrix24
 from resources.crm.bitrix24_portal import Portal
+from tests.clock import Clock
 
 SECRET = "wh00kc0de"
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -171,19 +172,6 @@ class SmallPortal:
                 sign or "=", here == value
             )
         )
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
 
 
 def opened(small: SmallPortal, clock: Clock | None = None, parallel: int = 3) -> Bitrix24:

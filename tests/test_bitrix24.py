@@ -14,7 +14,8 @@ import pytest
 from resources.connector import Refused, Source, SourceError, Target, Uncertain, Written
 from resources.crm.bitrix24 import connect
 from resources.crm.bitrix24_portal import encode
-from tests.small_portal import SECRET, START, Clock, SmallPortal, everything, ids, nested, opened, stamp
+from tests.clock import Clock
+from tests.small_portal import SECRET, START, SmallPortal, everything, ids, nested, opened, stamp
 
 
 def test_it_is_a_source_and_a_target() -> None:

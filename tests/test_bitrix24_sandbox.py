@@ -14,8 +14,9 @@ from resources.budget import LocalBudget
 from resources.connector import Page, Record, Refused, SourceError, Uncertain, Written
 from resources.crm.bitrix24 import Bitrix24, connect
 from resources.crm.bitrix24_check import findings
+from tests.clock import Clock
 from tests.sandbox_process import Running, running
-from tests.small_portal import Clock, ids
+from tests.small_portal import ids
 
 
 @pytest.fixture(scope="module")

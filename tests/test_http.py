@@ -18,23 +18,9 @@ import pytest
 from resources.budget import SHARE, Budget, LocalBudget, SharedBudget
 from resources.connector import Conflict, Refused, SourceError, Uncertain
 from resources.http import Answer, Client, Verdict, by_status, mask, retry_after
+from tests.clock import Clock
 
 SECRET = "s3cr3t-webhook-code"
-
-
-class Clock:
-    """Time that passes only while someone sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
 
 
 def client(handler: Callable[[httpx.Request], httpx.Response], clock: Clock, **options: Any) -> Client:

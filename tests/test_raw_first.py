@@ -96,6 +96,13 @@ def test_what_cannot_be_kept_is_set_apart_and_stops_nothing(
     assert read(warehouse, [deal("4")], full=False).added == 1
 
 
+def test_two_ids_that_begin_alike_are_set_apart_each_by_itself(warehouse: Warehouse) -> None:
+    long = [Record("9" * 2_000 + end, b'{"end": "%s"}' % end.encode(), NEW) for end in "ab"]
+    assert read(warehouse, [*long, deal("1")]).rejected == 2
+    kept = warehouse.rows("select payload from ops.quarantine order by payload")
+    assert kept == [('{"end": "a"}',), ('{"end": "b"}',)]
+
+
 def test_a_first_read_that_fails_keeps_what_came(warehouse: Warehouse) -> None:
     failed = read(warehouse, [deal("1")], [deal("2")], fails=True)
     assert (failed.added, failed.error) == (2, "crm: the portal is down")

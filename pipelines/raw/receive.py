@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import psycopg
 
@@ -21,6 +22,7 @@ UNREADABLE = (
     psycopg.errors.StatementTooComplex,
     UnicodeError,
 )
+SHOWN_OF_ID = 80  # characters of one that is too long
 MAX_ID_BYTES = 1_000  # of a record or its parent: an index of the database holds 2,704
 ROWS_AT_ONCE = 500  # in one message to the database
 NULL = b"\\N"
@@ -125,10 +127,15 @@ def _without_unreadable(conn: Connection, system: str, incoming: Incoming, page:
 
 
 def _well_formed(record: Record) -> bool:
-    long = len(record.source_id.encode("utf-8", "replace")) > MAX_ID_BYTES or (
-        record.parent_id is not None and len(record.parent_id.encode("utf-8", "replace")) > MAX_ID_BYTES
-    )
-    return not long and record.payload.lstrip()[:1] == b"{"
+    return not _too_long(record.source_id) and not _too_long(record.parent_id) and _is_object(record)
+
+
+def _too_long(number: str | None) -> bool:
+    return number is not None and len(number.encode("utf-8", "replace")) > MAX_ID_BYTES
+
+
+def _is_object(record: Record) -> bool:
+    return record.payload.lstrip()[:1] == b"{"
 
 
 def _without_malformed(incoming: Incoming, page: Page) -> Page:
@@ -136,18 +143,20 @@ def _without_malformed(incoming: Incoming, page: Page) -> Page:
     rejects = list(page.rejects)
     for record in page.records:
         if not _well_formed(record):
-            name = f"{incoming.entity.name} {record.source_id[:80]}"
-            if record.payload.lstrip()[:1] == b"{":
-                reason = f"its id, or that of what it belongs to, is longer than {MAX_ID_BYTES} bytes; shorten it in the source"
-            else:
+            reason = f"its id, or that of what it belongs to, is longer than {MAX_ID_BYTES} bytes; shorten it in the source"
+            if not _is_object(record):
                 reason = "it is no JSON object; correct the record in the source"
-            rejects.append(Reject(name, reason, record.payload, _short_deal(incoming.entity, record)))
+            place = f"{incoming.entity.name} {_shortened(record.source_id)}"
+            deal = _deal(incoming.entity, record)
+            rejects.append(Reject(place, reason, record.payload, None if _too_long(deal) else deal))
     return replace(page, records=[r for r in page.records if _well_formed(r)], rejects=rejects)
 
 
-def _short_deal(entity: Entity, record: Record) -> str | None:
-    deal = _deal(entity, record)
-    return deal if deal is None or len(deal.encode("utf-8", "replace")) <= MAX_ID_BYTES else None
+def _shortened(number: str) -> str:
+    """As it is; of one that no index can hold its beginning and what tells it from others that begin so."""
+    if not _too_long(number):
+        return number
+    return f"{number[:SHOWN_OF_ID]}… ({sha256(number.encode('utf-8', 'replace')).hexdigest()[:16]})"
 
 
 def _deal(entity: Entity, record: Record) -> str | None:
