@@ -11,16 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mappings import System, compile_write, lookups
-from mappings.quoting import literal
 from pipelines.refresh import changed_scope
 from pipelines.table import Changed, Column, Table
 from resources.warehouse import Connection, Warehouse, trusted
 
 ACTOR = "plan"
 
+# Deals whose documents are held, or wait for a record that is.
 _HELD = """
     select o.subject as key from ops.operation o
     where o.state = 'held' and o.kind in ('invoice', 'realization') and exists (select from change)
+    union
+    select o.subject from ops.operation o cross join unnest(o.depends_on) as needs(parent)
+    join ops.operation p on p.operation_id = needs.parent and p.state = 'held'
+    where o.kind in ('invoice', 'realization') and exists (select from change)
 """
 
 # The plan as a consumer of changes: what makes it look at a deal again.
@@ -142,12 +146,13 @@ def _desired(conn: Connection, accounting: System) -> None:
             )
     for rank, kind in enumerate(DOCUMENT_KINDS, start=4):
         if kind in accounting.write:
-            absent = lacking(conn, accounting, kind)
             statement = _DOCUMENTS.format(
-                body=compile_write(accounting, kind), strip=len(system) + 2, kind=kind, rank=rank,
-                lacking="null::text" if absent is None else literal(absent),
-            )  # fmt: skip
+                body=compile_write(accounting, kind), strip=len(system) + 2, kind=kind, rank=rank
+            )
             conn.execute(trusted(statement))
+    for kind in accounting.write:
+        if (absent := lacking(conn, accounting, kind)) is not None:
+            conn.execute("update desired set hold = coalesce(hold, %s) where kind = %s", [absent, kind])
     conn.execute("update desired set content_hash = md5(body::text) where body is not null")
     conn.execute("analyze desired")
 
@@ -206,7 +211,7 @@ _DOCUMENTS = """
                select p.operation_id from desired p
                 where p.kind = 'invoice' and d.kind = 'realization' and p.subject = d.deal_id
            ),
-           d.amount, d.currency, coalesce(d.hold, {lacking}), {rank}
+           d.amount, d.currency, d.hold, {rank}
     from needed d
     where d.kind = '{kind}'
 """

@@ -216,6 +216,24 @@ def test_documents_that_name_an_account_which_accounting_lacks_are_held_until_it
         assert capsys.readouterr().out == "", "nothing waits for it any longer"
 
 
+def test_what_waits_for_a_record_that_names_something_lacking_goes_with_it_once_it_is_there(
+    towns: Towns,
+) -> None:
+    with towns() as town:
+        town.remap("stock")
+        town.sync()
+        held = town.warehouse.scalar(
+            "select count(*) from ops.operation where kind = 'product' and state = 'held'"
+        )
+        assert held > 0
+        assert not created(town, "product")
+        before = len(created(town, "invoice"))
+        town.books.add("warehouse", Description="Новый склад", IsFolder=False, DeletionMark=False)
+        town.sync()
+        assert len(created(town, "product")) == held
+        assert len(created(town, "invoice")) > before
+
+
 def test_a_draft_that_changed_while_accounting_lacked_something_is_written_once_it_has_it(
     towns: Towns,
 ) -> None:

@@ -44,6 +44,8 @@ REWORDINGS = {
               ("{pipeline: \"0\", stage: PREPAYMENT_INVOICE, documents: [], why: too early}\n"
               "  - {pipeline: \"0\", stage: EXECUTING, documents: [invoice, realization], due_days: 7}")),
     "account": ("onec.yaml", 'СчетУчета_Key: {account: "41.01"}', 'СчетУчета_Key: {account: "41.99"}'),
+    "stock": ("onec.yaml", "      Артикул: {from: code, empty: \"\"}",
+              "      Артикул: {from: code, empty: \"\"}\n      Склад_Key: {warehouse: Новый склад}"),
     "vat": ("onec.yaml", "{rate: 10, value: НДС10}", "{rate: 10, value: НДС10, to: 2026-02-01}"),
 }  # fmt: skip
 
