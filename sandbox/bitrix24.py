@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from sandbox import bitrix24_projection as projection
+from sandbox import dirt
 from sandbox.bitrix24_methods import methods
 from sandbox.bitrix24_portal import Portal
 from sandbox.bitrix24_rest import (
@@ -88,7 +89,7 @@ def _show_client(portal: Portal, event: Event) -> None:
             continue
         for deal in [d for d in company.deals.values() if d.client_id == client]:
             shown = portal.items[2].get(projection.deal_id(deal.id))
-            owner = projection.company_id(client, projection.uses_duplicate(company, deal))
+            owner = projection.company_id(client, dirt.uses_duplicate(company, deal))
             if shown is not None and shown["companyId"] not in (0, owner):
                 portal.project_deal(deal)
 

@@ -9,6 +9,7 @@ import msgspec
 
 from sandbox import bitrix24_fields as fields
 from sandbox import bitrix24_projection as projection
+from sandbox import dirt
 from sandbox.bitrix24_arguments import integer, order_of, sequence, start_of, where_of
 from sandbox.bitrix24_portal import CATEGORIES, CURRENCIES, PRESETS, STAGE_NAMES, VATS, Portal
 from sandbox.bitrix24_rest import Answer, Method, RestError
@@ -114,11 +115,11 @@ def dictionaries(portal: Portal) -> Iterable[tuple[str, dict[str, str], str, lis
     presets = [
         {
             "ID": number, "ENTITY_TYPE_ID": "8", "COUNTRY_ID": "1", "NAME": name, "XML_ID": code,
-            "DATE_CREATE": projection.iso(projection.FIRST_STAMP), "ACTIVE": "Y", "SORT": "500",
+            "DATE_CREATE": projection.iso(dirt.FIRST_STAMP), "ACTIVE": "Y", "SORT": "500",
         }
         for number, name, code in PRESETS
     ]  # fmt: skip
-    stamp = projection.iso(projection.FIRST_STAMP)
+    stamp = projection.iso(dirt.FIRST_STAMP)
     vats = [
         {"id": number, "name": name, "rate": rate, "active": "Y", "sort": number * 100, "timestampX": stamp}
         for number, name, rate in VATS

@@ -13,6 +13,7 @@ from typing import Any
 
 from sandbox import bitrix24_fields as fields
 from sandbox import bitrix24_projection as projection
+from sandbox import dirt
 from sandbox.bitrix24_table import Table
 from sandbox.company import LOST_STAGES, MOSCOW, WON_STAGES, Company, Deal
 from sandbox.store import Record, Store
@@ -260,8 +261,7 @@ class Portal:
         self.items[fields.DEAL].seed(
             row
             for deal in deals
-            if (row := projection.deal_record(company, deal, projection.touched_at(deal, self.founded)))
-            is not None
+            if (row := projection.deal_record(company, deal, dirt.touched_at(deal, self.founded))) is not None
         )
         self.items[fields.COMPANY].seed(
             [
@@ -289,12 +289,12 @@ class Portal:
         self.tasks.seed(())
 
     def _old(self, client: str) -> datetime:
-        days = projection.number_of(client) * 37 % 380
-        return self.founded - timedelta(days=2 + days, seconds=projection.number_of(client) * 13)
+        days = dirt.number_of(client) * 37 % 380
+        return self.founded - timedelta(days=2 + days, seconds=dirt.number_of(client) * 13)
 
     def _base_history(self) -> Iterable[Record]:
         for deal, stage in self._base:
-            yield from projection.history_records(deal, stage, projection.touched_at(deal, self.founded))
+            yield from projection.history_records(deal, stage, dirt.touched_at(deal, self.founded))
 
     def _banks(self) -> Iterable[Record]:
         for number, (client, parties) in enumerate(self.company.clients.items()):
@@ -320,7 +320,7 @@ class Portal:
                 "measure": 9 if product.is_service else 6 if product.unit == "м" else 5,
                 "vatId": projection.VAT_IDS[product.vat_rate or None], "vatIncluded": "Y", "quantity": 0.0,
                 "quantityReserved": 0.0, "type": 7 if product.is_service else 1,
-                "dateCreate": projection.iso(projection.FIRST_STAMP), "timestampX": stamp,
+                "dateCreate": projection.iso(dirt.FIRST_STAMP), "timestampX": stamp,
             }  # fmt: skip
 
     def _prices(self) -> Iterable[Record]:

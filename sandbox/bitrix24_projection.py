@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-import zlib
 from collections.abc import Iterator
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +22,16 @@ from sandbox.company import (
     kopecks,
     unit_price,
 )
+from sandbox.dirt import (
+    FIRST_STAMP,
+    alias_of,
+    number_of,
+    shown_inn,
+    shown_title,
+    spelled_name,
+    spelled_phone,
+    uses_duplicate,
+)
 from sandbox.store import Record
 
 ADMIN = 1
@@ -33,18 +42,12 @@ ROWS_A_DEAL = 10
 VAT_IDS: dict[int | None, int] = {None: 1, 0: 2, 10: 3, 20: 5, 22: 7}
 OWN_COMPANY = 5
 OWN_REQUISITE = 2
-_AFTERNOON = time(14, tzinfo=MOSCOW)
-FIRST_STAMP = datetime(2025, 3, 3, 10, tzinfo=MOSCOW)
 
 
 def number(value: Decimal) -> int | float:
     """A number as PHP writes it into JSON: without a fraction when it is whole."""
     whole = int(value)
     return whole if whole == value else float(value)
-
-
-def number_of(key: str) -> int:
-    return int(key[1:])
 
 
 def deal_id(key: str) -> int:
@@ -71,27 +74,10 @@ def product_id(product: str) -> int:
     return (400 if product[0] == "s" else 300) + number_of(product)
 
 
-def uses_duplicate(company: Company, deal: Deal) -> bool:
-    """Whether the sales people entered this deal with the duplicate of its client."""
-    return bool(deal.id and zlib.crc32(deal.id.encode()) % 2) and "duplicate_company" in company.dirt_of(
-        "client", deal.client_id
-    )
-
-
 def iso(moment: datetime) -> str:
     if moment.tzinfo is not MOSCOW or moment.microsecond:
         moment = moment.astimezone(MOSCOW).replace(microsecond=0)
     return moment.isoformat()
-
-
-def touched_at(deal: Deal, before: datetime) -> datetime:
-    """When the base record was last changed: the evening of closing, or some hours after creation."""
-    spread = timedelta(seconds=zlib.crc32(deal.id.encode()) % 14_400)
-    if deal.closed_on is not None:
-        moment = datetime.combine(deal.closed_on, _AFTERNOON) + spread
-    else:
-        moment = deal.created_at + timedelta(days=number_of(deal.id) % 5) + spread
-    return min(max(moment, deal.created_at), before - timedelta(minutes=5))
 
 
 def deal_record(company: Company, deal: Deal, updated: datetime) -> Record | None:
@@ -175,14 +161,6 @@ def row_records(company: Company, deal: Deal) -> list[Record]:
     return rows
 
 
-def alias_of(company: Company, product: str) -> str:
-    """Another spelling of a product: accounting's own, or careless typing."""
-    known = company.products[product]
-    if known.accounting_name != known.name:
-        return known.accounting_name
-    return known.name.upper().replace("  ", " ").replace("Ё", "Е")
-
-
 def _row(company: Company, deal: Deal, line: DealLine, place: int) -> Record:
     product = company.products[line.product_id]
     rate = Decimal(line.vat_rate)
@@ -232,7 +210,7 @@ def company_records(company: Company, client: str, updated: datetime) -> Iterato
 
 def _company(company: Company, client: str, party: Party, updated: datetime, duplicate: bool) -> Record:
     dirt = company.dirt_of("party", party.id)
-    title = _title(party, dirt, duplicate)
+    title = shown_title(party, dirt, duplicate)
     phone = (
         spelled_phone(party.phone, int(dirt["phone_spelling"])) if "phone_spelling" in dirt else party.phone
     )
@@ -361,7 +339,7 @@ def _requisite(company: Company, party: Party, owner: int, number: int, place: i
         "RQ_FIRST_NAME": names[1] if sole else None,
         "RQ_LAST_NAME": names[0] if sole else None,
         "RQ_SECOND_NAME": names[2] if sole else None,
-        "RQ_COMPANY_NAME": None if sole else _title(party, dirt, owner > DUPLICATE),
+        "RQ_COMPANY_NAME": None if sole else shown_title(party, dirt, owner > DUPLICATE),
         "RQ_COMPANY_FULL_NAME": None if sole else spelled_name(party, 2),
         "RQ_INN": shown_inn(party, dirt) if party.inn else None,
         "RQ_KPP": None if sole else party.kpp or None,
@@ -418,62 +396,8 @@ def history_records(deal: Deal, stage: str, until: datetime) -> Iterator[Record]
         }
 
 
-def shown_inn(party: Party, dirt: dict[str, str]) -> str:
-    if "inn_missing" in dirt:
-        return ""
-    if "inn_checksum" in dirt:
-        return party.inn[:-1] + str((int(party.inn[-1]) + 1) % 10)
-    return party.inn.lstrip("0") if "inn_without_zero" in dirt else party.inn
-
-
-def spelled_name(party: Party, variant: int) -> str:
-    """One of the spellings people use: quotes, the legal form in full, at the end, or left out."""
-    bare = party.name.removeprefix(f"{party.legal_form} ").replace("«", "").replace("»", "")
-    if party.legal_form == "ИП":
-        last, first, middle = [*bare.split(), "", ""][:3]
-        return (f"Индивидуальный предприниматель {bare}", f"ИП {last} {first[:1]}.{middle[:1]}.", party.name)[
-            variant % 3
-        ]
-    full = {
-        "ООО": "Общество с ограниченной ответственностью",
-        "АО": "Акционерное общество",
-    }.get(party.legal_form, party.legal_form)
-    return (
-        f'{party.legal_form} "{bare}"',
-        f"{bare}, {party.legal_form}",
-        f"{full} «{bare}»",
-        f"{party.legal_form} {bare.upper()}",
-        f"{party.legal_form}«{bare}»",
-        bare,
-    )[variant % 6]
-
-
-def spelled_phone(phone: str, variant: int) -> str:
-    """One of the spellings of a Russian number +7XXXXXXXXXX; others are returned as they are."""
-    if not phone.startswith("+7") or len(phone) != 12:
-        return phone
-    code, a, b, c = phone[2:5], phone[5:8], phone[8:10], phone[10:]
-    return (
-        f"8 ({code}) {a}-{b}-{c}",
-        f"8{phone[2:]}",
-        f"+7 {code} {a} {b} {c}",
-        f"({code}) {a}-{b}-{c} доб. 12",
-        f"7{phone[2:]}",
-        f"тел. {code}-{a}{b}{c}",
-    )[variant % 6]
-
-
 def multifields(first: int, phone: str, email: str) -> list[dict[str, Any]]:
     return [
         {"id": first, "valueType": "WORK", "value": phone, "typeId": "PHONE"},
         {"id": first + 1, "valueType": "WORK", "value": email, "typeId": "EMAIL"},
     ]
-
-
-def _title(party: Party, dirt: dict[str, str], duplicate: bool) -> str:
-    if duplicate:
-        return spelled_name(party, 0 if "name_spelling" in dirt else 5)
-    if "name_typo" in dirt:
-        at = len(party.name) // 2
-        return party.name[:at] + party.name[at + 1] + party.name[at] + party.name[at + 2 :]
-    return spelled_name(party, int(dirt["name_spelling"])) if "name_spelling" in dirt else party.name

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from sandbox import bitrix24, company_truth, files, onec
+from sandbox import bitrix24, company_truth, dirt, files, onec
 from sandbox import bitrix24_projection as projection
 from sandbox.bitrix24_table import decode, encode
 
@@ -83,7 +83,7 @@ def whole_truth(world: World) -> dict[str, Any]:
         "deals": deals,
         "totals": company_truth.totals(deals),
         "aliases": {
-            projection.alias_of(company, d.lines[0].product_id): company.products[d.lines[0].product_id].code
+            dirt.alias_of(company, d.lines[0].product_id): company.products[d.lines[0].product_id].code
             for d in (company.deals[x.id] for x in company.dirt if x.kind == company_truth.ALIAS)
         },
         "clients": {
