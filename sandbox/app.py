@@ -12,12 +12,13 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
-from sandbox import bitrix24, control, onec
+from sandbox import bitrix24, control, onec, panel
 from sandbox.bitrix24_portal import Portal
 from sandbox.bitrix24_rest import Limits
 from sandbox.company import Company
 from sandbox.company_days import KINDS, Event, pass_time
 from sandbox.faults import FaultMiddleware, Faults
+from sandbox.panel import Vendors
 from sandbox.store import Store
 
 ONEC_USER = ONEC_PASSWORD = "sverka"
@@ -39,7 +40,11 @@ class World:
     faults: Faults
     secret: str
     events: list[tuple[int, Event]] = field(default_factory=list)
-    address: str = ""
+    founded: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    vendors: Vendors = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.vendors = Vendors(self)
 
     @classmethod
     def open(cls, folder: Path | None, seed: int, deals: int, today: date | None) -> World:
@@ -67,6 +72,7 @@ class World:
         company = Company.generate(founding["seed"], founding["deals"], date.fromisoformat(founding["today"]))
         portal = bitrix24.open_portal(company, store, datetime.fromisoformat(founding["founded"]))
         world = cls(company, store, portal, Faults(seed=seed), founding["secret"])
+        world.founded = datetime.fromisoformat(founding["founded"])
         if fresh:
             with store.together():
                 onec.seed(company, store, bare=not company.deals)
@@ -84,6 +90,7 @@ class World:
         self.events += [(number, event) for event in events]
         with self.store.together():
             counts = bitrix24.tick(self.portal, events)
+            self.vendors.show(events)
             rng = random.Random(f"{self.company.seed}:accounting:{number}")
             accounting = onec.tick(self.company, self.store, days, rng)
             ticks.put(str(number), {"days": days, "deals": deals, "kinds": chosen})
@@ -99,9 +106,10 @@ def application(world: World, limits: bool = True, latency: float = 0.0) -> Star
     """The ASGI application. `latency` in seconds is added to every vendor answer."""
     crm = bitrix24.routes(world.portal, world.faults, world.secret, Limits(enforced=limits), latency)
     books = onec.routes(world.company, world.store, world.faults)
+    world.vendors.limited, world.vendors.latency = limits, latency
     return Starlette(
         routes=[
-            Mount("/control", routes=control.routes(world)),
+            Mount("/control", routes=[*control.routes(world), *panel.routes(world.vendors)]),
             Mount(
                 BITRIX24_MOUNT,
                 routes=crm,
@@ -112,5 +120,6 @@ def application(world: World, limits: bool = True, latency: float = 0.0) -> Star
                 routes=books,
                 middleware=[Middleware(FaultMiddleware, faults=world.faults, where="onec")],
             ),
+            *world.vendors.mounts(),
         ]
     )

@@ -16,7 +16,8 @@ from typing import Any, Literal, get_args
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-Where = Literal["bitrix24", "onec"]
+Where = str
+"""The name of a mount: bitrix24, onec, or that of a vendor's stand-in."""
 Kind = Literal[
     "drop_after",
     "drop_before",
@@ -31,7 +32,6 @@ Kind = Literal[
     "die",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
-PLACES: tuple[str, ...] = get_args(Where)
 MAX_RULES = 100
 MAX_SECONDS = 600.0
 DIED = 137
@@ -79,8 +79,6 @@ class Rule:
             probability=float(said.get("probability", 1.0)),
             seconds=float(said.get("seconds", 1.0)),
         )
-        if rule.where not in PLACES:
-            raise ValueError(f"where is {rule.where!r}; give one of {', '.join(PLACES)}")
         if rule.kind not in KINDS:
             raise ValueError(f"kind is {rule.kind!r}; give one of {', '.join(KINDS)}")
         if not 0.0 <= rule.probability <= 1.0:
@@ -96,6 +94,7 @@ class Faults:
 
     seed: int = 0
     rules: list[Rule] = field(default_factory=list)
+    places: set[str] = field(default_factory=lambda: {"bitrix24", "onec"})
     vendor: dict[tuple[str, str], VendorAnswer] = field(default_factory=dict)
     _rng: random.Random = field(init=False)
 
@@ -106,6 +105,8 @@ class Faults:
         if len(self.rules) >= MAX_RULES:
             raise ValueError(f"{MAX_RULES} faults are set already; DELETE /control/faults first")
         rule = Rule.read(said)
+        if rule.where not in self.places:
+            raise ValueError(f"where is {rule.where!r}; give one of {', '.join(sorted(self.places))}")
         self.rules.append(rule)
         return rule
 
@@ -178,7 +179,7 @@ class FaultMiddleware:
         if kind == "http_503_html":
             return Response(BUSY_PAGE, 503, media_type="text/html")
         if kind in ("limit", "unauthorized"):
-            return self._faults.vendor[self._where, kind](path)
+            return self._faults.vendor[self._where.partition("-")[0], kind](path)
         return None
 
     async def _work(self, kind: str | None, scope: Scope, receive: Receive, send: Send) -> None:
