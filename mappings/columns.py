@@ -253,6 +253,14 @@ class Values:
         """The table's column of this name, if there is one."""
         return next((column for column in self.table.columns if column.name == name), None)
 
+    def merged_into(self) -> str:
+        """SQL of the survivor's key, of a record that was merged into another."""
+        system, entity = literal(self.system.name), literal(self.read.rule.from_ or "")
+        return (
+            f"case when v._deleted then (select {literal(f'{self.system.name}:')} || m.into_id from ops.merged m"
+            f" where m.source = {system} and m.entity = {entity} and m.source_id = v._id) end"
+        )
+
     def companion(self, name: str) -> str | None:
         """SQL of `x_given` and `x_problem`, which go with a cleaned column x."""
         for suffix, part in (("_given", "_g"), ("_problem", "_c")):
@@ -275,7 +283,7 @@ def row_columns(values: Values, key: str) -> str:
         elif column.name in STANDARD:
             sql = {
                 "source": literal(values.system.name), "source_id": "v._id", "is_deleted": "v._deleted",
-                "problems": values.problems(),
+                "merged_into": values.merged_into(), "problems": values.problems(),
             }[column.name]  # fmt: skip
         elif c is not None and c.field.expression is not None:
             sql = fitted(values.expression(c, "v"), column.type)

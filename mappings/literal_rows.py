@@ -26,6 +26,8 @@ def compile_rows(system: str, rows: Sequence[Mapping[str, Any]], table: TableLik
                     cell = literal(name)
                 case "is_deleted":
                     cell = "false"
+                case "merged_into":
+                    cell = "null"
                 case "problems":
                     cell = "'{}'"
                 case _:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 FOLDER = Path(__file__).resolve().parents[1] / "pipelines"
 STAGES = ("core", "ledger")
-STANDARD = ("source", "source_id", "is_deleted", "problems")
+STANDARD = ("source", "source_id", "is_deleted", "merged_into", "problems")
 """Columns that the compiler fills itself, beside the key."""
 
 _COLUMN = re.compile(

@@ -27,6 +27,7 @@ class Record:
     modified_at: datetime | None = None
     parent_id: str | None = None  # the deal of a deal line, the company of a requisite ...
     deleted: bool = False  # a tombstone the vendor gave us; payload is then b"{}" or the last state
+    merged_into: str | None = None  # of a tombstone: the record that it was merged into
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class Capabilities:
     known_max: bool = False  # `read` also takes the highest id stored of each entity; see `Source.read`
     posted: str = ""  # the field of a document read back that says whether it is posted
     version: str = ""  # the field of a record read back that holds its version, or the stamp of our write
+    volatile: Sequence[str] = ()  # what the system stamps on a record by itself: no change of the record
 
 
 class SourceError(Exception):
@@ -252,6 +254,24 @@ class ReadsFiles(Protocol):
     finished: list[
         Change
     ]  # all files that it read to the end: what was set apart of them and is not now is mended
+
+
+@runtime_checkable
+class KeepsPlaces(Protocol):
+    """A source that goes on from a mark which the vendor gave it (a delta link, a token)."""
+
+    known_places: Mapping[str, str]  # by entity: the marks that are stored
+    # By entity: the marks after what the last `read` yielded to its end; "" drops one. They are stored with the records.
+    places: dict[str, str]
+
+
+@runtime_checkable
+class ReadsByKey(Protocol):
+    """A source that can read single records again: what a webhook hinted at, what is about to be carried."""
+
+    def read_keys(self, entity: str, keys: Sequence[str]) -> Iterator[Page]:
+        """Yield these records as they are now, with their children; the absent ones as tombstones."""
+        ...
 
 
 @runtime_checkable

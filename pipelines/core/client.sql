@@ -16,6 +16,7 @@ create table core.client (
     created_at  timestamptz,               -- in the source
     modified_at timestamptz,               -- in the source
     is_deleted  boolean not null,          -- no longer in the source
+    merged_into text,                      -- the survivor, of a record merged into another in the source
     problems    text[] not null            -- what could not be read, in sentences
 );
 

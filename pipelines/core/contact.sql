@@ -11,6 +11,7 @@ create table core.contact (
     phone       text,                      -- first number, E.164
     email       text,                      -- first address
     is_deleted  boolean not null,          -- no longer in the source
+    merged_into text,                      -- the survivor, of a record merged into another in the source
     problems    text[] not null            -- what could not be read, in sentences
 );
 

@@ -21,6 +21,7 @@ create table core.deal (
     closed_on      date,                      -- day it was (or is to be) closed
     modified_at    timestamptz,               -- in the source
     is_deleted     boolean not null,          -- no longer in the source
+    merged_into    text,                      -- the survivor, of a record merged into another in the source
     problems       text[] not null            -- what could not be read, in sentences
 );
 

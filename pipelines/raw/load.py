@@ -24,7 +24,7 @@ from pipelines.raw.batch import (
     read_directly,
     take_turns,
 )
-from pipelines.raw.memory import highest, remember_contents, tell_known, windows
+from pipelines.raw.memory import highest, remember_contents, remember_places, tell_known, windows
 from pipelines.raw.receive import keepable, receive
 from pipelines.raw.settle import settle
 from pipelines.raw.sweep import sweep_entity, sweeps_due
@@ -88,7 +88,7 @@ def store_page(
         conn.commit()
         receive(conn, system, incoming, page)
         take_turns(conn, system)
-        batch = settle(conn, system, incoming, (), "", None)
+        batch = settle(conn, system, incoming, (), "", None, capabilities.volatile)
         conn.commit()
     return batch
 
@@ -132,12 +132,19 @@ def _read(
         take_turns(conn, source.system)
         batches = [
             settle(
-                conn, source.system, incoming, echo.get(name, ()), error, until if incoming.asked else None
+                conn,
+                source.system,
+                incoming,
+                echo.get(name, ()),
+                error,
+                until if incoming.asked else None,
+                source.capabilities.volatile,
             )
             for name, incoming in opened.items()
         ]
         # What a guard refused to store is no content loaded; what was read before an error is.
         remember_contents(conn, source, [batch.entity for batch in batches if batch.error in ("", error)])
+        remember_places(conn, source, [batch.entity for batch in batches if not batch.error])
         conn.commit()
     return batches
 

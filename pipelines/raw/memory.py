@@ -13,6 +13,7 @@ from resources.connector import (
     Change,
     ComparesVersions,
     Entity,
+    KeepsPlaces,
     PassesOverOurOwn,
     ReadsFiles,
     Record,
@@ -61,6 +62,8 @@ def tell_known(warehouse: Warehouse, source: Source) -> None:
         source.known_versions = known.known_versions
     if isinstance(source, PassesOverOurOwn):
         source.known_stamps = known.known_stamps
+    if isinstance(source, KeepsPlaces):
+        source.known_places = known.known_places()
     if isinstance(source, ReadsFiles):
         source.known_count = known.known_count
         source.known_contents = known.known_contents
@@ -104,6 +107,14 @@ class _Known:
                     "ids": list(ids),
                     "stands_after": STAMP_STANDS_AFTER,
                 },
+            )
+        )
+
+    def known_places(self) -> Mapping[str, str]:
+        return dict(
+            self.warehouse.rows(
+                "select entity, state ->> 'place' from ops.cursor where source = %s and state ->> 'place' <> ''",
+                [self.system],
             )
         )
 
@@ -162,6 +173,20 @@ def highest(conn: Connection, source: Source, group: Sequence[Entity]) -> dict[s
         if highest is not None:
             found[entity.name] = highest
     return {"known_max": found}
+
+
+def remember_places(conn: Connection, source: Source, entities: Sequence[str]) -> None:
+    """Keep the marks from which a source goes on, in the transaction that stores what came before them."""
+    for entity, place in source.places.items() if isinstance(source, KeepsPlaces) else ():
+        if entity in entities:
+            conn.execute(
+                """
+                insert into ops.cursor (source, entity, state) values (%s, %s, jsonb_build_object('place', %s::text))
+                on conflict (source, entity) do update
+                    set state = coalesce(ops.cursor.state, '{}') || excluded.state
+                """,
+                [source.system, entity, place],
+            )
 
 
 def remember_contents(conn: Connection, source: Source, entities: Sequence[str]) -> None:

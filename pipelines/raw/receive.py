@@ -58,6 +58,16 @@ def _note(conn: Connection, system: str, incoming: Incoming, page: Page) -> None
         with conn.cursor().copy(trusted(f"copy {incoming.temporary} (parent_id) from stdin")) as copy:
             for parent in page.complete_parents:
                 copy.write_row((keepable(parent),))
+    merged = [(record.source_id, record.merged_into) for record in page.records if record.merged_into]
+    if merged:
+        with conn.cursor() as cursor:
+            cursor.executemany(
+                """
+                insert into ops.merged (source, entity, source_id, into_id) values (%s, %s, %s, %s)
+                on conflict (source, entity, source_id) do update set into_id = excluded.into_id
+                """,
+                [(system, page.entity, keepable(lost), keepable(kept)) for lost, kept in merged],
+            )
     for reject in page.rejects:
         conn.execute(
             """

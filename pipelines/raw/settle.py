@@ -14,12 +14,8 @@ from resources.warehouse import Connection, trusted
 GUARD_FROM = 20  # records: fewer may go all at once
 GUARD_SHARE = 0.5  # of the living; more at once is refused
 
-# What systems stamp on a record by themselves: a change of these alone is no change of the record.
-VOLATILE = (
-    "updatedTime", "updatedBy", "movedTime", "movedBy", "lastActivityTime", "lastActivityBy",
-    "DATE_MODIFY", "MODIFY_BY_ID", "timestampX", "LAST_LOGIN", "LAST_ACTIVITY_DATE", "TIMESTAMP_X",
-    "_file", "_row",
-)  # fmt: skip
+# Where a row of a file stands, which is no part of what it says.
+PLACE = ("_file", "_row")
 
 
 def settle(
@@ -29,8 +25,13 @@ def settle(
     echo: Sequence[str],
     error: str,
     until: datetime | None,
+    volatile: Sequence[str] = (),
 ) -> Batch:
-    """Tell what was received apart from what is stored, and store it."""
+    """Tell what was received apart from what is stored, and store it.
+
+    A change of `volatile` fields alone, which the system stamps by itself, or of `echo` fields, which we write,
+    is no change of the record.
+    """
     name, temporary = raw_table(system, incoming.entity.name), incoming.temporary
     # A full read is the whole truth only where nothing was set apart and rows cannot lie elsewhere;
     # otherwise `keys()` decides what was deleted.
@@ -47,7 +48,7 @@ def settle(
             gone.append(f"c.parent_id in (select parent_id from {temporary} where source_id is null)")
         if whole:
             gone.append("true")
-        _tell_apart(conn, name, temporary, [*VOLATILE, *echo], error, told=not echo)
+        _tell_apart(conn, name, temporary, [*PLACE, *volatile, *echo], error, told=not echo)
         told = scalar(conn, "select count(*) from news where deleted and replaces is not null")
         if whole and not incoming.complete and not incoming.allow_deletions:
             missing = "not exists (select from settled s where s.source_id = c.source_id)"

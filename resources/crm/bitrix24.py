@@ -74,6 +74,20 @@ class Bitrix24(Writer):
         overlap_seconds=3600,
         known_max=True,
         version="updatedTime",  # the stamp that a write gives a record
+        volatile=(
+            "updatedTime",
+            "updatedBy",
+            "movedTime",
+            "movedBy",
+            "lastActivityTime",
+            "lastActivityBy",
+            "DATE_MODIFY",
+            "MODIFY_BY_ID",
+            "timestampX",
+            "LAST_LOGIN",
+            "LAST_ACTIVITY_DATE",
+            "TIMESTAMP_X",
+        ),
     )
 
     def __init__(self, portal: Portal, zone: tzinfo | None = None) -> None:
