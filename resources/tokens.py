@@ -1,0 +1,253 @@
+"""Tokens that a system gives for a time: renewed once for all processes, and stored before they are used.
+
+    auth = OAuth("zoho", store, grant, renew, scheme="Zoho-oauthtoken")
+    client = Client("zoho", auth.token().extra["api"], auth=auth, ...)
+
+A refresh token that is good for one use only makes two processes that renew at once a dead integration.
+So the row of the system is locked while one of them renews; the other, when its turn comes, finds a token
+that is newer than the one it knows, and takes it. The new pair is committed before any request uses it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import httpx
+import msgspec
+import psycopg
+
+from resources.connector import SourceError
+from resources.http import conceal
+
+EARLY = timedelta(seconds=60)  # before its end a token is renewed, so that none dies on its way
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a system gave. `expires_at` None: nobody said; it is used until it is refused."""
+
+    access: str
+    refresh: str = ""
+    expires_at: datetime | None = None  # UTC
+    extra: Mapping[str, str] = field(
+        default_factory=dict
+    )  # what else came: the address of the API, the scope
+
+    def is_good(self, now: datetime) -> bool:
+        """Whether it may be used now."""
+        return bool(self.access) and (self.expires_at is None or now < self.expires_at - EARLY)
+
+
+class TokenStore(Protocol):
+    """Where the tokens of one system are kept."""
+
+    def read(self) -> Token | None:
+        """The token as it stands, without waiting for anybody."""
+        ...
+
+    def locked(self) -> contextlib.AbstractContextManager[Kept]:
+        """Hold the only right to renew; `Kept.put` makes a token lasting at once."""
+        ...
+
+
+class Kept(Protocol):
+    """A held token: what it is, and how to replace it."""
+
+    token: Token | None
+
+    def put(self, token: Token) -> None:
+        """Store a token for good, whatever becomes of the holder."""
+        ...
+
+
+@dataclass
+class MemoryTokens:
+    """Tokens of one process. Safe to use from several threads."""
+
+    token: Token | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def read(self) -> Token | None:
+        """See TokenStore.read."""
+        return self.token
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[MemoryTokens]:
+        """See TokenStore.locked."""
+        with self._lock:
+            yield self
+
+    def put(self, token: Token) -> None:
+        """See Kept.put."""
+        self.token = token
+
+
+class StoredTokens:
+    """Tokens in PostgreSQL (`ops.token`), one row a system, shared by all processes.
+
+    `grant` marks where the first token came from (`mark` of the credentials in the connection): tokens of
+    another grant are not used, so that a person who enters new credentials is not held up by old ones.
+    """
+
+    def __init__(self, system: str, grant: str, connect: Callable[[], psycopg.Connection[Any]]) -> None:
+        self.system, self.grant, self._connect = system, grant, connect
+
+    def read(self) -> Token | None:
+        """See TokenStore.read. Raises SourceError when the database cannot be reached."""
+        with self._connected() as conn:
+            return self._read(conn)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[_Row]:
+        """See TokenStore.locked. The lock is the session's: it ends with the process too."""
+        with self._connected() as conn:
+            conn.autocommit = True
+            key = [f"token {self.system}"]
+            conn.execute("select pg_advisory_lock(hashtextextended(%s, 0))", key)
+            try:
+                yield _Row(self, conn, self._read(conn))
+            finally:
+                conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", key)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
+        try:
+            conn = self._connect()
+        except psycopg.OperationalError:
+            raise SourceError(
+                f"{self.system}: the tokens in the database cannot be reached; "
+                "check that PostgreSQL runs and SVERKA_DATABASE_URL is right",
+                retriable=True,
+            ) from None
+        with contextlib.closing(conn):
+            yield conn
+
+    def _read(self, conn: psycopg.Connection[Any]) -> Token | None:
+        row = conn.execute(
+            "select access_token, refresh_token, expires_at, extra from ops.token where system = %s and granted_by = %s",
+            [self.system, self.grant],
+        ).fetchone()
+        if row is None:
+            return None
+        conceal([row[0] or "", row[1] or ""])
+        return Token(row[0] or "", row[1] or "", row[2], row[3])
+
+    def write(self, conn: psycopg.Connection[Any], token: Token) -> None:
+        """Store it, in a transaction of its own."""
+        conn.execute(
+            """
+            insert into ops.token (system, access_token, refresh_token, expires_at, extra, granted_by)
+            values (%s, %s, %s, %s, %s, %s)
+            on conflict (system) do update set access_token = excluded.access_token,
+                refresh_token = excluded.refresh_token, expires_at = excluded.expires_at, extra = excluded.extra,
+                granted_by = excluded.granted_by, changed_at = clock_timestamp()
+            """,
+            [self.system, token.access, token.refresh, token.expires_at,
+             msgspec.json.encode(dict(token.extra)).decode(), self.grant],
+        )  # fmt: skip
+
+
+class _Row:
+    def __init__(self, store: StoredTokens, conn: psycopg.Connection[Any], token: Token | None) -> None:
+        self._store, self._conn, self.token = store, conn, token
+
+    def put(self, token: Token) -> None:
+        self._store.write(self._conn, token)
+        self.token = token
+
+
+def mark(*credentials: str) -> str:
+    """A mark of the credentials by which tokens are granted; it tells nothing of them."""
+    return hashlib.sha256("\0".join(credentials).encode()).hexdigest()[:16]
+
+
+# Asks the system for a token: with the one known (to renew it), or with None (for the first one).
+# Raises SourceError in words for a person: which grant failed, and what to do.
+Grant = Callable[[Token | None], Token]
+
+
+class OAuth(httpx.Auth):
+    """Puts a token on every request, and renews it before its end or when it is refused, once.
+
+    `grant` is the vendor's: it returns a new token, and whatever of the old one stays. `scheme` is what stands
+    before the token in the Authorization header. `refused` tells from a whole answer that the token was the
+    cause, where that is not simply HTTP 401 (some say so within a 200).
+    Raises what `grant` raises.
+    """
+
+    def __init__(
+        self,
+        system: str,
+        store: TokenStore,
+        grant: Grant,
+        *,
+        scheme: str = "Bearer",
+        refused: Callable[[httpx.Response], bool] | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.system, self._store, self._grant = system, store, grant
+        self._scheme, self._refused, self._clock = scheme, refused or _unauthorized, clock
+        self.requires_response_body = refused is not None
+        self._lock = threading.Lock()
+        self._token: Token | None = None
+
+    def token(self) -> Token:
+        """A token that is good now, the stored one or a new one."""
+        known = self._token
+        if known is None or not known.is_good(self._clock()):
+            known = self._renewed(known)
+        return known
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """httpx's own protocol: send, and once more with a new token where the first was refused."""
+        used = self.token()
+        request.headers["Authorization"] = f"{self._scheme} {used.access}"
+        response = yield request
+        if self._refused(response):
+            fresh = self._renewed(used)
+            if fresh.access != used.access:
+                request.headers["Authorization"] = f"{self._scheme} {fresh.access}"
+                yield request
+
+    def _renewed(self, used: Token | None) -> Token:
+        """A token other than the one used: somebody else's newer one, or a new one."""
+        with self._lock:
+            if self._token is not None and self._token is not used and self._token.is_good(self._clock()):
+                return self._token
+            known = self._store.read()
+            if known is None or not known.is_good(self._clock()) or (used and known.access == used.access):
+                with self._store.locked() as kept:
+                    known = kept.token
+                    if (
+                        known is None
+                        or not known.is_good(self._clock())
+                        or (used and known.access == used.access)
+                    ):
+                        known = self._grant(known)
+                        conceal([known.access, known.refresh])
+                        kept.put(known)
+            self._token = known
+            return known
+
+
+def _unauthorized(response: httpx.Response) -> bool:
+    return response.status_code == 401
+
+
+def token_of(answer: Mapping[str, Any], before: Token | None, now: datetime, **extra: str) -> Token:
+    """A token from an OAuth 2 answer; what it leaves out (a refresh token that stays) is kept from before."""
+    seconds = answer.get("expires_in")
+    kept = before or Token("")
+    return replace(
+        kept,
+        access=str(answer["access_token"]),
+        refresh=str(answer.get("refresh_token") or kept.refresh),
+        expires_at=now + timedelta(seconds=float(seconds)) if seconds else None,
+        extra={**kept.extra, **extra},
+    )

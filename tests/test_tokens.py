@@ -1,0 +1,165 @@
+"""Tokens: renewed once for all processes and threads, stored before they are used, never an old one for long."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from resources.connector import SourceError
+from resources.tokens import MemoryTokens, OAuth, StoredTokens, Token, mark, token_of
+from resources.warehouse import Warehouse
+
+NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
+
+
+class Vendor:
+    """Gives tokens for an hour; a refresh token is good for one use, and a second use kills the integration."""
+
+    def __init__(self) -> None:
+        self.number, self.refresh = 0, "r0"
+        self.renewals, self.dead = 0, False
+        self._lock = threading.Lock()
+
+    def grant(self, known: Token | None) -> Token:
+        with self._lock:
+            shown = known.refresh if known else "r0"
+            if shown != self.refresh or self.dead:
+                self.dead = True
+                raise SourceError("vendor: the refresh token was used before; grant access again")
+            self.renewals += 1
+            self.number += 1
+            self.refresh = f"r{self.number}"
+            answer = {"access_token": f"a{self.number}", "refresh_token": self.refresh, "expires_in": 3600}
+            return token_of(answer, known, NOW, api="https://api.example/")
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        good = request.headers["Authorization"] == f"Bearer a{self.number}"
+        return httpx.Response(200 if good else 401, json={})
+
+
+@pytest.fixture
+def vendor() -> Vendor:
+    return Vendor()
+
+
+def _client(vendor: Vendor, auth: OAuth) -> httpx.Client:
+    return httpx.Client(
+        base_url="https://api.example", auth=auth, transport=httpx.MockTransport(vendor.answer)
+    )
+
+
+def test_a_token_is_asked_for_once_and_used_until_its_end(vendor: Vendor) -> None:
+    moment = [NOW]
+    auth = OAuth("v", MemoryTokens(), vendor.grant, clock=lambda: moment[0])
+    with _client(vendor, auth) as client:
+        assert [client.get("/x").status_code for _ in range(3)] == [200, 200, 200]
+        assert vendor.renewals == 1
+        moment[0] += timedelta(seconds=3550)  # its last minute: renewed before it dies on its way
+        assert client.get("/x").status_code == 200
+    assert vendor.renewals == 2
+
+
+def test_a_refused_token_is_renewed_and_the_request_sent_once_more(vendor: Vendor) -> None:
+    auth = OAuth("v", MemoryTokens(), vendor.grant, clock=lambda: NOW)
+    with _client(vendor, auth) as client:
+        client.get("/x")
+        vendor.number += 1  # taken back by somebody
+        vendor.refresh = "r1"
+        assert client.get("/x").status_code == 200
+    assert vendor.renewals == 2
+
+
+def test_a_token_that_stays_refused_is_not_renewed_for_ever() -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["Authorization"])
+        return httpx.Response(401, json={})
+
+    numbers = iter(range(9))
+    auth = OAuth("v", MemoryTokens(), lambda _: Token(f"a{next(numbers)}"))
+    with httpx.Client(
+        base_url="https://x.example", auth=auth, transport=httpx.MockTransport(answer)
+    ) as client:
+        assert client.get("/x").status_code == 401
+    assert seen == ["Bearer a0", "Bearer a1"]
+
+
+@pytest.fixture
+def stores(warehouse: Warehouse) -> tuple[StoredTokens, StoredTokens]:
+    grant = mark("id", "secret", "r0")
+    return StoredTokens("v", grant, warehouse.connect), StoredTokens("v", grant, warehouse.connect)
+
+
+def test_two_processes_that_renew_at_once_show_the_refresh_token_once(
+    vendor: Vendor, stores: tuple[StoredTokens, StoredTokens]
+) -> None:
+    auths = [OAuth("v", store, vendor.grant, clock=lambda: NOW) for store in stores for _ in range(4)]
+    with ThreadPoolExecutor(8) as pool:
+        tokens = list(pool.map(lambda auth: auth.token().access, auths))
+    assert set(tokens) == {"a1"}
+    assert (vendor.renewals, vendor.dead) == (1, False)
+
+
+def test_a_token_is_stored_before_it_is_used(
+    vendor: Vendor, stores: tuple[StoredTokens, StoredTokens]
+) -> None:
+    first, second = stores
+    stored: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        known = second.read()
+        stored.append(known.access if known else "")
+        return vendor.answer(request)
+
+    auth = OAuth("v", first, vendor.grant, clock=lambda: NOW)
+    with httpx.Client(
+        base_url="https://x.example", auth=auth, transport=httpx.MockTransport(answer)
+    ) as client:
+        assert client.get("/x").status_code == 200
+    assert stored == ["a1"]
+    known = second.read()
+    assert known is not None
+    assert (known.refresh, known.extra["api"]) == ("r1", "https://api.example/")
+
+
+def test_a_process_whose_token_was_renewed_by_another_takes_that_one(
+    vendor: Vendor, stores: tuple[StoredTokens, StoredTokens]
+) -> None:
+    first, second = (OAuth("v", store, vendor.grant, clock=lambda: NOW) for store in stores)
+    with _client(vendor, first) as one, _client(vendor, second) as two:
+        assert (one.get("/x").status_code, two.get("/x").status_code) == (200, 200)
+        vendor.number, vendor.refresh = 2, "r1"  # a1 is dead; r1 is good for one use
+        assert (one.get("/x").status_code, two.get("/x").status_code) == (200, 200)
+    assert (vendor.renewals, vendor.dead) == (2, False)
+
+
+def test_new_credentials_in_the_connection_win_over_stored_tokens(
+    warehouse: Warehouse, vendor: Vendor
+) -> None:
+    old = StoredTokens("v", mark("id", "secret", "dead"), warehouse.connect)
+    with old.locked() as kept:
+        kept.put(Token("x", "dead"))
+    fresh = StoredTokens("v", mark("id", "secret", "r0"), warehouse.connect)
+    assert fresh.read() is None
+    assert OAuth("v", fresh, vendor.grant, clock=lambda: NOW).token().access == "a1"
+
+
+def test_a_dead_integration_is_told_and_nothing_is_stored(
+    vendor: Vendor, stores: tuple[StoredTokens, StoredTokens]
+) -> None:
+    vendor.dead = True
+    with pytest.raises(SourceError, match="grant access again"):
+        OAuth("v", stores[0], vendor.grant, clock=lambda: NOW).token()
+    assert stores[1].read() is None
+
+
+def test_an_analyst_cannot_read_tokens(warehouse: Warehouse) -> None:
+    allowed = warehouse.scalar(
+        "select bool_or(has_table_privilege(rolname, 'ops.token', 'select')) from pg_roles where rolname = 'analyst'"
+    )
+    assert not allowed
