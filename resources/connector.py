@@ -274,6 +274,40 @@ class ReadsByKey(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One webhook as it arrived, its address below the system's own already taken off."""
+
+    query: Mapping[str, str]
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A webhook's word that a record may have changed. `source_id` "": some record of the entity."""
+
+    entity: str
+    source_id: str = ""
+
+
+class Forged(Exception):
+    """A webhook that does not prove where it comes from: a wrong token, a signature that does not fit."""
+
+
+@runtime_checkable
+class HearsEvents(Protocol):
+    """A system that sends webhooks. They are hints to read again, and never data."""
+
+    def hear(self, delivery: Delivery) -> Sequence[Hint]:
+        """What the webhook hints at; empty for what concerns us nothing. Sends nothing.
+
+        Raises Forged where the vendor's own proof fails, ValueError for a body that is not the vendor's.
+        The secret of the address was compared before.
+        """
+        ...
+
+
 @runtime_checkable
 class CountsEntities(Protocol):
     """A source that counts: ids are compared only where a count differs from what is stored."""

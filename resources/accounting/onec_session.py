@@ -12,11 +12,9 @@ What is awkward in 1C and handled here, once:
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -25,6 +23,7 @@ from msgspec import Raw
 from resources.accounting import onec_odata as odata
 from resources.connector import Conflict, Exists, Refused, SourceError
 from resources.http import OK, Answer, Client, Verdict
+from resources.parallel import in_order
 
 FORMAT = "application/json;odata=nometadata"
 WALKS = 3  # times a set is read anew when it changed under the reading
@@ -32,8 +31,6 @@ NARROW = 5  # pages of bodies that one page of headers takes the place of
 MAX_PAGES = 20_000  # of one walk; 20 million rows by the usual page
 
 Named = tuple[str, Raw]  # a row and its id; the id is empty where the row has no key
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 class Session:
@@ -182,7 +179,7 @@ class Session:
         top = int(str(options["$top"]))
         step = top - 1
         starts = range(step, max(step + 1, total - 1), step)
-        for rows in self.parallel(page, starts):
+        for rows in in_order(page, starts, self.concurrency, self.system):
             edge = _joined(edge, rows)
             yield _unseen(rows, seen)
             if len(rows) < top:
@@ -207,25 +204,7 @@ class Session:
             keys, where = chunk
             return keys, self.rows(entity_set, {"$select": select, "$filter": where, "$orderby": order})
 
-        yield from self.parallel(ask, odata.chunks(terms, limit=self.query_limit))
-
-    def parallel(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Results in the order of the items, at most `concurrency` of them under way."""
-        if self.concurrency == 1:
-            yield from map(work, items)
-            return
-        with ThreadPoolExecutor(self.concurrency, thread_name_prefix=self.system) as pool:
-            under_way: deque[Future[Result]] = deque()
-            try:
-                for item in items:
-                    under_way.append(pool.submit(work, item))
-                    if len(under_way) >= self.concurrency:
-                        yield under_way.popleft().result()
-                while under_way:
-                    yield under_way.popleft().result()
-            finally:
-                for waiting in under_way:
-                    waiting.cancel()
+        yield from in_order(ask, odata.chunks(terms, limit=self.query_limit), self.concurrency, self.system)
 
     # ---- writing ------------------------------------------------------------------------------
 
