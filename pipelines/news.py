@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from mappings import System
+from pipelines.raw.hints import waiting
 from pipelines.raw.load import raw_table, tell_known
 from pipelines.raw.memory import STAMP_STANDS_AFTER
 from pipelines.sync import Road, read
@@ -27,7 +28,8 @@ class News:
 
 
 def news(road: Road, system: System, now: datetime | None = None) -> News | None:
-    """What changed in a system since it was last read; None when nothing did. Raises SourceError, WarehouseError.
+    """What changed in a system since it was last read, or what a webhook hints at; None when nothing did.
+    Raises SourceError, WarehouseError.
 
     Our own write-back is no news: the stamp that it gave the record stands in `ops.echo`, and what was
     read back after writing stands in `raw`. Neither is what was set apart since it changed.
@@ -51,6 +53,8 @@ def news(road: Road, system: System, now: datetime | None = None) -> News | None
     if certain:
         newest = max(certain, key=lambda c: (c.modified_at or moment, c.version or "", c.source_id))
         return News(system.name, len(certain), f"{newest.entity} {newest.source_id}")
+    for hinted in waiting(road.warehouse, {system.name: [entity.name for entity in entities]}):
+        return News(system.name, hinted.count, f"{hinted.newest}, by a webhook")
     return _settled(road, system, sorted({change.entity for change in doubtful}))
 
 

@@ -24,6 +24,7 @@ from pipelines.deploy import Reads, deploy, reads_of
 from pipelines.operations.again import try_again, try_reopened
 from pipelines.operations.carry import Carried, ReadBack, carry
 from pipelines.operations.plan import Planned, plan
+from pipelines.raw.hints import forget_hooks
 from pipelines.raw.load import Batch, read_source, store_page
 from pipelines.refresh import Outcome, empty_scope, prune_changes, refresh
 from pipelines.table import Table, stage_tables, tables
@@ -280,8 +281,9 @@ def store_records(road: Road, system: System, entity: str, records: Sequence[Rec
 
 
 def tidy(road: Road) -> int:
-    """Forget changes that every table has seen."""
+    """Forget changes that every table has seen, and webhooks of long ago."""
     with road.warehouse.transaction() as conn:
+        forget_hooks(conn)
         return prune_changes(conn)
 
 

@@ -24,6 +24,7 @@ from pipelines.raw.batch import (
     read_directly,
     take_turns,
 )
+from pipelines.raw.hints import read_hinted, take
 from pipelines.raw.memory import highest, remember_contents, remember_places, tell_known, windows
 from pipelines.raw.receive import keepable, receive
 from pipelines.raw.settle import settle
@@ -47,6 +48,7 @@ def read_source(
 ) -> list[Batch]:
     """Read what changed in a system (or all of it) into its raw tables.
 
+    After that the records that webhooks hinted at before it began are read by key (`hints.py`).
     `full` reads every record; `rescan` asks for changes since ever (a source that compares versions
     fetches only what differs); `sweep` compares every key. When most of an entity is gone at once, nothing
     is deleted unless `allow_deletions`: more often a right was lost than half the clients.
@@ -61,9 +63,12 @@ def read_source(
     with warehouse.transaction() as conn:
         ensure_tables(conn, source.system, [e.name for e in wanted])
     tell_known(warehouse, source)
+    hooks = take(warehouse, source.system, [entity.name for entity in wanted])
     batches: list[Batch] = []
     for since, group in windows(warehouse, source, wanted, moment, full=full, rescan=rescan):
         batches += _read(warehouse, source, group, since, moment, run_id, echo or {}, allow_deletions)
+    if hooks:
+        batches += read_hinted(warehouse, source, hooks, batches, moment, run_id, echo or {})
     failed = {batch.entity for batch in batches if batch.error}
     sound = [entity for entity in wanted if failed.isdisjoint((entity.name, entity.parent))]
     for entity in sweeps_due(warehouse, source, sound, sweep, moment):

@@ -39,17 +39,25 @@ def upgrade() -> None:
         create table ops.hook (
             hook_id     bigint generated always as identity primary key,
             system      text not null,
+            entity      text not null,
+            ids         text[] not null,
             digest      text not null,
             received_at timestamptz not null default clock_timestamp(),
+            last_at     timestamptz not null default clock_timestamp(),
             times       integer not null default 1,
-            body        bytea not null,
-            hints       jsonb not null,
-            seen_at     timestamptz,
-            unique (system, digest)
+            tries       integer not null default 0,
+            seen_at     timestamptz
         );
-        create index hook_unseen on ops.hook (system, hook_id) where seen_at is null;
-        comment on table ops.hook is 'What webhooks said: hints to read again, each kept once, whatever came twice.';
-        comment on column ops.hook.hints is 'Entities and ids that may have changed.';
-        comment on column ops.hook.seen_at is 'When a read that covers the hints had begun.';
+        create unique index hook_unseen on ops.hook (system, entity, digest) where seen_at is null;
+        create index hook_oldest on ops.hook (system, hook_id) where seen_at is null;
+        create index hook_received on ops.hook (received_at);
+        comment on table ops.hook is 'What webhooks hinted at: records to read again. Their bodies are not kept: they'
+            ' hold tokens and personal data, and nothing is taken from them.';
+        comment on column ops.hook.ids is 'Records of the entity that may have changed; an empty id stands for some record.';
+        comment on column ops.hook.digest is 'SHA-256 of what was sent, and which part of its hints this is.';
+        comment on column ops.hook.times is 'How often the same came until it was seen; what comes after that is a row of its own.';
+        comment on column ops.hook.last_at is 'When it came the last time.';
+        comment on column ops.hook.tries is 'Reads of these records that their system refused for good.';
+        comment on column ops.hook.seen_at is 'When a read that began after it came was stored.';
         """
     )
