@@ -1,0 +1,46 @@
+"""JSON as the vendor writes it, and records kept in it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from sandbox.crm.zoho_fields import Field
+from sandbox.crm.zoho_modules import Module
+from sandbox.crm.zoho_view import View
+from sandbox.desk import Item
+
+SELECTIONS: Final = 8
+"""Selections of fields whose encoded records are kept."""
+encode: Final = msgspec.json.Encoder(decimal_format="number").encode
+decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+class Encoded:
+    """Records as JSON bytes, kept by selection of fields as long as nothing that they show has changed."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._kept: OrderedDict[tuple[str, tuple[str, ...]], dict[int, tuple[tuple[int, ...], bytes]]]
+        self._kept = OrderedDict()
+
+    def records(self, module: Module, chosen: Sequence[Field], items: Sequence[Item]) -> bytes:
+        """The records, comma between them."""
+        key = (module.name, tuple(one.name for one in chosen))
+        kept = self._kept.setdefault(key, {})
+        self._kept.move_to_end(key)
+        if len(self._kept) > SELECTIONS:
+            self._kept.popitem(last=False)
+        view, entity, found = self._view, module.entity, []
+        for item in items:
+            seal = view.seal(entity, item)
+            known = kept.get(item.number)
+            if known is None or known[0] != seal:
+                said = {one.name: one.get(view, item) for one in chosen}
+                known = kept[item.number] = (seal, encode(said))
+            found.append(known[1])
+        return b",".join(found)

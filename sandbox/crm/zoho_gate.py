@@ -1,0 +1,283 @@
+"""The door of the stand-in: what a call is, who may come in, how many at once, and how refusals are worded.
+
+Two readings of the vendor's documents stand side by side where they cannot be told apart from outside: `Options`
+names them with the one that is played unless told otherwise, and POST /control/options changes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, Final, Literal
+
+import msgspec
+
+from sandbox.crm.zoho_encoding import Encoded, decode, encode
+from sandbox.crm.zoho_view import View
+from sandbox.office import Office, Window
+
+ACCESS_SECONDS: Final = 3600
+TOKENS_AT_ONCE: Final = (10, 600.0)
+"""Access tokens that one refresh token yields in so many seconds."""
+CREDITS: Final = 50_000
+CREDITS_A_USER: Final = 1_000
+DAY: Final = 86_400.0
+AT_ONCE: Final = 20
+"""Calls of one application under way at a time, in the edition played here (Enterprise)."""
+HEAVY_AT_ONCE: Final = 10
+HEAVY_ROWS: Final = 10
+PREFIX: Final = "1000."
+JSON: Final = "application/json;charset=UTF-8"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where the documents leave a choice. The defaults are the readings that break a careless client."""
+
+    since: Literal["exclusive", "inclusive"] = (
+        "exclusive"  # If-Modified-Since and a record of that very second
+    )
+    token_walk: Literal["keyset", "offset"] = (
+        "keyset"  # page_token goes on after the last row, or at a position
+    )
+    token_binds_fields: bool = True  # changing `fields` spoils a page_token
+    bearer: bool = False  # "Authorization: Bearer" is accepted as well
+    modified_since_locks: bool = True  # If-Modified-Since on an update is a lock too: 412 RECORD_MODIFIED
+    all_failed: Literal[400, 202] = 400  # the status when every row of a write was refused
+    deleted_none: Literal[304, 204] = 304  # nothing deleted since If-Modified-Since
+    merged_type: Literal["permanent", "recycle"] = (
+        "permanent"  # how the loser of a merge stands in deleted lists
+    )
+    coql_rows: int = 2000  # rows that one query may give
+    bulk_polls: int = 1  # times that a bulk job says it is not ready yet
+    lines_in_lists: bool = False  # rows of orders and invoices are given by lists too
+
+
+class Refused(Exception):
+    """A refusal as the vendor words it."""
+
+    def __init__(
+        self, status: int, code: str, message: str, details: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(code)
+        self.status, self.code, self.message, self.details = status, code, message, dict(details or {})
+
+    def body(self) -> dict[str, Any]:
+        return {"code": self.code, "details": self.details, "message": self.message, "status": "error"}
+
+
+@dataclass
+class Call:
+    """One request. `headers` are by lower-case name, `base` is the address of the mount."""
+
+    method: str
+    path: str
+    params: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    base: str
+
+    @cached_property
+    def json(self) -> dict[str, Any]:
+        """The body. Raises Refused when it is no JSON object."""
+        try:
+            said = decode(self.body)
+        except msgspec.DecodeError:
+            said = None
+        if not isinstance(said, dict):
+            raise Refused(400, "INVALID_DATA", "body", {"expected_data_type": "jsonobject"})
+        return said
+
+    def rows(self, name: str = "data") -> list[dict[str, Any]]:
+        """The objects under `name`. Raises Refused when there are none."""
+        said = self.json.get(name)
+        if said is None:
+            raise Refused(400, "MANDATORY_NOT_FOUND", "required field not found",
+                          {"api_name": name, "json_path": f"$.{name}"})  # fmt: skip
+        if not isinstance(said, list) or not said or not all(isinstance(row, dict) for row in said):
+            raise Refused(400, "INVALID_DATA", "invalid data",
+                          {"expected_data_type": "jsonarray", "api_name": name, "json_path": f"$.{name}"})  # fmt: skip
+        return said
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is sent back."""
+
+    status: int = 200
+    body: bytes = b""
+    kind: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, said: Any, status: int = 200) -> Answer:
+        return cls(status, encode(said))
+
+
+EMPTY: Final = Answer(204)
+NOT_MODIFIED: Final = Answer(304)
+TOO_MANY: Final = Refused(429, "TOO_MANY_REQUESTS", "too many requests. please try again after some time")
+BAD_TOKEN: Final = Refused(401, "INVALID_TOKEN", "invalid oauth token")
+Handler = Callable[["Portal", Call], Answer]
+
+
+class AtOnce(Window):
+    """So many calls under way at a time; `leave` frees a place."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit, 0.0)
+        self.under_way = 0
+
+    def knock(self) -> float:
+        if self.under_way >= self.limit:
+            self.denied += 1
+            return 1.0
+        self.under_way += 1
+        self.granted += 1
+        self.peak = max(self.peak, self.under_way)
+        return 0.0
+
+    def leave(self) -> None:
+        self.under_way -= 1
+
+    def forget(self) -> None:
+        self.granted = self.denied = 0
+        self.peak = self.under_way
+
+
+class Portal:
+    """One organisation: its office, its records in this CRM's words, and the choices in force."""
+
+    def __init__(self, office: Office) -> None:
+        self.office, self.view = office, View(office.desk)
+        self.encoded = Encoded(self.view)
+        self.options = Options()
+        office.tokens.access_seconds = ACCESS_SECONDS
+        self.kept = office.desk.store.collection(f"zoho.{office.where}")
+        endless = 1 << 60
+        self._all, self._heavy = (
+            AtOnce(limit if office.limited else endless) for limit in (AT_ONCE, HEAVY_AT_ONCE)
+        )
+        office.windows["concurrency"], office.windows["concurrency.heavy"] = self._all, self._heavy
+        users = len(office.desk.living("employee"))
+        self._credits = office.window("credits", CREDITS + CREDITS_A_USER * users, DAY)
+
+    def choose(self, said: Mapping[str, Any]) -> Options:
+        """Change options. Raises ValueError on a name that is none."""
+        known = {one.name for one in fields(Options)}
+        if set(said) - known:
+            raise ValueError(
+                f"no option {', '.join(sorted(set(said) - known))}; there are {', '.join(sorted(known))}"
+            )
+        self.options = replace(self.options, **said)
+        return self.options
+
+    async def serve(self, call: Call, handle: Handler, *, cost: int, heavy: bool) -> Answer:
+        """Let a call in, or refuse it. `cost` credits are taken beforehand."""
+        self.office.requests += 1
+        doors = [self._all, self._heavy] if heavy else [self._all]
+        entered: list[AtOnce] = []
+        try:
+            self._check_token(call)
+            for door in doors:
+                if door.knock():
+                    raise TOO_MANY
+                entered.append(door)
+            if self.office.latency:
+                await asyncio.sleep(self.office.latency)
+            for _ in range(cost):
+                if self._credits.knock():
+                    raise TOO_MANY
+            answer = handle(self, call)
+        except Refused as refused:
+            answer = Answer.of(refused.body(), refused.status)
+        finally:
+            for door in entered:
+                door.leave()
+        used = self._credits.granted
+        if self.office.limited and used * 2 >= self._credits.limit:
+            left = str(max(self._credits.limit - used, 0))
+            answer = replace(answer, headers={**answer.headers, "X-API-CREDITS-REMAINING": left})
+        return answer
+
+    def _check_token(self, call: Call) -> None:
+        kind, _, token = call.headers.get("authorization", "").partition(" ")
+        if not token:
+            raise Refused(401, "AUTHENTICATION_FAILURE", "Authentication failed")
+        known = kind == "Zoho-oauthtoken" or (kind == "Bearer" and self.options.bearer)
+        if not known or not self.office.tokens.accepts(token):
+            raise BAD_TOKEN
+
+
+def options_of(portal: Portal) -> dict[str, Any]:
+    return asdict(portal.options)
+
+
+# ---- The accounts server ------------------------------------------------------------------------
+
+
+def first_refresh_token(office: Office) -> str:
+    """The refresh token that an administrator got for this client; the same at every call."""
+    kept = office.desk.store.collection(f"zoho.{office.where}")
+    known = kept.get("refresh_token")
+    return str(known["token"]) if known is not None else authorize(office)
+
+
+def authorize(office: Office) -> str:
+    """Let the administrator authorise the client anew: another refresh token, which becomes the known one."""
+    office.tokens.access_seconds = ACCESS_SECONDS
+    token = str(office.tokens.issue(PREFIX)["refresh_token"])
+    office.desk.store.collection(f"zoho.{office.where}").put("refresh_token", {"token": token})
+    return token
+
+
+def token(portal: Portal, said: Mapping[str, str], base: str) -> Answer:
+    """POST /oauth/v2/token. Refusals of credentials are answered with 200, throttling with 400."""
+    office = portal.office
+    office.requests += 1
+    if said.get("client_id") != office.client_id:
+        return Answer.of({"error": "invalid_client"})
+    if said.get("client_secret") != office.client_secret:
+        return Answer.of({"error": "invalid_client_secret"})
+    if said.get("grant_type") == "authorization_code":
+        return _exchange(portal, said.get("code", ""), base)
+    if said.get("grant_type") != "refresh_token":
+        return Answer.of({"error": "invalid_grant_type"})
+    shown = said.get("refresh_token", "")
+    limit, seconds = TOKENS_AT_ONCE
+    if office.window("oauth", limit, seconds).knock():
+        description = "You have made too many requests continuously. Please try again after some time."
+        return Answer.of(
+            {"error_description": description, "error": "Access Denied", "status": "failure"}, 400
+        )
+    issued = office.tokens.refresh(shown, PREFIX, rotate=False)
+    if issued is None:
+        return Answer.of({"error": "invalid_code"})
+    return Answer.of(_granted(issued["access_token"], base))
+
+
+def grant_code(office: Office) -> str:
+    """The self client's code; good once."""
+    return f"{PREFIX}{office.named('grant')}"
+
+
+def _exchange(portal: Portal, code: str, base: str) -> Answer:
+    if code != grant_code(portal.office) or "grant" in portal.kept:
+        return Answer.of({"error": "invalid_code"})
+    portal.kept.put("grant", {"used": True})
+    issued = portal.office.tokens.issue(PREFIX)
+    said = _granted(issued["access_token"], base)
+    return Answer.of({**said, "refresh_token": issued["refresh_token"]})
+
+
+def _granted(access: str, base: str) -> dict[str, Any]:
+    return {
+        "access_token": access,
+        "scope": "ZohoCRM.modules.ALL ZohoCRM.settings.ALL ZohoCRM.users.READ ZohoCRM.org.READ "
+        "ZohoCRM.coql.READ ZohoCRM.bulk.ALL ZohoCRM.notifications.ALL",
+        "api_domain": base,
+        "token_type": "Bearer",
+        "expires_in": ACCESS_SECONDS,
+    }

@@ -1,0 +1,503 @@
+"""COQL: `select a, b from Deals where … order by Modified_Time, id limit 0, 200`, and the search's criteria.
+
+As the vendor has it: `where` is a must, more than two conditions need parentheses, a lookup's field is reached with
+a dot, and an answer without rows is 204.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from itertools import islice
+from typing import Any, Final, NoReturn
+
+from sandbox.crm.zoho_fields import Field
+from sandbox.crm.zoho_gate import EMPTY, Answer, Call, Portal, Refused
+from sandbox.crm.zoho_ids import moment, number_of
+from sandbox.crm.zoho_lists import PAGED_ROWS, chosen_fields, module_of, paged
+from sandbox.crm.zoho_modules import OF_ENTITY, Module
+from sandbox.crm.zoho_view import View
+from sandbox.desk import Item
+
+OFFSET_AND_LIMIT: Final = 100_000
+SELECTED: Final = 50
+IN_VALUES: Final = 100
+DEFAULT_LIMIT: Final = 200
+CONDITIONS: Final = 25
+SEARCH_CONDITIONS: Final = 10
+_TOKEN: Final = re.compile(
+    r"\s*(?:('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")|([\w.$+:-]+)|(<=|>=|!=|=|<|>|[(),*]))"
+)
+Test = Callable[[View, Item], bool]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A field of the module, or one of the record that its lookup names."""
+
+    name: str
+    field: Field
+    module: Module
+    through: Field | None = None
+
+    def value(self, view: View, item: Item) -> Any:
+        """What a condition compares and a row shows; a lookup is {"name", "id"}."""
+        if self.through is None:
+            return self.field.get(view, item)
+        shown = self.through.get(view, item)
+        number = number_of(self.module.entity, shown["id"]) if isinstance(shown, dict) else None
+        found = view.rows(self.module.entity).get(number) if number is not None else None
+        return self.field.get(view, found) if found is not None else None
+
+
+@dataclass
+class Query:
+    """A parsed query."""
+
+    module: Module
+    columns: list[Column]
+    counts: bool
+    test: Test
+    bounds: list[tuple[str, str, Any]]  # of the top-level `and`: column, comparison, value
+    order: list[tuple[Column, bool]]
+    offset: int
+    limit: int
+
+
+def coql(portal: Portal, call: Call) -> Answer:
+    """POST /coql"""
+    said = call.json.get("select_query")
+    if not isinstance(said, str) or not said.strip():
+        raise Refused(400, "MANDATORY_NOT_FOUND", "required field not found",
+                      {"api_name": "select_query", "json_path": "$.select_query"})  # fmt: skip
+    query = _Parser(said, portal.options.coql_rows).query()
+    view = portal.view
+    found = _matching(portal, query)
+    if query.counts:
+        return Answer.of(
+            {"data": [{"count(id)": sum(1 for _ in found)}], "info": {"count": 1, "more_records": False}}
+        )
+    items = list(islice(found, query.offset, query.offset + query.limit + 1))
+    if not items:
+        return EMPTY
+    rows = []
+    for item in items[: query.limit]:
+        row = {one.name: one.value(view, item) for one in query.columns}
+        row.setdefault("id", query.module.by_name["id"].get(view, item))
+        rows.append(row)
+    return Answer.of({"data": rows, "info": {"count": len(rows), "more_records": len(items) > query.limit}})
+
+
+def cost(call: Call) -> int:
+    """Credits of a query: 1 up to 200 rows, 2 up to 1,000, 3 up to 2,000."""
+    found = re.search(rb"limit\s+(?:\d+\s*,\s*)?(\d+)", call.body, re.IGNORECASE)
+    rows = int(found[1]) if found else DEFAULT_LIMIT
+    return 1 if rows <= 200 else 2 if rows <= 1000 else 3
+
+
+def search(portal: Portal, call: Call, name: str) -> Answer:
+    """GET /{module}/search by criteria, email, phone or word; the first 2,000 rows and no more"""
+    module, params, view = module_of(name), call.params, portal.view
+    chosen = chosen_fields(module, params.get("fields") or ",".join(module.by_name), lists=True)[:SELECTED] \
+        if not params.get("fields") else chosen_fields(module, params["fields"], lists=True)  # fmt: skip
+    test: Test
+    if params.get("criteria"):
+        test = _Criteria(module, params["criteria"]).test()
+    elif any(params.get(one) for one in ("email", "phone", "word")):
+        kinds = {"email": ("email",), "phone": ("phone",), "word": ("text", "email", "phone", "textarea")}
+        by = next(one for one in ("email", "phone", "word") if params.get(one))
+        wanted, looked = params[by].casefold(), [one for one in module.fields if one.kind in kinds[by]]
+
+        def test(view: View, item: Item) -> bool:
+            values = [str(one.get(view, item) or "").casefold() for one in looked]
+            return any(wanted in value if by == "word" else wanted == value for value in values)
+    else:
+        raise Refused(
+            400,
+            "REQUIRED_PARAM_MISSING",
+            "One of the expected parameter is missing",
+            {"param_name": "criteria"},
+        )
+    page = int(params.get("page", "1")) if params.get("page", "1").isdigit() else 1
+    if (
+        page * int(params.get("per_page", "200") if params.get("per_page", "200").isdigit() else "200")
+        > PAGED_ROWS
+    ):
+        raise Refused(
+            400, "LIMIT_REACHED", "Only the first 2000 records can be searched", {"limit": PAGED_ROWS}
+        )
+    items = reversed(view.rows(module.entity).ordered("number"))
+    found = list(islice((item for item in items if test(view, item)), PAGED_ROWS))
+    return paged(call, "data", [{one.name: one.get(view, item) for one in chosen} for item in found])
+
+
+# ---- Running ------------------------------------------------------------------------------------
+
+
+def _matching(portal: Portal, query: Query) -> Iterator[Item]:
+    """Records that meet the query, in its order. Bounds on Modified_Time and id are looked up, not tried."""
+    view, rows = portal.view, portal.view.rows(query.module.entity)
+    names = [(column.name, descending) for column, descending in query.order]
+    stamped = any(name == "Modified_Time" for name, _, _ in query.bounds) or names[:1] == [
+        ("Modified_Time", False)
+    ]
+    items: Iterable[Item]
+    if stamped:
+        dated = rows.ordered("modified")
+        low, high = _stretch(query, "Modified_Time", dated, lambda item: item.modified)
+        items, sorted_by = islice(dated, low, high), [("Modified_Time", False), ("id", False)]
+    else:
+        numbered = rows.ordered("number")
+        low, high = _stretch(query, "id", numbered, lambda item: item.number)
+        items, sorted_by = islice(numbered, low, high), [("id", False)]
+    found = (item for item in items if query.test(view, item))
+    if not names or names == sorted_by[: len(names)]:
+        return found
+    chosen = list(found)
+    for column, descending in reversed(query.order):
+        chosen.sort(key=lambda item, one=column: _sortable(one, view, item), reverse=descending)  # type: ignore[misc]
+    return iter(chosen)
+
+
+def _stretch(query: Query, name: str, items: list[Item], key: Callable[[Item], Any]) -> tuple[int, int]:
+    low, high = 0, len(items)
+    for bound, comparison, value in query.bounds:
+        if bound != name:
+            continue
+        mark: Any = number_of(query.module.entity, value) if name == "id" else value
+        if mark is None:
+            continue
+        if comparison in (">", ">=", "="):
+            low = max(low, (bisect_right if comparison == ">" else bisect_left)(items, mark, key=key))
+        if comparison in ("<", "<=", "="):
+            high = min(high, (bisect_left if comparison == "<" else bisect_right)(items, mark, key=key))
+    return low, max(low, high)
+
+
+def _sortable(column: Column, view: View, item: Item) -> tuple[bool, Any]:
+    value = _comparable(column, column.value(view, item))
+    return value is not None, value if value is not None else 0
+
+
+def _comparable(column: Column, value: Any) -> Any:
+    if value is None:
+        return None
+    if column.field.kind in ("lookup", "ownerlookup"):
+        return value["id"]
+    if column.field.kind == "datetime":
+        return datetime.fromisoformat(value).astimezone(UTC)
+    if column.field.kind == "date":
+        return date.fromisoformat(value)
+    if column.field.kind in ("currency", "double", "percent", "integer"):
+        return Decimal(str(value))
+    if column.field.kind == "bigint":
+        return int(value)
+    return value if isinstance(value, bool) else str(value).casefold()
+
+
+def _read(column: Column, said: str) -> Any:
+    """A value of a query as its column compares it. Raises Refused when it is none."""
+    kind = column.field.kind
+    try:
+        if kind == "datetime":
+            return moment(said)
+        if kind == "date":
+            return date.fromisoformat(said)
+        if kind in ("currency", "double", "percent", "integer"):
+            return Decimal(said)
+        if kind == "bigint":
+            return int(said)
+        if kind == "boolean":
+            return {"true": True, "false": False}[said.casefold()]
+    except (ValueError, ArithmeticError, KeyError):
+        raise Refused(400, "INVALID_QUERY", "value given seems to be invalid for the column",
+                      {"column_name": column.name, "expected_data_type": kind}) from None  # fmt: skip
+    return said if kind in ("lookup", "ownerlookup") else said.casefold()
+
+
+def _test(column: Column, comparison: str, wanted: list[Any]) -> Test:
+    def test(view: View, item: Item) -> bool:
+        value = _comparable(column, column.value(view, item))
+        if comparison in ("is null", "is not null"):
+            return (value is None) == (comparison == "is null")
+        if value is None:
+            return comparison in ("!=", "not in", "not like")
+        if comparison in ("in", "not in"):
+            return (value in wanted) == (comparison == "in")
+        if comparison in ("between", "not between"):
+            return bool(wanted[0] <= value <= wanted[1]) == (comparison == "between")
+        if comparison in ("like", "not like"):
+            pattern = ".*".join(re.escape(part) for part in str(wanted[0]).split("%"))
+            return (re.fullmatch(pattern, str(value), re.DOTALL) is not None) == (comparison == "like")
+        return bool(_COMPARE[comparison](value, wanted[0]))
+
+    return test
+
+
+_COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "=": lambda a, b: a == b, "!=": lambda a, b: a != b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b, ">=": lambda a, b: a >= b,
+}  # fmt: skip
+
+
+# ---- Parsing ------------------------------------------------------------------------------------
+
+
+class _Parser:
+    """Recursive descent over the tokens of one query."""
+
+    def __init__(self, said: str, most: int) -> None:
+        self._most = most
+        self._tokens: list[tuple[str, int]] = []
+        place = 0
+        text = said.rstrip().rstrip(";")
+        while place < len(text):
+            found = _TOKEN.match(text, place)
+            if found is None:
+                self._wrong(text[place:], place)
+            self._tokens.append((found[1] or found[2] or found[3], found.start()))
+            place = found.end()
+        self._at = self._conditions = 0
+
+    def query(self) -> Query:
+        self._word("select")
+        names = [self._take()]
+        counts = names[0].casefold() == "count"
+        if counts:
+            self._word("(")
+            self._take()
+            self._word(")")
+        while not counts and self._is(","):
+            names.append(self._take())
+        self._word("from", clause="from")
+        module = module_of_query(self._take())
+        self._module = module
+        columns = [] if counts else [self._column(name) for name in names]
+        if len(columns) > SELECTED:
+            raise Refused(
+                400, "LIMIT_EXCEEDED", "select columns limit exceeded", {"by": "select", "limit": SELECTED}
+            )
+        self._word("where", clause="where")
+        test, self.bounds = self._any(top=True)
+        order: list[tuple[Column, bool]] = []
+        if self._is("order"):
+            self._word("by")
+            order.append(self._ordered())
+            while self._is(","):
+                order.append(self._ordered())
+        offset, limit = self._limits()
+        if self._at < len(self._tokens):
+            self._wrong(*self._tokens[self._at])
+        return Query(module, columns, counts, test, self.bounds, order, offset, limit)
+
+    def _ordered(self) -> tuple[Column, bool]:
+        column = self._column(self._take())
+        return column, self._is("desc") or (self._is("asc") and False)
+
+    def _limits(self) -> tuple[int, int]:
+        offset, limit = 0, DEFAULT_LIMIT
+        if self._is("limit"):
+            limit = self._number()
+            if self._is(","):
+                offset, limit = limit, self._number()
+        if self._is("offset"):
+            offset = self._number()
+        if limit > self._most or limit < 1:
+            raise Refused(400, "LIMIT_EXCEEDED", "limit exceeded", {"by": "limit", "limit": self._most})
+        if offset + limit > OFFSET_AND_LIMIT:
+            raise Refused(
+                400, "LIMIT_EXCEEDED", "limit exceeded", {"by": "offset", "limit": OFFSET_AND_LIMIT}
+            )
+        return offset, limit
+
+    def _any(self, *, top: bool = False) -> tuple[Test, list[tuple[str, str, Any]]]:
+        """One condition, or two joined: more need parentheses of their own."""
+        left, bounds = self._one()
+        joined = "and" if self._is("and") else "or" if self._is("or") else ""
+        if not joined:
+            return left, bounds
+        right, more = self._one()
+        if self._at < len(self._tokens) and self._tokens[self._at][0].casefold() in ("and", "or"):
+            self._wrong(*self._tokens[self._at])
+        if joined == "and":
+            return (lambda view, item: left(view, item) and right(view, item)), bounds + more
+        return (lambda view, item: left(view, item) or right(view, item)), []
+
+    def _one(self) -> tuple[Test, list[tuple[str, str, Any]]]:
+        if self._is("("):
+            found = self._any()
+            self._word(")")
+            return found
+        self._conditions += 1
+        if self._conditions > CONDITIONS:
+            raise Refused(
+                400, "LIMIT_EXCEEDED", "criteria limit exceeded", {"by": "where", "limit": CONDITIONS}
+            )
+        column = self._column(self._take())
+        comparison = self._take().casefold()
+        if comparison in ("not", "is"):
+            comparison += f" {self._take().casefold()}"
+            if comparison == "is not":
+                comparison += f" {self._take().casefold()}"
+        if comparison in ("in", "not in"):
+            wanted = self._list(column)
+        elif comparison in ("between", "not between"):
+            low = self._value(column)
+            self._word("and")
+            wanted = [low, self._value(column)]
+        elif comparison in ("is null", "is not null"):
+            wanted = []
+        elif comparison in _COMPARE or comparison in ("like", "not like"):
+            wanted = [self._value(column)]
+        else:
+            self._wrong(comparison, self._tokens[self._at - 1][1])
+        bounds = []
+        if (
+            column.through is None
+            and comparison in _COMPARE
+            and comparison != "!="
+            and column.name in ("id", "Modified_Time")
+        ):
+            bounds = [(column.name, comparison, wanted[0])]
+        elif column.name == "Modified_Time" and comparison == "between":
+            bounds = [(column.name, ">=", wanted[0]), (column.name, "<=", wanted[1])]
+        return _test(column, comparison, wanted), bounds
+
+    def _list(self, column: Column) -> list[Any]:
+        self._word("(")
+        found = [self._value(column)]
+        while self._is(","):
+            found.append(self._value(column))
+        self._word(")")
+        if len(found) > IN_VALUES:
+            raise Refused(400, "LIMIT_EXCEEDED", "in values limit exceeded", {"by": "in", "limit": IN_VALUES})
+        return found
+
+    def _value(self, column: Column) -> Any:
+        said = self._take()
+        return _read(column, re.sub(r"\\(.)", r"\1", said[1:-1]) if said[:1] in "'\"" else said)
+
+    def _column(self, name: str) -> Column:
+        return column_of(self._module, name)
+
+    def _number(self) -> int:
+        said = self._take()
+        if not said.isdigit():
+            self._wrong(said, self._tokens[self._at - 1][1])
+        return int(said)
+
+    def _take(self) -> str:
+        if self._at >= len(self._tokens):
+            self._wrong("", self._tokens[-1][1] if self._tokens else 0)
+        self._at += 1
+        return self._tokens[self._at - 1][0]
+
+    def _is(self, word: str) -> bool:
+        if self._at < len(self._tokens) and self._tokens[self._at][0].casefold() == word:
+            self._at += 1
+            return True
+        return False
+
+    def _word(self, word: str, *, clause: str = "") -> None:
+        if not self._is(word):
+            if clause:
+                raise Refused(400, "SYNTAX_ERROR", "missing clause", {"clause": clause})
+            near, at = self._tokens[self._at] if self._at < len(self._tokens) else ("", 0)
+            self._wrong(near, at)
+
+    def _wrong(self, near: str, at: int) -> NoReturn:
+        raise Refused(
+            400, "SYNTAX_ERROR", "invalid query formed", {"line": 1, "column": at + 1, "near": near[:40]}
+        )
+
+
+class _Criteria:
+    """`((Stage:equals:Won)and(Amount:greater_than:5))` of the search."""
+
+    WORDS: Final = {"equals": "=", "not_equal": "!=", "greater_than": ">", "greater_equal": ">=", "less_than": "<",
+                    "less_equal": "<=", "starts_with": "like", "in": "in", "between": "between"}  # fmt: skip
+
+    def __init__(self, module: Module, said: str) -> None:
+        self._module, self._said, self._at, self._conditions = module, said.strip(), 0, 0
+
+    def test(self) -> Test:
+        found = self._any()
+        if self._at != len(self._said):
+            self._wrong()
+        return found
+
+    def _any(self) -> Test:
+        tests, joined = [self._one()], ""
+        while (word := self._joiner()) is not None:
+            if joined and word != joined:
+                self._wrong()
+            joined = word
+            tests.append(self._one())
+        if joined == "or":
+            return lambda view, item: any(test(view, item) for test in tests)
+        return lambda view, item: all(test(view, item) for test in tests)
+
+    def _joiner(self) -> str | None:
+        found = re.compile(r"\s*(and|or)\s*", re.IGNORECASE).match(self._said, self._at)
+        if found is None:
+            return None
+        self._at = found.end()
+        return found[1].casefold()
+
+    def _one(self) -> Test:
+        if self._said[self._at : self._at + 1] != "(":
+            self._wrong()
+        if self._said[self._at : self._at + 2] == "((":
+            self._at += 1
+            found = self._any()
+            if self._said[self._at : self._at + 1] != ")":
+                self._wrong()
+            self._at += 1
+            return found
+        condition = re.compile(r"\(([\w.$]+):(\w+):((?:[^\\()]|\\.)*)\)").match(self._said, self._at)
+        if condition is None or condition[2] not in self.WORDS:
+            self._wrong()
+        self._conditions += 1
+        if self._conditions > SEARCH_CONDITIONS:
+            raise Refused(400, "LIMIT_EXCEEDED", "criteria limit exceeded", {"limit": SEARCH_CONDITIONS})
+        self._at = condition.end()
+        column, word = column_of(self._module, condition[1]), condition[2]
+        said = re.sub(r"\\(.)", r"\1", condition[3])
+        values = (
+            said.split(",") if word in ("in", "between") else [f"{said}%" if word == "starts_with" else said]
+        )
+        return _test(column, self.WORDS[word], [_read(column, value) for value in values])
+
+    def _wrong(self) -> NoReturn:
+        raise Refused(
+            400,
+            "INVALID_QUERY",
+            "invalid query formed",
+            {"reason": "criteria", "near": self._said[self._at :][:40]},
+        )
+
+
+def module_of_query(name: str) -> Module:
+    try:
+        return module_of(name)
+    except Refused:
+        raise Refused(
+            400, "INVALID_QUERY", "invalid query formed", {"module": name, "reason": "module"}
+        ) from None
+
+
+def column_of(module: Module, name: str) -> Column:
+    """A column by its name. Raises Refused for one that the module has not, and for rows."""
+    first, _, rest = name.partition(".")
+    found = module.by_name.get(first)
+    if found is not None and found.kind != "subform" and rest and found.lookup in OF_ENTITY:
+        target = OF_ENTITY[found.lookup]
+        if rest in target.by_name:
+            return Column(name, target.by_name[rest], target, found)
+    elif found is not None and found.kind != "subform" and not rest:
+        return Column(name, found, module)
+    raise Refused(400, "INVALID_QUERY", "column given seems to be invalid", {"column_name": name})
