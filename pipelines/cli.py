@@ -19,6 +19,8 @@ os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")  # as in pipelines/pro
 
 import typer  # noqa: E402 (what stands above must be done first)
 
+HOOKS_PORT = 8300  # of the receiver of webhooks; a reverse proxy names it too
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -71,12 +73,39 @@ def up(
     port: Annotated[
         int, typer.Option(help="Port of the Dagster UI; 0 picks a free one.", min=0, max=65535)
     ] = 3000,
+    hooks_port: Annotated[
+        int,
+        typer.Option(
+            help="Port of the receiver of webhooks, if a system has a hook_secret.", min=0, max=65535
+        ),
+    ] = HOOKS_PORT,
     once: Annotated[bool, typer.Option(hidden=True, help="Start, print the address, stop.")] = False,
 ) -> None:
-    """Keep the UI, the daemon, the schedules and (for the demo company) the sandbox running until Ctrl-C."""
+    """Keep the UI, the daemon, the schedules, the receiver of webhooks (where a system has a hook_secret) and
+    (for the demo company) the sandbox running until Ctrl-C."""
     from pipelines.commands.up import up as run
 
-    raise typer.Exit(run(port, once=once))
+    raise typer.Exit(run(port, hooks_port=hooks_port, once=once))
+
+
+@app.command()
+def hooks(
+    port: Annotated[
+        int, typer.Option(help="Port on 127.0.0.1; 0 picks a free one.", min=0, max=65535)
+    ] = HOOKS_PORT,
+    show_addresses: Annotated[
+        bool,
+        typer.Option(help="Only print the addresses to enter at the vendors, secrets and all."),
+    ] = False,
+) -> None:
+    """Receive the webhooks of every connected system that has a hook_secret, until Ctrl-C.
+
+    It listens on 127.0.0.1 without TLS: a reverse proxy with a certificate must stand before it and pass /hooks/ on.
+    See docs/webhooks.md.
+    """
+    from pipelines.commands.hooks import hooks as run
+
+    raise typer.Exit(run(port, show_addresses=show_addresses))
 
 
 @app.command()

@@ -6,6 +6,7 @@ itself in the UI when it stays quiet.
 """
 
 # No `from __future__ import annotations` here: Dagster reads the annotations as objects.
+import json
 import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,10 @@ from pipelines.assets import quality_checks
 from pipelines.processes import SYNC_TAG
 
 EVERY_SECONDS = 300  # SVERKA_SENSOR_SECONDS, or `every_seconds` in a system's connection
+HOOK_SECONDS = 30  # SVERKA_HOOK_SECONDS
+HOOK_AGAIN = timedelta(
+    minutes=5
+)  # until a sync is asked for once more that saw none of what webhooks hinted at
 AGAIN = timedelta(hours=1)  # until a sync is asked for once more that moved nothing of what waited
 NOTHING = "-"  # a cursor; Dagster keeps the one before instead of an empty one
 NIGHT = "30 2 * * *"
@@ -139,10 +144,55 @@ def waiting_sensor(mappings: Mappings) -> dg.SensorDefinition:
     return sensor
 
 
-def due_again(cursor: str | None, digest: str, now: datetime) -> bool:
-    """Whether a sync is to be asked for: not for the very same within AGAIN. `cursor`: digest and time of the last."""
+def hooks_sensor(systems: Sequence[System]) -> dg.SensorDefinition:
+    """Asks the database alone what webhooks have hinted at, and for one sync for all of it."""
+    entities = {system.name: system.entities for system in systems}
+
+    @dg.sensor(
+        name="webhooks_arrived",
+        job_name=SYNC,
+        minimum_interval_seconds=int(os.environ.get("SVERKA_HOOK_SECONDS") or HOOK_SECONDS),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Starts a sync for records that webhooks hinted at: sooner than the systems are asked.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        from pipelines.raw.hints import waiting
+        from pipelines.runs import syncing
+        from resources.warehouse import Warehouse, WarehouseError
+
+        try:
+            warehouse = Warehouse.from_environment()
+            warehouse.migrate()
+            found = waiting(warehouse, entities)
+            if not found:
+                return dg.SkipReason("no webhook has hinted at anything that was not read since")
+            if syncing(context.instance, warehouse):
+                return dg.SkipReason("a sync is under way; what arrives meanwhile is seen at the next look")
+        except WarehouseError as error:
+            raise dg.Failure(str(error)) from error
+        moment = datetime.now(UTC)
+        asked = {
+            system: at for system, at in json.loads(context.cursor or "{}").items() if system in entities
+        }
+        due = [
+            each for each in found if due_again(asked.get(each.system), str(each.oldest), moment, HOOK_AGAIN)
+        ]
+        if not due:
+            return dg.SkipReason(
+                f"the last sync saw none of what webhooks hinted at; the next is asked for {HOOK_AGAIN} after it"
+            )
+        for each in due:
+            asked[each.system] = f"{each.oldest} {moment.isoformat(timespec='seconds')}"
+        why = ", ".join(f"{each.count} from {each.system}, newest: {each.newest}" for each in due)
+        return dg.SensorResult([_one_sync(f"webhooks: {why}")], cursor=json.dumps(asked))
+
+    return sensor
+
+
+def due_again(cursor: str | None, digest: str, now: datetime, again: timedelta = AGAIN) -> bool:
+    """Whether a sync is to be asked for: not for the very same within `again`. `cursor`: digest and time of the last."""
     before, _, at = (cursor or "").partition(" ")
-    return before != digest or now - datetime.fromisoformat(at) >= AGAIN
+    return before != digest or now - datetime.fromisoformat(at) >= again
 
 
 def _one_sync(why: str) -> dg.RunRequest:
@@ -193,6 +243,8 @@ def _cause(event: dg.DagsterEvent) -> str:
 def all_sensors(mappings: Mappings) -> Iterator[dg.SensorDefinition]:
     for system in mappings.systems:
         yield change_sensor(system)
+    if hearing := [system for system in mappings.systems if "hook_secret" in system.given]:
+        yield hooks_sensor(hearing)
     yield waiting_sensor(mappings)
     yield tell_of_failure
 

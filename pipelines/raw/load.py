@@ -68,7 +68,7 @@ def read_source(
     for since, group in windows(warehouse, source, wanted, moment, full=full, rescan=rescan):
         batches += _read(warehouse, source, group, since, moment, run_id, echo or {}, allow_deletions)
     if hooks:
-        batches += read_hinted(warehouse, source, hooks, batches, moment, run_id, echo or {})
+        batches += read_hinted(warehouse, source, hooks, batches, moment, run_id, echo or {}, allow_deletions)
     failed = {batch.entity for batch in batches if batch.error}
     sound = [entity for entity in wanted if failed.isdisjoint((entity.name, entity.parent))]
     for entity in sweeps_due(warehouse, source, sound, sweep, moment):
