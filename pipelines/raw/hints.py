@@ -197,6 +197,13 @@ def _leave_out_stale(conn: Connection, system: str, opened: Mapping[str, Incomin
                 select from {stored} c where c.source_id = i.source_id and c.is_current and not c.deleted)"""
         )
     )
+    # As a sweep does: a tombstone keeps its record's stamp, so that an older version which comes late stays out.
+    conn.execute(
+        trusted(
+            f"""update {incoming.temporary} i set modified_at = c.modified_at from {stored} c
+            where c.source_id = i.source_id and c.is_current and i.deleted and i.modified_at is null"""
+        )
+    )
     undone = conn.execute(
         trusted(
             f"""delete from {incoming.temporary} i using {stored} c

@@ -1,0 +1,229 @@
+"""What webhooks hint at is read by key after the ordinary read, and nothing they do changes anything wrongly."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pipelines.raw.hints import KEPT, MAX_KEYS, MAX_TRIES, forget_hooks, waiting
+from resources.connector import Record, SourceError
+from resources.warehouse import Warehouse
+from tests.hinting_source import Town, living, sync
+
+ENTITIES = ("deal", "line", "tag")
+
+
+@pytest.fixture
+def town(warehouse: Warehouse) -> Town:
+    found = Town()
+    for number in ("1", "2", "3"):
+        found.put(number, title="first", lines=2)
+    sync(warehouse, found)
+    found.asked.clear()
+    return found
+
+
+def hint(warehouse: Warehouse, *ids: str, entity: str = "deal", digest: str = "") -> int:
+    """Keep a webhook as the receiver does; its number."""
+    return int(
+        warehouse.scalar(
+            "insert into ops.hook (system, entity, ids, digest) values ('town', %s, %s, %s)"
+            " on conflict (system, entity, digest) where seen_at is null"
+            " do update set times = ops.hook.times + 1, last_at = excluded.last_at returning hook_id",
+            [entity, list(ids), digest or f"{entity} {' '.join(ids)}"],
+        )
+    )
+
+
+def unseen(warehouse: Warehouse) -> int:
+    return int(warehouse.scalar("select count(*) from ops.hook where seen_at is null"))
+
+
+def test_a_hinted_record_is_read_though_no_stamp_tells_of_its_change(
+    warehouse: Warehouse, town: Town
+) -> None:
+    town.put("2", silently=True, title="second", lines=1)
+    sync(warehouse, town)
+    assert living(warehouse, "town", "deal")[1][2]["title"] == "first"
+    hint(warehouse, "2")
+    assert sync(warehouse, town) == []
+    assert living(warehouse, "town", "deal")[1][2]["title"] == "second"
+    assert [row[0] for row in living(warehouse, "town", "line")] == ["1-0", "1-1", "2-0", "3-0", "3-1"]
+    assert unseen(warehouse) == 0
+    town.asked.clear()
+    sync(warehouse, town)
+    assert town.asked == [], "what was seen is not read again"
+
+
+def test_a_hinted_deletion_is_seen_at_once_with_its_children(warehouse: Warehouse, town: Town) -> None:
+    town.drop("3")
+    hint(warehouse, "3")
+    sync(warehouse, town)
+    assert [row[0] for row in living(warehouse, "town", "deal")] == ["1", "2"]
+    assert [row[0] for row in living(warehouse, "town", "line")] == ["1-0", "1-1", "2-0", "2-1"]
+    assert warehouse.scalar("select payload ->> 'title' from raw.town_deal where deleted") == "first"
+
+
+def test_a_hint_at_a_record_that_never_was_leaves_nothing(warehouse: Warehouse, town: Town) -> None:
+    hint(warehouse, "777")
+    hint(warehouse, "8", entity="planet")
+    sync(warehouse, town)
+    assert warehouse.scalar("select count(*) from raw.town_deal where source_id = '777'") == 0
+    assert waiting(warehouse, {"town": ENTITIES}) == [], "an entity that is not read asks for no read"
+
+
+def test_a_late_older_version_and_a_deletion_undone_by_a_slow_copy_change_nothing(
+    warehouse: Warehouse, town: Town
+) -> None:
+    old = {number: town.record(number) for number in ("1", "2")}
+    town.put("1", title="newer")
+    town.drop("2")
+    hint(warehouse, "2")
+    sync(warehouse, town)
+    town.stale = old
+    hint(warehouse, "1", "2")
+    assert sync(warehouse, town) == []
+    assert [(row[0], row[2]["title"]) for row in living(warehouse, "town", "deal")] == [
+        ("1", "newer"),
+        ("3", "first"),
+    ]
+    assert {row[1] for row in living(warehouse, "town", "line")} == {"1", "3"}
+    town.stale.clear()
+    town.put("2", title="brought back")
+    hint(warehouse, "2", digest="again")
+    sync(warehouse, town)
+    assert living(warehouse, "town", "deal")[1][2]["title"] == "brought back"
+
+
+def test_a_failed_read_leaves_the_hints_unseen_and_keeps_what_it_received(
+    warehouse: Warehouse, town: Town
+) -> None:
+    town.put("1", silently=True, title="second")
+    town.drop("3")
+    hint(warehouse, "1")
+    hint(warehouse, "3")
+    town.fails = SourceError("town: no answer; try again", retriable=True)
+    for _ in range(MAX_TRIES + 1):
+        assert sync(warehouse, town) == ["town: no answer; try again"] * 2
+    assert unseen(warehouse) == 2
+    assert living(warehouse, "town", "deal")[0][2]["title"] == "second"
+    town.fails = None
+    assert sync(warehouse, town) == []
+    assert unseen(warehouse) == 0
+    assert [row[0] for row in living(warehouse, "town", "deal")] == ["1", "2"]
+
+
+def test_a_system_that_is_down_keeps_its_hints_and_is_not_asked_twice(
+    warehouse: Warehouse, town: Town
+) -> None:
+    hint(warehouse, "1")
+    town.down = SourceError("town: no connection", retriable=True)
+    assert set(sync(warehouse, town)) == {"town: no connection"}
+    assert town.asked == []
+    assert unseen(warehouse) == 1
+
+
+def test_what_is_refused_for_good_is_given_up_after_a_few_runs(warehouse: Warehouse, town: Town) -> None:
+    hint(warehouse, "not a number")
+    town.fails = SourceError("town: bad id")
+    for left in [*[1] * (MAX_TRIES - 1), 0]:
+        assert sync(warehouse, town)
+        assert unseen(warehouse) == left
+    town.asked.clear()
+    assert sync(warehouse, town) == []
+    assert town.asked == []
+
+
+def test_one_that_comes_again_while_it_is_read_is_read_again(warehouse: Warehouse, town: Town) -> None:
+    number = hint(warehouse, "1")
+    keys = town.read_keys
+
+    def meanwhile(entity: str, ids: list[str]) -> object:
+        yield from keys(entity, ids)
+        assert hint(warehouse, "1") == number, "the same row, once more"
+        town.put("1", silently=True, title="after we looked")
+
+    town.read_keys = meanwhile  # type: ignore[method-assign, assignment]
+    sync(warehouse, town)
+    assert warehouse.rows("select times, seen_at from ops.hook") == [(2, None)]
+    town.read_keys = keys  # type: ignore[method-assign]
+    sync(warehouse, town)
+    assert unseen(warehouse) == 0
+    assert living(warehouse, "town", "deal")[0][2]["title"] == "after we looked"
+    assert hint(warehouse, "1") != number, "what comes after it was seen is new"
+    assert unseen(warehouse) == 1
+
+
+def test_an_entity_that_is_read_whole_needs_no_keys(warehouse: Warehouse, town: Town) -> None:
+    hint(warehouse, "red", entity="tag")
+    hint(warehouse, "", digest="some deal")
+    sync(warehouse, town)
+    assert town.asked == []
+    assert unseen(warehouse) == 0
+
+
+def test_a_run_reads_no_more_than_its_share_and_the_rest_waits(warehouse: Warehouse, town: Town) -> None:
+    for start in range(0, MAX_KEYS + 600, 400):
+        hint(warehouse, *map(str, range(start, start + 400)))
+    sync(warehouse, town)
+    ((_, first),) = town.asked
+    assert len(first) == MAX_KEYS
+    assert unseen(warehouse) == 2
+    sync(warehouse, town)
+    assert len(town.asked[1][1]) == 800
+    assert unseen(warehouse) == 0
+
+
+def test_many_hints_at_one_record_are_one_key(warehouse: Warehouse, town: Town) -> None:
+    for number in range(MAX_KEYS + 100):
+        hint(warehouse, "1", digest=str(number))
+    sync(warehouse, town)
+    assert town.asked == [("deal", ["1"])]
+    assert unseen(warehouse) == 0
+
+
+def test_most_gone_at_once_is_not_believed(warehouse: Warehouse, town: Town) -> None:
+    for number in range(10, 60):
+        town.put(str(number))
+    sync(warehouse, town)
+    kept, town.deals = town.deals, {}
+    hint(warehouse, *kept)
+    (said,) = sync(warehouse, town)[:1]
+    assert "are gone at once" in said
+    assert len(living(warehouse, "town", "deal")) == 53
+    assert unseen(warehouse) == 1
+
+
+def test_our_own_write_asks_for_no_read(warehouse: Warehouse, town: Town) -> None:
+    warehouse.execute(
+        "insert into ops.echo (system, kind, key, version, at) values ('town', 'deal', '1', '', now())"
+    )
+    hint(warehouse, "1")
+    assert waiting(warehouse, {"town": ENTITIES}) == []
+    hint(warehouse, "1", "2")
+    (found,) = waiting(warehouse, {"town": ENTITIES})
+    assert (found.system, found.count, found.newest) == ("town", 1, "deal 1")
+    warehouse.execute("update ops.echo set at = now() - interval '1 hour'")
+    (found,) = waiting(warehouse, {"town": ENTITIES})
+    assert found.count == 2
+
+
+def test_old_ones_are_forgotten(warehouse: Warehouse) -> None:
+    hint(warehouse, "1")
+    old = hint(warehouse, "2")
+    at = datetime.now(UTC) - KEPT - timedelta(hours=1)
+    warehouse.execute("update ops.hook set received_at = %s where hook_id = %s", [at, old])
+    with warehouse.transaction() as conn:
+        assert forget_hooks(conn) == 1
+    assert warehouse.scalar("select ids from ops.hook") == ["1"]
+
+
+def test_a_record_without_stamps_that_was_deleted_comes_back(warehouse: Warehouse, town: Town) -> None:
+    town.drop("1")
+    hint(warehouse, "1")
+    sync(warehouse, town)
+    town.stale = {"1": Record("1", b'{"id": "1"}', None)}
+    hint(warehouse, "1", digest="back")
+    sync(warehouse, town)
+    assert living(warehouse, "town", "deal")[0][0] == "1"
