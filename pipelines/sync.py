@@ -30,6 +30,7 @@ from pipelines.refresh import Outcome, empty_scope, prune_changes, refresh
 from pipelines.table import Table, stage_tables, tables
 from resources.budget import SharedBudget
 from resources.connector import ChecksFields, Page, Record, Source, SourceError, Target
+from resources.tokens import StoredTokens, mark
 from resources.warehouse import PROJECT, Connection, Warehouse, trusted
 
 # Accounting entities that documents are planned against, read before the plan; all others after it.
@@ -96,7 +97,11 @@ class Road:
             if (sentence := foreign_address(self.mappings.folder)) is not None:
                 raise SourceError(sentence)
             module = importlib.import_module(_module_of(system))
-            connector = module.connect(system.name, system.connection, self._budget(system))
+            shared: dict[str, Any] = {}
+            if hasattr(module, "credentials"):  # its tokens are for a time, and for all processes
+                grant = mark(*module.credentials(system.connection))
+                shared["tokens"] = StoredTokens(system.name, grant, self.warehouse.connect)
+            connector = module.connect(system.name, system.connection, self._budget(system), **shared)
             if isinstance(connector, ChecksFields):
                 connector.fields_read = system.fields_read()
                 connector.fields_written = system.fields_written()
