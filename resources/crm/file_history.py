@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from resources.connector import Change
-from resources.crm.spreadsheet import UnreadableError
+from resources.crm.file_layout import UnreadableError
 
 
 @dataclass(frozen=True, slots=True)

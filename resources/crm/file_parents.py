@@ -15,7 +15,7 @@ from datetime import datetime
 import msgspec
 
 from resources.connector import Record
-from resources.crm.file_rows import TableFiles
+from resources.crm.file_options import TableFiles
 
 LOOK_UP = 5_000  # parents asked for at once
 

@@ -4,7 +4,7 @@
     tables:
       deal: {pattern: "deals*.csv", key: [ID]}
 
-All options stand in docs/mappings.md. A table is a `snapshot` (the newest file is the whole truth) or
+All options stand in docs/files.md. A table is a `snapshot` (the newest file is the whole truth) or
 `append` (files add and update). "Newest" is by time of modification, then by name; a content that was
 loaded before keeps the time at which it came first, whatever is done to its file (`file_history`).
 A record is the row as text, column by column, with `_file` and `_row`; the id of several key columns is
@@ -30,10 +30,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from resources.connector import Capabilities, Change, Entity, Finding, Page, Record, Reject, SourceError
+from resources.crm.file_findings import noticed
 from resources.crm.file_history import History, Standing
+from resources.crm.file_layout import UnreadableError, listed
+from resources.crm.file_options import TableFiles, table_files
 from resources.crm.file_parents import Parents, Stored, Values
-from resources.crm.file_rows import ALONE, FileRows, Survey, TableFiles, Verdict, listed, table_files
-from resources.crm.spreadsheet import UnreadableError, content_version, open_table
+from resources.crm.file_rows import ALONE, FileRows, Survey, Verdict
+from resources.crm.spreadsheet import content_version, open_table
 
 PAGE_ROWS = 1_000
 MAX_FILES = 10_000  # of one table, in the folder
@@ -440,29 +443,11 @@ class Files:
             opened = rows.opened
             self._history(table).standing(rows.name, opened.version, opened.modified_at)
             survey = self._survey(table, rows)
-            notes = [
-                f"{self._name(path)}: {opened.form}",
-                f"header in {opened.unit} {opened.header_line} with {len(opened.columns)} columns",
-                f"{survey.ids} of {table.entity}",
-            ]
-            if opened.hidden:
-                hidden = listed(opened.hidden)
-                notes.append(f"{len(opened.hidden)} rows hidden in Excel ({hidden}) are read too")
-            if survey.totals:
-                notes.append(f"{survey.totals} rows of totals passed over")
-            held = [
-                f"held: {number} {what}"
-                for number, what in (
-                    (survey.keyless, "rows without a key"),
-                    (len(survey.contested), "ids in several rows that differ"),
-                    (len(survey.unreadable), "rows that cannot be read"),
-                )
-                if number
-            ]
+            notes, held = noticed(table, rows, survey)
             return Finding(
                 table.entity,
                 not held,
-                ", ".join(notes + held),
+                ", ".join([*notes, *held]),
                 "mend the rows and export again" if held else "",
             )
 

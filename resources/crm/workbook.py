@@ -1,4 +1,7 @@
-"""XLSX workbooks: the sheet with the table, and its values as the texts that Excel shows."""
+"""XLSX workbooks: the sheet with the table, its values as the texts that Excel shows, and its marks.
+
+Marks are what stands beside the values: hidden rows and columns, a filter, merged cells.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +10,73 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import IO, Any
 
 import msgspec
 
-from resources.crm.spreadsheet import (
+from resources.crm.file_header import SEARCH_ROWS, Across, find_header, no_header
+from resources.crm.file_layout import (
     SPOOL_MEMORY_BYTES,
     Found,
+    Header,
     Layout,
+    Marks,
     Row,
     UnreadableError,
-    find_header,
-    no_header,
     quoted,
 )
 
 MAX_UNPACKED_BYTES = 4 << 30  # an XLSX is a ZIP; one that unpacks to more is no table of a person's
+MAX_MERGED_CELLS = 1_000_000
+MAX_COLUMNS, MAX_ROWS = 16_384, 1_048_576  # of a sheet
+YES = ("1", "true")
+NUMBER_AS_TEXT = re.compile(r"[-+]?\d[\d\s\u00a0\u2009\u202f]*(?:[.,]\d+)?")
+
+
+@dataclass(slots=True)
+class _Aside:
+    """What a sheet says beside its values; complete when all its rows have been parsed."""
+
+    hidden_rows: list[int] = field(default_factory=list)
+    hidden_columns: set[int] = field(default_factory=set)
+    filtered: bool = False
+    merged: list[tuple[int, int, int, int]] = field(default_factory=list)  # columns and rows, from 1
+    last_row: int = 0
+
+    def marks(self) -> Marks:
+        continued: dict[int, set[int]] = {}
+        cells = 0
+        for column, first, _, last in self.merged:
+            for row in range(first + 1, min(last, self.last_row) + 1):
+                continued.setdefault(row, set()).add(column - 1)
+                cells += 1
+                if cells > MAX_MERGED_CELLS:
+                    raise UnreadableError(
+                        f"it has more than {MAX_MERGED_CELLS} merged cells", "export it without merging cells"
+                    )
+        return Marks(
+            True,
+            tuple(self.hidden_rows),
+            frozenset(self.hidden_columns),
+            self.filtered and bool(self.hidden_rows),
+            {row: frozenset(places) for row, places in continued.items()},
+        )
+
+    def across(self, last_row: int) -> Across:
+        """Of the first rows: places covered by a merged cell, and the place where it begins."""
+        found: dict[int, dict[int, int]] = {}
+        for column, first, last_column, last in self.merged:
+            for row in range(first, min(last, last_row) + 1):
+                for place in range(column, min(last_column, MAX_COLUMNS)):
+                    found.setdefault(row, {})[place] = column - 1
+        return found
 
 
 def open_workbook(spool: IO[bytes], layout: Layout, spools: list[IO[bytes]]) -> Found:
+    """Find the table of an XLSX. Raises UnreadableError: damaged, too large, no sheet with the header."""
     import openpyxl  # 0.2 s, so only where a workbook is read
     from openpyxl.utils.exceptions import InvalidFileException
 
@@ -55,10 +104,10 @@ def open_workbook(spool: IO[bytes], layout: Layout, spools: list[IO[bytes]]) -> 
             sheet, header, names = _find_sheet(book, layout)
             lines: IO[bytes] = tempfile.SpooledTemporaryFile(SPOOL_MEMORY_BYTES)  # noqa: SIM115
             spools.append(lines)
-            hidden: list[int] = []
+            aside = _Aside()
             encode = msgspec.json.Encoder().encode
-            for row in _sheet_rows(sheet, hidden):
-                lines.write(encode((row.line, row.cells)) + b"\n")
+            for row in _sheet_rows(sheet, aside):
+                lines.write(encode((row.line, row.cells, row.texts)) + b"\n")
         finally:
             book.close()
     except damages as error:
@@ -66,18 +115,19 @@ def open_workbook(spool: IO[bytes], layout: Layout, spools: list[IO[bytes]]) -> 
             f"it is a damaged or half-written XLSX ({type(error).__name__}: {error})",
             "wait for the copy to end, or save it again in Excel",
         ) from error
-    decode = msgspec.json.Decoder(tuple[int, list[str | None]]).decode
+    decode = msgspec.json.Decoder(tuple[int, list[str | None], list[int]]).decode
 
     def rows() -> Iterator[Row]:
         lines.seek(0)
         for line in lines:
-            yield Row(*decode(line))
+            number, cells, texts = decode(line)
+            yield Row(number, cells, texts=texts)
 
     form = f'XLSX, sheet "{sheet.title}"' + (f" of {len(names)}" if len(names) > 1 else "")
-    return rows, header, {"form": form, "unit": "row", "hidden": tuple(hidden), "wide": True}
+    return Found(rows, header, form, "row", wide=True, marks=aside.marks())
 
 
-def _find_sheet(book: Any, layout: Layout) -> tuple[Any, Row, list[str]]:
+def _find_sheet(book: Any, layout: Layout) -> tuple[Any, Header, list[str]]:
     names = [sheet.title for sheet in book.worksheets]
     if layout.sheet is not None and layout.sheet not in names:
         raise UnreadableError(
@@ -87,11 +137,11 @@ def _find_sheet(book: Any, layout: Layout) -> tuple[Any, Row, list[str]]:
         raise UnreadableError(
             "no sheet of it can be read", 'save it as "Excel workbook (.xlsx)", not as "Strict"'
         )
-    found: list[tuple[Any, Row]] = []
+    found: list[tuple[Any, Header]] = []
     seen: list[Row] = []
     for sheet in book.worksheets:
         if layout.sheet == sheet.title or (layout.sheet is None and sheet.sheet_state == "visible"):
-            header = find_header(_sheet_rows(sheet, []), layout, seen)
+            header = find_header(_sheet_rows(sheet, _Aside()), layout, seen, _across(sheet, layout))
             if header:
                 found.append((sheet, header))
     if len(found) > 1:
@@ -104,10 +154,21 @@ def _find_sheet(book: Any, layout: Layout) -> tuple[Any, Row, list[str]]:
     return *found[0], names
 
 
-def _sheet_rows(sheet: Any, hidden: list[int]) -> Iterator[Row]:
-    """Rows that are not blank, with their numbers; numbers of hidden ones are added to `hidden`."""
-    # The sheet's own iterator knows neither row numbers with certainty, nor hidden rows, nor
-    # formulas without a stored value; the parser beneath it knows all three.
+def _across(sheet: Any, layout: Layout) -> Across | None:
+    """The merged cells of the top rows, where the header has several: they stand at the end of a sheet."""
+    if layout.header_rows == 1:
+        return None
+    aside = _Aside()
+    numbers = [row.line for row in _sheet_rows(sheet, aside)]
+    looked = (layout.header_row or 0) + SEARCH_ROWS + layout.header_rows
+    return aside.across(numbers[min(looked, len(numbers)) - 1] if numbers else 0)
+
+
+def _sheet_rows(sheet: Any, aside: _Aside) -> Iterator[Row]:
+    """Rows that are not blank, with their numbers; what stands beside the values goes into `aside`."""
+    # The sheet's own iterator knows neither row numbers with certainty, nor hidden rows, nor merged cells, nor
+    # formulas without a stored value; the parser beneath it knows them all.
+    from openpyxl.utils import range_boundaries
     from openpyxl.worksheet._reader import FORMULA_TAG, WorkSheetParser
 
     class Parser(WorkSheetParser):
@@ -133,12 +194,27 @@ def _sheet_rows(sheet: Any, hidden: list[int]) -> Iterator[Row]:
         for number, parsed in parser.parse():
             dimension = parser.row_dimensions.pop(str(number), None)
             cells: list[str | None] = [None] * max((cell["column"] for cell in parsed), default=0)
+            texts: list[int] = []
             for cell in parsed:
-                cells[cell["column"] - 1] = shown(cell["value"])
+                place, value = cell["column"] - 1, cell["value"]
+                cells[place] = shown(value)
+                if isinstance(value, str) and NUMBER_AS_TEXT.fullmatch(value.strip()):
+                    texts.append(place)
             if any(c is not None and not c.isspace() for c in cells):
-                if dimension and dimension.get("hidden") in ("1", "true"):
-                    hidden.append(number)
-                yield Row(number, cells)
+                aside.last_row = number
+                if dimension and dimension.get("hidden") in YES:
+                    aside.hidden_rows.append(number)
+                yield Row(number, cells, texts=texts)
+        for column in parser.column_dimensions.values():
+            if column.get("hidden") in YES:
+                aside.hidden_columns.update(
+                    range(int(column["min"]) - 1, min(int(column["max"]), MAX_COLUMNS))
+                )
+        aside.filtered = getattr(parser, "auto_filter", None) is not None
+        if parser.merged_cells is not None:
+            for cell in parser.merged_cells.mergeCell:
+                column, first, last_column, last = range_boundaries(cell.ref)
+                aside.merged.append((column or 1, first or 1, last_column or MAX_COLUMNS, last or MAX_ROWS))
 
 
 def shown(value: object) -> str | None:
