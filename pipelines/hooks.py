@@ -31,7 +31,7 @@ from resources.http import conceal
 
 MAX_BODY: Final = 1024 * 1024  # bytes
 BODY_SECONDS: Final = 10.0  # for a body to arrive
-ANSWER_SECONDS: Final = 1.5  # after it has: amoCRM switches off whoever takes 2 s
+ANSWER_SECONDS: Final = 1.2  # after it has: amoCRM switches off whoever takes 2 s
 MAX_AT_WORK: Final = 64  # webhooks at once, so 64 MiB of bodies at most
 MAX_IDS: Final = 500  # in one row: a read takes rows whole, and no more records than fit
 MAX_ID_BYTES: Final = 1_000  # as of a record

@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pipelines.hooks_log import Tally
 from resources.warehouse import Warehouse
 
-WRITE_SECONDS: Final = 1.0  # for one write, connecting included
+WRITE_SECONDS: Final = 0.8  # for one write, connecting included
 CONNECT_SECONDS: Final = 2  # libpq's smallest; WRITE_SECONDS ends it sooner
 MOST_WAITING: Final = 256  # webhooks in the queue
 AT_ONCE: Final = 64  # of them in one transaction
