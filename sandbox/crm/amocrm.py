@@ -19,15 +19,20 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from sandbox.crm import amocrm_directories as directories
+from sandbox.crm import amocrm_events as events
 from sandbox.crm import amocrm_lists as lists
+from sandbox.crm import amocrm_webhooks as webhooks
+from sandbox.crm import amocrm_writing as writing
 from sandbox.crm.amocrm_account import Account, source_id
+from sandbox.crm.amocrm_events import EventLog
 from sandbox.crm.amocrm_http import Gate, Refusal, bearer, hal, said, too_many, unauthorized
 from sandbox.crm.amocrm_records import Records
 from sandbox.crm.amocrm_tokens import Consents
+from sandbox.crm.amocrm_webhooks import letters as hook
 from sandbox.desk import Traits
 from sandbox.office import Office
 
-__all__ = ["TRAITS", "connection", "routes", "source_id"]
+__all__ = ["TRAITS", "connection", "hook", "routes", "source_id"]
 
 TRAITS = Traits(list_prices=True, backdates=True)
 
@@ -70,6 +75,9 @@ def routes(office: Office) -> list[BaseRoute]:
         Route("/control/forgive", forgive, methods=["POST"]),
         *directories.routes(account, records, chosen, gate),
         *lists.routes(account, records, chosen, gate),
+        *events.routes(account, records, EventLog(account), gate),
+        *webhooks.routes(account, records, gate),
+        *writing.routes(account, records, gate),
     ]
 
 
