@@ -60,6 +60,16 @@ def template(server_url: str) -> str:
 @pytest.fixture
 def warehouse(server_url: str, template: str) -> Iterator[Warehouse]:
     """A fresh, migrated, empty warehouse of this test alone."""
+    yield from _warehouse(server_url, template)
+
+
+@pytest.fixture
+def second_warehouse(server_url: str, template: str) -> Iterator[Warehouse]:
+    """Another one, to compare with."""
+    yield from _warehouse(server_url, template)
+
+
+def _warehouse(server_url: str, template: str) -> Iterator[Warehouse]:
     name = f"test_{next(_numbers)}"
     with psycopg.connect(server_url, autocommit=True) as conn:
         conn.execute(f"CREATE DATABASE {name} TEMPLATE {template}")

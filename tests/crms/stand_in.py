@@ -1,0 +1,102 @@
+"""One vendor's stand-in and a road that is connected to it by its ready mapping file."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from mappings import load
+from pipelines import sync
+from pipelines.raw.load import Batch
+from pipelines.sync import Road
+from resources.warehouse import Warehouse
+from tests.crms.truth import Truth
+
+MAPPINGS = Path(__file__).parents[2] / "mappings"
+ACCOUNTING = {
+    "SVERKA_ONEC_URL": "http://127.0.0.1:9/odata/",
+    "SVERKA_ONEC_USER": "nobody",
+    "SVERKA_ONEC_PASSWORD": "nobody",
+    "SVERKA_ONEC_ALLOW_HTTP": "1",
+}
+"""Accounting is not read in these tests; its mapping file belongs to every set-up."""
+
+
+def vendors() -> list[str]:
+    """Every CRM with a ready mapping file; a new one is tested by having one."""
+    return sorted(path.stem for path in (MAPPINGS / "crm").glob("*.yaml"))
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A vendor in a running sandbox."""
+
+    name: str
+    address: str
+    http: httpx.Client
+
+    def control(self, path: str, said: Any = None, method: str = "") -> Any:
+        answer = self.http.request(
+            method or ("GET" if said is None else "POST"), f"{self.address}/control/{path}", json=said
+        )
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def truth(self) -> Truth:
+        said = self.control(f"crm/{self.name}")
+        return Truth(self.name.partition("-")[0], said["entities"], said["merged"])
+
+    def people_work(self, seed: int, count: int, kinds: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        said: dict[str, Any] = {"seed": seed, "count": count}
+        if kinds is not None:
+            said["kinds"] = list(kinds)
+        done: list[dict[str, Any]] = self.control(f"crm/{self.name}/change", said)["done"]
+        return done
+
+    def environment(self) -> dict[str, str]:
+        """The connection as the mapping file's variables: SVERKA_ZOHO_CLIENT_ID and so on."""
+        connection: Mapping[str, Any] = self.control("crm")[self.name]
+        vendor = self.name.partition("-")[0].upper()
+        return {f"SVERKA_{vendor}_{key.upper()}": str(value) for key, value in connection.items()}
+
+    @contextlib.contextmanager
+    def faults(self, *rules: Mapping[str, Any]) -> Iterator[None]:
+        for rule in rules:
+            self.control("faults", {"where": self.name, **rule})
+        try:
+            yield
+        finally:
+            self.control("faults", method="DELETE")
+
+    @contextlib.contextmanager
+    def road(self, warehouse: Warehouse, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Road]:
+        """A road of this CRM alone, by its ready mapping file."""
+        folder.mkdir(exist_ok=True)
+        shutil.copy(MAPPINGS / "crm" / f"{self.name}.yaml", folder)
+        shutil.copy(MAPPINGS / "demo" / "onec.yaml", folder)
+        for name, value in {**ACCOUNTING, **self.environment()}.items():
+            monkeypatch.setenv(name, value)
+        road = Road(warehouse, load(folder), "test")
+        try:
+            sync.prepare(road)
+            yield road
+        finally:
+            road.close()
+
+
+def read(road: Road, name: str, *, full: bool = False, sweep: bool = False) -> list[Batch]:
+    """Read the CRM and bring core up to date."""
+    batches = sync.read(road, road.mappings.system(name), full=full, sweep=sweep)
+    sync.refresh_stage(road, "core")
+    return batches
+
+
+def errors(batches: Sequence[Batch]) -> list[str]:
+    return [batch.error for batch in batches if batch.error]

@@ -1,0 +1,216 @@
+"""What `core` must say of a CRM, by what its stand-in truly holds; and how the two are compared."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from resources.warehouse import Warehouse
+
+KOPECK = Decimal("0.01")
+TEST_DEAL = "ТЕСТ"  # how the mapping files know deals that were made to try the CRM out
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The stand-in's own word: living records by entity and shown id, and who was merged into whom."""
+
+    system: str
+    entities: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    merged: Mapping[str, Mapping[str, str]]
+
+    def of(self, entity: str) -> Mapping[str, Mapping[str, Any]]:
+        return self.entities.get(entity, {})
+
+    def deals(self) -> Mapping[str, Mapping[str, Any]]:
+        """Deals that are no trial ones."""
+        return {key: deal for key, deal in self.of("deal").items() if not deal["title"].startswith(TEST_DEAL)}
+
+
+def differences(warehouse: Warehouse, truth: Truth, *, lines_too: bool = True) -> list[str]:
+    """Everything in which core differs from the truth, a sentence each."""
+    return [
+        *_deals(warehouse, truth),
+        *(_lines(warehouse, truth) if lines_too else ()),
+        *_clients(warehouse, truth),
+        *_contacts(warehouse, truth),
+        *_products(warehouse, truth),
+        *_employees(warehouse, truth),
+        *_stages(warehouse, truth),
+    ]
+
+
+def living(warehouse: Warehouse, system: str) -> dict[str, set[tuple[Any, ...]]]:
+    """Every living row of core that came from a system, without stamps, by table: to compare two warehouses."""
+    found: dict[str, set[tuple[Any, ...]]] = {}
+    tables = warehouse.rows(
+        "select table_name from information_schema.columns where table_schema = 'core' and column_name = 'source'"
+    )
+    for (table,) in tables:
+        columns = [
+            name
+            for (name,) in warehouse.rows(
+                "select column_name from information_schema.columns where table_schema = 'core' and table_name = %s"
+                " and column_name not in ('modified_at', 'merged_into') order by ordinal_position",
+                [table],
+            )
+        ]
+        rows = warehouse.rows(
+            f"select {', '.join(columns)} from core.{table} where source = %s and not is_deleted", [system]
+        )
+        found[f"core.{table}"] = {tuple(map(_hashable, row)) for row in rows}
+    return found
+
+
+def _deals(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
+    rows = warehouse.rows(
+        """
+        select d.source_id, d.title, c.source_id, n.source_id, e.source_id, s.name, st.name, st.outcome,
+               d.amount, d.currency, d.closed_on
+        from core.deal d
+        left join core.client c on c.client_id = d.client_id
+        left join core.contact n on n.contact_id = d.contact_id
+        left join core.employee e on e.employee_id = d.employee_id
+        left join core.lead_source s on s.lead_source_id = d.lead_source_id
+        left join core.stage st on st.source = d.source and st.pipeline_code = d.pipeline_code
+          and st.stage_code = d.stage_code
+        where d.source = %s and not d.is_deleted
+        """,
+        [truth.system],
+    )
+    found = {row[0]: row[1:] for row in rows}
+    sources, stages = truth.of("source"), truth.of("stage")
+    expected = {}
+    for key, deal in truth.deals().items():
+        stage = stages[deal["stage"]]
+        expected[key] = (
+            deal["title"], deal["client"], deal["contact"], deal["employee"],
+            sources[deal["source"]]["name"] if deal["source"] else None, stage["name"], stage["outcome"],
+            Decimal(deal["amount"]), deal["currency"],
+        )  # fmt: skip
+    yield from _compared("deal", expected, {key: row[:-1] for key, row in found.items()})
+    for key, deal in truth.deals().items():
+        if key in found and deal["closed_on"] and found[key][-1] != date.fromisoformat(deal["closed_on"]):
+            yield f"deal {key}: closed on {deal['closed_on']}, core says {found[key][-1]}"
+
+
+def _lines(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
+    deals = truth.deals()
+    expected: dict[str, Counter[tuple[Any, ...]]] = {}
+    for line in truth.of("line").values():
+        if line["deal"] in deals:
+            quantity = Decimal(line["quantity"]).quantize(Decimal("0.001"))
+            expected.setdefault(line["deal"], Counter())[line["product"], quantity, amount_of(line)] += 1
+    rows = warehouse.rows(
+        """
+        select d.source_id, p.source_id, round(l.quantity, 3), l.amount from core.deal_line l
+        join core.deal d on d.deal_id = l.deal_id and not d.is_deleted
+        left join core.product p on p.product_id = l.product_id
+        where l.source = %s and not l.is_deleted
+        """,
+        [truth.system],
+    )
+    found: dict[str, Counter[tuple[Any, ...]]] = {}
+    for deal, product, quantity, amount in rows:
+        found.setdefault(deal, Counter())[product, quantity, amount] += 1
+    yield from _compared("lines of deal", expected, found)
+
+
+def amount_of(line: Mapping[str, Any]) -> Decimal:
+    """What a line costs with VAT, in the deal's currency, rounded half up as Russian accounting does."""
+    unit = _kopecks(Decimal(line["price"]) * (100 - Decimal(line["discount"])) / 100)
+    value = _kopecks(unit * Decimal(line["quantity"]))
+    return value if line["vat_included"] else value + _kopecks(value * Decimal(line["vat_rate"]) / 100)
+
+
+def _clients(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
+    rows = warehouse.rows(
+        "select c.source_id, e.source_id, lower(c.email) from core.client c"
+        " left join core.employee e on e.employee_id = c.employee_id where c.source = %s and not c.is_deleted",
+        [truth.system],
+    )
+    expected = {
+        key: (client["employee"], client["email"].lower()) for key, client in truth.of("client").items()
+    }
+    yield from _compared("client", expected, {key: row for key, *row in rows})
+    merged = dict(
+        warehouse.rows(
+            "select source_id, split_part(merged_into, ':', 2) from core.client"
+            " where source = %s and is_deleted and merged_into is not null",
+            [truth.system],
+        )
+    )
+    for lost, kept in truth.merged.get("client", {}).items():
+        if lost in merged and merged[lost] != kept:
+            yield f"client {lost}: merged into {kept}, core says {merged[lost]}"
+
+
+def _contacts(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
+    rows = warehouse.rows(
+        "select n.source_id, c.source_id, lower(n.email) from core.contact n"
+        " left join core.client c on c.client_id = n.client_id where n.source = %s and not n.is_deleted",
+        [truth.system],
+    )
+    expected = {
+        key: (contact["client"], contact["email"].lower()) for key, contact in truth.of("contact").items()
+    }
+    yield from _compared("contact", expected, {key: row for key, *row in rows})
+
+
+def _products(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
+    rows = warehouse.rows(
+        "select source_id, code, name, round(price, 2) from core.product where source = %s and not is_deleted",
+        [truth.system],
+    )
+    expected = {
+        key: (product["code"], product["name"], _kopecks(Decimal(product["price"])))
+        for key, product in truth.of("product").items()
+    }
+    yield from _compared("product", expected, {key: row for key, *row in rows})
+
+
+def _employees(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
+    rows = warehouse.rows(
+        "select source_id, email from core.employee where source = %s and not is_deleted", [truth.system]
+    )
+    known = dict(rows)
+    for key, employee in truth.of("employee").items():
+        if known.get(key) != employee["email"]:
+            yield f"employee {key}: {employee['email']}, core says {known.get(key)}"
+
+
+def _stages(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
+    rows = warehouse.rows(
+        "select name, outcome from core.stage where source = %s and not is_deleted", [truth.system]
+    )
+    expected = {(stage["name"], stage["outcome"]) for stage in truth.of("stage").values()}
+    for name, outcome in sorted(expected - {(name, outcome) for name, outcome in rows}):
+        yield f"stage {name} ({outcome}): core does not have it"
+
+
+def _compared(
+    what: str, expected: Mapping[str, Iterable[Any]], found: Mapping[str, Iterable[Any]]
+) -> Iterable[str]:
+    for key in sorted(expected.keys() | found.keys()):
+        if key not in found:
+            yield f"{what} {key}: core does not have it"
+        elif key not in expected:
+            yield f"{what} {key}: core has it, and it is gone"
+        elif _plain(expected[key]) != _plain(found[key]):
+            yield f"{what} {key}: {_plain(expected[key])}, core says {_plain(found[key])}"
+
+
+def _plain(value: Iterable[Any]) -> Any:
+    return dict(value) if isinstance(value, Counter) else list(value)
+
+
+def _kopecks(value: Decimal) -> Decimal:
+    return value.quantize(KOPECK, rounding=ROUND_HALF_UP)
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
