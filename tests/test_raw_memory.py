@@ -18,8 +18,10 @@ from resources.connector import (
     CountsEntities,
     CreatesMany,
     Entity,
+    HearsEvents,
     Page,
     PassesOverOurOwn,
+    ReadsByKey,
     ReadsFiles,
     Record,
     SourceError,
@@ -123,7 +125,15 @@ def test_equal_counts_spare_the_sweep_and_a_record_set_apart_masks_no_deletion(
 
 
 BESIDES: dict[str, set[Any]] = {
-    "bitrix24": {PassesOverOurOwn, CountsEntities, ChecksFields, CreatesMany, UpdatesMany},
+    "bitrix24": {
+        PassesOverOurOwn,
+        CountsEntities,
+        ChecksFields,
+        CreatesMany,
+        UpdatesMany,
+        HearsEvents,
+        ReadsByKey,
+    },
     "onec": {ComparesVersions},
     "files": {ReadsFiles},
 }

@@ -5,7 +5,7 @@
 
 The connection is an incoming webhook of an administrator with the scopes crm, catalog, user and task.
 Payloads are the vendor's objects unchanged; user fields keep their own names (`UF_CRM_...`).
-Not here: deletions (the portal has no tombstones; `keys` is the sweep) and events (they are lossy hints).
+Not here: deletions (the portal has no tombstones; `keys` is the sweep). Its webhooks are hints (bitrix24_hints).
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from resources.budget import Budget, LocalBudget
 from resources.connector import (
     Capabilities,
     Change,
+    Delivery,
     Finding,
+    Hint,
     Page,
     Record,
     SourceError,
@@ -39,6 +41,7 @@ from resources.crm.bitrix24_entities import (
     dictionaries,
     narrow,
 )
+from resources.crm.bitrix24_hints import hints_of, pages_of
 from resources.crm.bitrix24_lists import (
     PAGE,
     Chain,
@@ -52,6 +55,7 @@ from resources.crm.bitrix24_lists import (
 )
 from resources.crm.bitrix24_portal import BATCH, Outcome, Portal, call
 from resources.crm.bitrix24_write import Writer
+from resources.http import conceal
 
 PARALLEL = 6  # requests in flight: a batch takes seconds, the rate allows two starts a second
 
@@ -90,9 +94,10 @@ class Bitrix24(Writer):
         ),
     )
 
-    def __init__(self, portal: Portal, zone: tzinfo | None = None) -> None:
+    def __init__(self, portal: Portal, zone: tzinfo | None = None, token: str = "") -> None:
         self.system = portal.system
         self.portal = portal
+        self._token = token  # of the portal's outgoing webhook
         self._zone = zone  # the portal's time zone; None: the offset that its own stamps carry
         self._forms: dict[str, str] = {}  # by entity: how its stamps are written in a filter
         self.fields_read: Mapping[str, Sequence[str]] = {}
@@ -186,6 +191,23 @@ class Bitrix24(Writer):
                 if record.modified_at is not None and record.modified_at >= since:
                     yield Change(listing.entity, record.source_id, record.modified_at)
 
+    def hear(self, delivery: Delivery) -> Sequence[Hint]:
+        """What an outgoing webhook hints at. Raises Forged, ValueError."""
+        return hints_of(delivery, self._token)
+
+    def read_keys(self, entity: str, keys: Sequence[str]) -> Iterator[Page]:
+        """These records as they are now, with their children; see bitrix24_hints. Raises SourceError."""
+        (name,) = self._known([entity])
+        return pages_of(self, name, keys)
+
+    def listings_of(self, name: str) -> list[Listing]:
+        """The lists of an entity in this portal: of products one a catalog."""
+        return [LISTINGS[name]] if name == "requisite" else self._listings(name)
+
+    def children_of(self, name: str) -> list[Listing]:
+        """The lists of what belongs to its records."""
+        return [LISTINGS[entity.name] for entity in self.capabilities.entities if entity.parent == name]
+
     def _known(self, entities: Sequence[str]) -> list[str]:
         names = [entity.name for entity in self.capabilities.entities]
         for name in entities:
@@ -267,11 +289,7 @@ class Bitrix24(Writer):
 
         early = [name for name in names if name != "product"]
         answers = dict(zip(early, self._prepare([newest(LISTINGS[name]) for name in early]), strict=False))
-        listings = [
-            listing
-            for name in names
-            for listing in ([LISTINGS[name]] if name == "requisite" else self._listings(name))
-        ]
+        listings = [listing for name in names for listing in self.listings_of(name)]
         rest = [listing for listing in listings if listing.entity not in answers]
         late = iter(self.portal.ask([newest(listing) for listing in rest]) if rest else ())
         return [
@@ -354,7 +372,8 @@ def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = 
 
     Keys: `url` (the incoming webhook's address), and optional `timezone` (of the portal, such as
     Europe/Moscow; else its own stamps tell), `rate_per_second` (2; Enterprise 5), `burst` (50; 250),
-    `timeout` (70 s: the portal itself ends a request after 60), `parallel` (6 requests in flight).
+    `timeout` (70 s: the portal itself ends a request after 60), `parallel` (6 requests in flight),
+    `application_token` (of the outgoing webhook: without it the address alone proves where one comes from).
     Without `budget` the rate is kept for this process alone. Raises SourceError for a wrong address.
     """
     match = re.fullmatch(
@@ -382,7 +401,9 @@ def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = 
         timeout=float(connection.get("timeout", 70)),
         parallel=int(connection.get("parallel", PARALLEL)),
     )
-    return Bitrix24(portal, zone)
+    token = str(connection.get("application_token") or "")
+    conceal([token])
+    return Bitrix24(portal, zone, token)
 
 
 def _written(at: datetime, form: str, zone: tzinfo) -> str:
