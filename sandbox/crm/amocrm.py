@@ -68,9 +68,9 @@ def routes(office: Office) -> list[BaseRoute]:
         return hal({"forgiven": True})
 
     return [
-        Route("/oauth2/access_token", consents.exchange, methods=["POST"]),
-        Route("/oauth2/account/subdomain", subdomain, methods=["GET"]),
-        Route("/oauth", consents.page, methods=["GET"]),
+        Route("/oauth2/access_token", gate.counted(consents.exchange), methods=["POST"]),
+        Route("/oauth2/account/subdomain", gate.counted(subdomain), methods=["GET"]),
+        Route("/oauth", gate.counted(consents.page), methods=["GET"]),
         Route("/control/options", options, methods=["GET", "POST"]),
         Route("/control/forgive", forgive, methods=["POST"]),
         *directories.routes(account, records, chosen, gate),

@@ -75,9 +75,11 @@ class Options:
     merge_deletes   a merge writes the loser's company_deleted beside entity_merged, whose values are empty
     retry_after     429 names the seconds to wait
     limit_html      429 is a page of the web server instead of problem+json
-    admin           the consenting user is an administrator: users and webhooks are open to it
+    admin           the consenting user is an administrator; another one is refused users and webhooks, and is
+                    shown only the deals and companies that it answers for, without a word about the others
     paid            the account is paid for; otherwise everything is 402
     early_ends      so many of the next list pages after the first are 204 in mid-list
+    gateway_rows    a batch of more rows than this is saved and answered 504 by the web server; 0 for never
     """
 
     filter_api: bool = True
@@ -89,6 +91,7 @@ class Options:
     admin: bool = True
     paid: bool = True
     early_ends: int = 0
+    gateway_rows: int = 0
 
     def changed(self, said: dict[str, Any]) -> Options:
         """Raises ValueError for names and values that there are not."""

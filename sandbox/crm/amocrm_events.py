@@ -20,7 +20,7 @@ from sandbox.crm.amocrm_http import Asked, Gate, asked, hal, listed, nothing, wh
 from sandbox.crm.amocrm_records import Model, Records, encode, joined
 from sandbox.desk import Body, Happening
 
-MAX_EVENTS: Final = 100
+DEFAULT_LIMIT, MAX_EVENTS = 50, 100
 KIND: Final = {"deal": "lead", "client": "company", "contact": "contact", "task": "task"}
 _Change = tuple[str, list[Model], list[Model]]
 
@@ -171,7 +171,7 @@ def routes(account: Account, records: Records, log: EventLog, gate: Gate) -> lis
     async def events(request: Request) -> Response:
         query = asked(request)
         page = max(whole(query.get("page", 1)) or 1, 1)
-        limit = min(max(whole(query.get("limit", MAX_EVENTS)) or MAX_EVENTS, 1), MAX_EVENTS)
+        limit = min(max(whole(query.get("limit")) or DEFAULT_LIMIT, 1), MAX_EVENTS)
         rows, start = log.found(query), (page - 1) * limit
         shown = rows[start : start + limit]
         if not shown:

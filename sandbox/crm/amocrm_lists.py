@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from sandbox.crm.amocrm_account import INVOICES, PRODUCTS, Account, id_of, moment, number_of, unix
+from sandbox.crm.amocrm_account import ADMIN, INVOICES, PRODUCTS, Account, id_of, moment, number_of, unix
 from sandbox.crm.amocrm_fields import FIELDS_OF, value_of
 from sandbox.crm.amocrm_http import Asked, Gate, asked, hal, listed, nothing, whole, wholes
 from sandbox.crm.amocrm_records import ENTITY, WITH, Records, deleted_lead, encode, joined
@@ -49,9 +49,10 @@ class Lists:
         wanted = self._filter(kind, said)
         query = str(said.get("query") or "").lower()
         whole_list = self.desk.ordered(ENTITY[kind], order)
-        if not wanted and not query and not falling:
+        options = self.account.options
+        if not (wanted or query or falling) and options.admin:
             return whole_list
-        mark = (kind, order, falling, repr(wanted), query, self.account.options.filter_api)
+        mark = (kind, order, falling, repr(wanted), query, options.filter_api, options.admin)
         known = self._views.get(mark)
         if known is None or known[0] is not whole_list:
             if len(self._views) >= MAX_VIEWS:
@@ -90,19 +91,31 @@ class Lists:
         tests = [_test(self, kind, name, value) for name, value in wanted.items()]
         if query:
             tests.append(lambda item: any(query in str(value).lower() for value in item.body.values()))
+        if not self.account.options.admin:
+            tests.append(lambda item: self.sees(kind, item))
         if tests:
             rows = [item for item in rows if all(test(item) for test in tests)]
         if sorted_by != order:
             rows = sorted(rows, key=_by_number if order == "number" else _by_stamp(order))
         return rows[::-1] if falling else rows
 
-    def bin(self) -> list[Item]:
-        """Deleted leads that can still be restored, by id. Those of a merge are not in the bin."""
-        since = self.desk.clock() - timedelta(days=BIN_DAYS)
-        gone = [
-            i for i in self.desk.gone("deal") if i.merged_into is None and i.deleted and i.deleted >= since
+    def sees(self, kind: str, item: Item) -> bool:
+        """Whether the consenting user may see a record."""
+        if self.account.options.admin or kind not in ("leads", "companies"):
+            return True
+        owner: int | None = item.body["employee"]
+        return owner == number_of("employee", ADMIN)
+
+    def bin(self, said: Asked) -> list[Item]:
+        """Deleted leads that can still be restored, the earliest first. Those of a merge are not in the bin."""
+        since, wanted = self.desk.clock() - timedelta(days=BIN_DAYS), self._filter("leads", said)
+        ids, within = wholes(wanted.get("id")), _stamped("deleted", wanted.get("updated_at", {}))
+        return [
+            item
+            for item in self.desk.gone("deal")
+            if item.merged_into is None and item.deleted is not None and item.deleted >= since
+            if within(item) and (not ids or id_of("deal", item.number) in ids)
         ]
-        return sorted(gone, key=lambda item: item.number)
 
     def page(
         self, request: Request, name: str, rows: Sequence[Any], write: Callable[..., list[bytes]]
@@ -141,7 +154,7 @@ def routes(account: Account, records: Records, lists: Lists, gate: Gate) -> list
 
     def single(kind: str) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
-            return _single(records, request, kind, int(request.path_params["id"]))
+            return _single(lists, request, kind, int(request.path_params["id"]))
 
         return answer
 
@@ -151,7 +164,7 @@ def routes(account: Account, records: Records, lists: Lists, gate: Gate) -> list
 
     async def element(request: Request) -> Response:
         kind = CATALOGS.get(request.path_params["catalog"])
-        return _single(records, request, kind, int(request.path_params["id"])) if kind else nothing()
+        return _single(lists, request, kind, int(request.path_params["id"])) if kind else nothing()
 
     found: list[BaseRoute] = []
     for kind in ("leads", "contacts", "companies", "tasks"):
@@ -167,7 +180,9 @@ def _listed(lists: Lists, request: Request, kind: str, name: str) -> Response:
     chosen = WITH[kind] & set(listed(said.get("with")))
     if "only_deleted" in chosen:
         records = lists.records
-        return lists.page(request, name, lists.bin(), lambda r: [encode(deleted_lead(records, i)) for i in r])
+        return lists.page(
+            request, name, lists.bin(said), lambda r: [encode(deleted_lead(records, i)) for i in r]
+        )
     if _unchanged(lists, request, kind):
         return Response(None, 304)
     rows = lists.chosen(kind, said)
@@ -188,9 +203,9 @@ def _unchanged(lists: Lists, request: Request, kind: str) -> bool:
     return not latest or latest[-1].modified <= at
 
 
-def _single(records: Records, request: Request, kind: str, shown: int) -> Response:
-    item = records.desk.get(ENTITY[kind], number_of(ENTITY[kind], shown))
-    if item is None:
+def _single(lists: Lists, request: Request, kind: str, shown: int) -> Response:
+    item, records = lists.desk.get(ENTITY[kind], number_of(ENTITY[kind], shown)), lists.records
+    if item is None or not lists.sees(kind, item):
         return nothing()
     chosen = WITH[kind] & set(listed(asked(request).get("with")))
     return hal(records.rows(kind, [item], chosen)[0])
@@ -260,7 +275,7 @@ def _test(lists: Lists, kind: str, name: str, value: Any) -> Test:
     return lambda item: True
 
 
-def _stamped(by: Order, value: Any) -> Test:
+def _stamped(by: Order | Literal["deleted"], value: Any) -> Test:
     ends = value if isinstance(value, dict) else {"from": value, "to": value}
     first, last = whole(ends.get("from")), whole(ends.get("to"))
 

@@ -34,7 +34,8 @@ WITH: Final = {
     "tasks": frozenset(),
 }  # fmt: skip
 CLOSED_AT: Final = time(14)
-MAX_SELECTIONS: Final = 24
+MAX_KEPT: Final = 500_000
+"""How many models are kept while there is more than one selection of fields."""
 
 
 class Records:
@@ -50,8 +51,6 @@ class Records:
         """Encoded models. What a model shows of other records is part of its mark, so that it never lags."""
         kept = self._bytes.get((kind, chosen))
         if kept is None:
-            if len(self._bytes) >= MAX_SELECTIONS:
-                self._bytes.pop(next(iter(self._bytes)))
             kept = self._bytes[kind, chosen] = {}
         mark, model = self._marks(kind, chosen), _MODELS[kind]
         found: list[bytes] = []
@@ -61,6 +60,8 @@ class Records:
             if known is None or known[0] != now:
                 known = kept[item.number] = (now, encode(model(self, item, chosen)))
             found.append(known[1])
+        while len(self._bytes) > 1 and sum(map(len, self._bytes.values())) > MAX_KEPT:
+            self._bytes.pop(next(other for other in self._bytes if other != (kind, chosen)))
         return found
 
     def one(self, kind: str, item: Item, chosen: With = frozenset()) -> Model:

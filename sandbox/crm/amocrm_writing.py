@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 from sandbox.crm.amocrm_account import PRODUCTS, Account, number_of, unix
 from sandbox.crm.amocrm_directories import linked
 from sandbox.crm.amocrm_fields import NOT_A_CHOICE
-from sandbox.crm.amocrm_http import Gate, Refusal, hal, nothing, said, said_rows, whole
+from sandbox.crm.amocrm_http import GATEWAY_PAGE, Gate, Refusal, hal, nothing, said, said_rows, whole
 from sandbox.crm.amocrm_lists import CATALOGS
 from sandbox.crm.amocrm_records import ENTITY, Model, Records
 from sandbox.crm.amocrm_rows import MISSING, Draft, Row, named, read
@@ -29,7 +29,10 @@ def routes(account: Account, records: Records, gate: Gate) -> list[BaseRoute]:
     def many(kind: str) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
             rows = await said_rows(request)
-            return hal(_write_all(account, records, kind, kind, rows, new=request.method == "POST"))
+            written = _write_all(account, records, kind, kind, rows, new=request.method == "POST")
+            if 0 < account.options.gateway_rows < len(rows):
+                return Response(GATEWAY_PAGE, 504, media_type="text/html")
+            return hal(written)
 
         return answer
 

@@ -15,7 +15,7 @@ from sandbox.crm import megaplan_journal as journal
 from sandbox.crm import megaplan_writes as writes
 from sandbox.crm.megaplan_cards import in_collection, on_card
 from sandbox.crm.megaplan_custom import CUSTOM, described
-from sandbox.crm.megaplan_lists import Listing, dictionary, listed
+from sandbox.crm.megaplan_lists import Listing, dictionary, listed, wanted_fields
 from sandbox.crm.megaplan_portal import Portal
 from sandbox.crm.megaplan_protocol import (
     RefusedError,
@@ -91,6 +91,7 @@ def _list(portal: Portal, at: dict[str, str], query: Said, body: Any) -> bytes:
 
 def _card(portal: Portal, at: dict[str, str], query: Said, body: Any) -> bytes:
     kind, item = item_of(portal, at["segment"], at["id"])
+    wanted_fields((kind,), kind, query)  # a card gives all of them, but a name that is none is refused
     return one(portal.card(kind, item.number))
 
 

@@ -20,7 +20,8 @@ from sandbox.crm.megaplan_sales import (
     RESULTS,
     loose_offer,
     stages_of,
-    transition,
+    transition_key,
+    transition_of,
 )
 from sandbox.crm.megaplan_values import RATES, Link, Said, day, moment, plain
 from sandbox.desk import Item
@@ -59,8 +60,14 @@ def _contact_info(portal: Portal, item: Item) -> list[Said]:
         if (value := item.body.get(kind))
     ]
     if item.body.get("address"):
-        where = {"contentType": "AddressType", "id": "legal", "name": "Юридический"}
-        rows.append({"contentType": "Address", "type": where, "value": item.body["address"], "isMain": True})
+        rows.append(
+            {
+                "contentType": "Address",
+                "type": Link("address", "legal"),
+                "value": item.body["address"],
+                "isMain": True,
+            }
+        )
     return rows
 
 
@@ -157,11 +164,7 @@ EMPLOYEE: Final[dict[str, Field]] = {
     "canLogin": lambda p, i: i.body["active"] and i.deleted is None,
     "fireInProgress": lambda p, i: False,
     "login": lambda p, i: i.body["email"],
-    "status": lambda p, i: {
-        "contentType": "EmployeeStatus", "id": "1" if i.body["active"] else "2",
-        "name": "В штате" if i.body["active"] else "Уволен",
-        "masterType": "working" if i.body["active"] else "fired",
-    },
+    "status": lambda p, i: Link("standing", "1" if i.body["active"] else "2"),
     "timeCreated": lambda p, i: moment(i.created),
     **_nothing("gender", "birthday", "avatar", "nearestVacation"),
 }  # fmt: skip
@@ -173,7 +176,7 @@ PIPELINE: Final[dict[str, Field]] = {
     "states": lambda p, i: [Link("stage", row.number) for row in stages_of(p, i.number)],
     "statesCount": lambda p, i: len(stages_of(p, i.number)),
     "transitions": lambda p, i: [
-        transition(a.number, b.number)
+        Link("transition", transition_key(a.number, b.number))
         for a in stages_of(p, i.number)
         for b in stages_of(p, i.number)
         if a is not b
@@ -360,6 +363,15 @@ def static(portal: Portal, kind: str, key: str) -> Said:
         }
     if kind == "department":
         return {"name": "Отдел продаж"}
+    if kind == "address":
+        return {"name": "Юридический"}
+    if kind == "standing":
+        return {
+            "name": "В штате" if key == "1" else "Уволен",
+            "masterType": "working" if key == "1" else "fired",
+        }
+    if kind == "transition":
+        return transition_of(int(key))
     if kind == "kind":
         return {"name": "Клиент", "type": "client", "fixedFields": []}
     own = portal.desk.company.own

@@ -24,6 +24,8 @@ Row = tuple[str, Item]
 Key = Callable[[Item], Any]
 T = TypeVar("T")
 LIMIT: Final = 100
+MAX_ORDERS: Final = 8
+"""Orders kept that no list of the desk has; pages of one walk share theirs."""
 INVOICE_ROWS: Final = 100
 """The plain list of invoices ends here: integrators read them from their deals."""
 _KEPT: Final[dict[str, Literal["created", "modified"]]] = {
@@ -106,8 +108,8 @@ def _page(portal: Portal, listing: Listing, said: Said, found: Chosen, limit: in
         if anchor is None:
             return []
         if name == "pageBefore":
-            rows = [row for row in order.before(anchor) if test is None or test(row[1])]
-            return rows[-limit:]
+            rows_from = order.before(anchor)
+            return list(islice((row for row in rows_from if test is None or test(row[1])), limit))[::-1]
         rows_from = order.after(anchor, include=name == "pageWith")
         return list(islice((row for row in rows_from if test is None or test(row[1])), limit))
     return list(islice((row for row in order.all() if test is None or test(row[1])), limit))
@@ -141,22 +143,23 @@ class _Order:
     desc: bool = False
 
     def all(self) -> Iterator[Row]:
-        return self._from(len(self.kept) - 1 if self.desc else 0)
+        return self._walk(len(self.kept) - 1 if self.desc else 0, -1 if self.desc else 1)
 
     def after(self, anchor: Row, *, include: bool) -> Iterator[Row]:
-        cut = bisect_left if include is not self.desc else bisect_right
-        place = cut(self.kept, self.key(anchor), key=lambda kept: self.key(self.of(kept)))
-        return self._from(place - 1 if self.desc else place)
+        place = self._place(anchor, right=include is self.desc)
+        return self._walk(place - 1, -1) if self.desc else self._walk(place, 1)
 
-    def before(self, anchor: Row) -> list[Row]:
-        cut = bisect_right if self.desc else bisect_left
-        place = cut(self.kept, self.key(anchor), key=lambda kept: self.key(self.of(kept)))
-        rows = [self.of(kept) for kept in (self.kept[place:] if self.desc else self.kept[:place])]
-        return rows[::-1] if self.desc else rows
+    def before(self, anchor: Row) -> Iterator[Row]:
+        """The rows in front of one, the nearest first."""
+        place = self._place(anchor, right=self.desc)
+        return self._walk(place, 1) if self.desc else self._walk(place - 1, -1)
 
-    def _from(self, place: int) -> Iterator[Row]:
-        step = -1 if self.desc else 1
-        stop = -1 if self.desc else len(self.kept)
+    def _place(self, anchor: Row, *, right: bool) -> int:
+        cut = bisect_right if right else bisect_left
+        return cut(self.kept, self.key(anchor), key=lambda kept: self.key(self.of(kept)))
+
+    def _walk(self, place: int, step: int) -> Iterator[Row]:
+        stop = -1 if step < 0 else len(self.kept)
         return (self.of(self.kept[at]) for at in range(place, stop, step))
 
 
@@ -171,22 +174,43 @@ def _order(portal: Portal, listing: Listing, said: Any, found: Chosen) -> _Order
         return _Order(portal.contractors(), lambda row: row, _id)
     if len(sorts) == 1 and single and listing.rows is None and sorts[0][0] in _KEPT:
         by = _KEPT[sorts[0][0]]
-        rows = portal.desk.ordered(kind, by)
+        kept = portal.desk.ordered(kind, by)
         if bounded and by == "modified":
-            rows = _between(rows, found)
+            kept = _between(kept, found)
         return _Order(
-            rows, lambda item: (kind, item), lambda row: (getattr(row[1], by), row[1].number), sorts[0][1]
+            kept, lambda item: (kind, item), lambda row: (getattr(row[1], by), row[1].number), sorts[0][1]
         )
-    return _sorted(_candidates(portal, listing, found if bounded else None), sorts)
+    if listing.rows is not None:
+        return _sorted([(kind, item) for item in listing.rows], sorts)
+    key = (listing.kinds, found.since, found.until, tuple(sorts))
+    sources = [portal.desk.ordered(each, "modified") for each in listing.kinds]
+    known = portal.orders.get(key)
+    if known is not None and all(a is b for a, b in zip(known[0], sources, strict=True)):
+        made: _Order = known[1]
+        return made
+    rows = [(each, i) for each, r in zip(listing.kinds, sources, strict=True) for i in _between(r, found)]
+    if len(portal.orders) >= MAX_ORDERS:
+        del portal.orders[next(iter(portal.orders))]
+    made = _sorted(rows, sorts)
+    portal.orders[key] = (sources, made)
+    return made
 
 
 def _sorted(rows: list[Row], sorts: list[tuple[str, bool]]) -> _Order:
-    """An order made for this answer: the last field first, each sort keeping what the one before did."""
-    rows.sort(key=_id)
+    """An order made for these rows; by several fields the last is sorted first, each keeping what was."""
+    if not sorts:
+        return _Order(sorted(rows, key=_id), lambda row: row, _id)
+    if len(sorts) == 1:
+        value, desc = _value_of(sorts[0][0]), sorts[0][1]
+        return _Order(
+            sorted(rows, key=lambda row: (value(row), _id(row))),
+            lambda row: row,
+            lambda row: (value(row), _id(row)),
+            desc,
+        )
+    rows = sorted(rows, key=_id)
     for name, desc in reversed(sorts):
         rows.sort(key=_value_of(name), reverse=desc)
-    if not sorts:
-        return _Order(rows, lambda row: row, _id)
     places = {(kind, item.number): place for place, (kind, item) in enumerate(rows)}
     return _Order(rows, lambda row: row, lambda row: places.get((row[0], row[1].number), len(places)))
 
@@ -195,19 +219,6 @@ def _value_of(name: str) -> Callable[[Row], Any]:
     if (stamp := _KEPT.get(name)) is not None:
         return lambda row: getattr(row[1], stamp)
     return lambda row: _SORTS[row[0]][name](row[1])
-
-
-def _candidates(portal: Portal, listing: Listing, found: Chosen | None) -> list[Row]:
-    rows: list[Row] = []
-    for kind in listing.kinds:
-        if listing.rows is not None:
-            items: Sequence[Item] = listing.rows
-        elif found is not None:
-            items = _between(portal.desk.ordered(kind, "modified"), found)
-        else:
-            items = portal.desk.living(kind)
-        rows += [(kind, item) for item in items]
-    return rows
 
 
 def _between(rows: list[Item], found: Chosen) -> list[Item]:

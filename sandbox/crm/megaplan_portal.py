@@ -34,6 +34,7 @@ class Portal:
     office: Office
     manners: Manners = field(default_factory=Manners)
     journal: dict[tuple[str, int], list[Happening]] = field(default_factory=dict)
+    orders: dict[Any, tuple[list[list[Item]], Any]] = field(default_factory=dict)
     _owned: dict[tuple[str, str], dict[int, dict[int, None]]] = field(default_factory=dict)
     _kept: dict[tuple[str, int | str, tuple[str, ...]], tuple[Any, Pieces]] = field(default_factory=dict)
     _bare: dict[tuple[str, int | str], bytes] = field(default_factory=dict)

@@ -41,11 +41,15 @@ def stages_of(portal: Portal, pipeline: int) -> list[Item]:
     return sorted(rows, key=lambda item: (item.body["sort"], item.number))
 
 
-def transition(from_stage: int, to_stage: int) -> Said:
-    """A ProgramTransition; its id says both ends, so that it is the same in every answer."""
+def transition_key(from_stage: int, to_stage: int) -> str:
+    """The id of a ProgramTransition: it says both ends, so that it is the same in every answer."""
+    return str(from_stage * 1000 + to_stage)
+
+
+def transition_of(key: int) -> Said:
+    here, there = divmod(key, 1000)
     return {
-        "contentType": "ProgramTransition", "id": str(from_stage * 1000 + to_stage), "name": "",
-        "description": "", "from": Link("stage", from_stage), "to": Link("stage", to_stage), "reasons": [],
+        "name": "", "description": "", "from": Link("stage", here), "to": Link("stage", there), "reasons": [],
         "enabled": True,
     }  # fmt: skip
 
@@ -84,9 +88,10 @@ def _progress(portal: Portal, item: Item) -> int | float:
     return plain(round(min(_paid(portal, item) / amount, Decimal(1)) * 100, 2)) if amount else 0
 
 
-def _transitions(portal: Portal, item: Item) -> list[Said]:
+def _transitions(portal: Portal, item: Item) -> list[Link]:
     here = item.body["stage"]
-    return [transition(here, s.number) for s in stages_of(portal, item.body["pipeline"]) if s.number != here]
+    others = [s.number for s in stages_of(portal, item.body["pipeline"]) if s.number != here]
+    return [Link("transition", transition_key(here, there)) for there in others]
 
 
 def _since(portal: Portal, item: Item) -> Said:

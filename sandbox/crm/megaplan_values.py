@@ -22,6 +22,7 @@ CONTENT_TYPES: Final = {
     "source": "AdvertisingWay", "employee": "Employee", "invoice": "Invoice", "task": "Task",
     "currency": "Currency", "tax": "Tax", "unit": "Unit", "country": "Country", "category": "OfferCategory",
     "department": "Department", "own": "Payer", "loose": "Offer", "kind": "ContractorType",
+    "address": "AddressType", "standing": "EmployeeStatus", "transition": "ProgramTransition",
 }  # fmt: skip
 """By the desk's entity, or by the name of a thing that only the vendor has."""
 OF_TYPE: Final = {
@@ -76,9 +77,9 @@ def money(value: Decimal, currency: str) -> Said:
     }  # fmt: skip
 
 
-def plain(value: Decimal) -> int | float:
+def plain(value: Decimal | int) -> int | float:
     """A number as PHP writes a float."""
-    return int(value) if value == value.to_integral_value() else float(value)
+    return value if isinstance(value, int) else int(value) if value == value.to_integral_value() else float(value)
 
 
 def moment(at: datetime) -> Said:

@@ -1,6 +1,6 @@
 """A Salesforce organization: OAuth, REST, Bulk API 2.0, composites, replication calls and outbound messages.
 
-    POST /services/oauth2/token | revoke          GET /services/oauth2/userinfo
+    POST /services/oauth2/token | revoke          GET /services/oauth2/authorize | userinfo
     POST /services/Soap/u/XX.X                    login() alone
     GET  /services/data                           versions
          /services/data/vXX.X/…                   see `salesforce_server`
@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.requests import Request
@@ -29,7 +30,7 @@ from sandbox.crm.salesforce_ids import source_id as _source_id
 from sandbox.crm.salesforce_login import Login
 from sandbox.crm.salesforce_messages import letters
 from sandbox.crm.salesforce_objects import organization_id
-from sandbox.crm.salesforce_rest import NEWEST, OLDEST, Answer, Call, Options, Refusal, missing
+from sandbox.crm.salesforce_rest import NEWEST, OLDEST, Answer, Call, Options, Refusal, Setting, missing
 from sandbox.crm.salesforce_server import MAX_URL, Server
 from sandbox.desk import Happening, Traits
 from sandbox.office import Letter, Office
@@ -53,10 +54,9 @@ def hook(office: Office, happening: Happening) -> list[Letter]:
 def connection(office: Office, base: str) -> dict[str, Any]:
     """What an administrator reads off the connected app and the integration user's letter.
 
-    The first refresh token is issued once: asking again gives the same one as long as it lives.
+    The refresh token is issued once. When it is rotated or revoked, `authorize` and the grant authorization_code
+    give another, as the consent of an administrator does.
     """
-    from sandbox.crm.salesforce_rest import Setting
-
     login = Login(Setting(office, Options()))
     kept = office.desk.store.collection(f"salesforce.connection.{office.where}")
     known = kept.get("refresh")
@@ -179,11 +179,11 @@ class _Door:
         what = request.path_params["what"]
         if what == "token" and request.method == "POST":
             return _response(self._login.token(await request.body(), request.headers, _base(request)))
+        if what == "authorize":
+            return _response(self._login.authorize(request.query_params))
         if what == "revoke":
-            form = dict(request.query_params) | dict(
-                pair.split("=", 1) for pair in (await request.body()).decode().split("&") if "=" in pair
-            )
-            return _response(self._login.revoke(form.get("token", "")))
+            form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
+            return _response(self._login.revoke(request.query_params.get("token") or form.get("token", "")))
         if what == "userinfo":
             try:
                 self._admit(request)

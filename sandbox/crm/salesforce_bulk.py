@@ -6,6 +6,8 @@ once read being kept by its version. A job is seen InProgress for `Options.bulk_
 
 from __future__ import annotations
 
+import base64
+import binascii
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -77,7 +79,8 @@ class Bulk:
         said = call.described()
         limit = QUERY_JOBS if kind == "query" else INGEST_JOBS
         if self.setting.office.window(f"bulk_{kind}", limit, DAY).knock():
-            raise Refusal(400, "LIMIT_EXCEEDED", "Max bulk v2 jobs per 24 hours exceeded")
+            words = f"Max bulk v2 {kind} jobs ({limit}) per 24 hrs has been reached"
+            raise Refusal(400, "LIMIT_EXCEEDED", words)
         delimiter, ending = said.get("columnDelimiter") or "COMMA", said.get("lineEnding") or "LF"
         if delimiter not in DELIMITERS or ending not in ENDINGS:
             raise Refusal(400, "INVALIDJOB", "columnDelimiter or lineEnding is not known")
@@ -261,7 +264,10 @@ class Bulk:
                 return self.rows.writer.upserting(target, job.key, said)
             number = self.rows.writer.number(target, shown)
             if job.operation in ("delete", "hardDelete"):
-                return self.rows.writer.deleting(target, number), False
+                apply = self.rows.writer.deleting(target, number)
+                if job.operation == "hardDelete":
+                    self.library.org.purged.add((target.entity, number))
+                return apply, False
             if number in seen:
                 raise Refusal(400, "DUPLICATE_VALUE", f"Duplicate id specified: {shown}", ("Id",))
             seen.add(number)
@@ -353,15 +359,10 @@ def _record(header: list[str], values: list[str]) -> dict[str, Any]:
 
 
 def _locator(place: int) -> str:
-    import base64
-
     return base64.urlsafe_b64encode(f"p{place}".encode()).decode().rstrip("=")
 
 
 def _place(locator: str) -> int | None:
-    import base64
-    import binascii
-
     try:
         said = base64.urlsafe_b64decode(locator + "=" * (-len(locator) % 4)).decode()
     except (binascii.Error, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""The token endpoint: client_credentials, password, refresh_token and jwt-bearer, revocation, and SOAP login.
+"""Logging in: authorization_code, client_credentials, password, refresh_token, jwt-bearer, revocation, SOAP login.
 
 An access token is a session of two hours and the answer says nothing about its end. Errors are one object,
 not an array. Refresh tokens live on unless the connected app rotates them (`Options.rotate_refresh_tokens`).
@@ -11,10 +11,11 @@ import binascii
 import hashlib
 import hmac
 import re
+import secrets
 import time
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 from xml.sax.saxutils import escape, unescape
 
 import msgspec
@@ -29,6 +30,7 @@ JWT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 AUDIENCES: Final = ("https://login.salesforce.com", "https://test.salesforce.com")
 MAX_ASSERTION_SECONDS: Final = 300
 """How far ahead an assertion's `exp` may lie."""
+MAX_CODES: Final = 100
 SCOPE: Final = "refresh_token api"
 
 
@@ -39,6 +41,7 @@ class Login:
         self._setting = setting
         self._office = setting.office
         self._office.tokens.access_seconds = SESSION_SECONDS
+        self._codes: list[str] = []
 
     @property
     def username(self) -> str:
@@ -62,17 +65,34 @@ class Login:
         grant = said.get("grant_type")
         if grant == JWT:
             return self._jwt(said.get("assertion", ""), base)
-        if grant not in ("client_credentials", "password", "refresh_token"):
+        if grant not in ("authorization_code", "client_credentials", "password", "refresh_token"):
             return _no("unsupported_grant_type", "grant type not supported")
         if client != self._office.client_id:
             return _no("invalid_client_id", "client identifier invalid")
         if not hmac.compare_digest(secret or "", self._office.client_secret):
             return _no("invalid_client", "invalid client credentials")
+        if grant == "authorization_code":
+            if said.get("code") not in self._codes:
+                return _no("invalid_grant", "expired authorization code")
+            self._codes.remove(said["code"])
+            return self._welcome(self._office.tokens.issue(self._prefix()), base)
         if grant == "refresh_token":
             return self._refresh(said.get("refresh_token", ""), base)
         if grant == "password" and not self._knows(said.get("username", ""), said.get("password", "")):
             return _no("invalid_grant", "authentication failure")
         return self._welcome(self._office.tokens.issue(self._prefix(), refresh=False), base)
+
+    def authorize(self, query: Mapping[str, str]) -> Answer:
+        """/services/oauth2/authorize: the administrator consents at once; back with a code for one use."""
+        if query.get("client_id") != self._office.client_id:
+            return _no("invalid_client_id", "client identifier invalid")
+        target = query.get("redirect_uri", "")
+        if query.get("response_type") != "code" or not target:
+            return _no("unsupported_response_type", "response type not supported")
+        self._codes = [*self._codes, f"aPrx{secrets.token_hex(24)}"][-MAX_CODES:]
+        back = {"code": self._codes[-1], **({"state": query["state"]} if "state" in query else {})}
+        place = f"{target}{'&' if '?' in target else '?'}{urlencode(back)}"
+        return Answer(302, body=b"", headers={"Location": place})
 
     def revoke(self, token: str) -> Answer:
         """/services/oauth2/revoke: one token, of either kind."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sandbox.crm.salesforce_fields import Choice, Field, SObject, stamp_of
 from sandbox.crm.salesforce_ids import PREFIXES, record_id
-from sandbox.desk import Body, Desk, Item
+from sandbox.desk import Desk, Item
 
 ENTITY_OF: Final = {
     "Account": "client", "Contact": "contact", "Opportunity": "deal", "OpportunityLineItem": "line",
@@ -31,6 +31,7 @@ class Org:
     desk: Desk
     objects: dict[str, SObject] = field(default_factory=dict)
     written: dict[tuple[str, int], int] = field(default_factory=dict)  # versions that the API wrote
+    purged: set[tuple[str, int]] = field(default_factory=set)  # deleted for good, not into the recycle bin
 
     def find(self, name: str) -> SObject | None:
         return self.objects.get(name.lower())
@@ -162,19 +163,8 @@ def nobody(item: Item) -> int | None:
 
 
 def _decimal(value: Any) -> Decimal | None:
-    return (
-        Decimal(value)
-        if isinstance(value, int | str) and value != ""
-        else value or (value if isinstance(value, Decimal) else None)
-    )
+    return None if value is None or value == "" else Decimal(value)
 
 
 def _number_under(key: str) -> Callable[[Item], int | None]:
     return lambda item: item.body.get(key)
-
-
-def put(key: str) -> Callable[[Body, Any], None]:
-    def write(body: Body, value: Any) -> None:
-        body[key] = value
-
-    return write

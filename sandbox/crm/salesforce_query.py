@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
-from sandbox.crm.salesforce_fields import Field, SObject, shown, stamp_of
+import msgspec
+
+from sandbox.crm.salesforce_fields import Field, SObject, shown
 from sandbox.crm.salesforce_ids import record_id
 from sandbox.crm.salesforce_model import Org
 from sandbox.crm.salesforce_rest import Refusal, Setting, encode, self_url
 from sandbox.crm.salesforce_soql import Condition, Joined, Path, Query, Test, at, parse
+from sandbox.crm.salesforce_totals import totals
 from sandbox.crm.salesforce_where import matcher, order_key, wanted_ids
 from sandbox.desk import Item
 
@@ -25,7 +28,7 @@ PAGE: Final = 2000
 SMALLEST_PAGE: Final = 200
 KEPT_DAYS: Final = 15
 LOCATOR_DAYS: Final = 2
-MAX_CURSORS: Final = 1000
+MAX_CURSORS: Final = 200
 MAX_SELECTIONS: Final = 16
 MAX_KEPT_ROWS: Final = 400_000
 FIELDS_LIMIT: Final = 200
@@ -89,8 +92,6 @@ class Library:
             count = len(self.found(query, target, everything))
             return encode({"totalSize": count, "done": True, "records": []})
         if query.aggregates or query.group_by:
-            from sandbox.crm.salesforce_totals import totals
-
             return encode(totals(self, query, target, self.found(query, target, everything)))
         selection = self.select(query, target, base)
         cursor = Cursor(
@@ -262,7 +263,11 @@ class Library:
         if emptied is not None:
             oldest = max(oldest, emptied)
         return [
-            i for i in self.setting.desk.gone(target.entity) if i.deleted is not None and i.deleted > oldest
+            item
+            for item in self.setting.desk.gone(target.entity)
+            if item.deleted is not None
+            and item.deleted > oldest
+            and (target.entity, item.number) not in self.org.purged
         ]
 
     def _sorted(self, query: Query, target: SObject, items: Sequence[Item], by: str) -> Sequence[Item]:
@@ -338,9 +343,8 @@ class Library:
             rows = rows[query.offset : None if query.limit is None else query.offset + query.limit]
             if not rows:
                 return None
-            from msgspec import Raw
 
-            records = [Raw(selection.row(row, desk.version)) for row in rows]
+            records = [msgspec.Raw(selection.row(row, desk.version)) for row in rows]
             return {"totalSize": len(rows), "done": True, "records": records}
 
         return name, get
@@ -405,7 +409,3 @@ def _parent(there: SObject, inner: list[tuple[str, Getter]], base: str) -> Gette
         return {"attributes": attributes, **{name: found(item) for name, found in inner}}
 
     return get
-
-
-def replicated(target: SObject, item: Item) -> datetime:
-    return stamp_of(item)

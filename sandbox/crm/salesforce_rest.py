@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +21,7 @@ JSON: Final = "application/json;charset=UTF-8"
 CSV: Final = "text/csv;charset=UTF-8"
 OLDEST, NEWEST = 31, 67
 encode = msgspec.json.Encoder(decimal_format="number").encode
+decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 class Refusal(Exception):
@@ -84,15 +86,6 @@ class Answer:
         if self.body is not None:
             return self.body
         return b"" if self.status in (204, 304) else encode(self.value)
-
-
-def _decimal(text: str) -> Any:
-    from decimal import Decimal
-
-    return Decimal(text)
-
-
-decode = msgspec.json.Decoder(float_hook=_decimal).decode
 
 
 @dataclass

@@ -24,21 +24,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from sandbox.crm import zoho_bulk, zoho_lists, zoho_query, zoho_settings, zoho_watch, zoho_write
+from sandbox.crm import zoho_bulk, zoho_lists, zoho_query, zoho_search, zoho_settings, zoho_watch, zoho_write
 from sandbox.crm.zoho_encoding import decode, encode
 from sandbox.crm.zoho_gate import (
-    BAD_TOKEN,
     HEAVY_ROWS,
-    TOO_MANY,
     Answer,
     Call,
     Handler,
     Portal,
     Refused,
     authorize,
+    bad_token,
     first_refresh_token,
     options_of,
     token,
+    too_many,
 )
 from sandbox.crm.zoho_ids import source_id
 from sandbox.crm.zoho_watch import hook
@@ -52,12 +52,6 @@ COMPOSITE_MOST: Final = 5
 MERGE_COST: Final = 50
 BULK_COST: Final = 50
 METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-WRONG_URL: Final = Refused(
-    404, "INVALID_URL_PATTERN", "Please check if the URL trying to access is a correct one"
-)
-WRONG_METHOD: Final = Refused(
-    400, "INVALID_REQUEST_METHOD", "The http request method type is not a valid one"
-)
 
 
 def connection(office: Office, base: str) -> dict[str, Any]:
@@ -71,12 +65,20 @@ def connection(office: Office, base: str) -> dict[str, Any]:
     }
 
 
+def wrong_url() -> Refused:
+    return Refused(404, "INVALID_URL_PATTERN", "Please check if the URL trying to access is a correct one")
+
+
+def wrong_method() -> Refused:
+    return Refused(400, "INVALID_REQUEST_METHOD", "The http request method type is not a valid one")
+
+
 def routes(office: Office) -> list[BaseRoute]:
     """The protocol of one organisation."""
     portal = Portal(office)
     jobs = zoho_bulk.Jobs(portal)
     office.faults.speaks("zoho", "limit", lambda path: _response(_limit_answer(path)))
-    office.faults.speaks("zoho", "unauthorized", lambda path: _response(Answer.of(BAD_TOKEN.body(), 401)))
+    office.faults.speaks("zoho", "unauthorized", lambda path: _response(Answer.of(bad_token().body(), 401)))
 
     async def crm(request: Request) -> Response:
         call = await _call(request)
@@ -134,14 +136,14 @@ def _found(portal: Portal, jobs: zoho_bulk.Jobs, call: Call) -> Handler:
     if parts[:3] == ["bulk", "v8", "read"]:
         return _bulk(jobs, call.method, parts[3:])
     if parts[:1] != ["v8"] or len(parts) < 2:
-        raise WRONG_URL
+        raise wrong_url()
     one = _fixed(call.method, parts[1:])
     if one is not None:
         return one
     if parts[1] == "__composite_requests" and call.method == "POST":
         return lambda portal, call: _composite(portal, jobs, call)
     if parts[1] in ("settings", "users", "org", "actions", "coql", "__composite_requests"):
-        raise WRONG_METHOD if parts[1] in ("coql", "__composite_requests", "actions") else WRONG_URL
+        raise wrong_method() if parts[1] in ("coql", "__composite_requests", "actions") else wrong_url()
     return _of_module(call.method, parts[1], parts[2:])
 
 
@@ -166,7 +168,7 @@ def _fixed(method: str, parts: list[str]) -> Handler | None:
     found = paths.get(tuple(parts))
     if found is not None:
         if method not in found:
-            raise WRONG_METHOD
+            raise wrong_method()
         return found[method]
     ends = {"modules": s.module, "fields": s.field, "pipeline": s.pipeline}
     if method == "GET" and len(parts) == 3 and parts[0] == "settings" and parts[1] in ends:
@@ -186,7 +188,7 @@ def _of_module(method: str, name: str, rest: list[str]) -> Handler:
         "DELETE": write.remove,
     }
     named: dict[str, dict[str, Any]] = {
-        "deleted": {"GET": lists.deleted}, "search": {"GET": zoho_query.search}, "upsert": {"POST": write.upsert},
+        "deleted": {"GET": lists.deleted}, "search": {"GET": zoho_search.search}, "upsert": {"POST": write.upsert},
         "actions/count": {"GET": lists.count},
     }  # fmt: skip
     of_record: dict[str, Any] = {"GET": lists.single, "PUT": write.update, "DELETE": write.remove}
@@ -194,26 +196,26 @@ def _of_module(method: str, name: str, rest: list[str]) -> Handler:
     found = whole if not rest else named.get(joined)
     if found is not None:
         if method not in found:
-            raise WRONG_METHOD
+            raise wrong_method()
         return lambda portal, call: found[method](portal, call, name)
     if len(rest) == 1:
         if method not in of_record:
-            raise WRONG_METHOD
+            raise wrong_method()
         return lambda portal, call: of_record[method](portal, call, name, rest[0])
     if rest[1:] == ["actions", "merge"] and method == "POST":
         return lambda portal, call: write.merge(portal, call, name, rest[0])
     if len(rest) == 2 and method == "GET":
         return lambda portal, call: lists.related(portal, call, name, rest[0], rest[1])
-    raise WRONG_URL
+    raise wrong_url()
 
 
 def _bulk(jobs: zoho_bulk.Jobs, method: str, rest: list[str]) -> Handler:
     if not rest:
         if method != "POST":
-            raise WRONG_METHOD
+            raise wrong_method()
         return jobs.order
     if method != "GET" or len(rest) > 2 or rest[1:] not in ([], ["result"]):
-        raise WRONG_URL
+        raise wrong_url()
     if len(rest) == 1:
         return lambda portal, call: jobs.state(portal, call, rest[0])
     return lambda portal, call: jobs.result(portal, call, rest[0])
@@ -303,7 +305,7 @@ def _limit_answer(path: str) -> Answer:
         return Answer.of(
             {"error_description": description, "error": "Access Denied", "status": "failure"}, 400
         )
-    return Answer.of(TOO_MANY.body(), 429)
+    return Answer.of(too_many().body(), 429)
 
 
 def _response(answer: Answer) -> Response:

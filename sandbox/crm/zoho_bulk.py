@@ -16,11 +16,11 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from sandbox.crm.zoho_conditions import CONDITIONS, Test, column_of, condition, read_value
 from sandbox.crm.zoho_gate import Answer, Call, Portal, Refused
 from sandbox.crm.zoho_ids import source_id, stamp
 from sandbox.crm.zoho_lists import module_id
 from sandbox.crm.zoho_modules import MODULES, ROW_FIELDS, SUBFORMS, Module
-from sandbox.crm.zoho_query import CONDITIONS, Test, _read, _test, column_of
 from sandbox.crm.zoho_view import View
 from sandbox.desk import Item
 
@@ -234,7 +234,7 @@ def _criteria(module: Module, said: Any, conditions: int) -> tuple[Test, int]:
         values = [f"%{one}" for one in values]
     if word in ("contains", "not_contains", "starts_with"):
         values = [f"{one}%" for one in values]
-    return _test(column, COMPARATORS[word], [_read(column, one) for one in values]), conditions + 1
+    return condition(column, COMPARATORS[word], [read_value(column, one) for one in values]), conditions + 1
 
 
 def _text(value: Any) -> str:

@@ -53,6 +53,8 @@ class Options:
     coql_rows: int = 2000  # rows that one query may give
     bulk_polls: int = 1  # times that a bulk job says it is not ready yet
     lines_in_lists: bool = False  # rows of orders and invoices are given by lists too
+    credits: int | None = None  # credits a day, instead of the edition's
+    at_once: int = AT_ONCE  # calls under way at a time: 5 to 25 by edition
 
 
 class Refused(Exception):
@@ -118,9 +120,16 @@ class Answer:
 
 EMPTY: Final = Answer(204)
 NOT_MODIFIED: Final = Answer(304)
-TOO_MANY: Final = Refused(429, "TOO_MANY_REQUESTS", "too many requests. please try again after some time")
-BAD_TOKEN: Final = Refused(401, "INVALID_TOKEN", "invalid oauth token")
 Handler = Callable[["Portal", Call], Answer]
+
+
+def too_many() -> Refused:
+    """Of credits and of calls at once alike; the vendor names no time to wait."""
+    return Refused(429, "TOO_MANY_REQUESTS", "too many requests. please try again after some time")
+
+
+def bad_token() -> Refused:
+    return Refused(401, "INVALID_TOKEN", "invalid oauth token")
 
 
 class AtOnce(Window):
@@ -162,17 +171,22 @@ class Portal:
         )
         office.windows["concurrency"], office.windows["concurrency.heavy"] = self._all, self._heavy
         users = len(office.desk.living("employee"))
-        self._credits = office.window("credits", CREDITS + CREDITS_A_USER * users, DAY)
+        self._credits_of_edition = CREDITS + CREDITS_A_USER * users
+        self._credits = office.window("credits", self._credits_of_edition, DAY)
 
     def choose(self, said: Mapping[str, Any]) -> Options:
-        """Change options. Raises ValueError on a name that is none."""
+        """Change options. Raises ValueError on a name that is none and on a value that is no choice."""
         known = {one.name for one in fields(Options)}
         if set(said) - known:
             raise ValueError(
                 f"no option {', '.join(sorted(set(said) - known))}; there are {', '.join(sorted(known))}"
             )
-        self.options = replace(self.options, **said)
-        return self.options
+        chosen = msgspec.convert({**asdict(self.options), **said}, Options)
+        if self.office.limited:
+            self._credits.limit = chosen.credits if chosen.credits is not None else self._credits_of_edition
+            self._all.limit = chosen.at_once
+        self.options = chosen
+        return chosen
 
     async def serve(self, call: Call, handle: Handler, *, cost: int, heavy: bool) -> Answer:
         """Let a call in, or refuse it. `cost` credits are taken beforehand."""
@@ -183,13 +197,13 @@ class Portal:
             self._check_token(call)
             for door in doors:
                 if door.knock():
-                    raise TOO_MANY
+                    raise too_many()
                 entered.append(door)
             if self.office.latency:
                 await asyncio.sleep(self.office.latency)
             for _ in range(cost):
                 if self._credits.knock():
-                    raise TOO_MANY
+                    raise too_many()
             answer = handle(self, call)
         except Refused as refused:
             answer = Answer.of(refused.body(), refused.status)
@@ -208,7 +222,7 @@ class Portal:
             raise Refused(401, "AUTHENTICATION_FAILURE", "Authentication failed")
         known = kind == "Zoho-oauthtoken" or (kind == "Bearer" and self.options.bearer)
         if not known or not self.office.tokens.accepts(token):
-            raise BAD_TOKEN
+            raise bad_token()
 
 
 def options_of(portal: Portal) -> dict[str, Any]:

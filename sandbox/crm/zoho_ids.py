@@ -49,7 +49,7 @@ def stamp(at: datetime) -> str:
 
 def moment(said: str) -> datetime:
     """The moment that a client named. Raises ValueError for anything without an offset of its own."""
-    found = datetime.fromisoformat(said.strip().replace(" ", "+"))
+    found = datetime.fromisoformat(said.strip())
     if found.tzinfo is None:
         raise ValueError(f"{said!r} has no offset")
     return found.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""COQL: `select a, b from Deals where … order by Modified_Time, id limit 0, 200`, and the search's criteria.
+"""COQL: `select a, b from Deals where … order by Modified_Time, id limit 0, 200`.
 
 As the vendor has it: `where` is a must, more than two conditions need parentheses, a lookup's field is reached with
 a dot, and an answer without rows is 204.
@@ -10,16 +10,23 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from decimal import Decimal
 from itertools import islice
 from typing import Any, Final, NoReturn
 
-from sandbox.crm.zoho_fields import Field
+from sandbox.crm.zoho_conditions import (
+    COMPARE,
+    CONDITIONS,
+    Column,
+    Test,
+    column_of,
+    comparable,
+    condition,
+    read_value,
+)
 from sandbox.crm.zoho_gate import EMPTY, Answer, Call, Portal, Refused
-from sandbox.crm.zoho_ids import moment, number_of
-from sandbox.crm.zoho_lists import PAGED_ROWS, chosen_fields, module_of, paged
-from sandbox.crm.zoho_modules import OF_ENTITY, Module
+from sandbox.crm.zoho_ids import number_of
+from sandbox.crm.zoho_lists import module_of
+from sandbox.crm.zoho_modules import Module
 from sandbox.crm.zoho_view import View
 from sandbox.desk import Item
 
@@ -27,31 +34,9 @@ OFFSET_AND_LIMIT: Final = 100_000
 SELECTED: Final = 50
 IN_VALUES: Final = 100
 DEFAULT_LIMIT: Final = 200
-CONDITIONS: Final = 25
-SEARCH_CONDITIONS: Final = 10
 _TOKEN: Final = re.compile(
     r"\s*(?:('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")|([\w.$+:-]+)|(<=|>=|!=|=|<|>|[(),*]))"
 )
-Test = Callable[[View, Item], bool]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A field of the module, or one of the record that its lookup names."""
-
-    name: str
-    field: Field
-    module: Module
-    through: Field | None = None
-
-    def value(self, view: View, item: Item) -> Any:
-        """What a condition compares and a row shows; a lookup is {"name", "id"}."""
-        if self.through is None:
-            return self.field.get(view, item)
-        shown = self.through.get(view, item)
-        number = number_of(self.module.entity, shown["id"]) if isinstance(shown, dict) else None
-        found = view.rows(self.module.entity).get(number) if number is not None else None
-        return self.field.get(view, found) if found is not None else None
 
 
 @dataclass
@@ -99,49 +84,14 @@ def cost(call: Call) -> int:
     return 1 if rows <= 200 else 2 if rows <= 1000 else 3
 
 
-def search(portal: Portal, call: Call, name: str) -> Answer:
-    """GET /{module}/search by criteria, email, phone or word; the first 2,000 rows and no more"""
-    module, params, view = module_of(name), call.params, portal.view
-    chosen = chosen_fields(module, params.get("fields") or ",".join(module.by_name), lists=True)[:SELECTED] \
-        if not params.get("fields") else chosen_fields(module, params["fields"], lists=True)  # fmt: skip
-    test: Test
-    if params.get("criteria"):
-        test = _Criteria(module, params["criteria"]).test()
-    elif any(params.get(one) for one in ("email", "phone", "word")):
-        kinds = {"email": ("email",), "phone": ("phone",), "word": ("text", "email", "phone", "textarea")}
-        by = next(one for one in ("email", "phone", "word") if params.get(one))
-        wanted, looked = params[by].casefold(), [one for one in module.fields if one.kind in kinds[by]]
-
-        def test(view: View, item: Item) -> bool:
-            values = [str(one.get(view, item) or "").casefold() for one in looked]
-            return any(wanted in value if by == "word" else wanted == value for value in values)
-    else:
-        raise Refused(
-            400,
-            "REQUIRED_PARAM_MISSING",
-            "One of the expected parameter is missing",
-            {"param_name": "criteria"},
-        )
-    page = int(params.get("page", "1")) if params.get("page", "1").isdigit() else 1
-    if (
-        page * int(params.get("per_page", "200") if params.get("per_page", "200").isdigit() else "200")
-        > PAGED_ROWS
-    ):
-        raise Refused(
-            400, "LIMIT_REACHED", "Only the first 2000 records can be searched", {"limit": PAGED_ROWS}
-        )
-    items = reversed(view.rows(module.entity).ordered("number"))
-    found = list(islice((item for item in items if test(view, item)), PAGED_ROWS))
-    return paged(call, "data", [{one.name: one.get(view, item) for one in chosen} for item in found])
-
-
 # ---- Running ------------------------------------------------------------------------------------
 
 
 def _matching(portal: Portal, query: Query) -> Iterator[Item]:
     """Records that meet the query, in its order. Bounds on Modified_Time and id are looked up, not tried."""
     view, rows = portal.view, portal.view.rows(query.module.entity)
-    names = [(column.name, descending) for column, descending in query.order]
+    order = query.order or [(column_of(query.module, "id"), False)]
+    names = [(column.name, descending) for column, descending in order]
     stamped = any(name == "Modified_Time" for name, _, _ in query.bounds) or names[:1] == [
         ("Modified_Time", False)
     ]
@@ -155,10 +105,10 @@ def _matching(portal: Portal, query: Query) -> Iterator[Item]:
         low, high = _stretch(query, "id", numbered, lambda item: item.number)
         items, sorted_by = islice(numbered, low, high), [("id", False)]
     found = (item for item in items if query.test(view, item))
-    if not names or names == sorted_by[: len(names)]:
+    if names == sorted_by[: len(names)]:
         return found
     chosen = list(found)
-    for column, descending in reversed(query.order):
+    for column, descending in reversed(order):
         chosen.sort(key=lambda item, one=column: _sortable(one, view, item), reverse=descending)  # type: ignore[misc]
     return iter(chosen)
 
@@ -179,69 +129,8 @@ def _stretch(query: Query, name: str, items: list[Item], key: Callable[[Item], A
 
 
 def _sortable(column: Column, view: View, item: Item) -> tuple[bool, Any]:
-    value = _comparable(column, column.value(view, item))
+    value = comparable(column, column.value(view, item))
     return value is not None, value if value is not None else 0
-
-
-def _comparable(column: Column, value: Any) -> Any:
-    if value is None:
-        return None
-    if column.field.kind in ("lookup", "ownerlookup"):
-        return value["id"]
-    if column.field.kind == "datetime":
-        return datetime.fromisoformat(value).astimezone(UTC)
-    if column.field.kind == "date":
-        return date.fromisoformat(value)
-    if column.field.kind in ("currency", "double", "percent", "integer"):
-        return Decimal(str(value))
-    if column.field.kind == "bigint":
-        return int(value)
-    return value if isinstance(value, bool) else str(value).casefold()
-
-
-def _read(column: Column, said: str) -> Any:
-    """A value of a query as its column compares it. Raises Refused when it is none."""
-    kind = column.field.kind
-    try:
-        if kind == "datetime":
-            return moment(said)
-        if kind == "date":
-            return date.fromisoformat(said)
-        if kind in ("currency", "double", "percent", "integer"):
-            return Decimal(said)
-        if kind == "bigint":
-            return int(said)
-        if kind == "boolean":
-            return {"true": True, "false": False}[said.casefold()]
-    except (ValueError, ArithmeticError, KeyError):
-        raise Refused(400, "INVALID_QUERY", "value given seems to be invalid for the column",
-                      {"column_name": column.name, "expected_data_type": kind}) from None  # fmt: skip
-    return said if kind in ("lookup", "ownerlookup") else said.casefold()
-
-
-def _test(column: Column, comparison: str, wanted: list[Any]) -> Test:
-    def test(view: View, item: Item) -> bool:
-        value = _comparable(column, column.value(view, item))
-        if comparison in ("is null", "is not null"):
-            return (value is None) == (comparison == "is null")
-        if value is None:
-            return comparison in ("!=", "not in", "not like")
-        if comparison in ("in", "not in"):
-            return (value in wanted) == (comparison == "in")
-        if comparison in ("between", "not between"):
-            return bool(wanted[0] <= value <= wanted[1]) == (comparison == "between")
-        if comparison in ("like", "not like"):
-            pattern = ".*".join(re.escape(part) for part in str(wanted[0]).split("%"))
-            return (re.fullmatch(pattern, str(value), re.DOTALL) is not None) == (comparison == "like")
-        return bool(_COMPARE[comparison](value, wanted[0]))
-
-    return test
-
-
-_COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
-    "=": lambda a, b: a == b, "!=": lambda a, b: a != b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b, ">=": lambda a, b: a >= b,
-}  # fmt: skip
 
 
 # ---- Parsing ------------------------------------------------------------------------------------
@@ -351,21 +240,21 @@ class _Parser:
             wanted = [low, self._value(column)]
         elif comparison in ("is null", "is not null"):
             wanted = []
-        elif comparison in _COMPARE or comparison in ("like", "not like"):
+        elif comparison in COMPARE or comparison in ("like", "not like"):
             wanted = [self._value(column)]
         else:
             self._wrong(comparison, self._tokens[self._at - 1][1])
         bounds = []
         if (
             column.through is None
-            and comparison in _COMPARE
+            and comparison in COMPARE
             and comparison != "!="
             and column.name in ("id", "Modified_Time")
         ):
             bounds = [(column.name, comparison, wanted[0])]
         elif column.name == "Modified_Time" and comparison == "between":
             bounds = [(column.name, ">=", wanted[0]), (column.name, "<=", wanted[1])]
-        return _test(column, comparison, wanted), bounds
+        return condition(column, comparison, wanted), bounds
 
     def _list(self, column: Column) -> list[Any]:
         self._word("(")
@@ -379,7 +268,7 @@ class _Parser:
 
     def _value(self, column: Column) -> Any:
         said = self._take()
-        return _read(column, re.sub(r"\\(.)", r"\1", said[1:-1]) if said[:1] in "'\"" else said)
+        return read_value(column, re.sub(r"\\(.)", r"\1", said[1:-1]) if said[:1] in "'\"" else said)
 
     def _column(self, name: str) -> Column:
         return column_of(self._module, name)
@@ -415,72 +304,6 @@ class _Parser:
         )
 
 
-class _Criteria:
-    """`((Stage:equals:Won)and(Amount:greater_than:5))` of the search."""
-
-    WORDS: Final = {"equals": "=", "not_equal": "!=", "greater_than": ">", "greater_equal": ">=", "less_than": "<",
-                    "less_equal": "<=", "starts_with": "like", "in": "in", "between": "between"}  # fmt: skip
-
-    def __init__(self, module: Module, said: str) -> None:
-        self._module, self._said, self._at, self._conditions = module, said.strip(), 0, 0
-
-    def test(self) -> Test:
-        found = self._any()
-        if self._at != len(self._said):
-            self._wrong()
-        return found
-
-    def _any(self) -> Test:
-        tests, joined = [self._one()], ""
-        while (word := self._joiner()) is not None:
-            if joined and word != joined:
-                self._wrong()
-            joined = word
-            tests.append(self._one())
-        if joined == "or":
-            return lambda view, item: any(test(view, item) for test in tests)
-        return lambda view, item: all(test(view, item) for test in tests)
-
-    def _joiner(self) -> str | None:
-        found = re.compile(r"\s*(and|or)\s*", re.IGNORECASE).match(self._said, self._at)
-        if found is None:
-            return None
-        self._at = found.end()
-        return found[1].casefold()
-
-    def _one(self) -> Test:
-        if self._said[self._at : self._at + 1] != "(":
-            self._wrong()
-        if self._said[self._at : self._at + 2] == "((":
-            self._at += 1
-            found = self._any()
-            if self._said[self._at : self._at + 1] != ")":
-                self._wrong()
-            self._at += 1
-            return found
-        condition = re.compile(r"\(([\w.$]+):(\w+):((?:[^\\()]|\\.)*)\)").match(self._said, self._at)
-        if condition is None or condition[2] not in self.WORDS:
-            self._wrong()
-        self._conditions += 1
-        if self._conditions > SEARCH_CONDITIONS:
-            raise Refused(400, "LIMIT_EXCEEDED", "criteria limit exceeded", {"limit": SEARCH_CONDITIONS})
-        self._at = condition.end()
-        column, word = column_of(self._module, condition[1]), condition[2]
-        said = re.sub(r"\\(.)", r"\1", condition[3])
-        values = (
-            said.split(",") if word in ("in", "between") else [f"{said}%" if word == "starts_with" else said]
-        )
-        return _test(column, self.WORDS[word], [_read(column, value) for value in values])
-
-    def _wrong(self) -> NoReturn:
-        raise Refused(
-            400,
-            "INVALID_QUERY",
-            "invalid query formed",
-            {"reason": "criteria", "near": self._said[self._at :][:40]},
-        )
-
-
 def module_of_query(name: str) -> Module:
     try:
         return module_of(name)
@@ -488,16 +311,3 @@ def module_of_query(name: str) -> Module:
         raise Refused(
             400, "INVALID_QUERY", "invalid query formed", {"module": name, "reason": "module"}
         ) from None
-
-
-def column_of(module: Module, name: str) -> Column:
-    """A column by its name. Raises Refused for one that the module has not, and for rows."""
-    first, _, rest = name.partition(".")
-    found = module.by_name.get(first)
-    if found is not None and found.kind != "subform" and rest and found.lookup in OF_ENTITY:
-        target = OF_ENTITY[found.lookup]
-        if rest in target.by_name:
-            return Column(name, target.by_name[rest], target, found)
-    elif found is not None and found.kind != "subform" and not rest:
-        return Column(name, found, module)
-    raise Refused(400, "INVALID_QUERY", "column given seems to be invalid", {"column_name": name})
