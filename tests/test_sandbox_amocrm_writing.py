@@ -174,6 +174,16 @@ def test_more_rows_than_250_and_bodies_that_are_no_list_are_refused(crm: Client)
     crm.send("PATCH", "leads", [], 400)
 
 
+def test_a_large_batch_may_be_saved_and_answered_504(crm: Client) -> None:
+    crm.options(gateway_rows=1)
+    rows = [{"id": 17_000_012, "name": "сохранено"}, {"id": 17_000_013, "name": "сохранено"}]
+    answer = crm.ask("PATCH", "leads", rows)
+    crm.options(gateway_rows=0)
+    assert answer.status_code == 504
+    assert answer.headers["content-type"].startswith("text/html")
+    assert crm.deal(12)["name"] == crm.deal(13)["name"] == "сохранено"
+
+
 def test_a_company_is_made_with_its_tax_numbers_and_found_by_them(crm: Client) -> None:
     value = {"name": "ООО «Ромашка»", "entity_type": 2, "vat_id": "7701234567", "kpp": "770101001"}
     row = {"name": "Ромашка", "request_id": "cp-1", "custom_fields_values": [_set(LEGAL_ENTITY, value)]}
