@@ -13,6 +13,7 @@ create table core.deal (
     contact_id     text,                      -- core.contact
     employee_id    text,                      -- responsible manager, core.employee
     lead_source_id text,                      -- core.lead_source
+    campaign_id    text,                      -- core.campaign
     pipeline_code  text,                      -- pipeline's id in the source
     stage_code     text,                      -- stage's id in the source
     amount         numeric(18,2),             -- header sum with VAT, major units of `currency`
