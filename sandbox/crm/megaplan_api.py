@@ -15,7 +15,7 @@ from sandbox.crm import megaplan_journal as journal
 from sandbox.crm import megaplan_writes as writes
 from sandbox.crm.megaplan_cards import in_collection, on_card
 from sandbox.crm.megaplan_custom import CUSTOM, described
-from sandbox.crm.megaplan_lists import Listing, dictionary, listed, wanted_fields
+from sandbox.crm.megaplan_lists import Listing, dictionary, limit_of, listed, wanted_fields
 from sandbox.crm.megaplan_portal import Portal
 from sandbox.crm.megaplan_protocol import (
     RefusedError,
@@ -133,7 +133,7 @@ def _search(portal: Portal, at: dict[str, str], query: Said, body: Any) -> bytes
         for kind, item in portal.contractors()
         if asked and any(asked in str(item.body.get(name) or "").casefold() for name in names)
     ]
-    limit = min(int(query.get("limit") or 100), portal.manners.max_limit)
+    limit = limit_of(query.get("limit"), portal.manners.max_limit)
     return page(len(found[:limit]), portal.listed(found[:limit], in_collection), limit)
 
 
@@ -142,6 +142,11 @@ def _history(portal: Portal, at: dict[str, str], query: Said, body: Any) -> byte
         raise RefusedError(500, "There is no model class for Contractor")
     kind, item = item_of(portal, at["segment"], at["id"])
     return journal.history(portal, kind, item, query)
+
+
+def _broken(portal: Portal, at: dict[str, str], query: Said, body: Any) -> bytes:
+    """Addresses that stand in the vendor's description and answer 500 on live accounts."""
+    raise RefusedError(500, "Internal Server Error")
 
 
 def _status_history(portal: Portal, at: dict[str, str], query: Said, body: Any) -> bytes:
@@ -294,6 +299,7 @@ _ROUTES: Final = (
     _route("GET", f"{{segment={_CONTRACTORS}}}/search", _search),
     _route("GET", f"{{segment=deal|task|{_CONTRACTORS}}}/{{id}}/history", _history),
     _route("GET", f"{{segment={_WITH_FIELDS}}}/extraFields(?:/[A-Z]{{2}}/(?:Legal|Natural))?", _extra_fields),
+    _route("GET", "deal/checkDealExist|contractor/{id}/(?:comments|todos)", _broken),
     _route("GET", "currentUser", _current_user),
     _route("GET", f"{{segment={'|'.join(DICTIONARIES)}}}", _dictionary),
 )  # fmt: skip

@@ -12,12 +12,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sandbox.crm.megaplan_custom import CUSTOM, shown
+from sandbox.crm.megaplan_lists import LIMIT, limit_of
 from sandbox.crm.megaplan_portal import Portal, shown_key
 from sandbox.crm.megaplan_protocol import page, wrong_type
 from sandbox.crm.megaplan_values import CONTENT_TYPES, Link, Said, moment, money
 from sandbox.desk import Body, Item
 
-LIMIT: Final = 100
 _FIRST_ID: Final = 10_000_000
 _NAMES: Final = {
     "deal": {"title": "name", "client": "contractor", "requisite": "payer", "contact": "contact",
@@ -43,12 +43,11 @@ def history(portal: Portal, kind: str, item: Item, said: Said) -> bytes:
             _changeset(_FIRST_ID + happening.place, kind, item, _KINDS[happening.kind], happening.at, changes)
         )
     rows.reverse()
-    limit = said.get("limit") or LIMIT
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise wrong_type(limit, "integer")
-    limit = min(limit, portal.manners.max_limit)
-    if isinstance(after_row := said.get("pageAfter"), dict):
-        rows = [row for row in rows if int(row["id"]) < int(str(after_row.get("id") or 0))]
+    limit = limit_of(said.get("limit"), portal.manners.max_limit)
+    if (anchor := said.get("pageAfter")) is not None:
+        if not isinstance(anchor, dict) or not str(anchor.get("id")).isdigit():
+            raise wrong_type(anchor, "BaseEntity")
+        rows = [row for row in rows if int(row["id"]) < int(str(anchor["id"]))]
     return _page(portal, rows[:limit], limit)
 
 

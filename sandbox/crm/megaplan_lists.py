@@ -60,7 +60,7 @@ class Listing:
 
 def listed(portal: Portal, listing: Listing, said: Said) -> bytes:
     """The envelope of one page. `said` are the parameters of the query. Raises RefusedError."""
-    limit = _limit(said.get("limit"), portal.manners.max_limit)
+    limit = limit_of(said.get("limit"), portal.manners.max_limit)
     names = {kind: wanted_fields(listing.kinds, kind, said) for kind in listing.kinds}
     if listing.kinds == ("invoice",) and listing.rows is None:
         if said.get("pageAfter") is not None:
@@ -83,6 +83,15 @@ def wanted_fields(kinds: tuple[str, ...], kind: str, said: Said) -> tuple[str, .
     plain = () if said.get("onlyRequestedFields") is True else cards.in_collection(kind)
     wanted = {*plain, *asked}
     return tuple(name for name in cards.on_card(kind) if name in wanted)
+
+
+def limit_of(said: Any, most: int) -> int:
+    """The rows of a page: 100 unless asked, never more than the account gives. Raises RefusedError."""
+    if said is None:
+        return min(LIMIT, most)
+    if isinstance(said, bool) or not isinstance(said, int) or said < 1:
+        raise wrong_type(said, "integer")
+    return min(said, most)
 
 
 def dictionary(portal: Portal, kind: str) -> bytes:
@@ -250,14 +259,6 @@ def _sorts(portal: Portal, listing: Listing, said: Any) -> list[tuple[str, bool]
         if not stamped and not all(name in _SORTS.get(kind, {}) for kind in listing.kinds):
             raise RefusedError(422, f"Field {name} is not sortable", "sortBy")
     return sorts
-
-
-def _limit(said: Any, most: int) -> int:
-    if said is None:
-        return min(LIMIT, most)
-    if isinstance(said, bool) or not isinstance(said, int) or said < 1:
-        raise wrong_type(said, "integer")
-    return min(said, most)
 
 
 def _names(said: Any) -> list[str]:

@@ -79,7 +79,13 @@ def money(value: Decimal, currency: str) -> Said:
 
 def plain(value: Decimal | int) -> int | float:
     """A number as PHP writes a float."""
-    return value if isinstance(value, int) else int(value) if value == value.to_integral_value() else float(value)
+    return (
+        value
+        if isinstance(value, int)
+        else int(value)
+        if value == value.to_integral_value()
+        else float(value)
+    )
 
 
 def moment(at: datetime) -> Said:
