@@ -43,7 +43,8 @@ def check_file(file: SystemFile, source: Source, tables: Mapping[str, TargetTabl
             place: Place = ("read", table, index)
             for where, message in _read(file, rule, target, tables):
                 found.append(source.problem(message, *place, *where))
-    for where, message in (*_roles(file), *_stages(file), *_dated(file), *_unique(file), *_writes(file)):
+    found_elsewhere = (*_roles(file), *_stages(file), *_dated(file), *_unique(file), *_writes(file))
+    for where, message in (*found_elsewhere, *_connection(file)):
         found.append(source.problem(message, *where))
     return found
 
@@ -238,6 +239,15 @@ def _constant_fits(value: object, base: str) -> bool:
     return isinstance(value, str)
 
 
+def _connection(file: SystemFile) -> Iterator[tuple[Place, str]]:
+    """Options of files are many, and a wrong one is seen without opening a file; other connectors check theirs."""
+    if file.connector == "files":
+        from resources.crm.file_options import wrong_options
+
+        for place, cause, remedy in wrong_options(file.system, file.connection):
+            yield ("connection", *place), f"`{place[-1]}` {cause}. {remedy[:1].upper()}{remedy[1:]}"
+
+
 def _roles(file: SystemFile) -> Iterator[tuple[Place, str]]:
     """A section that the other role alone is asked for would be read by nobody."""
     foreign = ACCOUNTING_ONLY if file.role == "crm" else CRM_ONLY
@@ -333,10 +343,11 @@ def _writes(file: SystemFile) -> Iterator[tuple[Place, str]]:
                         or field.numbers
                         or field.dates
                         or field.choose
+                        or field.unlisted == "keep"
                     ):
                         yield (
                             (*place, name),
-                            "parent, clean, ref, numbers, dates, choose are for reading. Remove them",
+                            "parent, clean, ref, numbers, dates, choose, unlisted are for reading. Remove them",
                         )
                     if field.expression is not None:
                         yield from _written_expression(field.expression, (*place, name))

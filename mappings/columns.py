@@ -230,7 +230,7 @@ class Values:
             unclean = f"{given} is not null and not v._k{c.number}"
             found.append(f"case when {unclean} then {shown} || '\" was never cleaned' end")
         else:
-            if field.map is not None and not field.has_otherwise:
+            if field.map is not None and not field.has_otherwise and field.unlisted == "problem":
                 known = ", ".join(literal(key) for key in field.map)
                 told = literal(f'" is not in the map of {self.read.place}')
                 found.append(f"case when {given} not in ({known}) then {shown} || {told} || {place} end")
@@ -298,11 +298,12 @@ def row_columns(values: Values, key: str) -> str:
 
 
 def mapped(field: FieldRule, text: str) -> str:
-    """SQL: the text after `map` and `otherwise`. Without `otherwise` an unknown value gives null."""
+    """SQL: the text after `map` and `otherwise`. Else an unknown value gives null, or stays if `unlisted` says so."""
     if field.map is None:
         return text
     whens = " ".join(f"when {literal(key)} then {literal(value)}" for key, value in field.map.items())
-    return f"case {text} {whens} else {literal(field.otherwise)} end"
+    rest = text if field.unlisted == "keep" else literal(field.otherwise)
+    return f"case {text} {whens} else {rest} end"
 
 
 def fitted(value: str, type_name: str, *, whole: bool = False) -> str:

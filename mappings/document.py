@@ -242,6 +242,8 @@ class _Writer:
         ]
         if field.has_otherwise:
             said.append(f"{self.w('otherwise')} {self.shown(field.otherwise)}")
+        if field.unlisted == "keep":
+            said.append(self.w("unlisted"))
         if field.none:
             said.append(f"{', '.join(f'«{value}»' for value in field.none)} {self.w('means_empty')}")
         if field.required:

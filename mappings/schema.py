@@ -106,6 +106,7 @@ class FieldRule(Section):
     none: Texts = ()
     map: TextMap | None = None
     otherwise: Text | None = None
+    unlisted: Literal["problem", "keep"] = "problem"
     numbers: NumberStyle | None = None
     dates: DateStyle | None = None
     required: bool = False
@@ -151,6 +152,8 @@ class FieldRule(Section):
             raise ValueError("`ref` gives a key. Drop `as` beside it")
         if "otherwise" in said and self.map is None and not self.choose:
             raise ValueError("`otherwise` without `map` or `choose`. Add one, or drop it")
+        if "unlisted" in said and (self.map is None or "otherwise" in said):
+            raise ValueError("`unlisted` says what becomes of values that `map` lacks. Use it beside `map` alone")
         return self
 
     @property

@@ -100,6 +100,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "means_empty": ("counts as empty", "считается пустым"),
     "translated": ("read as", "читается как"),
     "otherwise": ("else", "иначе"),
+    "unlisted": ("else as given", "иначе как записано"),
     "required": ("must be filled", "обязательно"),
     "computed": ("computed", "вычисляется"),
     "of_parent": ("of the record it belongs to", "из записи-владельца"),
