@@ -231,3 +231,55 @@ def test_the_vendors_own_client_reads_and_writes(zoho: Zoho, tmp_path: Path) -> 
     shown = orders.get_records(one, sdk.HeaderMap()).get_object().get_data()[0].get_id()
     full = orders.get_record(shown, sdk.ParameterMap(), sdk.HeaderMap()).get_object().get_data()[0]
     assert full.get_key_value("Ordered_Items")[0].get_key_value("Quantity") > 0
+
+
+def test_after_a_day_of_work_everything_listed_is_as_it_truly_is(zoho: Zoho) -> None:
+    chosen = "Deal_Name,Stage,Account_Name,Contact_Name,Lead_Source,Amount,Debt"
+    zoho.rows("Deals", fields=chosen)  # known before the changes: nothing old may be shown after them
+    zoho.rows("Sales_Orders", fields="Deal_Name,Account_Name,Grand_Total")
+    zoho.sandbox.control(f"crm/{zoho.name}/change", {"seed": 11, "count": 400})
+    truth = zoho.sandbox.control(f"crm/{zoho.name}")["entities"]
+    stages = {shown: stage["name"] for shown, stage in truth["stage"].items()}
+    deals = {row["id"]: row for row in zoho.rows("Deals", fields=chosen)}
+    assert set(deals) == set(truth["deal"])
+    for shown, deal in truth["deal"].items():
+        row = deals[shown]
+        assert (row["Deal_Name"], row["Stage"]) == (deal["title"], stages[deal["stage"]])
+        client = truth["client"].get(deal["client"])
+        assert row["Account_Name"] == (client and {"name": client["name"], "id": deal["client"]})
+    orders = {
+        row["id"]: row for row in zoho.rows("Sales_Orders", fields="Deal_Name,Account_Name,Grand_Total")
+    }
+    assert {row["Deal_Name"]["id"] for row in orders.values()} == {
+        line["deal"] for line in truth["line"].values()
+    }
+    for shown, row in list(orders.items())[::5]:
+        full = zoho.get(f"Sales_Orders/{shown}").json()["data"][0]
+        assert (full["Grand_Total"], full["Account_Name"]) == (row["Grand_Total"], row["Account_Name"])
+        assert {one["id"] for one in full["Ordered_Items"]} == {
+            key for key, line in truth["line"].items() if line["deal"] == row["Deal_Name"]["id"]
+        }
+    dated = [
+        row["Modified_Time"]
+        for row in zoho.rows("Sales_Orders", fields="Modified_Time", sort_by="Modified_Time")
+    ]
+    assert dated == sorted(dated, reverse=True)
+
+
+def test_a_restarted_portal_knows_its_channels_tokens_and_changes(tmp_path: Path) -> None:
+    with running("--deals", "20", "--no-limits", state=tmp_path / "state") as process:
+        before = Zoho(process)
+        before.put("Deals", {"id": source_id("deal", 2), "Debt": 7.5})
+        channel = {
+            "channel_id": "5",
+            "events": ["Deals.edit"],
+            "notify_url": "http://127.0.0.1:9/x",
+            "token": "t",
+        }
+        before.ask("POST", "v8/actions/watch", json={"watch": [channel]})
+    with running("--deals", "20", "--no-limits", state=tmp_path / "state") as process:
+        after = Zoho(process)
+        assert after.said["refresh_token"] == before.said["refresh_token"]
+        assert after.get("org", {"Authorization": f"Zoho-oauthtoken {before.access}"}).status_code == 200
+        assert after.get(f"Deals/{source_id('deal', 2)}").json()["data"][0]["Debt"] == 7.5
+        assert [row["channel_id"] for row in after.get("actions/watch").json()["watch"]] == ["5"]

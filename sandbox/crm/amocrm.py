@@ -63,6 +63,9 @@ def routes(office: Office) -> list[BaseRoute]:
                 return Refusal(400, str(error)).answer()
         return hal(msgspec.to_builtins(account.options))
 
+    async def absent(request: Request) -> Response:
+        raise Refusal(404, "Cannot find the requested resource")
+
     async def forgive(request: Request) -> Response:
         gate.forgive()
         return hal({"forgiven": True})
@@ -78,6 +81,7 @@ def routes(office: Office) -> list[BaseRoute]:
         *events.routes(account, records, EventLog(account), gate),
         *webhooks.routes(account, records, gate),
         *writing.routes(account, records, gate),
+        Route("/api/v4/{path:path}", gate(absent), methods=["GET", "POST", "PATCH", "DELETE"]),
     ]
 
 

@@ -16,11 +16,11 @@ from starlette.routing import BaseRoute, Route
 
 from sandbox.crm.amocrm_account import ADMIN, PRODUCTS, Account, id_of, unix
 from sandbox.crm.amocrm_fields import FIELDS_OF, Field
-from sandbox.crm.amocrm_http import Asked, Gate, asked, hal, listed, nothing, whole, wholes
+from sandbox.crm.amocrm_http import Asked, Gate, asked, hal, listed, nothing, paged, whole, wholes
 from sandbox.crm.amocrm_records import Model, Records, encode, joined
 from sandbox.desk import Body, Happening
 
-DEFAULT_LIMIT, MAX_EVENTS = 50, 100
+MAX_EVENTS: Final = 100
 KIND: Final = {"deal": "lead", "client": "company", "contact": "contact", "task": "task"}
 _Change = tuple[str, list[Model], list[Model]]
 
@@ -170,15 +170,14 @@ def _event_ends(value: Any) -> tuple[int | None, int | None]:
 def routes(account: Account, records: Records, log: EventLog, gate: Gate) -> list[BaseRoute]:
     async def events(request: Request) -> Response:
         query = asked(request)
-        page = max(whole(query.get("page", 1)) or 1, 1)
-        limit = min(max(whole(query.get("limit")) or DEFAULT_LIMIT, 1), MAX_EVENTS)
+        page, limit, goes_on = paged(query, MAX_EVENTS)
         rows, start = log.found(query), (page - 1) * limit
         shown = rows[start : start + limit]
         if not shown:
             return nothing()
         links = {"self": {"href": str(request.url)}}
         for name, other, there in (
-            ("next", page + 1, start + limit < len(rows)),
+            ("next", page + 1, goes_on and start + limit < len(rows)),
             ("prev", page - 1, page > 1),
         ):
             if there:

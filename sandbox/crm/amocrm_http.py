@@ -30,6 +30,7 @@ BLOCK_AFTER, BLOCK_WINDOW, BLOCK_SECONDS = 60, 10.0, 30.0
 """So many refusals in so many seconds shut the address out for a while: the vendor names no figures."""
 MAX_BODY = 16 * 1024 * 1024
 MAX_ROWS = 250
+DEFAULT_LIMIT = 50
 HAL, PROBLEM = "application/hal+json", "application/problem+json"
 TITLES: Final = {
     400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden", 404: "Not Found",
@@ -167,6 +168,18 @@ def bearer(request: Request) -> str:
 def asked(request: Request) -> Asked:
     """Parameters of the query, with PHP's brackets as dictionaries and lists."""
     return parse_query(request.url.query) if request.url.query else {}
+
+
+def paged(said: Asked, largest: int) -> tuple[int, int, bool]:
+    """Page, rows a page, and whether a next page is named.
+
+    Who asks for more than the largest page gets one of the usual size, and no next page: so clients saw it that
+    asked the log of events for 250 (the public Python client, issue 76).
+    """
+    page, limit = whole(said.get("page", 1)) or 1, whole(said.get("limit", DEFAULT_LIMIT)) or DEFAULT_LIMIT
+    if not 0 < limit <= largest:
+        return max(page, 1), DEFAULT_LIMIT, limit < 0
+    return max(page, 1), limit, True
 
 
 def listed(value: Any) -> list[str]:

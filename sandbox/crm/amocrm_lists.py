@@ -19,11 +19,11 @@ from starlette.routing import BaseRoute, Route
 
 from sandbox.crm.amocrm_account import ADMIN, INVOICES, PRODUCTS, Account, id_of, moment, number_of, unix
 from sandbox.crm.amocrm_fields import FIELDS_OF, value_of
-from sandbox.crm.amocrm_http import Asked, Gate, asked, hal, listed, nothing, whole, wholes
+from sandbox.crm.amocrm_http import Asked, Gate, asked, hal, listed, nothing, paged, whole, wholes
 from sandbox.crm.amocrm_records import ENTITY, WITH, Records, deleted_lead, encode, joined
 from sandbox.desk import Item
 
-DEFAULT_LIMIT, MAX_LIMIT = 50, 250
+MAX_LIMIT: Final = 250
 MAX_VIEWS: Final = 32
 BIN_DAYS: Final = 30
 """How long a deleted lead can be restored."""
@@ -122,9 +122,7 @@ class Lists:
     ) -> Response:
         """One page of rows in the vendor's envelope; `write` encodes those of the page."""
         said = asked(request)
-        page = max(whole(said.get("page", 1)) or 1, 1)
-        limit = whole(said.get("limit", DEFAULT_LIMIT)) or DEFAULT_LIMIT
-        limit = min(limit, MAX_LIMIT) if limit > 0 else DEFAULT_LIMIT
+        page, limit, goes_on = paged(said, MAX_LIMIT)
         start = (page - 1) * limit
         options = self.account.options
         if page > 1 and options.early_ends > 0:
@@ -134,7 +132,7 @@ class Lists:
         if not shown:
             return nothing()
         links = {"self": _link(request, {"page": page, "limit": limit})}
-        if start + limit < len(rows):
+        if start + limit < len(rows) and goes_on:
             links["next"] = _link(request, {"page": page + 1, "limit": limit})
         if page > 1:
             links["first"] = _link(request, {"page": 1, "limit": limit})

@@ -181,7 +181,10 @@ def _lead(records: Records, item: Item, chosen: With) -> Model:
     if "source_id" in chosen:
         model["source_id"] = id_of("source", source.number) if source else None
     if "source" in chosen:
-        named = {"id": id_of("source", source.number), "name": source.body["name"]} if source else None
+        named = None
+        if source is not None:
+            named = {"id": id_of("source", source.number), "name": source.body["name"],
+                     "external_id": source.body["code"], "type": "widget"}  # fmt: skip
         embedded["source"] = named
     return {**model, "_links": records.href(f"leads/{shown}"), "_embedded": embedded}
 

@@ -14,8 +14,10 @@ from sandbox.crm.zoho_modules import Module
 from sandbox.crm.zoho_view import View
 from sandbox.desk import Item
 
-SELECTIONS: Final = 8
-"""Selections of fields whose encoded records are kept."""
+MAX_KEPT: Final = 300_000
+"""Encoded records that are kept, of all selections of fields together; the selection used longest ago goes first."""
+Selection = tuple[str, tuple[str, ...]]
+"""A module and the names of its fields, in the order asked for."""
 encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 
@@ -25,15 +27,14 @@ class Encoded:
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._kept: OrderedDict[tuple[str, tuple[str, ...]], dict[int, tuple[tuple[int, ...], bytes]]]
-        self._kept = OrderedDict()
+        self._kept: OrderedDict[Selection, dict[int, tuple[tuple[int, ...], bytes]]] = OrderedDict()
 
     def records(self, module: Module, chosen: Sequence[Field], items: Sequence[Item]) -> bytes:
         """The records, comma between them."""
         key = (module.name, tuple(one.name for one in chosen))
         kept = self._kept.setdefault(key, {})
         self._kept.move_to_end(key)
-        if len(self._kept) > SELECTIONS:
+        while sum(map(len, self._kept.values())) > MAX_KEPT:
             self._kept.popitem(last=False)
         view, entity, found = self._view, module.entity, []
         for item in items:
