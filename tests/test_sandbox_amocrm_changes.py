@@ -108,6 +108,7 @@ def test_the_log_tells_stages_and_takes_one_time_as_later_than_it(crm: Client) -
     event = _events(crm, type="lead_status_changed", entity_id=deal["id"])[0]
     assert event["value_before"] == [{"lead_status": {"id": deal["status_id"], "pipeline_id": 3_200_001}}]
     assert event["value_after"] == [{"lead_status": {"id": 142, "pipeline_id": 3_200_001}}]
+    assert crm.get(f"events/{event['id']}") == event
     at = event["created_at"]
     assert event["id"] in [e["id"] for e in _events(crm, created_at=at - 1)]
     assert event["id"] not in [e["id"] for e in _events(crm, created_at=at)]

@@ -168,6 +168,12 @@ def _event_ends(value: Any) -> tuple[int | None, int | None]:
 
 
 def routes(account: Account, records: Records, log: EventLog, gate: Gate) -> list[BaseRoute]:
+    """GET /events and /events/{id}."""
+
+    def told(row: Model) -> Model:
+        embedded = {"entity": {"id": row["entity_id"]}}
+        return {**row, "_links": records.href(f"events/{row['id']}"), "_embedded": embedded}
+
     async def events(request: Request) -> Response:
         query = asked(request)
         page, limit, goes_on = paged(query, MAX_EVENTS)
@@ -182,8 +188,14 @@ def routes(account: Account, records: Records, log: EventLog, gate: Gate) -> lis
         ):
             if there:
                 links[name] = {"href": str(request.url.include_query_params(page=other, limit=limit))}
-        models = [encode({**row, "_links": records.href(f"events/{row['id']}"), "_embedded": {
-            "entity": {"id": row["entity_id"]}}}) for row in shown]  # fmt: skip
+        models = [encode(told(row)) for row in shown]
         return hal(joined(models, "events", encode({"_page": page, "_links": links})[:-1]))
 
-    return [Route("/api/v4/events", gate(events), methods=["GET"])]
+    async def event(request: Request) -> Response:
+        found = log.found({"filter": {"id": request.path_params["id"]}})
+        return hal(told(found[0])) if found else nothing()
+
+    return [
+        Route("/api/v4/events", gate(events), methods=["GET"]),
+        Route("/api/v4/events/{id}", gate(event), methods=["GET"]),
+    ]
