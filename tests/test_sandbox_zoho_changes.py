@@ -95,6 +95,17 @@ def test_each_row_of_a_write_is_answered_for_itself(zoho: Zoho) -> None:
     assert zoho.put("Deals", *[{"id": good}] * 101).json()["details"]["maximum_length"] == 100
 
 
+def test_a_locked_record_takes_no_change(zoho: Zoho) -> None:
+    shown = source_id("deal", 42)
+    zoho.do(do="put", entity="deal", number=42, body={"locked": True}, touch=False)
+    answer = zoho.put("Deals", {"id": shown, "Debt": 1}, {"id": source_id("deal", 43), "Debt": 1})
+    assert (answer.status_code, [row["code"] for row in answer.json()["data"]]) == (
+        207,
+        ["RECORD_LOCKED", "SUCCESS"],
+    )
+    assert zoho.get(f"Deals/{shown}").json()["data"][0]["Locked__s"] is True
+
+
 def test_a_stage_must_belong_to_the_pipeline(zoho: Zoho) -> None:
     deals, stages = zoho.truth("deal"), zoho.truth("stage")
     shown, deal = next(iter(deals.items()))

@@ -15,6 +15,7 @@ readings of the documents in `zoho_gate.Options`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -85,6 +86,8 @@ def routes(office: Office) -> list[BaseRoute]:
         return _response(await _dispatch(portal, jobs, call))
 
     async def accounts(request: Request) -> Response:
+        if office.latency:
+            await asyncio.sleep(office.latency)
         said = {**dict(request.query_params), **await _form(request)}
         return _response(token(portal, said, _base(request)))
 

@@ -135,7 +135,7 @@ class Jobs:
         view, said = self._portal.view, query.get("fields")
         if name in SUBFORMS:
             return _of_rows(view, name, said)
-        module = MODULES.get(name)
+        module = self._portal.module(name) if name in MODULES else None
         if module is None:
             raise Refused(
                 400, "MODULE_NOT_AVAILABLE", "the module is not available", {"module": name, "api_name": name}

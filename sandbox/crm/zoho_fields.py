@@ -133,6 +133,6 @@ def system(entity: str, *, currency: str | None = None) -> tuple[Field, ...]:
             "Available",
             picks=("Available", "Draft", "Trash"),
         ),
-        fixed("Locked__s", "Locked", "boolean", False),
+        shown("Locked__s", "Locked", "boolean", lambda v, i: bool(i.body.get("locked"))),
         *money,
     )

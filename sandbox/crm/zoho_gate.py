@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from sandbox.crm.zoho_encoding import Encoded, decode, encode
+from sandbox.crm.zoho_modules import MODULES, Module
 from sandbox.crm.zoho_view import View
 from sandbox.office import Office, Window
 
@@ -54,6 +55,10 @@ class Options:
     bulk_polls: int = 1  # times that a bulk job says it is not ready yet
     lines_in_lists: bool = False  # rows of orders and invoices are given by lists too
     credits: int | None = None  # credits a day, instead of the edition's
+    hidden: tuple[
+        str, ...
+    ] = ()  # fields that the user's profile does not show, as "Deals.Debt": as if not there
+    denied: tuple[str, ...] = ()  # parts of paths for which the client has no scope, as "coql" or "Invoices"
     at_once: int = AT_ONCE  # calls under way at a time: 5 to 25 by edition
 
 
@@ -163,6 +168,7 @@ class Portal:
         self.office, self.view = office, View(office.desk)
         self.encoded = Encoded(self.view)
         self.options = Options()
+        self._modules: dict[str, Module] = {}
         office.tokens.access_seconds = ACCESS_SECONDS
         self.kept = office.desk.store.collection(f"zoho.{office.where}")
         endless = 1 << 60
@@ -186,7 +192,20 @@ class Portal:
             self._credits.limit = chosen.credits if chosen.credits is not None else self._credits_of_edition
             self._all.limit = chosen.at_once
         self.options = chosen
+        self._modules.clear()
         return chosen
+
+    def module(self, name: str) -> Module:
+        """A module with the fields that the user may see. Raises Refused for one that there is not."""
+        found = self._modules.get(name) or MODULES.get(name)
+        if found is None:
+            raise Refused(
+                400, "INVALID_MODULE", "the module name given seems to be invalid", {"resource_path_index": 0}
+            )
+        if name not in self._modules:
+            seen = tuple(one for one in found.fields if f"{name}.{one.name}" not in self.options.hidden)
+            found = self._modules[name] = replace(found, fields=seen)
+        return found
 
     async def serve(self, call: Call, handle: Handler, *, cost: int, heavy: bool) -> Answer:
         """Let a call in, or refuse it. `cost` credits are taken beforehand."""
@@ -223,6 +242,8 @@ class Portal:
         known = kind == "Zoho-oauthtoken" or (kind == "Bearer" and self.options.bearer)
         if not known or not self.office.tokens.accepts(token):
             raise bad_token()
+        if set(self.options.denied) & set(call.path.split("/")):
+            raise Refused(401, "OAUTH_SCOPE_MISMATCH", "invalid oauth scope to access this URL")
 
 
 def options_of(portal: Portal) -> dict[str, Any]:

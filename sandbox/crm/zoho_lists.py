@@ -40,16 +40,6 @@ KEYS: Final[dict[Order, Key]] = {
 }
 
 
-def module_of(name: str) -> Module:
-    """Raises Refused for a module that this organisation has not."""
-    found = MODULES.get(name)
-    if found is None:
-        raise Refused(
-            400, "INVALID_MODULE", "the module name given seems to be invalid", {"resource_path_index": 0}
-        )
-    return found
-
-
 def chosen_fields(module: Module, said: str | None, *, lists: bool) -> list[Field]:
     """The fields of a `fields` parameter, `id` always among them. Unknown names are passed over.
 
@@ -74,7 +64,7 @@ def chosen_fields(module: Module, said: str | None, *, lists: bool) -> list[Fiel
 
 def listed(portal: Portal, call: Call, name: str) -> Answer:
     """GET /{module}"""
-    module, params = module_of(name), call.params
+    module, params = portal.module(name), call.params
     chosen = chosen_fields(module, params.get("fields"), lists=not portal.options.lines_in_lists)
     if "page" in params and "page_token" in params:
         raise Refused(400, "AMBIGUITY_DURING_PROCESSING", "You cannot use both page and page_token.",
@@ -128,7 +118,7 @@ def listed(portal: Portal, call: Call, name: str) -> Answer:
 
 def single(portal: Portal, call: Call, name: str, shown: str) -> Answer:
     """GET /{module}/{id}: every field, rows of orders and invoices too; 204 for a record that is not there."""
-    module = module_of(name)
+    module = portal.module(name)
     item = living(portal, module, shown)
     if item is None:
         return EMPTY
@@ -152,7 +142,7 @@ def living(portal: Portal, module: Module, shown: object) -> Item | None:
 
 def deleted(portal: Portal, call: Call, name: str) -> Answer:
     """GET /{module}/deleted, the latest first. A merge shows its loser here, and nothing of the winner."""
-    module, kind = module_of(name), call.params.get("type", "all")
+    module, kind = portal.module(name), call.params.get("type", "all")
     if kind not in ("all", "recycle", "permanent"):
         raise Refused(400, "PATTERN_NOT_MATCHED", "Please check whether the input values are correct",
                       {"param_name": "type"})  # fmt: skip
@@ -209,19 +199,19 @@ def module_id(module: Module) -> str:
 
 def count(portal: Portal, call: Call, name: str) -> Answer:
     """GET /{module}/actions/count"""
-    return Answer.of({"count": len(portal.view.rows(module_of(name).entity).ordered("number"))})
+    return Answer.of({"count": len(portal.view.rows(portal.module(name).entity).ordered("number"))})
 
 
 def related(portal: Portal, call: Call, name: str, shown: str, what: str) -> Answer:
     """GET /{module}/{id}/{related list}: the products of a price book with their list_price, and the records
     whose lookup names this one."""
-    module = module_of(name)
+    module = portal.module(name)
     item = living(portal, module, shown)
     if item is None:
         raise Refused(
             400, "INVALID_DATA", "the related id given seems to be invalid", {"resource_path_index": 1}
         )
-    target = module_of(what)
+    target = portal.module(what)
     chosen = chosen_fields(target, call.params.get("fields"), lists=True)
     view, desk = portal.view, portal.office.desk
     found: list[dict[str, Any]] = []

@@ -25,7 +25,6 @@ from sandbox.crm.zoho_conditions import (
 )
 from sandbox.crm.zoho_gate import EMPTY, Answer, Call, Portal, Refused
 from sandbox.crm.zoho_ids import number_of
-from sandbox.crm.zoho_lists import module_of
 from sandbox.crm.zoho_modules import Module
 from sandbox.crm.zoho_view import View
 from sandbox.desk import Item
@@ -59,7 +58,7 @@ def coql(portal: Portal, call: Call) -> Answer:
     if not isinstance(said, str) or not said.strip():
         raise Refused(400, "MANDATORY_NOT_FOUND", "required field not found",
                       {"api_name": "select_query", "json_path": "$.select_query"})  # fmt: skip
-    query = _Parser(said, portal.options.coql_rows).query()
+    query = _Parser(said, portal).query()
     view = portal.view
     found = _matching(portal, query)
     if query.counts:
@@ -139,8 +138,8 @@ def _sortable(column: Column, view: View, item: Item) -> tuple[bool, Any]:
 class _Parser:
     """Recursive descent over the tokens of one query."""
 
-    def __init__(self, said: str, most: int) -> None:
-        self._most = most
+    def __init__(self, said: str, portal: Portal) -> None:
+        self._portal, self._most = portal, portal.options.coql_rows
         self._tokens: list[tuple[str, int]] = []
         place = 0
         text = said.rstrip().rstrip(";")
@@ -163,7 +162,7 @@ class _Parser:
         while not counts and self._is(","):
             names.append(self._take())
         self._word("from", clause="from")
-        module = module_of_query(self._take())
+        module = self._named(self._take())
         self._module = module
         columns = [] if counts else [self._column(name) for name in names]
         if len(columns) > SELECTED:
@@ -182,6 +181,14 @@ class _Parser:
         if self._at < len(self._tokens):
             self._wrong(*self._tokens[self._at])
         return Query(module, columns, counts, test, self.bounds, order, offset, limit)
+
+    def _named(self, name: str) -> Module:
+        try:
+            return self._portal.module(name)
+        except Refused:
+            raise Refused(
+                400, "INVALID_QUERY", "invalid query formed", {"module": name, "reason": "module"}
+            ) from None
 
     def _ordered(self) -> tuple[Column, bool]:
         column = self._column(self._take())
@@ -302,12 +309,3 @@ class _Parser:
         raise Refused(
             400, "SYNTAX_ERROR", "invalid query formed", {"line": 1, "column": at + 1, "near": near[:40]}
         )
-
-
-def module_of_query(name: str) -> Module:
-    try:
-        return module_of(name)
-    except Refused:
-        raise Refused(
-            400, "INVALID_QUERY", "invalid query formed", {"module": name, "reason": "module"}
-        ) from None

@@ -8,7 +8,7 @@ from typing import Final, NoReturn
 
 from sandbox.crm.zoho_conditions import Test, column_of, condition, read_value
 from sandbox.crm.zoho_gate import Answer, Call, Portal, Refused
-from sandbox.crm.zoho_lists import PAGED_ROWS, PER_PAGE, chosen_fields, module_of, paged, whole
+from sandbox.crm.zoho_lists import PAGED_ROWS, PER_PAGE, chosen_fields, paged, whole
 from sandbox.crm.zoho_modules import Module
 from sandbox.crm.zoho_view import View
 from sandbox.desk import Item
@@ -19,7 +19,7 @@ KINDS: Final = {"email": ("email",), "phone": ("phone",), "word": ("text", "emai
 
 def search(portal: Portal, call: Call, name: str) -> Answer:
     """GET /{module}/search. Without `fields` every field is given, rows never."""
-    module, params, view = module_of(name), call.params, portal.view
+    module, params, view = portal.module(name), call.params, portal.view
     if params.get("fields"):
         chosen = chosen_fields(module, params["fields"], lists=True)
     else:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sandbox.crm.zoho_fields import Field
 from sandbox.crm.zoho_gate import EMPTY, Answer, Call, Portal, Refused
 from sandbox.crm.zoho_ids import number_of, source_id, stamp
-from sandbox.crm.zoho_lists import module_id, module_of, paged
+from sandbox.crm.zoho_lists import module_id, paged
 from sandbox.crm.zoho_modules import MODULES, OF_ENTITY, ROW_FIELDS, SUBFORMS, Module
 from sandbox.crm.zoho_view import CURRENCIES
 from sandbox.desk import Item
@@ -50,16 +50,14 @@ def fields(portal: Portal, call: Call) -> Answer:
     if name in SUBFORMS:
         said = [_row_field(name, place, one) for place, one in enumerate(("id", *ROW_FIELDS), start=1)]
         return Answer.of({"fields": said})
-    found = module_of(name)
-    return Answer.of(
-        {"fields": [_field(portal, found, place, one) for place, one in enumerate(found.fields, start=1)]}
-    )
+    found = portal.module(name)
+    return Answer.of({"fields": [_field(portal, found, place, one) for place, one in _placed(found)]})
 
 
 def field(portal: Portal, call: Call, shown: str) -> Answer:
     """GET /settings/fields/{id or api_name}?module="""
-    found = module_of(call.params.get("module", ""))
-    for place, one in enumerate(found.fields, start=1):
+    found = portal.module(call.params.get("module", ""))
+    for place, one in _placed(found):
         if shown in (one.name, _field_id(found, place)):
             return Answer.of({"fields": [_field(portal, found, place, one)]})
     return EMPTY
@@ -67,7 +65,7 @@ def field(portal: Portal, call: Call, shown: str) -> Answer:
 
 def layouts(portal: Portal, call: Call) -> Answer:
     """GET /settings/layouts?module="""
-    found = module_of(call.params.get("module", ""))
+    found = portal.module(call.params.get("module", ""))
     return Answer.of({"layouts": [{
         "id": layout_id(found), "api_name": LAYOUT, "name": LAYOUT, "display_label": LAYOUT, "status": "active",
         "visible": True, "generated_type": "system_generated", "sections": [],
@@ -174,6 +172,12 @@ def _module(one: Module) -> dict[str, Any]:
         "profile_count": 1, "profiles": [profile], "parent_module": {}, "arguments": [], "business_card_field_limit": 5,
         "modified_by": None, "modified_time": None, "web_link": None, "activity_badge": "Not_Supported",
     }  # fmt: skip
+
+
+def _placed(found: Module) -> list[tuple[int, Field]]:
+    """The visible fields with their places among all of the module's: an id stays the same for every user."""
+    return [(place, found.by_name[one.name]) for place, one in enumerate(MODULES[found.name].fields, start=1)
+            if one.name in found.by_name]  # fmt: skip
 
 
 def _field_id(found: Module, place: int) -> str:

@@ -9,7 +9,6 @@ from typing import Any, Final
 from sandbox.crm.zoho_fields import Field
 from sandbox.crm.zoho_gate import Answer, Call, Portal, Refused
 from sandbox.crm.zoho_ids import looks_like_id, moment, number_of, source_id, stamp
-from sandbox.crm.zoho_lists import module_of
 from sandbox.crm.zoho_modules import Module
 from sandbox.crm.zoho_values import Row, Said, parsed, refused
 from sandbox.desk import Item
@@ -22,19 +21,19 @@ Lock = tuple[datetime, str]
 
 def insert(portal: Portal, call: Call, name: str) -> Answer:
     """POST /{module}"""
-    batch = _Batch(portal, _writable(name, creating=True), [])
+    batch = _Batch(portal, _writable(portal, name, creating=True), [])
     return _answered(portal, batch.insert, _rows(call), 201)
 
 
 def update(portal: Portal, call: Call, name: str, shown: str | None = None) -> Answer:
     """PUT /{module} with an id in each row, or PUT /{module}/{id} with one row"""
-    batch, rows = _Batch(portal, _writable(name), _locks(portal, call)), _rows(call)
+    batch, rows = _Batch(portal, _writable(portal, name), _locks(portal, call)), _rows(call)
     return _answered(portal, batch.update, rows if shown is None else [{**rows[0], "id": shown}], 200)
 
 
 def upsert(portal: Portal, call: Call, name: str) -> Answer:
     """POST /{module}/upsert: by id, else by the first duplicate check field that one record has alone"""
-    module = _writable(name, creating=True)
+    module = _writable(portal, name, creating=True)
     said = call.json.get("duplicate_check_fields") or [one.name for one in module.fields if one.unique]
     checks = [module.by_name[one] for one in said if one in module.by_name]
     batch = _Batch(portal, module, _locks(portal, call), checks)
@@ -43,7 +42,7 @@ def upsert(portal: Portal, call: Call, name: str) -> Answer:
 
 def remove(portal: Portal, call: Call, name: str, shown: str | None = None) -> Answer:
     """DELETE /{module}?ids= or /{module}/{id}: into the recycle bin"""
-    batch = _Batch(portal, _writable(name), [])
+    batch = _Batch(portal, _writable(portal, name), [])
     said = [one for one in call.params.get("ids", "").split(",") if one.strip()] if shown is None else [shown]
     if not said:
         raise Refused(
@@ -56,7 +55,7 @@ def remove(portal: Portal, call: Call, name: str, shown: str | None = None) -> A
 
 def merge(portal: Portal, call: Call, name: str, shown: str) -> Answer:
     """POST /{module}/{master}/actions/merge: the others go into the master, and are gone"""
-    module, said = _writable(name), call.rows("merge")[0]
+    module, said = _writable(portal, name), call.rows("merge")[0]
     rows, where = said.get("data"), "$.merge[0].data"
     if not isinstance(rows, list) or not rows:
         raise Refused(
@@ -112,6 +111,7 @@ class _Batch:
         item = _found(self._portal, self._module, row["id"])
         if item is None:
             raise refused("INVALID_DATA", "the id given seems to be invalid", place, "id")
+        self._check_locked(item)
         for at, code in self._locks:
             if item.modified > at:
                 raise Refused(412, code, "Record updated time has already passed if-unmodified-since time",
@@ -141,6 +141,7 @@ class _Batch:
         item = _found(self._portal, self._module, row["id"])
         if item is None:
             raise Refused(400, "INVALID_DATA", "the id given seems to be invalid", {"id": row["id"]})
+        self._check_locked(item)
         self._desk.remove(self._module.entity, item.number)
         return {
             "code": "SUCCESS",
@@ -148,6 +149,11 @@ class _Batch:
             "message": "record deleted",
             "status": "success",
         }
+
+    def _check_locked(self, item: Item) -> None:
+        if item.body.get("locked"):
+            raise Refused(400, "RECORD_LOCKED", "You cannot perform this operation as the record is locked.",
+                          {"id": source_id(self._module.entity, item.number)})  # fmt: skip
 
     def _check_unique(self, place: int, body: Row, number: int | None) -> None:
         for one in self._module.fields:
@@ -186,8 +192,8 @@ def _plain(value: object) -> str:
 # ---- Calls --------------------------------------------------------------------------------------
 
 
-def _writable(name: str, *, creating: bool = False) -> Module:
-    module = module_of(name)
+def _writable(portal: Portal, name: str, *, creating: bool = False) -> Module:
+    module = portal.module(name)
     if not (module.creatable if creating else module.writable):
         raise Refused(
             403, "NO_PERMISSION", "permission denied", {"permissions": [f"Crm_Implied_Edit_{name}"]}
