@@ -215,6 +215,12 @@ def test_filters_by_id_stage_money_and_custom_fields_agree_with_reading_all(crm:
     rows = crm.all("leads")
     three = [row["id"] for row in rows[5:8]]
     assert [row["id"] for row in crm.all("leads", **{"filter[id][]": three})] == three
+    middle = {
+        "filter[updated_at][from]": rows[6]["updated_at"],
+        "filter[updated_at][to]": rows[6]["updated_at"],
+    }
+    both = crm.all("leads", **{"filter[id][]": three, **middle, "order[updated_at]": "asc"})
+    assert [row["id"] for row in both] == three[1:2]
     one = rows[3]
     stage = {
         "filter[statuses][0][pipeline_id]": one["pipeline_id"],

@@ -85,9 +85,9 @@ class EventLog:
 
     def _line(self, happening: Happening, body: Body) -> Iterator[tuple[str, int, _Change]]:
         """Goods linked to a lead and unlinked from it; a new quantity leaves no trace."""
-        linked = happening.kind in ("added", "restored")
+        linked = happening.kind == "added"
         deal = self.desk.get("deal", body["deal"])
-        if deal is None or happening.kind == "changed" or body["product"] is None:
+        if deal is None or body["product"] is None or happening.kind not in ("added", "deleted"):
             return
         value = [{"link": {"entity": {"type": "catalog_element", "id": id_of("product", body["product"]),
                                       "catalog_id": PRODUCTS}}}]  # fmt: skip

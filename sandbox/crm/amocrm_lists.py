@@ -73,21 +73,18 @@ class Lists:
     def _choose(
         self, kind: str, wanted: dict[str, Any], query: str, order: Order, falling: bool
     ) -> Sequence[Item]:
-        rows: Sequence[Item] = self.desk.ordered(ENTITY[kind], order)
-        sorted_by: Order = order
-        for name in ("updated_at", "created_at"):
-            if name in wanted:
-                sorted_by = ORDERS[name]
-                rows = _between(self.desk.ordered(ENTITY[kind], sorted_by), sorted_by, wanted[name])
-                wanted = {key: value for key, value in wanted.items() if key != name}
-                break
-        if "id" in wanted and len(rows) > MAX_LIMIT:
-            numbers = sorted(number_of(ENTITY[kind], shown) for shown in wholes(wanted["id"]))
-            found = [item for n in numbers if (item := self.desk.get(ENTITY[kind], n)) is not None]
-            inside = rows if sorted_by != order else None
-            kept = {item.number for item in inside} if inside is not None else None
-            rows = [item for item in found if kept is None or item.number in kept]
+        entity, sorted_by = ENTITY[kind], order
+        stamp = next((name for name in ("updated_at", "created_at") if name in wanted), None)
+        if "id" in wanted:
             sorted_by = "number"
+            numbers = sorted(number_of(entity, shown) for shown in wholes(wanted["id"]))
+            rows: Sequence[Item] = [item for n in numbers if (item := self.desk.get(entity, n)) is not None]
+        elif stamp is not None:
+            sorted_by = ORDERS[stamp]
+            rows = _between(self.desk.ordered(entity, sorted_by), sorted_by, wanted[stamp])
+            wanted = {name: value for name, value in wanted.items() if name != stamp}
+        else:
+            rows = self.desk.ordered(entity, order)
         tests = [_test(self, kind, name, value) for name, value in wanted.items()]
         if query:
             tests.append(lambda item: any(query in str(value).lower() for value in item.body.values()))
