@@ -157,6 +157,8 @@ class Bulk:
             token = item.version if job.local else version
             known = kept.get(item.number)
             if known is None or known[0] != token:
+                if len(kept) >= MAX_KEPT_LINES:
+                    kept.clear()
                 known = kept[item.number] = (token, _line([get(item) for _, get in job.columns], job))
             data.append(known[1])
         end = start + count

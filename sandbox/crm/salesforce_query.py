@@ -59,6 +59,8 @@ class Selection:
         for name, get in self.getters:
             said[name] = get(item)
         data = encode(said)
+        if len(self.kept) >= MAX_KEPT_ROWS:
+            self.kept.clear()
         self.kept[item.number] = (token, data)
         return data
 

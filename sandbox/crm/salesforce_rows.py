@@ -73,6 +73,8 @@ class Rows:
     def keyed(self, call: Call, name: str, key: str, value: str) -> Answer:
         """GET, PATCH, DELETE sobjects/X/FIELD/VALUE by an external id; PATCH is the upsert."""
         target, value = self.target(name), unquote(value)
+        if call.method == "GET" and read_id(key) is not None:
+            return self._related(call, target, key, value)
         found = target.by_name.get(key.lower())
         if found is None or not found.external:
             raise Refusal(
@@ -91,6 +93,29 @@ class Rows:
             self.writer.delete(target, numbers[0])
             return Answer(204)
         return self._read(call, target, numbers[0])
+
+    def _related(self, call: Call, target: SObject, shown_id: str, relation: str) -> Answer:
+        """GET sobjects/X/ID/RELATION: the parent, or the children as a query gives them."""
+        item = self.org.item(target.entity, self._number(target, shown_id))
+        if item is None:
+            raise missing()
+        child = next(
+            (found for name, found in target.children.items() if name.lower() == relation.lower()), None
+        )
+        if child is not None:
+            names = call.query.get("fields") or ",".join(
+                f.name for f in self.library.visible(self.target(child[0]))
+            )
+            soql = f"SELECT {names} FROM {child[0]} WHERE {child[1]} = '{shown_id}'"
+            return Answer(body=self.library.ask(soql, call.base, deleted=False))
+        link = next(
+            (f for f in target.fields.values() if f.relation and f.relation.lower() == relation.lower()), None
+        )
+        shown_parent = link.get(item) if link is not None else None
+        if link is None or shown_parent is None:
+            raise missing()
+        parent = self.target(link.refers[0])
+        return self._read(call, parent, self._number(parent, shown_parent))
 
     def _upsert(self, call: Call, target: SObject, name: str, value: str) -> Answer:
         said = call.described()

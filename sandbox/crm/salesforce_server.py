@@ -30,6 +30,7 @@ from sandbox.crm.salesforce_write import Writer
 from sandbox.office import Office, Window
 
 DAILY, PER_LICENCE, DAY = 100_000, 1_000, 86_400.0
+NO_LIMIT: Final = 1 << 60
 MAX_SUBREQUESTS: Final = 25
 MAX_COMPOSITE_QUERIES: Final = 5
 MAX_URL: Final = 16_384
@@ -66,8 +67,7 @@ class Server:
         licences = len(self.office.desk.living("employee"))
         limit = self.options.daily_requests or DAILY + PER_LICENCE * licences
         window = self.office.window("daily", limit, DAY)
-        if self.office.limited or self.options.daily_requests:
-            window.limit = limit
+        window.limit = limit if self.office.limited or self.options.daily_requests else NO_LIMIT
         return window
 
     def usage(self) -> str:
