@@ -314,23 +314,27 @@ def test_the_search_finds_an_account_by_its_tax_number(zoho: Zoho) -> None:
 
 
 def _bulk(zoho: Zoho, query: dict[str, Any]) -> list[dict[str, str]]:
+    return _job(zoho, query)[0]
+
+
+def _job(zoho: Zoho, query: dict[str, Any]) -> tuple[list[dict[str, str]], dict[str, Any]]:
+    """The rows of a bulk job, and what its state says of the result."""
     ordered = zoho.ask("POST", "bulk/v8/read", json={"query": query, "file_type": "csv"})
     assert (ordered.status_code, ordered.json()["data"][0]["details"]["state"]) == (201, "ADDED"), (
         ordered.text
     )
     job = ordered.json()["data"][0]["details"]["id"]
     assert zoho.ask("GET", f"bulk/v8/read/{job}/result").json()["code"] == "RESOURCE_NOT_FOUND"
-    for _ in range(200):
+    for _ in range(500):
         state = zoho.ask("GET", f"bulk/v8/read/{job}").json()["data"][0]
         if state["state"] == "COMPLETED":
             break
-    assert state["result"]["per_page"] == 200_000
     packed = zoho.ask("GET", f"bulk/v8/read/{job}/result").content
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         assert len(archive.namelist()) == 1
         rows = list(csv.DictReader(io.StringIO(archive.read(archive.namelist()[0]).decode())))
     assert len(rows) == state["result"]["count"]
-    return rows
+    return rows, state["result"]
 
 
 def test_bulk_reading_gives_a_whole_module_as_a_zip_of_one_csv(zoho: Zoho) -> None:
@@ -359,6 +363,36 @@ def test_bulk_reading_filters_and_reads_rows_of_orders(zoho: Zoho) -> None:
         "POST", "bulk/v8/read", json={"query": {"module": {"api_name": "Deals"}, "fields": ["No"]}}
     )
     assert (refused.status_code, refused.json()["code"]) == (400, "FIELD_NOT_AVAILABLE")
+
+
+def test_a_module_larger_than_a_page_is_read_by_several_jobs(zoho: Zoho) -> None:
+    zoho.choose(bulk_rows=150)
+    try:
+        seen: list[str] = []
+        query: dict[str, Any] = {"module": {"api_name": "Deals"}, "fields": ["Stage"], "page": 1}
+        for page in range(1, 10):
+            rows, result = _job(zoho, {**query, "page": page})
+            seen += [row["Id"] for row in rows]
+            if not result["more_records"]:
+                break
+            by_token, _ = _job(zoho, {**query, "page_token": result["next_page_token"]})
+        assert by_token == rows
+        assert len(seen) == len(set(seen)) == len(zoho.truth("deal"))
+    finally:
+        zoho.choose(bulk_rows=200_000)
+
+
+def test_a_chain_of_tokens_ends_at_its_wall(zoho: Zoho) -> None:
+    zoho.choose(token_rows=100)
+    try:
+        params: dict[str, Any] = {"fields": "id", "per_page": 50}
+        for _ in range(2):
+            page = zoho.get("Deals", **params)
+            params["page_token"] = page.json()["info"]["next_page_token"]
+        wall = zoho.get("Deals", **params)
+        assert (wall.status_code, wall.json()["code"]) == (400, "PAGINATION_LIMIT_EXCEEDED")
+    finally:
+        zoho.choose(token_rows=100_000)
 
 
 # ---- Metadata -----------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Bulk reading: a job over a whole module, or over the rows of its orders and invoices, as a ZIP of one CSV.
 
-A job sees the records as they are when it is ordered. Its file is written in slices, so that others are served
-meanwhile, and is kept for a day.
+A job takes the records that there are when it is ordered. Its file is written in slices, so that others are served
+meanwhile: each line is as its record stands then. It is kept for a day.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from sandbox.crm.zoho_modules import MODULES, ROW_FIELDS, SUBFORMS, Module
 from sandbox.crm.zoho_view import View
 from sandbox.desk import Item
 
-PER_PAGE: Final = 200_000
 PAGES: Final = 500
 SLICE: Final = 500
+TOKEN: Final = "bulkread."
 KEPT: Final = timedelta(days=1)
 MAX_JOBS: Final = 50
 """Jobs that are remembered; ordering another forgets the oldest."""
@@ -47,6 +47,7 @@ class Job:
     created: str
     until: Any
     page: int
+    per_page: int
     count: int
     more: bool
     polls: int
@@ -72,11 +73,12 @@ class Jobs:
         name = str(query["module"].get("api_name"))
         header, cells, items = self._asked(name, query)
         page = _page(query)
-        rows = items[(page - 1) * PER_PAGE : page * PER_PAGE]
+        per_page = portal.options.bulk_rows
+        rows = items[(page - 1) * per_page : page * per_page]
         now = portal.office.desk.clock()
         number = portal.office.desk.store.counter(f"zoho.{portal.office.where}.jobs")
-        job = Job(source_id("job", number), self._told(name, query, page), stamp(now), now + KEPT, page, len(rows),
-                  len(items) > page * PER_PAGE, portal.options.bulk_polls)  # fmt: skip
+        job = Job(source_id("job", number), self._told(name, query, page), stamp(now), now + KEPT, page,
+                  per_page, len(rows), len(items) > page * per_page, portal.options.bulk_polls)  # fmt: skip
         self._jobs[job.id] = job
         if len(self._jobs) > MAX_JOBS:
             forgotten = self._jobs.pop(next(iter(self._jobs)))
@@ -106,7 +108,8 @@ class Jobs:
         elif job.state == "COMPLETED":
             said["result"] = {
                 "page": job.page, "count": job.count, "download_url": f"/crm/bulk/v8/read/{job.id}/result",
-                "per_page": PER_PAGE, "more_records": job.more, "next_page_token": None,
+                "per_page": job.per_page, "more_records": job.more,
+                "next_page_token": f"{TOKEN}{job.page + 1}" if job.more else None,
             }  # fmt: skip
         return Answer.of({"data": [said]})
 
@@ -195,7 +198,11 @@ def _of_rows(view: View, name: str, said: Sequence[str] | None) -> tuple[list[st
 
 
 def _page(query: dict[str, Any]) -> int:
+    """The page that a query asks for, by number or by the token of the page before."""
+    token = query.get("page_token")
     page = query.get("page") or 1
+    if isinstance(token, str) and token.removeprefix(TOKEN).isdigit():
+        page = int(token.removeprefix(TOKEN))
     if not isinstance(page, int) or not 1 <= page <= PAGES:
         raise Refused(400, "PAGE_RANGE_EXCEEDED", "the page is out of range", {"max_limit": PAGES})
     return page

@@ -52,6 +52,8 @@ class Options:
         "permanent"  # how the loser of a merge stands in deleted lists
     )
     coql_rows: int = 2000  # rows that one query may give
+    bulk_rows: int = 200_000  # rows of one page of a bulk job
+    token_rows: int = 100_000  # rows that one chain of page_tokens gives
     bulk_polls: int = 1  # times that a bulk job says it is not ready yet
     lines_in_lists: bool = False  # rows of orders and invoices are given by lists too
     credits: int | None = None  # credits a day, instead of the edition's

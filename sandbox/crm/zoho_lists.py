@@ -26,7 +26,6 @@ from sandbox.desk import Item
 PER_PAGE: Final = 200
 FIELDS: Final = 50
 PAGED_ROWS: Final = 2_000
-TOKEN_ROWS: Final = 100_000
 TOKEN_SECONDS: Final = 86_400
 IDS: Final = 100
 BIN_DAYS, TRACE_DAYS = 60, 120
@@ -89,9 +88,10 @@ def listed(portal: Portal, call: Call, name: str) -> Answer:
     bound = _bound(portal, call, module)
     if "page_token" in params:
         start, seen, page = _resume(portal, chain, params["page_token"], bound)
-        if seen >= TOKEN_ROWS:
+        most = portal.options.token_rows
+        if seen >= most:
             raise Refused(400, "PAGINATION_LIMIT_EXCEEDED",
-                          "You can only get up to first 100000 records using page_token param.", {"limit": TOKEN_ROWS})  # fmt: skip
+                          f"You can only get up to first {most} records using page_token param.", {"limit": most})  # fmt: skip
     else:
         start = seen = (page - 1) * per_page
         if start >= PAGED_ROWS:

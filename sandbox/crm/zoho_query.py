@@ -192,7 +192,10 @@ class _Parser:
 
     def _ordered(self) -> tuple[Column, bool]:
         column = self._column(self._take())
-        return column, self._is("desc") or (self._is("asc") and False)
+        descending = self._is("desc")
+        if not descending:
+            self._is("asc")
+        return column, descending
 
     def _limits(self) -> tuple[int, int]:
         offset, limit = 0, DEFAULT_LIMIT
