@@ -60,6 +60,11 @@ class SheetRows:
                 f'it has a column "{table.group_column}" already, and `group_column` would make another',
                 "give `group_column` a name of its own",
             )
+        if table.group_column and self.key == [0]:
+            raise UnreadableError(
+                f'its key "{columns[0]}" is the column in which headings of groups stand, so the two look alike',
+                "add a column to `key` that headings leave empty",
+            )
 
     def rows(self) -> Iterator[Seen]:
         """Every row that is not blank, in order. Raises UnreadableError where the file is cut."""

@@ -108,7 +108,7 @@ def number_of(text: str | None, point: str = ",") -> Decimal | None:
     `point` is the mark of a fraction where one mark alone could also separate thousands ("1,234").
     """
     plain = _MONEY.sub("", (text or "").strip().replace("\u2212", "-")).strip()
-    negative = plain.startswith(("-", "(")) and (plain[:1] == "-" or plain.endswith(")"))
+    negative = plain[:1] == "-" or plain[-1:] == "-" or (plain[:1] == "(" and plain[-1:] == ")")
     plain = plain.strip("+-() ")
     if not plain or plain.strip("0123456789., '"):
         return None
@@ -246,9 +246,9 @@ class _Sums:
             f'{_shown(total)} of "{self.sheet.opened.columns[self.places[n]]}" while the rows add up to {_shown(added)}'
             for n, total, added in wrong
         )
-        start, end = (seen.row.line + 1, line) if seen.kind == "group" else (mark.next_line, line - 1)
+        start = seen.row.line + 1 if seen.kind == "group" else mark.next_line
         cells = f"; no numbers stand in {', '.join(self.no_numbers)}" if self.no_numbers else ""
-        return f'{unit} {seen.row.line} ("{caption}") says {sums} ({unit}s {start} to {end}){cells}'
+        return f'{unit} {seen.row.line} ("{caption}") says {sums} ({unit}s {start} to {line - 1}){cells}'
 
 
 def _shown(number: Decimal) -> str:
