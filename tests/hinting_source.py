@@ -153,11 +153,16 @@ def living(warehouse: Warehouse, system: str, entity: str) -> list[tuple[Any, ..
     )
 
 
+def hearing(town: Town) -> Hearing:
+    """All of it is read, so all of it is heard."""
+    return Hearing(town.system, SECRET, town, frozenset(entity.name for entity in Town.capabilities.entities))
+
+
 @contextlib.contextmanager
-def receiving(warehouse: Warehouse, *towns: Town) -> Iterator[str]:
-    """A receiver on loopback that hears these; the address below which their webhooks go."""
-    entities = frozenset(entity.name for entity in Town.capabilities.entities)
-    heard = {town.system: Hearing(town.system, SECRET, town, entities) for town in towns}
+def receiving(warehouse: Warehouse, *towns: Town, heard: dict[str, Hearing] | None = None) -> Iterator[str]:
+    """A receiver on loopback that hears these, and whoever joins `heard`; the address below which webhooks go."""
+    heard = {} if heard is None else heard
+    heard.update({town.system: hearing(town) for town in towns})
     config = uvicorn.Config(
         application(heard, HookStore(warehouse)),
         host="127.0.0.1",

@@ -194,6 +194,17 @@ def test_only_what_the_portal_says_not_to_exist_is_gone(code: str, words: str, g
     assert any("27" in page.complete_parents for page in pages) == gone
 
 
+def test_a_portal_that_passes_over_the_filter_is_not_believed() -> None:
+    def unfiltered(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
+        params.get("filter", {}).pop("@id", None)
+        return None
+
+    small = SmallPortal(10)
+    small.errors.append(unfiltered)
+    with pytest.raises(SourceError, match="which of them are gone"):
+        list(opened(small).read_keys("deal", ["3", "27"]))
+
+
 def test_a_portal_that_is_down_says_so() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(500, json={"error": "INTERNAL_SERVER_ERROR", "error_description": "no"})

@@ -9,8 +9,7 @@ local-integrations/local-webhooks.md, the pages of the events, crm-item-get.md, 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 MAX_FIELDS = 1_000  # of one webhook; a true one has a dozen
 MAX_DIGITS = 18
+CATALOG = ("product", "product_price")
 
 _CHANGES = ("ADD", "UPDATE", "DELETE")
 EVENTS = {
@@ -64,28 +64,33 @@ def pages_of(crm: Bitrix24, entity: str, keys: Sequence[str]) -> Iterator[Page]:
     """
     if entity not in EVENTS.values():
         raise SourceError(f"{crm.system}: a {entity} is not read by its id; read the whole list")
-    names = [key for key in dict.fromkeys(keys) if key.isascii() and key.isdigit() and len(key) <= MAX_DIGITS]
+    names = {key for key in keys if key.isascii() and key.isdigit() and len(key) <= MAX_DIGITS}
     found: set[str] = set()
     for page in Reader(crm.portal).run(_chains(crm, entity, names)):
         if page.entity == entity:
             found.update(record.source_id for record in page.records)
+            if not found.issubset(names):
+                raise SourceError(
+                    f"{crm.system}: the portal shows every {entity} where some were asked for by id, so it cannot be "
+                    "said which of them are gone; the ordinary read and the sweep find what changed"
+                )
         yield page
-    absent = [key for key in names if key not in found]
-    gone = absent if entity in ("product", "product_price") else _gone(crm, entity, absent)
+    absent = sorted(names - found, key=int)
+    gone = absent if entity in CATALOG else _gone(crm, entity, absent)
     if gone:
         yield Page(entity, [Record(key, b"{}", deleted=True) for key in gone])
         for child in crm.children_of(entity):
             yield Page(child.entity, [], complete_parents=gone)
 
 
-def _chains(crm: Bitrix24, entity: str, keys: Sequence[str]) -> list[Chain | Whole]:
+def _chains(crm: Bitrix24, entity: str, keys: Iterable[str]) -> list[Chain | Whole]:
     numbers = sorted(map(int, keys))
     parts = [numbers[start : start + PAGE] for start in range(0, len(numbers), PAGE)]
+    # Lists of the catalog know no @; = takes several there.
+    sign = "=" if entity in CATALOG else "@"
+    children = crm.children_of(entity)
     return [
-        replace(
-            Chain(listing, {f"@{listing.key}": part}, upto=part[-1], pages_wanted=1),
-            child_listings=crm.children_of(entity),
-        )
+        Chain(listing, {f"{sign}{listing.key}": part}, upto=part[-1], pages_wanted=1, child_listings=children)
         for listing in crm.listings_of(entity)
         for part in parts
     ]
