@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from sandbox.crm.dynamics_filter import Filter
 from sandbox.crm.dynamics_model import Column, Table, bad_request, no_property
 from sandbox.crm.dynamics_request import MAX_PAGE, cut
-from sandbox.crm.dynamics_space import Shape, Space, encode
+from sandbox.crm.dynamics_space import Shape, Space, encode, numbers
 from sandbox.desk import Item
 
 MAX_EXPANDS: Final = 15
@@ -128,7 +128,7 @@ def _gather(space: Space, table: Table, inner: Inner, items: list[Item]) -> dict
     column = inner.column
     if column is not None:
         rows, found = space.rows[column.target], {}
-        read = _number_of(space, column)
+        read = numbers(column)
         for item in items:
             number = read(item)
             other = rows.get(number) if number else None
@@ -151,13 +151,6 @@ def _gather(space: Space, table: Table, inner: Inner, items: list[Item]) -> dict
     if "$top" in inner.options:
         gathered = {number: rows[: int(inner.options["$top"])] for number, rows in gathered.items()}
     return gathered
-
-
-def _number_of(space: Space, column: Column) -> Any:
-    """Reads the number that a lookup, or a column that holds a bare GUID, points to."""
-    if column.kind == "Uniqueidentifier":
-        return lambda item: item.body.get(column.keep)
-    return column.read
 
 
 def _children(space: Space, table: Table, inner: Inner, items: list[Item]) -> dict[int, list[Item]]:

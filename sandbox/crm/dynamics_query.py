@@ -229,7 +229,7 @@ def _is_after(sorting: Sorting, item: Item, last: tuple[Any, ...]) -> bool:
 
 
 def skiptoken(table: Table, sorting: Sorting, page: int, first: Item, last: Item) -> str:
-    """The value of $skiptoken as the vendor words it: a cookie in a cookie, escaped once and three times."""
+    """The value of $skiptoken as the vendor words it: a cookie within a cookie, the inner one escaped twice."""
     parts = []
     for name, field, _ in sorting.fields:
         if name == table.key:

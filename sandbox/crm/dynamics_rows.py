@@ -94,7 +94,7 @@ class Rows:
                 for item in desk.tables[table.entity].values()
                 if not table.visible(item)
             }
-            for item in desk.tables[table.entity].values():
+            for item in desk.tables[table.entity].values() if table.writable else ():
                 if (guid := item.body.get("guid")) is not None:
                     table.choose(item.number, guid)
             desk.listeners.append(self._note)
@@ -135,7 +135,8 @@ class Rows:
             return
         self.touched += 1
         item = self._desk.tables[self.table.entity][happening.number]
-        if (guid := item.body.get("guid")) is not None and item.number not in self.table.chosen:
+        guid = item.body.get("guid") if self.table.writable else None
+        if guid is not None and item.number not in self.table.chosen:
             self.table.choose(item.number, guid)
         if self.table.visible(item):
             self.dead.pop(item.number, None)

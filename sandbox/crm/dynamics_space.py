@@ -96,8 +96,10 @@ class Space:
                     raise no_property(head, table.name)
                 inner, rows = self.field_of(self.target(nav))(tail), self.rows[nav.target]
 
+                number_of = numbers(nav)
+
                 def read(item: Item) -> Any:
-                    number = nav.read(item)
+                    number = number_of(item)
                     other = rows.get(number) if number else None
                     return inner.read(other) if other is not None else None
 
@@ -193,6 +195,11 @@ class Shape:
         self._space.cached -= self.bytes
         self._kept.clear()
         self.bytes = 0
+
+
+def numbers(column: Column) -> Callable[[Item], int | None]:
+    """Reads the number that a lookup, or a column that holds a bare GUID of another table, points to."""
+    return column.read if column.kind in LOOKUPS else lambda item: item.body.get(column.keep)
 
 
 def stamp(moment: datetime) -> str:

@@ -4,8 +4,8 @@ Where the vendor leaves room the organisation is taken to be set up like this:
 - Dynamics has no INN: `account` has the custom columns new_inn, new_kpp, new_ogrn, new_vatid, new_legalname.
 - Written back are new_paymentstatus, new_shipmentstatus (text, 100) and new_debt (money) of the opportunity, and
   new_debt and new_paymentstatus of the account; new_extkey is an alternate key of account, opportunity, task.
-- The source is the choice new_leadsource; the stage is stageid and processid (a business process flow), its
-  place and name stand in stepname ("3-Договор").
+- The source is the choice new_leadsource, and leadsourcecode of the originating lead, with the same values; the
+  stage is stageid and processid (a business process flow), its place and name stand in stepname ("3-Договор").
 - Prices are not calculated by the system (organization.oobpricecalculationenabled is false): totalamount is what
   the sales people agreed, and does not move by itself when a line moves. A line's tax is the VAT on top of the
   price, and 0 where new_vatincluded; extendedamount is what is owed for the line, VAT included, in both cases.
@@ -21,6 +21,7 @@ from typing import Any, Final
 from sandbox.company import kopecks
 from sandbox.company_words import LEAD_SOURCES
 from sandbox.crm.dynamics_columns import (
+    APP_USER,
     CURRENCIES,
     active,
     body,
@@ -56,7 +57,7 @@ _NOTHING: Final = Decimal(0)
 
 
 def sales(desk: Desk) -> list[Table]:
-    return [_account(), _contact(), _opportunity(desk), _line(desk), _invoice(desk), _task()]
+    return [_account(), _contact(), _opportunity(desk), _line(desk), _invoice(desk), _task(), _lead()]
 
 
 def _custom(name: str, schema: str, field: str = "", length: int = 100) -> Column:
@@ -117,7 +118,7 @@ def _contact() -> Table:
             text("jobtitle", "post"), text("telephone1", "phone", length=50),
             text("mobilephone", "mobilephone", length=50), text("emailaddress1", "email"),
             lookup("parentcustomerid", "account", "client", nav="parentcustomerid_account", kind="Customer"),
-            fixed("ownerid", "Owner", None, target="systemuser", nav="ownerid"),
+            fixed("ownerid", "Owner", APP_USER, target="systemuser", nav="ownerid"),
             *_merging("contact"), *active(),
         ],
         entity="contact", merges=True, writable=True, schema="Contact",
@@ -158,7 +159,8 @@ def _opportunity(desk: Desk) -> Table:
             lookup("customerid", "account", "client", nav="customerid_account", kind="Customer"),
             lookup("parentaccountid", "account", "client"), lookup("parentcontactid", "contact", "contact"),
             lookup("campaignid", "campaign", "campaign"),
-            fixed("originatingleadid", "Lookup", None, target="systemuser", nav="originatingleadid"),
+            Column("originatingleadid", "Lookup", lambda item: item.number if item.body.get("source") else None,
+                   target="lead", nav="originatingleadid"),
             fixed("pricelevelid", "Lookup", 1, target="pricelevel", nav="pricelevelid"),
             *currency(number),
             *money("estimatedvalue", amount, rate, keep="amount"), *money("actualvalue", won, rate),
@@ -188,6 +190,22 @@ def _opportunity(desk: Desk) -> Table:
             "opportunity_invoices": ("invoice", "_opportunityid_value"),
             "Opportunity_Tasks": ("task", "_regardingobjectid_value"),
         },
+    )  # fmt: skip
+
+
+def _lead() -> Table:
+    """The lead that an opportunity with a known source came from: the vendor's own place of a source."""
+    return table(
+        "lead", "leads", 4, "subject",
+        [
+            text("subject", "title", length=300, keep=False),
+            Column("leadsourcecode", "Picklist", source_option, options=SOURCES),
+            Column("qualifyingopportunityid", "Lookup", lambda item: item.number, target="opportunity",
+                   nav="qualifyingopportunityid"),
+            *state(lambda item: 1, {0: "Open", 1: "Qualified", 2: "Disqualified"}, lambda item: 3,
+                   {1: "New", 2: "Contacted", 3: "Qualified", 4: "Lost"}),
+        ],
+        entity="deal", owner="employee", schema="Lead",
     )  # fmt: skip
 
 

@@ -101,6 +101,9 @@ class Work:
     # ---- One row ------------------------------------------------------------------------------
 
     def _patch(self, table: Table, key: str, body: dict[str, Any], call: Call) -> str:
+        for number, guid in self._reserved.get(table.name, {}).items():
+            if guid == key.lower():
+                return self._put(table, number, Payload(self.space, table, self._resolve).read(body), call)
         item = sought(self.space, table, key)
         match, none = call.headers.get("if-match"), call.headers.get("if-none-match")
         if item is None:
@@ -126,8 +129,9 @@ class Work:
         changes = Payload(self.space, table, self._resolve).read(body)
         changes |= state_change(self.space, table, item, body)
         self._unique(table, body, item.number)
-        number = item.number
+        return self._put(table, item.number, changes, call)
 
+    def _put(self, table: Table, number: int, changes: dict[str, Any], call: Call | None) -> str:
         def step() -> Reply:
             known = self.space.rows[table.name].get(number)
             if known is None:
