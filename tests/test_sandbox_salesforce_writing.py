@@ -16,6 +16,7 @@ from tests.salesforce_org import (
     csv_rows,
     decode,
     error_of,
+    number_of,
     opened,
     used_calls,
 )
@@ -329,3 +330,45 @@ def test_a_bulk_file_with_an_unknown_column_fails_whole(org: Org) -> None:
     said = org.finish("ingest", made["id"])
     assert said["state"] == "Failed"
     assert "Nope" in said["errorMessage"]
+
+
+def test_a_key_that_two_records_share_is_answered_with_both(org: Org) -> None:
+    rows = org.ask("SELECT Id FROM Contact ORDER BY Id LIMIT 2")["records"]
+    for row in rows:
+        org.do(do="put", entity="contact", number=number_of(row["Id"]), body={"ext_key": "twin"})
+    answer = org.send("PATCH", "sobjects/Contact/Ext_Key__c/TWIN", {"LastName": "Кто"})
+    assert answer.status_code == 300
+    assert [url.rpartition("/")[2] for url in answer.json()] == [row["Id"] for row in rows]
+
+
+def test_a_tree_is_stored_whole_or_not_at_all(org: Org) -> None:
+    records = [
+        {"attributes": {"type": "Contact", "referenceId": f"r{n}"}, "LastName": f"Дерев{n}"} for n in range(2)
+    ]
+    said = org.send("POST", "composite/tree/Contact", {"records": records})
+    assert (said.status_code, said.json()["hasErrors"]) == (201, False)
+    assert [row["referenceId"] for row in said.json()["results"]] == ["r0", "r1"]
+    records[1]["LastName"] = ""
+    bad = org.send(
+        "POST", "composite/tree/Contact", {"records": [{**records[0], "LastName": "Лишний"}, records[1]]}
+    )
+    assert (bad.status_code, bad.json()["results"][0]["referenceId"]) == (400, "r1")
+    assert org.ask("SELECT COUNT() FROM Contact WHERE LastName = 'Лишний'")["totalSize"] == 0
+
+
+def test_what_the_stand_in_cannot_do_it_says(org: Org) -> None:
+    inner = {"records": [{"attributes": {"type": "Contact"}, "LastName": "x"}]}
+    tree = {
+        "records": [{"attributes": {"type": "Account", "referenceId": "a"}, "Name": "x", "Contacts": inner}]
+    }
+    assert org.send("POST", "composite/tree/Account", tree).status_code == 501
+    whole = org.send("POST", "composite", {"allOrNone": True, "compositeRequest": []})
+    assert error_of(whole) == (501, "NOT_IMPLEMENTED")
+
+
+def test_stamps_in_csv_can_be_those_of_json(org: Org) -> None:
+    org.options(bulk_offset_stamps=True, bulk_polls=0)
+    made = org.job("query", operation="query", query="SELECT Id, CreatedDate FROM Account LIMIT 1")
+    assert org.finish("query", made["id"])["numberRecordsProcessed"] == 1
+    row = csv_rows(org.get(f"jobs/query/{made['id']}/results").text)[0]
+    assert row["CreatedDate"].endswith(".000+0000")

@@ -156,7 +156,8 @@ class _Door:
             answer = self._server.answer(call)
         except Refusal as refusal:
             answer = Answer(refusal.status, refusal.body())
-        answer.headers["Sforce-Limit-Info"] = self._server.usage()
+        if answer.status != 401:
+            answer.headers["Sforce-Limit-Info"] = self._server.usage()
         return _response(answer)
 
     def _admit(self, request: Request) -> None:

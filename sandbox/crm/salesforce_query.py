@@ -21,7 +21,7 @@ from sandbox.crm.salesforce_model import Org
 from sandbox.crm.salesforce_rest import Refusal, Setting, encode, self_url
 from sandbox.crm.salesforce_soql import Condition, Joined, Path, Query, Test, at, parse
 from sandbox.crm.salesforce_totals import totals
-from sandbox.crm.salesforce_where import matcher, order_key, wanted_ids
+from sandbox.crm.salesforce_where import matcher, only_deleted, order_key, wanted_ids
 from sandbox.desk import Item
 
 PAGE: Final = 2000
@@ -224,6 +224,8 @@ class Library:
         desk, entity = self.setting.desk, target.entity
         tests = _tests(query.where)
         for test in tests:
+            if only_deleted(test):
+                return [], False, ""
             numbers = wanted_ids(test, target)
             if numbers is not None and test.path[0].lower() == "id":
                 found = [desk.get(entity, number) for number in sorted(numbers)]

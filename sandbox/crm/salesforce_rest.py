@@ -149,6 +149,11 @@ def missing() -> Refusal:
     return Refusal(404, "NOT_FOUND", "The requested resource does not exist")
 
 
+def unsupported(what: str) -> Refusal:
+    """The vendor can do it, this stand-in cannot: said aloud rather than done by half."""
+    return Refusal(501, "NOT_IMPLEMENTED", f"this stand-in does not do {what}; split the request")
+
+
 def self_url(base: str, name: str, shown: str) -> str:
     return f"{base}/sobjects/{name}/{shown}"
 

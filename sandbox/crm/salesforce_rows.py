@@ -14,7 +14,7 @@ from sandbox.crm.salesforce_fields import SObject, instant, shown, stamp_of
 from sandbox.crm.salesforce_ids import read_id, record_id
 from sandbox.crm.salesforce_model import Org
 from sandbox.crm.salesforce_query import KEPT_DAYS, Library
-from sandbox.crm.salesforce_rest import Answer, Call, Refusal, Setting, encode, missing, self_url
+from sandbox.crm.salesforce_rest import Answer, Call, Refusal, Setting, encode, missing, self_url, unsupported
 from sandbox.crm.salesforce_values import Unreadable
 from sandbox.crm.salesforce_write import MAX_COLLECTION, Apply, Writer
 from sandbox.desk import Item
@@ -308,15 +308,14 @@ class Rows:
         records = _records(call.described())
         results: list[dict[str, Any]] = []
         applies: list[Apply] = []
+        if any(
+            isinstance(value, dict) and "records" in value for record in records for value in record.values()
+        ):
+            raise unsupported("children inside a tree")
         for record in records:
             reference = (record.get("attributes") or {}).get("referenceId")
             try:
-                plain = {
-                    key: value
-                    for key, value in record.items()
-                    if not isinstance(value, dict) or key == "attributes"
-                }
-                applies.append(self.writer.inserting(target, plain))
+                applies.append(self.writer.inserting(target, record))
             except Refusal as refusal:
                 results.append({"referenceId": reference, "errors": refusal.result()["errors"]})
         if results:

@@ -24,6 +24,7 @@ from sandbox.crm.salesforce_rest import (
     decode,
     encode,
     missing,
+    unsupported,
 )  # fmt: skip
 from sandbox.crm.salesforce_rows import Rows
 from sandbox.crm.salesforce_write import Writer
@@ -217,6 +218,8 @@ class Server:
             raise Refusal(
                 400, "LIMIT_EXCEEDED", f"compositeRequest must be a list of at most {MAX_SUBREQUESTS}"
             )
+        if said.get("allOrNone"):
+            raise unsupported("allOrNone over a whole composite")
         heavy = [
             one for one in wanted if re.search(r"/(query|queryAll|composite/sobjects)\b", str(one.get("url")))
         ]

@@ -66,6 +66,12 @@ def order_key(
     return key
 
 
+def only_deleted(test: Test) -> bool:
+    """Whether a test leaves no living record: IsDeleted = true."""
+    named = len(test.path) == 1 and test.path[0].lower() == "isdeleted" and test.sign == "="
+    return named and test.values[0].kind == "boolean" and bool(test.values[0].value)
+
+
 def wanted_ids(test: Test, target: SObject) -> set[int] | None:
     """The numbers to which a test on Id, or on a line's opportunity, narrows the search; None for other tests."""
     name = test.path[0].lower()
