@@ -16,6 +16,7 @@ from typing import Any
 import openpyxl
 import psycopg
 import pytest
+import yaml
 
 from mappings import MappingError, System, load
 from pipelines.raw.load import Batch, read_source
@@ -341,6 +342,25 @@ def test_a_list_whose_total_disagrees_changes_nothing(export: Callable[[str], Ex
     assert 'row 13 ("Всего:") says 5 531.00 of "Сумма" while the rows add up to 5 511.00' in batch.error
     assert batch.quiet
     assert place.table("core.deal_line", "amount") == before
+
+
+def test_a_client_list_and_a_deal_list_in_one_file_share_their_clients(
+    export: Callable[[str], Export],
+) -> None:
+    place = export("deal_list")
+    texts = {n: yaml.safe_load((MAPPINGS / "exports" / f"{n}.yaml").read_text()) for n in EXPORTS}
+    both, clients = texts["deal_list"], texts["spreadsheet"]
+    both["connection"]["tables"] |= clients["connection"]["tables"]
+    both["read"] |= clients["read"]
+    (place.system.path).write_text(yaml.safe_dump(both, allow_unicode=True, sort_keys=False))
+    environ = {**ENVIRON, "SVERKA_DROP_FOLDER": str(place.drops)}
+    place.system = load(place.system.path.parent, environ).system("deal_list")
+    place.drop("Клиенты.xlsx", as_workbook(CLIENTS, CLIENT_MERGES))
+    place.drop("Сделки.xlsx", as_workbook(deal_rows("07.03.2026"), DEAL_MERGES))
+    assert place.read().error == ""
+    assert place.table("core.client", "city")["ООО «Ромашка»"] == ("Москва",)
+    assert place.table("core.deal", "client_id")["Д-1"] == ("deal_list:ООО «Ромашка»",)
+    assert "7707083893/773601001" in place.table("core.requisite", "tax_number")
 
 
 # --- a report of 1C:CRM ---

@@ -113,8 +113,8 @@ DOWN: Rows = [
     [2, "Ёлка", None, "Лампа", 7],
     [None, None, None, "Шкаф", 8],
 ]
-DEAL = {"key": ["ID", "Товар"], "parent": "ID", "parent_columns": ["Клиент"]}
-NAMED = {**DEAL, "merged_down": ["ID", "Клиент", "КПП"]}
+DEAL: dict[str, Any] = {"key": ["ID", "Товар"], "parent": "ID", "parent_columns": ["Клиент"]}
+NAMED: dict[str, Any] = {**DEAL, "merged_down": ["ID", "Клиент", "КПП"]}
 
 
 def test_a_value_merged_downwards_counts_for_all_its_rows_where_the_option_names_it(tmp_path: Path) -> None:
@@ -334,6 +334,11 @@ def test_a_failed_formula_sets_its_row_apart_by_cell(tmp_path: Path, error: str)
     allowed = source(tmp_path, errors_empty=["Клиент"])
     assert by_id(allowed)["2"] == {"ID": "2", "Клиент": None, "Сумма": "5"}
     assert len(reasons(allowed)) == 1
+
+
+def test_a_failed_formula_beside_the_table_concerns_nobody(tmp_path: Path) -> None:
+    drop(tmp_path, "deals.csv", csv_text([["ID", None, "Сумма"], [1, "#REF!", 5]]))
+    assert by_id(source(tmp_path)) == {"1": {"ID": "1", "Сумма": "5"}}
 
 
 def test_an_error_that_a_workbook_stores_as_one_is_told_too(tmp_path: Path) -> None:

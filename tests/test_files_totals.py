@@ -147,7 +147,7 @@ def test_totals_begin_with_further_words_where_the_option_names_them(tmp_path: P
 
 
 def test_a_cell_without_a_number_is_named_where_the_sum_fails(tmp_path: Path) -> None:
-    rows = [[1, "А", 1, 10], [2, "Б", 1, "1О,5"], [3, "В", 1, 5], ["Итого", "", "", "25,5"]]
+    rows: Rows = [[1, "А", 1, 10], [2, "Б", 1, "1О,5"], [3, "В", 1, 5], ["Итого", "", "", "25,5"]]
     message = str(failure(dropped(tmp_path, *rows)))
     assert 'says 25.50 of "Сумма" while the rows add up to 15.00' in message
     assert 'no numbers stand in line 3, column "Сумма"' in message
@@ -224,12 +224,12 @@ def test_a_sum_merged_over_the_rows_of_a_deal_counts_once(tmp_path: Path) -> Non
 # --- sums in headings of groups ---
 
 GROUPS: Rows = [["Иванов", "", 2, 30], [1, "А", 1, 10], [2, "Б", 1, 20], ["Петров", "", 1, 5], [3, "В", 1, 5]]
-GROUPED = {"group_column": "Менеджер", "key": ["ID", "Клиент"]}
+GROUPED: dict[str, Any] = {"group_column": "Менеджер", "key": ["ID", "Клиент"]}
 
 
 def test_a_group_s_sum_is_compared_with_the_rows_below_it(tmp_path: Path) -> None:
     assert len(by_id(dropped(tmp_path, *GROUPS, ["Итого", "", 3, 35], **GROUPED))) == 3
-    wrong = [*GROUPS[:3], ["Петров", "", 1, 6], *GROUPS[4:]]
+    wrong: Rows = [*GROUPS[:3], ["Петров", "", 1, 6], *GROUPS[4:]]
     message = str(failure(dropped(tmp_path, *wrong, **GROUPED)))
     assert 'line 5 ("Петров") says 6.00 of "Сумма" while the rows add up to 5.00 (lines 6 to 6)' in message
     failure(dropped(tmp_path, *GROUPS, ["Итого", "", 3, 36], **GROUPED))

@@ -48,7 +48,7 @@ class SheetRows:
             codes=self._places((*layout.key, *table.codes_always, *codes)),
             dates=self._places(table.dates),
             date_style=table.date_order,
-            may_fail=self._places(table.errors_empty),
+            may_fail=self._places((*table.errors_empty, *opened.unnamed)),  # remarks without a heading too
             named=len(columns),
         )
         self.gone = self._columns_left_out()

@@ -47,11 +47,13 @@ class _Aside:
     last_row: int = 0
 
     def marks(self) -> Marks:
-        continued: dict[int, set[int]] = {}
+        continued: dict[int, frozenset[int]] = {}
+        grown: dict[tuple[frozenset[int], int], frozenset[int]] = {}  # rows with the same cells share one set
         cells = 0
         for column, first, _, last in self.merged:
             for row in range(first + 1, min(last, self.last_row) + 1):
-                continued.setdefault(row, set()).add(column - 1)
+                before = continued.get(row, frozenset())
+                continued[row] = grown.setdefault((before, column), before | {column - 1})
                 cells += 1
                 if cells > MAX_MERGED_CELLS:
                     raise UnreadableError(
@@ -62,7 +64,7 @@ class _Aside:
             tuple(self.hidden_rows),
             frozenset(self.hidden_columns),
             self.filtered and bool(self.hidden_rows),
-            {row: frozenset(places) for row, places in continued.items()},
+            continued,
         )
 
     def across(self, last_row: int) -> Across:
