@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -95,7 +96,7 @@ def test_an_old_delta_token_asks_for_a_full_sync(env: Environment) -> None:
     assert env.refused("GET", link)[:2] == (400, "0x80044352")
     with env.option(expired_delta=410):
         assert env.refused("GET", link)[0] == 410
-    old = link.partition("$deltatoken=")[0] + "$deltatoken=5%2101%2f01%2f2020%2000%3a00%3a00"
+    old = link.partition("$deltatoken=")[0] + "$deltatoken=5.1%2101%2f01%2f2020%2000%3a00%3a00"
     assert "full sync" in env.refused("GET", old)[2]
 
 
@@ -111,3 +112,39 @@ def test_tables_without_change_tracking_refuse_it_and_say_so_in_their_definition
         assert "opportunity" in names
         assert not names & {"opportunityproduct", "processstage"}
         assert env.refused("GET", "opportunityproducts", Prefer=TRACK)[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("plural", "key"),
+    [
+        ("accounts", "accountid"), ("contacts", "contactid"), ("opportunities", "opportunityid"),
+        ("opportunityproducts", "opportunityproductid"), ("invoices", "invoiceid"), ("products", "productid"),
+    ],
+)  # fmt: skip
+def test_a_copy_that_is_kept_by_deltas_is_what_a_full_read_finds(
+    env: Environment, plural: str, key: str
+) -> None:
+    rows, link = env.delta(plural, Prefer=TRACK)
+    copy = {row[key]: row for row in rows}
+    for seed in (3, 4):
+        env.sandbox.control("crm/dynamics/change", {"seed": seed, "count": 200})
+        changed, link = env.delta(link, Prefer="odata.maxpagesize=7")
+        for row in changed:
+            if row.get("reason") == "deleted":
+                copy.pop(row["id"], None)
+            else:
+                copy[row[key]] = row
+    assert copy == {row[key]: row for row in env.rows(plural)}
+
+
+def test_a_late_stamp_hides_from_the_filter_and_not_from_the_delta(env: Environment) -> None:
+    _, link = env.delta("opportunities?$select=modifiedon", Prefer=TRACK)
+    mark = env.get("opportunities?$select=modifiedon&$orderby=modifiedon desc&$top=1")["value"][0][
+        "modifiedon"
+    ]
+    key = env.get("opportunities?$select=name&$orderby=createdon asc&$top=1")["value"][0]["opportunityid"]
+    late = (datetime.fromisoformat(mark) - timedelta(minutes=4)).isoformat()
+    env.do(do="put", entity="deal", number=number_in(key), body={"title": "late"}, at=late)
+    seen = env.rows(f"opportunities?$select=modifiedon&$filter=modifiedon ge {mark}")
+    assert [row["opportunityid"] for row in env.delta(link)[0]] == [key]
+    assert key not in {row["opportunityid"] for row in seen}

@@ -1,4 +1,4 @@
-"""Writing to the stand-in of Dynamics 365 over HTTP: updates, upserts, bulk messages, batches, actions, webhooks."""
+"""Writing to the stand-in of Dynamics 365 over HTTP: updates, upserts, bulk messages, batches, actions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from tests.dynamics_environment import Environment, change_set, part, source_id
-from tests.listeners import posts_listener
 from tests.sandbox_process import running
 
 CRM = "Microsoft.Dynamics.CRM."
@@ -308,70 +307,6 @@ def test_the_merge_action_deactivates_the_subordinate(env: Environment) -> None:
     assert env.refused("POST", "Merge", said)[0] == 400
 
 
-# ---- Webhooks ---------------------------------------------------------------------------------
-
-
-@dataclass
-class Steps:
-    env: Environment
-    url: str
-
-    def register(self, message: str, table: str, attributes: str = "", **endpoint: Any) -> str:
-        kind = {"authtype": 4, "authvalue": "s3cret", **endpoint}
-        made = self.env.ask(
-            "POST", "serviceendpoints", {"name": "sverka", "contract": 8, "url": self.url, **kind}
-        )
-        found = self.env.get(f"sdkmessages?$filter=name eq '{message}'")["value"][0]["sdkmessageid"]
-        narrow = self.env.get(
-            f"sdkmessagefilters?$filter=primaryobjecttypecode eq '{table}' and _sdkmessageid_value eq {found}"
-        )
-        step = self.env.ask("POST", "sdkmessageprocessingsteps", {
-            "name": f"{message} of {table}", "stage": 40, "mode": 1, "filteringattributes": attributes,
-            "eventhandler_serviceendpoint@odata.bind": f"/serviceendpoints({_id(made)})",
-            "sdkmessageid@odata.bind": f"/sdkmessages({found})",
-            "sdkmessagefilterid@odata.bind": f"/sdkmessagefilters({narrow['value'][0]['sdkmessagefilterid']})",
-        })  # fmt: skip
-        assert step.status_code == 204, step.text
-        return _id(step)
-
-
-def test_webhooks_tell_what_changed_to_the_steps_that_watch_it(env: Environment) -> None:
-    key, client = _open(env), next(iter(env.truth("client")))
-    with posts_listener() as posts:
-        steps = Steps(env, posts.address)
-        kept = [steps.register("Update", "opportunity", "name,new_debt"), steps.register("Delete", "account"),
-                steps.register("Create", "task")]  # fmt: skip
-        env.sandbox.control("crm/dynamics/deliver", {})
-        env.ask("PATCH", f"opportunities({key})", {"new_debt": 5})
-        env.ask("PATCH", f"opportunities({key})", {"new_paymentstatus": "not watched"})
-        env.ask("POST", "tasks", {"subject": "new"})
-        env.ask("DELETE", f"accounts({client})")
-        assert env.sandbox.control("crm/dynamics/deliver", {}) == {"written": 3, "sent": 3, "accepted": 3}
-        assert [(body["MessageName"], body["PrimaryEntityName"]) for body in posts.received] == [
-            ("Update", "opportunity"), ("Create", "task"), ("Delete", "account"),
-        ]  # fmt: skip
-        update, _, delete = posts.received
-        target = update["InputParameters"][0]["value"]
-        attributes = {pair["key"]: pair["value"] for pair in target["Attributes"]}
-        assert (update["PrimaryEntityId"], target["LogicalName"], target["Id"]) == (key, "opportunity", key)
-        assert Decimal(str(attributes["new_debt"]["Value"])) == 5
-        assert "new_paymentstatus" not in attributes
-        assert re.fullmatch(r"/Date\(\d+\)/", attributes["modifiedon"])
-        assert delete["InputParameters"][0]["value"]["Id"] == client
-        for step in kept:
-            assert env.ask("DELETE", f"sdkmessageprocessingsteps({step})").status_code == 204
-        env.ask("PATCH", f"opportunities({key})", {"new_debt": 6})
-        assert env.sandbox.control("crm/dynamics/deliver", {})["written"] == 0
-
-
-def test_an_endpoint_that_is_no_webhook_is_refused(env: Environment) -> None:
-    assert (
-        env.refused("POST", "serviceendpoints", {"name": "bus", "contract": 1, "url": "x", "authtype": 4})[0]
-        == 400
-    )
-    assert env.refused("POST", "sdkmessageprocessingsteps", {"name": "of nothing"})[0] == 400
-
-
 # ---- Restarts and the vendor's own client -----------------------------------------------------
 
 
@@ -433,11 +368,6 @@ def _open(env: Environment) -> str:
     """An open opportunity with a client."""
     found = env.rows("opportunities?$select=name&$filter=statecode eq 0 and _customerid_value ne null&$top=1")
     return str(found[0]["opportunityid"])
-
-
-def _id(answer: Any) -> str:
-    assert answer.status_code == 204, answer.text
-    return str(answer.headers["OData-EntityId"][-37:-1])
 
 
 def _statuses(text: str) -> list[int]:

@@ -167,8 +167,8 @@ class Door:
             self._protection.set(said)
             return _json({name: window.limit for name, window in self._office.windows.items()})
         if what == "expire-deltas":
-            self._space.floor = self._space.version() + 1
-            return _json({"floor": self._space.floor})
+            self._space.era += 1
+            return _json({"era": self._space.era})
         return _json({"error": f"there is no control {what!r}"}, 404)
 
 

@@ -23,7 +23,7 @@ from sandbox.crm.dynamics_space import Space, encode
 from sandbox.desk import Item
 
 REFUSED: Final = ("filter", "orderby", "expand", "top")
-_TOKEN = re.compile(r"(\d+)!(\d\d/\d\d/\d{4} \d\d:\d\d:\d\d)")
+_TOKEN = re.compile(r"(\d+)\.(\d+)!(\d\d/\d\d/\d{4} \d\d:\d\d:\d\d)")
 _PLACE = re.compile(r'<tracking since="(\d+)" until="(\d+)" (upsert|delete)="(\d+)" />')
 Part = tuple[int, int, str, int]
 """From which version (0: all rows), up to which, which kind comes next, and behind which key or version."""
@@ -79,7 +79,7 @@ def tracked(space: Space, table: Table, call: Call) -> Reply:
         page = cookie_parts(options["$skiptoken"])[0] if "$skiptoken" in options else 1
         link["@odata.nextLink"] = start + _skiptoken(page + 1, (since, until, *left))
     else:
-        at = quote(f"{until}!{space.desk.clock():%m/%d/%Y %H:%M:%S}", safe="")
+        at = quote(f"{until}.{space.era}!{space.desk.clock():%m/%d/%Y %H:%M:%S}", safe="")
         link["@odata.deltaLink"] = f"{start}$deltatoken={at}"
     body = b"".join((encode(link)[:-1], b',"value":[', b",".join(pieces), b"]}"))
     applied = ["odata.track-changes"] if "odata.track-changes" in call.preferences() else []
@@ -110,8 +110,8 @@ def _part(space: Space, options: dict[str, str]) -> Part:
     if said is None:
         raise bad_request("Invalid delta token.", "0x80040203")
     since = int(said[1])
-    at = datetime.strptime(said[2], "%m/%d/%Y %H:%M:%S").replace(tzinfo=UTC)
-    if since < space.floor or space.desk.clock() - at > timedelta(days=EXPIRE_DAYS):
+    at = datetime.strptime(said[3], "%m/%d/%Y %H:%M:%S").replace(tzinfo=UTC)
+    if int(said[2]) < space.era or space.desk.clock() - at > timedelta(days=EXPIRE_DAYS):
         raise DataverseError(
             space.options.expired_delta, "0x80044352",
             "Version stamp associated with the client has expired. Please perform a full sync.",

@@ -52,7 +52,7 @@ class Space:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.options = Options()
-        self.floor = 0  # delta tokens below this version are too old
+        self.era = 0  # delta tokens of an earlier era are too old
         known = [*sales(desk), *masters(desk)]
         self.tables: dict[str, Table] = {table.name: table for table in known}
         self.sets: dict[str, Table] = {table.plural: table for table in known}
