@@ -61,6 +61,15 @@ def test_names_of_two_rows_are_joined_and_lines_above_them_are_titles(tmp_path: 
     assert by_id(files) == {"1": JOINED}
 
 
+def test_a_title_in_the_corner_right_above_the_header_is_no_part_of_it(tmp_path: Path) -> None:
+    rows: Rows = [[None, None, None, None, "Лист 1"], *TWO_ROWS[2:]]
+    for name, content in (("deals.xlsx", workbook(rows)), ("deals.csv", csv_text(rows).encode())):
+        drop(tmp_path, name, content)
+        files = source(tmp_path, header_rows=2, columns=["Контакты / Телефон"])
+        assert by_id(files) == {"1": JOINED}
+        (tmp_path / name).unlink()
+
+
 def test_merged_cells_decide_which_names_belong_together(tmp_path: Path) -> None:
     rows: Rows = [
         ["ID", "Сумма", None, None],

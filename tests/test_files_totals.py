@@ -122,6 +122,13 @@ def test_a_row_lost_anywhere_is_noticed(
     failure(dropped(folder, *rows, control_totals=["Сумма"]))
 
 
+def test_a_total_above_the_rows_adds_up_all_of_them(tmp_path: Path) -> None:
+    assert len(by_id(dropped(tmp_path, ["Итого", "", 5, "1 200,30"], *BODY))) == 2
+    message = str(failure(dropped(tmp_path, ["Итого", "", "", "1 200,40"], *BODY)))
+    assert "says 1 200.40" in message
+    assert "add up to 1 200.30 (lines 3 to 4)" in message
+
+
 def test_only_the_columns_named_are_compared(tmp_path: Path) -> None:
     rows = [*BODY, ["Итого", "", "2,5", "1 200,30"]]  # the mean of the quantities
     assert "Кол-во" in str(failure(dropped(tmp_path, *rows)))

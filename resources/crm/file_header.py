@@ -22,8 +22,10 @@ def find_header(
 ) -> Header | None:
     """The first row with all key columns, or the row named; what was looked at goes into `seen`.
 
-    Of several header rows the names one above the other are joined; `across` says which cells are merged.
+    Of several header rows the names one above the other are joined; `across` says which cells are merged. A
+    title may stand right above them: then the rows that hold the further columns too are the header.
     """
+    first: Header | None = None
     window: deque[Row] = deque(maxlen=layout.header_rows)
     for row in islice(rows, SEARCH_ROWS + (layout.header_row or 0) + layout.header_rows):
         if layout.header_row is not None and row.line < layout.header_row:
@@ -35,12 +37,16 @@ def find_header(
             joined(list(window), across), window[0].line, row.line, [each.cells for each in window]
         )
         seen.append(Row(header.first, header.cells))
-        named = layout.header_row in (None, header.first)
-        if named and {squeezed(cell) for cell in header.cells}.issuperset(layout.key):
-            return header
+        names = {squeezed(cell) for cell in header.cells}
         if layout.header_row is not None:
-            return None
-    return None
+            return header if header.first == layout.header_row and names.issuperset(layout.key) else None
+        if names.issuperset(layout.key):
+            if layout.header_rows == 1 or names.issuperset(layout.columns):
+                return header
+            first = first or header
+        if first and row.line >= first.last + layout.header_rows:
+            break
+    return first
 
 
 def joined(rows: Sequence[Row], across: Across | None = None) -> list[str | None]:

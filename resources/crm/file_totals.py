@@ -1,8 +1,8 @@
 """The totals that a file brings, against its own rows: the best proof that nothing of it is missing.
 
-A total adds up the rows since the beginning, or since a total before it; a group's heading may carry the sum
-of the rows below it. Excel leaves numbers kept as text out of a sum, and SUBTOTAL leaves hidden rows out: a
-total that agrees once these are left out proves the file too.
+A total adds up the rows since the beginning, or since a total before it, or all of them if it stands above
+them; a group's heading may carry the sum of the rows below it. Excel leaves numbers kept as text out of a sum,
+and SUBTOTAL leaves hidden rows out: a total that agrees once these are left out proves the file too.
 """
 
 from __future__ import annotations
@@ -169,23 +169,30 @@ class _Sums:
         """A sentence, empty if all agree; and how many totals could not be checked."""
         marks = [self._mark(self.sheet.opened.header.last + 1)]
         group: tuple[Seen, _Mark] | None = None
+        top: tuple[Seen, _Mark] | None = None  # a total that stands above all rows
+        begun = False
         line = self.sheet.opened.header.last
         for seen in self.sheet.rows():
             line = seen.row.line
             if seen.kind == "unreadable":
+                begun = True
                 self.unreadable += 1
             elif seen.kind in ("group", "total"):
                 if group and (told := self._compare(group[0], [group[1]], line)):
                     return told, self.unchecked
                 group = (seen, self._mark(line + 1)) if seen.kind == "group" else None
-                if seen.kind == "total":
+                if seen.kind == "total" and not begun:
+                    top = top or (seen, self._mark(line + 1))
+                elif seen.kind == "total":
                     if told := self._compare(seen, marks, line):
                         return told, self.unchecked
                     marks.append(self._mark(line + 1))
             elif seen.kind in ("record", "left_out"):
+                begun = True
                 self._add(seen)
-        if group and (told := self._compare(group[0], [group[1]], line + 1)):
-            return told, self.unchecked
+        for waiting in (group, top):
+            if waiting and (told := self._compare(waiting[0], [waiting[1]], line + 1)):
+                return told, self.unchecked
         return "", self.unchecked
 
     def _add(self, seen: Seen) -> None:
@@ -246,9 +253,8 @@ class _Sums:
             f'{_shown(total)} of "{self.sheet.opened.columns[self.places[n]]}" while the rows add up to {_shown(added)}'
             for n, total, added in wrong
         )
-        start = seen.row.line + 1 if seen.kind == "group" else mark.next_line
         cells = f"; no numbers stand in {', '.join(self.no_numbers)}" if self.no_numbers else ""
-        return f'{unit} {seen.row.line} ("{caption}") says {sums} ({unit}s {start} to {line - 1}){cells}'
+        return f'{unit} {seen.row.line} ("{caption}") says {sums} ({unit}s {mark.next_line} to {line - 1}){cells}'
 
 
 def _shown(number: Decimal) -> str:
