@@ -122,6 +122,23 @@ def test_an_edit_by_the_accountant_asks_for_one_run(watched: Watched) -> None:
     assert quiet(watched)
 
 
+def test_a_webhook_is_news_until_a_sync_has_read_what_it_hints_at(watched: Watched) -> None:
+    warehouse = watched.company.warehouse
+    deal = warehouse.scalar("select source_id from core.deal where source = 'bitrix24' limit 1")
+    warehouse.execute("update ops.echo set at = now() - interval '1 day'")  # written long ago
+    warehouse.execute(
+        "insert into ops.hook (system, entity, ids, digest) values ('bitrix24', 'deal', %s, 'd')", [[deal]]
+    )
+    found = watched.look("bitrix24")
+    assert found.run_requests is not None
+    assert found.run_requests[0].tags["sverka/why"] == "1 changed in bitrix24"
+    assert watched.requests("branch") == watched.requests("onec") == 0
+    done = watched.company.sync()
+    assert done.planned.new == 0, "nothing had changed"
+    assert warehouse.scalar("select seen_at is not null from ops.hook")
+    assert quiet(watched)
+
+
 def test_a_dropped_file_asks_for_one_run_and_the_same_file_again_for_none(watched: Watched) -> None:
     drop = watched.company.drop
     watched.company.sandbox.control("files", {"folder": str(drop)})
