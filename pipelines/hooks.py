@@ -25,7 +25,7 @@ from starlette.routing import Route
 from mappings import Mappings, System
 from pipelines.hooks_log import Tally, log
 from pipelines.hooks_store import Heard, HookStore, StoreAway
-from pipelines.sync import Road
+from pipelines.sync import HOOK_SECRET, Road
 from resources.connector import Delivery, Forged, HearsEvents, Hint, SourceError
 from resources.http import conceal
 
@@ -52,14 +52,14 @@ class Hearing:
 
 def hearing_systems(mappings: Mappings) -> list[System]:
     """Systems whose connection has a `hook_secret`."""
-    return [system for system in mappings.systems if system.given.get("hook_secret")]
+    return [system for system in mappings.systems if system.given.get(HOOK_SECRET)]
 
 
 def hearings(road: Road) -> dict[str, Hearing]:
     """Who is heard, by name; sends nothing. Raises SourceError for a secret that is none and a deaf connector."""
     found = {}
     for system in hearing_systems(road.mappings):
-        secret = str(system.connection["hook_secret"])
+        secret = str(system.connection[HOOK_SECRET])
         if not _SECRET.fullmatch(secret):
             raise SourceError(
                 f"{system.name}: the hook_secret of the connection must be 16 to 200 letters, digits, - or _; make one "

@@ -40,6 +40,8 @@ CATALOGUES = (
 
 _JSON = msgspec.json.Encoder(decimal_format="number")
 
+HOOK_SECRET = "hook_secret"  # in a connection: what the address of its webhooks ends with
+
 MAX_DISTINCT_VALUES = 1_000_000  # cleaned in one go
 
 
@@ -97,11 +99,13 @@ class Road:
             if (sentence := foreign_address(self.mappings.folder)) is not None:
                 raise SourceError(sentence)
             module = importlib.import_module(_module_of(system))
+            # The receiver's own: a connector that knows no such key may refuse it.
+            connection = {key: value for key, value in system.connection.items() if key != HOOK_SECRET}
             shared: dict[str, Any] = {}
             if hasattr(module, "credentials"):  # its tokens are for a time, and for all processes
-                grant = mark(*module.credentials(system.connection))
+                grant = mark(*module.credentials(connection))
                 shared["tokens"] = StoredTokens(system.name, grant, self.warehouse.connect)
-            connector = module.connect(system.name, system.connection, self._budget(system), **shared)
+            connector = module.connect(system.name, connection, self._budget(system), **shared)
             if isinstance(connector, ChecksFields):
                 connector.fields_read = system.fields_read()
                 connector.fields_written = system.fields_written()

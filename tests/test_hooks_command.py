@@ -32,7 +32,9 @@ def mapping_files(folder: Path, secret: str = SECRET, system: str = "bitrix24") 
     """The demo's mapping files, with a secret for webhooks in the connection of one system."""
     found = Path(shutil.copytree(DEMO_FOLDER, folder))
     path = found / f"{system}.yaml"
-    added = f'connection:\n  hook_secret: "{secret}"\n  application_token: "{TOKEN}"\n'
+    added = f'connection:\n  hook_secret: "{secret}"\n'
+    if system == "bitrix24":
+        added += f'  application_token: "{TOKEN}"\n'
     path.write_text(path.read_text().replace("connection:\n", added, 1))
     return found
 

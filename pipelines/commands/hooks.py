@@ -17,7 +17,7 @@ from pipelines.hooks import PATH, application, hearing_systems, hearings
 from pipelines.hooks_store import HookStore
 from pipelines.processes import ProcessError
 from pipelines.signals import Stopped
-from pipelines.sync import Road, mappings_folder
+from pipelines.sync import HOOK_SECRET, Road, mappings_folder
 
 PUBLIC: Final = "SVERKA_HOOKS_URL"  # what the reverse proxy is called outside: https://hooks.example.ru
 HOST: Final = "127.0.0.1"
@@ -49,7 +49,7 @@ def addresses(mappings: Mappings, *, secrets: bool = False) -> list[str]:
     """A line a system: what to enter at its vendor, with the secret or dots for it."""
     public = os.environ.get(PUBLIC, "").rstrip("/") or f"https://<your address, or set {PUBLIC}>"
     return [
-        f"  {system.name}:  {public}{PATH}/{system.name}/{system.given['hook_secret'] if secrets else '...'}"
+        f"  {system.name}:  {public}{PATH}/{system.name}/{system.given[HOOK_SECRET] if secrets else '...'}"
         for system in hearing_systems(mappings)
     ]
 
