@@ -16,19 +16,32 @@ whether a batch is refused whole or in part; whether webhooks name companies und
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from difflib import get_close_matches
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from resources.budget import Budget, LocalBudget
-from resources.connector import Capabilities, Change, Page, Record, Reject, SourceError
+from resources.connector import (
+    Capabilities,
+    Change,
+    Delivery,
+    Finding,
+    Hint,
+    Page,
+    Record,
+    Reject,
+    SourceError,
+)
 from resources.crm.amocrm_account import Account, CustomField, Judge, Listing
+from resources.crm.amocrm_check import findings
 from resources.crm.amocrm_entities import (
     BARE,
     CATALOGS,
+    DAYS,
     DICTIONARIES,
     ENTITIES,
     MAIN,
@@ -41,8 +54,10 @@ from resources.crm.amocrm_entities import (
     stages,
 )
 from resources.crm.amocrm_events import EventLog, Told
+from resources.crm.amocrm_hooks import hints
 from resources.crm.amocrm_lists import backwards, by_key, changed, whole
 from resources.crm.amocrm_token import authorized
+from resources.crm.amocrm_write import Writer
 from resources.crm.crm_source import NOTHING, CrmSource, Rows
 from resources.crm.rows import Shape
 from resources.http import Client
@@ -55,17 +70,27 @@ PARALLEL: Final = 6  # pages under way at once: a page of 250 rows takes the bet
 BIN_PAGES: Final = 4  # of the recycle bin, newest first
 
 
-class AmoCRM(CrmSource):
-    """One account, read. Threads may share it."""
+class AmoCRM(Writer, CrmSource):
+    """One account, read and written. Threads may share it.
+
+    `fields_read` (by entity), `fields_written` (by kind) and `mapping_file` are set by whoever knows the mapping.
+    What they name besides the vendor's own fields are custom fields, by code or by number.
+    """
 
     capabilities: ClassVar[Capabilities] = Capabilities(
-        entities=ENTITIES, overlap_seconds=3600, version="stamp", volatile=VOLATILE
+        entities=ENTITIES,
+        writes=("deal", "company", "task"),
+        overlap_seconds=3600,
+        version="stamp",  # of a record read back: when our write changed it
+        volatile=VOLATILE,
     )
     shapes: ClassVar[Mapping[str, Shape]] = SHAPES
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, zone: tzinfo | None = None) -> None:
         super().__init__(account.client)
         self.account = account
+        self.zone = zone
+        self._tasks: dict[str, str] = {}
         self.log = EventLog(account)
         self._catalogs: dict[str, list[int]] | None = None
         # Facts of the log: they only grow, and are the same for every thread.
@@ -131,6 +156,14 @@ class AmoCRM(CrmSource):
             for key, at in told.deleted.get(entity, {}).items():
                 if at >= since:
                     yield Change(entity, key, at)
+
+    def hear(self, delivery: Delivery) -> Sequence[Hint]:
+        """See HearsEvents.hear; `amocrm_hooks`."""
+        return hints(delivery)
+
+    def findings(self) -> Iterator[Finding]:
+        """See CrmSource.findings; `amocrm_check`."""
+        return findings(self)
 
     # ---- Changes ------------------------------------------------------------------------------
 
@@ -232,16 +265,23 @@ class AmoCRM(CrmSource):
         elif entity == "product_price":
             rows = prices(rows)
         else:
-            lift = Lift(
-                frozenset(own_fields(entity, self.fields_written.get(entity, ()))),
-                frozenset(own_fields(entity, self.fields_read.get(entity, ()))),
-            )
+            lift = self._lift(entity)
             rows = [lift(row) for row in rows]
         records, rejects = super().records(entity, rows)
         back = self._restored.get(entity)
         if back:
             records = [_restored(record, back) for record in records]
         return records, rejects
+
+    def _lift(self, entity: str) -> Lift:
+        named = self.fields_read.get(entity, ())
+        days = {day: moment for day, moment in DAYS.get(entity, {}).items() if day in named}
+        return Lift(
+            frozenset(own_fields(entity, self.fields_written.get(entity, ()))),
+            frozenset(own_fields(entity, named)),
+            days,
+            self.clock() if days else UTC,
+        )
 
     def _catalog_ids(self, entity: str) -> list[int]:
         if self._catalogs is None:
@@ -292,7 +332,8 @@ def connect(
 
     Keys: `base_url` (https://<subdomain>.amocrm.ru or .kommo.com); and `client_id`, `client_secret`,
     `redirect_uri` and `refresh_token` or `code` of an integration, or `long_lived_token` of a private one, which
-    is used where the others are not all there. Optional: `rate_per_second` (6.9), `burst` (7), `parallel` (6 pages
+    is used where the others are not all there. Optional: `timezone` (of the day of closing and of tasks' deadlines;
+    the account's own where it is not given), `rate_per_second` (6.9), `burst` (7), `parallel` (6 pages
     under way), `timeout` (60 s), `ca_file`, `allow_http`. Without `budget` the rate is kept for this process alone,
     and without `tokens` so are the tokens. Raises SourceError that names the key and the remedy.
     """
@@ -309,6 +350,14 @@ def connect(
             f"{system}: the connection's base_url is the vendor's own site; use the account's, "
             "https://<subdomain>.amocrm.ru"
         )
+    zone = None
+    if name := connection.get("timezone"):
+        try:
+            zone = ZoneInfo(str(name))
+        except (ZoneInfoNotFoundError, ValueError):
+            raise SourceError(
+                f"{system}: there is no time zone {name!r}; use one like Europe/Moscow as timezone"
+            ) from None
     budget = budget or LocalBudget(
         float(connection.get("rate_per_second") or LIMITS[0]), float(connection.get("burst") or LIMITS[1])
     )
@@ -325,7 +374,7 @@ def connect(
         system, f"{base}/", auth=auth, headers={**headers, "Accept": "application/hal+json, application/json"},
         secrets=secrets, classify=judge, connections=parallel + 2, **options,
     )  # fmt: skip
-    return AmoCRM(Account(client, parallel))
+    return AmoCRM(Account(client, parallel), zone)
 
 
 class _Part(msgspec.Struct):

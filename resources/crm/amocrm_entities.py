@@ -9,7 +9,8 @@ read stands there once more.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 import msgspec
@@ -97,28 +98,42 @@ VENDOR_FIELDS: Final[Mapping[str, Sequence[str]]] = {
 """Names at the top of a row that are no custom fields."""
 
 
+DAYS: Final = {"deal": {"closed_on": "closed_at"}}
+"""Days that the mapping may name beside a moment: of whole seconds since 1970 a day can be told by a clock alone."""
+
+
 def own_fields(entity: str, names: Iterable[str]) -> list[str]:
     """Those of the names that must be custom fields."""
-    known = VENDOR_FIELDS.get(entity)
-    return [] if known is None else sorted({name for name in names if name not in known})
+    if entity not in VENDOR_FIELDS:
+        return []
+    return sorted({*names} - {*VENDOR_FIELDS[entity]} - {*DAYS.get(entity, ())})
 
 
 @dataclass(frozen=True, slots=True)
 class Lift:
-    """Which custom fields of an entity come to the top, by their code or number: moved there, or shown too."""
+    """Which custom fields of an entity come to the top, by their code or number: moved there, or shown too.
+
+    `days`: names of days, and the moments whose days they are in `zone`.
+    """
 
     moved: frozenset[str] = frozenset()
     shown: frozenset[str] = frozenset()
+    days: Mapping[str, str] = field(default_factory=dict)
+    zone: tzinfo = UTC
 
     def __call__(self, row: msgspec.Raw) -> msgspec.Raw:
         """The row with its fields lifted; the vendor's own bytes where there are none. Raises ValueError."""
-        if not self.moved and not self.shown:
+        if not self.moved and not self.shown and not self.days:
             return row
         whole = msgspec.json.decode(row, type=dict[str, msgspec.Raw])
         given = whole.get("custom_fields_values", msgspec.Raw(b"null"))
         fields = msgspec.json.decode(given, type=list[msgspec.Raw] | None) or []
         kept: list[msgspec.Raw] = []
         lifted: dict[str, msgspec.Raw] = {}
+        for day, moment in self.days.items():
+            if at := msgspec.json.decode(whole.get(moment, b"null"), type=int | None):
+                local = datetime.fromtimestamp(at, self.zone).date()
+                lifted[day] = msgspec.Raw(msgspec.json.encode(local))
         for one in fields:
             head = msgspec.json.decode(one, type=_Given)
             name = next((n for n in (head.field_code or "", str(head.field_id)) if self._has(n)), "")
