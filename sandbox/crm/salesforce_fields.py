@@ -140,9 +140,13 @@ def worded(kind: str, value: Any) -> Any:
 def shown(found: Field) -> Callable[[Item], Any]:
     """The getter whose values JSON can take as they are."""
     get, kind = found.get, found.kind
-    if kind in TEXTS or kind in ("id", "reference", "boolean", "int"):
-        return get
-    return lambda item: worded(kind, get(item))
+    if kind == "datetime":
+        return lambda item: None if (value := get(item)) is None else instant(value)
+    if kind in NUMBERS and kind != "int":
+        return lambda item: None if (value := get(item)) is None else _raw(value)
+    if kind == "date":
+        return lambda item: None if (value := get(item)) is None else value.isoformat()
+    return get
 
 
 def cell(kind: str, value: Any) -> str:

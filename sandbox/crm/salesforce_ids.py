@@ -31,16 +31,10 @@ _STAGES: Final = tuple(
 @lru_cache(maxsize=1 << 18)
 def record_id(prefix: str, number: int) -> str:
     """The 18-character id of a number under a key prefix."""
-    digits, rest = "", number
-    for _ in range(9):
-        rest, digit = divmod(rest, 62)
-        digits = _DIGITS[digit] + digits
+    high, low = divmod(number, 62**5)
+    digits = _digits(high, 4) + _digits(low, 5)
     short = f"{prefix}{INSTANCE}{digits}"
-    suffix = ""
-    for start in (0, 5, 10):
-        part = short[start : start + 5]
-        suffix += _SUFFIX[sum(1 << place for place, letter in enumerate(part) if "A" <= letter <= "Z")]
-    return short + suffix
+    return short + _capitals(short[:5]) + _capitals(short[5:10]) + _capitals(short[10:])
 
 
 def read_id(text: str) -> tuple[str, int] | None:
@@ -73,3 +67,18 @@ def source_id(entity: str, number: int) -> str:
     if entity == "source":
         return source_name(number)
     return record_id(PREFIXES[entity], number)
+
+
+@lru_cache(maxsize=1 << 12)
+def _capitals(part: str) -> str:
+    """Which of five characters are capitals, as one character."""
+    return _SUFFIX[sum(1 << place for place, letter in enumerate(part) if "A" <= letter <= "Z")]
+
+
+def _digits(number: int, places: int) -> str:
+    """A number in base 62, filled with zeros."""
+    digits = ""
+    for _ in range(places):
+        number, digit = divmod(number, 62)
+        digits = _DIGITS[digit] + digits
+    return digits

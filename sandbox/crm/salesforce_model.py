@@ -101,12 +101,17 @@ def refer(
     prefix = PREFIXES[entity]
     if isinstance(numbered, str):
         key, numbered_by = numbered, _number_under(numbered)
+
+        def get(item: Item) -> str | None:
+            found = item.body.get(key)
+            return None if found is None else record_id(prefix, found)
+
     else:
         key, numbered_by = "", numbered
 
-    def get(item: Item) -> str | None:
-        found = numbered_by(item)
-        return None if found is None else record_id(prefix, found)
+        def get(item: Item) -> str | None:
+            found = numbered_by(item)
+            return None if found is None else record_id(prefix, found)
 
     stem = name.removesuffix("Id")
     return Field(
@@ -163,6 +168,8 @@ def nobody(item: Item) -> int | None:
 
 
 def _decimal(value: Any) -> Decimal | None:
+    if type(value) is Decimal:
+        return value
     return None if value is None or value == "" else Decimal(value)
 
 

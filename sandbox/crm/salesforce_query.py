@@ -46,16 +46,18 @@ class Selection:
     getters: list[tuple[str, Getter]]
     local: bool
     kept: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+    address: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.address = self_url(self.base, self.target.name, "")
 
     def row(self, item: Item, version: int) -> bytes:
         token = item.version if self.local else version
         known = self.kept.get(item.number)
         if known is not None and known[0] == token:
             return known[1]
-        shown_id = record_id(self.target.prefix, item.number)
-        said: dict[str, Any] = {
-            "attributes": {"type": self.target.name, "url": self_url(self.base, self.target.name, shown_id)}
-        }
+        url = self.address + record_id(self.target.prefix, item.number)
+        said: dict[str, Any] = {"attributes": {"type": self.target.name, "url": url}}
         for name, get in self.getters:
             said[name] = get(item)
         data = encode(said)
