@@ -296,6 +296,20 @@ def test_coql_says_what_is_wrong_with_a_query(zoho: Zoho, query: str, code: str)
     assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
+def test_coql_tells_after_from_not_before(zoho: Zoho) -> None:
+    shown, deal = next(iter(zoho.truth("deal").items()))
+    at = deal["modified"]
+    said = {}
+    for sign in (">", ">=", "<", "<=", "="):
+        answer = zoho.coql(f"select id from Deals where Modified_Time {sign} '{at}' and id = '{shown}'")
+        said[sign] = answer.status_code
+    assert said == {">": 204, ">=": 200, "<": 204, "<=": 200, "=": 200}
+    between = zoho.coql(
+        f"select id from Deals where Modified_Time between '{at}' and '{at}' limit 0, 2000"
+    ).json()
+    assert shown in {row["id"] for row in between["data"]}
+
+
 def test_coql_without_a_match_is_204_and_parentheses_group(zoho: Zoho) -> None:
     assert zoho.coql("select id from Deals where Deal_Name = 'никакая'").status_code == 204
     one, two = source_id("deal", 1), source_id("deal", 2)

@@ -35,33 +35,42 @@ JSON: Final = "application/json;charset=UTF-8"
 
 @dataclass(frozen=True)
 class Options:
-    """Where the documents leave a choice. The defaults are the readings that break a careless client."""
+    """Where the documents leave a choice, and what a test may want smaller. The defaults are the vendor's figures,
+    and of two readings the one that breaks a careless client.
 
-    since: Literal["exclusive", "inclusive"] = (
-        "exclusive"  # If-Modified-Since and a record of that very second
-    )
-    token_walk: Literal["keyset", "offset"] = (
-        "keyset"  # page_token goes on after the last row, or at a position
-    )
-    token_binds_fields: bool = True  # changing `fields` spoils a page_token
-    bearer: bool = False  # "Authorization: Bearer" is accepted as well
-    modified_since_locks: bool = True  # If-Modified-Since on an update is a lock too: 412 RECORD_MODIFIED
-    all_failed: Literal[400, 202] = 400  # the status when every row of a write was refused
-    deleted_none: Literal[304, 204] = 304  # nothing deleted since If-Modified-Since
-    merged_type: Literal["permanent", "recycle"] = (
-        "permanent"  # how the loser of a merge stands in deleted lists
-    )
-    coql_rows: int = 2000  # rows that one query may give
-    bulk_rows: int = 200_000  # rows of one page of a bulk job
-    token_rows: int = 100_000  # rows that one chain of page_tokens gives
-    bulk_polls: int = 1  # times that a bulk job says it is not ready yet
-    lines_in_lists: bool = False  # rows of orders and invoices are given by lists too
-    credits: int | None = None  # credits a day, instead of the edition's
-    hidden: tuple[
-        str, ...
-    ] = ()  # fields that the user's profile does not show, as "Deals.Debt": as if not there
-    denied: tuple[str, ...] = ()  # parts of paths for which the client has no scope, as "coql" or "Invoices"
-    at_once: int = AT_ONCE  # calls under way at a time: 5 to 25 by edition
+    since               whether If-Modified-Since gives a record of that very second
+    token_walk          page_token goes on after the last row's key, or at its position
+    token_binds_fields  another `fields` spoils a page_token
+    bearer              "Authorization: Bearer" is accepted as well
+    modified_since_locks  If-Modified-Since on an update is a lock too: 412 RECORD_MODIFIED
+    all_failed          the status when every row of a write was refused
+    deleted_none        the status when nothing was deleted since If-Modified-Since
+    merged_type         how the loser of a merge stands in deleted lists
+    lines_in_lists      lists give the rows of orders and invoices too
+    coql_rows, token_rows, bulk_rows   rows of a query, of a chain of page_tokens, of a page of a bulk job
+    bulk_polls          times that a bulk job says it is not ready yet
+    credits, at_once    credits a day instead of the edition's; calls under way at a time, 5 to 25 by edition
+    hidden              fields that the user's profile does not show, as "Deals.Debt": as if not there
+    denied              parts of paths for which the client has no scope, as "coql" or "Invoices"
+    """
+
+    since: Literal["exclusive", "inclusive"] = "exclusive"
+    token_walk: Literal["keyset", "offset"] = "keyset"
+    token_binds_fields: bool = True
+    bearer: bool = False
+    modified_since_locks: bool = True
+    all_failed: Literal[400, 202] = 400
+    deleted_none: Literal[304, 204] = 304
+    merged_type: Literal["permanent", "recycle"] = "permanent"
+    lines_in_lists: bool = False
+    coql_rows: int = 2000
+    token_rows: int = 100_000
+    bulk_rows: int = 200_000
+    bulk_polls: int = 1
+    credits: int | None = None
+    at_once: int = AT_ONCE
+    hidden: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
 
 
 class Refused(Exception):
