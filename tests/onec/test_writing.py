@@ -1,0 +1,238 @@
+"""A write is sent once, and every outcome has a name; a check says what is wrong."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import httpx
+import msgspec
+import pytest
+
+from resources.accounting import onec_odata as odata
+from resources.accounting.onec import OneC, connect
+from resources.accounting.onec_check import PROBE_KEY, closed_until
+from resources.accounting.onec_profile import ACCOUNTING_3
+from resources.connector import Conflict, Exists, Refused, Source, SourceError, Target, Uncertain
+from tests.onec.base import (
+    DAY,
+    KEY,
+    METADATA,
+    OTHER,
+    ROOT,
+    Handler,
+    Shelf,
+    answer,
+    asked,
+    base,
+    key_of,
+    ledger,
+    refusal,
+)
+
+FORBIDDEN = "Дата документа 10.01.2026 попадает в период, запрещенный для изменения (дата запрета 31.01.2026)"
+
+
+def sent_once(outcome: httpx.Response | Exception) -> tuple[OneC, list[httpx.Request]]:
+    requests: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    return base(handler), requests
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind", "code", "said"),
+    [
+        (refusal(400, "15", "Сущность с таким ключом уже существует"), Exists, "15", "уже существует"),
+        (refusal(500, "-1", "Не заполнен договор"), Refused, "-1", "Не заполнен договор"),
+        (refusal(500, "-1", FORBIDDEN), Refused, "closed_period", FORBIDDEN),
+        (refusal(400, "16", "Не удалось присвоить"), Refused, "16", "присвоить"),
+        (httpx.Response(503, html="<h1>Нет лицензии</h1>"), Uncertain, None, "not known"),
+        (httpx.Response(201, html="<form>login</form>"), Uncertain, None, "not known"),
+        (httpx.Response(201, content=b'{"Ref_Key":"7d2c'), Uncertain, None, "cut off"),
+        (httpx.ReadTimeout("slow"), Uncertain, None, "not known"),
+        (httpx.RemoteProtocolError("dropped"), Uncertain, None, "not known"),
+        (httpx.Response(201, json={"Ref_Key": OTHER}), Refused, "foreign_key", "another key"),
+    ],
+)
+def test_a_write_is_sent_once_and_its_outcome_has_a_name(
+    outcome: httpx.Response | Exception, kind: type[SourceError], code: str | None, said: str
+) -> None:
+    onec, requests = sent_once(outcome)
+    with pytest.raises(kind) as caught:
+        onec.create("realization", KEY, {"СуммаДокумента": Decimal("1200.00")})
+    assert type(caught.value) is kind
+    assert said in str(caught.value)
+    assert getattr(caught.value, "code", None) == code
+    assert len(requests) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_missing_right_is_a_matter_for_a_person_and_shows_no_password(status: int) -> None:
+    onec, _ = sent_once(refusal(status, "20", "Нарушение прав доступа"))
+    with pytest.raises(SourceError, match="right") as caught:
+        onec.create("realization", KEY, {})
+    assert not caught.value.retriable
+    assert not isinstance(caught.value, (Refused, Uncertain))
+    assert "swordfish" not in str(caught.value)
+
+
+def test_a_write_that_never_left_or_lost_a_lock_is_sent_again() -> None:
+    outcomes: list[httpx.Response | Exception] = [
+        httpx.ConnectError("no route"),
+        refusal(500, "-1", "Конфликт блокировок при выполнении транзакции"),
+        httpx.Response(201, json={"Ref_Key": KEY, "DataVersion": None}),
+    ]
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    assert base(handler).create("realization", KEY, {}).key == KEY
+    assert outcomes == []
+
+
+def test_a_record_is_created_under_our_key_with_exact_money() -> None:
+    onec, requests = sent_once(httpx.Response(201, json={"Ref_Key": KEY, "DataVersion": None}))
+    written = onec.create("realization", KEY.upper(), {"Date": DAY, "СуммаДокумента": Decimal("1200.10")})
+    [request] = requests
+    assert written.key == KEY
+    assert request.method == "POST"
+    assert asked(request)[0] == "Document_РеализацияТоваровУслуг"
+    assert request.content == (
+        f'{{"Date":"2026-02-10T12:00:00","СуммаДокумента":1200.10,"Ref_Key":"{KEY}"}}'.encode()
+    )
+
+
+def test_an_update_holds_only_for_the_version_that_was_read() -> None:
+    onec, requests = sent_once(httpx.Response(412))
+    with pytest.raises(Conflict):
+        onec.update("realization", KEY, {"Комментарий": "x"}, version="AAAAAQAAAAA=")
+    [request] = requests
+    assert (request.method, request.headers["If-Match"]) == ("PATCH", "AAAAAQAAAAA=")
+    assert asked(request)[0] == f"Document_РеализацияТоваровУслуг(guid'{KEY}')"
+
+
+def test_posting_is_not_operational_and_carries_no_body() -> None:
+    onec, requests = sent_once(httpx.Response(200))
+    onec.post("realization", KEY)
+    [posted] = requests
+    assert asked(posted)[0].endswith(f"(guid'{KEY}')/Post")
+    assert asked(posted)[1]["PostingModeOperational"] == "false"
+    assert posted.content == b""
+
+
+def test_records_are_found_by_our_keys_in_few_requests() -> None:
+    shelf = Shelf(60, compares=False, by_key=False)
+    wanted = [key_of(n) for n in range(0, 120, 2)]
+    found = base(shelf).find("product", wanted)
+    assert sorted(found) == [key for key in wanted if key < key_of(60)]
+    assert len(shelf.requests) <= 3
+    assert all(len(odata.address("X", options)) < 2048 for _, options in shelf.requests)
+
+
+def test_a_search_compares_each_field_by_its_type() -> None:
+    requests: list[tuple[str, dict[str, str]]] = []
+    base(ledger(requests, [])).search("counterparty", {"ИНН": "7700'000016", "КПП": "", "Parent_Key": KEY})
+    assert requests[0][1]["$filter"] == (
+        f"(ИНН eq '7700''000016') and (КПП eq '') and (Parent_Key eq guid'{KEY}')"
+    )
+
+
+def test_a_search_too_wide_to_decide_by_is_refused() -> None:
+    with pytest.raises(Refused, match="more fields"):
+        base(lambda request: answer([{"Ref_Key": key_of(n)} for n in range(51)])).search(
+            "product", {"Артикул": ""}
+        )
+
+
+def test_the_connector_fits_both_seams_and_names_a_wrong_connection() -> None:
+    onec = connect("onec", {"url": ROOT, "user": "u", "password": "p", "timezone": "Europe/Moscow"})
+    assert isinstance(onec, Source)
+    assert isinstance(onec, Target)
+    with pytest.raises(SourceError, match="Europe/Moscow"):
+        connect("onec", {"url": ROOT, "user": "u", "password": "p", "timezone": "MSK+3"})
+    with pytest.raises(SourceError, match="password"):
+        connect("onec", {"url": ROOT, "user": "u", "timezone": "Europe/Moscow"})
+    declared = {entity.name for entity in OneC.capabilities.entities}
+    assert declared == set(ACCOUNTING_3["sets"])
+
+
+def whole_base(honours: bool = True, missing: str = "", hidden: str = "") -> Handler:
+    """A base that publishes everything but `missing`, forbids `hidden`, and maybe makes its own keys."""
+    made: set[str] = set()
+    names = [name.removesuffix("/Balance") for name in ACCOUNTING_3["sets"].values() if name != missing]
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        resource, options = asked(request)
+        if resource == "":
+            published = [*names, "InformationRegister_ДатыЗапретаИзменения"]
+            date_header = {"Date": "Tue, 10 Feb 2026 09:00:00 GMT"}
+            return httpx.Response(200, json={"value": [{"name": n} for n in published]}, headers=date_header)
+        if resource == "$metadata":
+            return httpx.Response(200, text=METADATA.replace("Document_X", "Document_РеализацияТоваровУслуг"))
+        if hidden and resource.startswith(hidden):
+            return refusal(401, "20", "Нарушение прав доступа")
+        if resource == "InformationRegister_ДатыЗапретаИзменения":
+            return answer([{"ДатаЗапрета": d} for d in ("0001-01-01T00:00:00", "2025-12-31T00:00:00")])
+        if request.method == "POST":
+            given = msgspec.json.decode(request.content)["Ref_Key"]
+            made.add(given if honours else OTHER)
+            return httpx.Response(201, json={"Ref_Key": given if honours else OTHER})
+        if f"'{PROBE_KEY}'" in options.get("$filter", ""):
+            return answer([{"Ref_Key": key} for key in made if key == PROBE_KEY])
+        return answer([])
+
+    return handler
+
+
+def test_a_check_says_in_words_what_is_wrong_and_what_to_do() -> None:
+    onec = base(whole_base(missing="Catalog_Склады", hidden="Catalog_Контрагенты"))
+    found = {finding.subject: finding for finding in onec.check()}
+    assert found["connection"].ok
+    assert "REST-сервиса" in found["warehouse"].remedy
+    assert not found["counterparty"].ok
+    assert "right" in found["counterparty"].message
+    assert "Организация_Key" in found["realization fields"].message
+    assert found["own keys"].ok
+    assert "2025-12-31" in found["closed period"].message
+    assert "Europe/Moscow" in found["time zone"].message
+    assert closed_until(onec) == date(2025, 12, 31)
+
+
+def test_a_base_that_makes_its_own_keys_is_found_out_before_any_document() -> None:
+    found = {finding.subject: finding for finding in base(whole_base(honours=False)).check()}
+    assert not found["own keys"].ok
+    assert "another key" in found["own keys"].message
+
+
+def test_a_check_told_not_to_write_writes_nothing() -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        assert request.method == "GET"
+        return whole_base()(request)
+
+    found = {finding.subject: finding for finding in base(handler, probe_writes=False).check()}
+    assert found["own keys"].ok
+    assert found["own keys"].message.startswith("not tried")
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        httpx.Response(401),
+        httpx.Response(404, html="<h1>Not found</h1>"),
+        httpx.Response(200, html="<form>"),
+        httpx.ConnectError("x"),
+    ],
+)
+def test_a_check_of_a_base_out_of_reach_is_one_finding(outcome: httpx.Response | Exception) -> None:
+    onec, _ = sent_once(outcome)
+    [finding] = onec.check()
+    assert (finding.subject, finding.ok) == ("connection", False)
