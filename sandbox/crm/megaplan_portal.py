@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 from sandbox.crm import megaplan_cards as cards
 from sandbox.crm.megaplan_manners import Manners
@@ -20,11 +23,24 @@ from sandbox.crm.megaplan_values import CONTENT_TYPES, Link, source_id
 from sandbox.desk import Body, Desk, Happening, Item
 from sandbox.office import Office
 
-MAX_KEPT: Final = 100_000
+MAX_KEPT: Final = 250_000
 """Rows kept encoded; the oldest goes when another comes."""
 MAX_DEPTH: Final = 12
 _MARK = re.compile(rb'"\\u0001([a-z]+):([^"\\]*)\\u0001"')
-Pieces = list[bytes | tuple[str, int | str]]
+Key = tuple[str, int | str]
+
+
+class Mention:
+    """A link inside a row: whom it names, and how it reads when that one was whole before."""
+
+    __slots__ = ("bare", "key", "known")
+
+    def __init__(self, key: Key, bare: bytes, known: bool) -> None:
+        self.key, self.bare, self.known = key, bare, known
+
+
+Pieces = tuple[bytes, tuple[Mention, ...]]
+"""The JSON of a row with a NUL in the place of each mention, and the mentions in order."""
 
 
 @dataclass
@@ -36,8 +52,10 @@ class Portal:
     journal: dict[tuple[str, int], list[Happening]] = field(default_factory=dict)
     orders: dict[Any, tuple[list[list[Item]], Any]] = field(default_factory=dict)
     _owned: dict[tuple[str, str], dict[int, dict[int, None]]] = field(default_factory=dict)
-    _kept: dict[tuple[str, int | str, tuple[str, ...]], tuple[Any, Pieces]] = field(default_factory=dict)
-    _bare: dict[tuple[str, int | str], bytes] = field(default_factory=dict)
+    _kept: OrderedDict[tuple[str, int | str, tuple[str, ...]], tuple[Any, Pieces]] = field(
+        default_factory=OrderedDict
+    )
+    _mentions: dict[tuple[bytes, bytes], Mention] = field(default_factory=dict)
     _mixed: tuple[list[Item], list[Item], list[tuple[str, Item]]] | None = None
 
     def __post_init__(self) -> None:
@@ -86,7 +104,7 @@ class Portal:
     def listed(self, rows: Iterable[tuple[str, int]], names: Callable[[str], tuple[str, ...]]) -> list[bytes]:
         """The JSON of some rows with a choice of fields for each kind, commas between them."""
         out: list[bytes] = []
-        seen: set[tuple[str, int | str]] = set()
+        seen: set[Key] = set()
         for kind, number in rows:
             if out:
                 out.append(b",")
@@ -101,19 +119,21 @@ class Portal:
     def told(self, value: Any) -> bytes:
         """Any value that mentions entities by links."""
         out: list[bytes] = []
-        self._join(out, _pieces(encode(_marked(value))), set(), MAX_DEPTH)
+        self._join(out, self._split(_encode(value)), set(), MAX_DEPTH)
         return b"".join(out)
 
-    def _join(self, out: list[bytes], pieces: Pieces, seen: set[tuple[str, int | str]], depth: int) -> None:
-        for piece in pieces:
-            if isinstance(piece, bytes):
-                out.append(piece)
-            elif piece in seen or depth == 0 or not self._is_known(*piece):
-                out.append(self._bare_link(*piece))
+    def _join(self, out: list[bytes], pieces: Pieces, seen: set[Key], depth: int) -> None:
+        text, mentions = pieces
+        first, *others = text.split(b"\0")
+        out.append(first)
+        for mention, part in zip(mentions, others, strict=True):
+            key = mention.key
+            if key in seen or depth == 0 or not mention.known:
+                out.append(mention.bare)
             else:
-                seen.add(piece)
-                inside = self._pieces(*piece, cards.in_collection(piece[0]))
-                self._join(out, inside, seen, depth - 1)
+                seen.add(key)
+                self._join(out, self._pieces(*key, cards.in_collection(key[0])), seen, depth - 1)
+            out.append(part)
 
     def _pieces(self, kind: str, key: int | str, names: tuple[str, ...]) -> Pieces:
         stamp = cards.stamp(self, kind, key, names)
@@ -122,22 +142,30 @@ class Portal:
             return known[1]
         said = {"contentType": CONTENT_TYPES[kind], "id": shown_key(kind, key)}
         said |= cards.fields_of(self, kind, key, names)
-        pieces = _pieces(encode(_marked(said)))
+        pieces = self._split(_encode(said))
         if len(self._kept) >= MAX_KEPT:
-            del self._kept[next(iter(self._kept))]
+            self._kept.popitem(last=False)
         self._kept[kind, key, names] = (stamp, pieces)
         return pieces
 
-    def _is_known(self, kind: str, key: int | str) -> bool:
-        return kind not in self.desk.tables or key in self.desk.tables[kind]
+    def _split(self, encoded: bytes) -> Pieces:
+        parts = _MARK.split(encoded)
+        mentions = tuple(map(self._mention, parts[1::3], parts[2::3]))
+        return b"\0".join(parts[::3]), mentions
 
-    def _bare_link(self, kind: str, key: int | str) -> bytes:
-        found = self._bare.get((kind, key))
-        if found is None:
-            if len(self._bare) >= MAX_KEPT:
-                self._bare.clear()
-            found = encode({"contentType": CONTENT_TYPES[kind], "id": shown_key(kind, key)})
-            self._bare[kind, key] = found
+    def _mention(self, kind_said: bytes, key_said: bytes) -> Mention:
+        found = self._mentions.get((kind_said, key_said))
+        if found is not None:
+            return found
+        kind, text = kind_said.decode(), key_said.decode()
+        key: int | str = int(text) if kind in cards.OF_DESK or kind == "loose" else text
+        bare = encode({"contentType": CONTENT_TYPES[kind], "id": shown_key(kind, key)})
+        known = kind not in self.desk.tables or key in self.desk.tables[kind]
+        found = Mention((kind, key), bare, known)
+        if known:  # what is not there yet may come
+            if len(self._mentions) >= MAX_KEPT:
+                self._mentions.clear()
+            self._mentions[kind_said, key_said] = found
         return found
 
     def forget(self) -> None:
@@ -179,23 +207,11 @@ def shown_key(kind: str, key: int | str) -> str:
     )
 
 
-def _marked(value: Any) -> Any:
-    """Links as marks that survive the encoding."""
-    if isinstance(value, Link):
-        return f"\x01{value.kind}:{value.key}\x01"
-    if isinstance(value, dict):
-        return {key: _marked(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_marked(item) for item in value]
-    return value
+def _mark(value: Any) -> str:
+    """A link as a mark that survives the encoding."""
+    if not isinstance(value, Link):
+        raise NotImplementedError(type(value).__name__)
+    return f"\x01{value.kind}:{value.key}\x01"
 
 
-def _pieces(encoded: bytes) -> Pieces:
-    parts = _MARK.split(encoded)
-    pieces: Pieces = []
-    for place in range(0, len(parts), 3):
-        pieces.append(parts[place])
-        if place + 2 < len(parts):
-            kind, key = parts[place + 1].decode(), parts[place + 2].decode()
-            pieces.append((kind, int(key) if kind in cards.OF_DESK or kind == "loose" else key))
-    return pieces
+_encode = msgspec.json.Encoder(enc_hook=_mark).encode

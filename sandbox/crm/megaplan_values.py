@@ -7,7 +7,6 @@ own, so that the same id stands in several kinds: only (contentType, id) names a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -41,12 +40,13 @@ RATES: Final = {"RUB": Decimal(1), "USD": Decimal("77.6502"), "EUR": Decimal("90
 """Roubles for one unit, at the account's rate of today: `valueInMain` of every amount is made with it."""
 
 
-@dataclass(frozen=True, slots=True)
 class Link:
     """A mention of another entity: whole at its first place in an answer, contentType and id afterwards."""
 
-    kind: str
-    key: int | str
+    __slots__ = ("key", "kind")
+
+    def __init__(self, kind: str, key: int | str) -> None:
+        self.kind, self.key = kind, key
 
 
 def source_id(entity: str, number: int) -> str:
@@ -70,10 +70,13 @@ def number_of(entity: str, shown: object) -> int | None:
 
 def money(value: Decimal, currency: str) -> Said:
     """Money as the vendor says it: JSON numbers of a float, whole ones without a point."""
+    shown = plain(value)
+    if currency == "RUB":
+        return {"contentType": "Money", "currency": "RUB", "valueInMain": shown, "rate": 1, "value": shown}
     rate = RATES.get(currency, Decimal(1))
     return {
         "contentType": "Money", "currency": currency, "valueInMain": plain(value * rate), "rate": plain(rate),
-        "value": plain(value),
+        "value": shown,
     }  # fmt: skip
 
 
