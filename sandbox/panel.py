@@ -4,6 +4,7 @@ A vendor is mounted under its name; `NAME-2` is a second portal of it, which sho
 under the same numbers.
 
     GET  /control/crm                      names, and the connection of each for a mapping file
+    GET  /control/crm/NAME/connection      that of one
     GET  /control/crm/NAME                 what the CRM truly holds now, by entity and the ids that it shows
     POST /control/crm/NAME/change          {"seed": 7, "count": 500, "kinds": [...]}: people at work
     POST /control/crm/NAME/do              one change on order: {"do": "put", "entity": "deal", "number": 3, ...}
@@ -128,6 +129,10 @@ def routes(vendors: Vendors) -> list[BaseRoute]:
         base = str(request.base_url).removesuffix("/control/").rstrip("/")
         return _json({name: vendors.connection(name, base) for name in vendors.names})
 
+    async def one(request: Request) -> Response:
+        base = str(request.base_url).removesuffix("/control/").rstrip("/")
+        return _json(vendors.connection(request.path_params["name"], base))
+
     async def truth(request: Request) -> Response:
         return _json(vendors.truth(request.path_params["name"]))
 
@@ -172,6 +177,7 @@ def routes(vendors: Vendors) -> list[BaseRoute]:
     return [
         Route("/crm", _checked(everyone), methods=["GET"]),
         Route("/crm/{name}", _checked(truth), methods=["GET"]),
+        Route("/crm/{name}/connection", _checked(one), methods=["GET"]),
         Route("/crm/{name}/change", _checked(work), methods=["POST"]),
         Route("/crm/{name}/do", _checked(do), methods=["POST"]),
         Route("/crm/{name}/deliver", _checked(deliver), methods=["POST"]),

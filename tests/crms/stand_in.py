@@ -62,7 +62,7 @@ class StandIn:
 
     def environment(self) -> dict[str, str]:
         """The connection as the mapping file's variables: SVERKA_ZOHO_CLIENT_ID and so on."""
-        connection: Mapping[str, Any] = self.control("crm")[self.name]
+        connection: Mapping[str, Any] = self.control(f"crm/{self.name}/connection")
         vendor = self.name.partition("-")[0].upper()
         return {f"SVERKA_{vendor}_{key.upper()}": str(value) for key, value in connection.items()}
 
