@@ -36,7 +36,7 @@ from resources.connector import (
     Reject,
     SourceError,
 )
-from resources.crm.amocrm_account import Account, CustomField, Judge, Listing
+from resources.crm.amocrm_account import PAGE, Account, CustomField, Judge, Listing
 from resources.crm.amocrm_check import findings
 from resources.crm.amocrm_entities import (
     BARE,
@@ -333,9 +333,9 @@ def connect(
     Keys: `base_url` (https://<subdomain>.amocrm.ru or .kommo.com); and `client_id`, `client_secret`,
     `redirect_uri` and `refresh_token` or `code` of an integration, or `long_lived_token` of a private one, which
     is used where the others are not all there. Optional: `timezone` (of the day of closing and of tasks' deadlines;
-    the account's own where it is not given), `rate_per_second` (6.9), `burst` (7), `parallel` (6 pages
-    under way), `timeout` (60 s), `ca_file`, `allow_http`. Without `budget` the rate is kept for this process alone,
-    and without `tokens` so are the tokens. Raises SourceError that names the key and the remedy.
+    the account's own where it is not given), `rate_per_second` (6.9), `burst` (7), `parallel` (6 pages under
+    way), `page` (250 rows), `timeout` (60 s), `ca_file`, `allow_http`. Without `budget` the rate is kept for this
+    process alone, and without `tokens` so are the tokens. Raises SourceError that names the key and the remedy.
     """
     base = str(connection.get("base_url") or "").strip().rstrip("/")
     if not base and connection.get("subdomain"):
@@ -374,7 +374,8 @@ def connect(
         system, f"{base}/", auth=auth, headers={**headers, "Accept": "application/hal+json, application/json"},
         secrets=secrets, classify=judge, connections=parallel + 2, **options,
     )  # fmt: skip
-    return AmoCRM(Account(client, parallel), zone)
+    size = max(1, min(PAGE, int(connection.get("page") or PAGE)))
+    return AmoCRM(Account(client, parallel, size), zone)
 
 
 class _Part(msgspec.Struct):

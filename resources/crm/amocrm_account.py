@@ -40,15 +40,11 @@ class Listing:
     path: str
     name: str
     params: Params = field(default_factory=dict)
-    size: int = PAGE
-
-    def given(self, **params: Any) -> Listing:
-        """The same with these parameters besides."""
-        return Listing(self.path, self.name, {**self.params, **params}, self.size)
+    most: int = PAGE  # rows of a page that the vendor gives at most
 
     def asked(self, params: Params) -> Listing:
-        """The same with parameters whose names are no words, such as `filter[id][]`."""
-        return Listing(self.path, self.name, {**self.params, **params}, self.size)
+        """The same with these parameters besides."""
+        return Listing(self.path, self.name, {**self.params, **params}, self.most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +70,8 @@ class CustomField:
 class Account:
     """One account. Safe to use from several threads, as its client is."""
 
-    def __init__(self, client: Client, parallel: int) -> None:
-        self.system, self.client, self.parallel = client.system, client, parallel
+    def __init__(self, client: Client, parallel: int, size: int = PAGE) -> None:
+        self.system, self.client, self.parallel, self.size = client.system, client, parallel, size
 
     def close(self) -> None:
         """End the connections."""
@@ -130,7 +126,7 @@ class Account:
         Raises SourceError where the account answers with another page than the one asked for, or leads on to
         another host.
         """
-        params = {**listing.params, "page": number, "limit": listing.size}
+        params = {**listing.params, "page": number, "limit": min(listing.most, self.size)}
         told = 0
         for _ in range(PAGE_ATTEMPTS):
             answer = self.client.request("GET", API + listing.path, params=params)

@@ -239,7 +239,7 @@ class Writer(CrmTarget):
             if len(found) == len(set(keys)) or not got.more:
                 return found
         raise SourceError(
-            f"{self.system}: {len(absent)} tasks are not among the newest {TASK_PAGES * TASKS.size}, and older ones "
+            f"{self.system}: {len(absent)} tasks are not among the newest {TASK_PAGES * TASKS.most}, and older ones "
             "cannot be searched by their text: it is not known whether they were made",
             retriable=True,
         )
