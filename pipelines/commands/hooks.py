@@ -98,6 +98,7 @@ def _listener(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
+        listener.listen(BACKLOG)  # from here on whoever comes waits, and is not refused
     except OSError as error:
         listener.close()
         raise ProcessError(
