@@ -14,6 +14,7 @@ _hooks and _limits the rest. What is set up in this organisation stands in dynam
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 import uuid
 from datetime import UTC, datetime
@@ -69,6 +70,7 @@ def hook(office: Office, happening: Happening) -> list[Letter]:
 def routes(office: Office) -> list[BaseRoute]:
     office.tokens.access_seconds = ACCESS_SECONDS
     door = Door(office)
+    gc.freeze()  # the desk stays: the collector need not walk it at every turn
     office.faults.speaks(
         "dynamics", "limit", lambda path: _response(_limited(TooManyError("requests", 6000, 5)))
     )

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from sandbox.desk import Item
@@ -58,6 +59,7 @@ def no_row(table: str, guid: str) -> DataverseError:
     return DataverseError(404, "0x80040217", f"{table} With Id = {guid} Does Not Exist")
 
 
+@lru_cache(maxsize=1 << 16)
 def guid_of(code: int, number: int) -> str:
     """The GUID of a number in the table of this code.
 

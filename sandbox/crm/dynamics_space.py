@@ -203,7 +203,8 @@ def numbers(column: Column) -> Callable[[Item], int | None]:
 
 
 def stamp(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    """A time as the vendor words it: UTC, whole seconds."""
+    return f"{moment.astimezone(UTC).isoformat()[:19]}Z"
 
 
 def _reader(space: Space, column: Column) -> Callable[[Item], Any]:
