@@ -10,9 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
-import pytest
-
 from pipelines.raw.load import Batch, read_source
 from resources.crm.files import Files, connect
 from resources.warehouse import Warehouse
@@ -79,21 +76,3 @@ class Folder:
 
 Make = Callable[..., Folder]
 numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def store(server_url: str, template: str, request: pytest.FixtureRequest) -> Warehouse:
-    """One database for all tests of a file; each has a system of its own in it."""
-    name = request.module.__name__.rpartition(".")[2]
-    with psycopg.connect(server_url, autocommit=True) as conn:
-        conn.execute(f"create database {name} template {template}")
-    return Warehouse(f"{server_url.rsplit('/', 1)[0]}/{name}")
-
-
-@pytest.fixture
-def folder(tmp_path: Path, store: Warehouse) -> Make:
-    def make(**options: Any) -> Folder:
-        table = {"pattern": "*.csv", "key": ["ID"], "mode": "append", **options}
-        return Folder(tmp_path, store, f"branch{next(numbers)}", table)
-
-    return make

@@ -8,7 +8,7 @@ from resources.connector import SourceError
 from resources.crm.files import Files
 from tests.drop_folder import HEAD, Folder, Make, at
 
-pytest_plugins = ("tests.drop_folder",)
+pytest_plugins = ("tests.drop_fixtures",)
 
 
 @pytest.mark.parametrize("how", [{}, {"rescan": True}, {"full": True}], ids=["news", "rescan", "full"])

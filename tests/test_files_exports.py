@@ -182,6 +182,15 @@ def test_a_wrong_option_of_each_table_is_told_at_once(tmp_path: Path) -> None:
     assert "shop.yaml:9: `client` names no `pattern` and `key`" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "rule", ["{from: a, unlisted: keep}", "{from: a, map: {b: c}, otherwise: d, unlisted: keep}"]
+)
+def test_what_becomes_of_unlisted_values_is_said_beside_a_list_alone(tmp_path: Path, rule: str) -> None:
+    text = f"system: shop\nconnector: files\nrole: crm\ntitle: Shop\nread:\n  core.client:\n    from: c\n    fields:\n      city: {rule}\n"
+    with pytest.raises(MappingError, match=r"shop\.yaml:9: .*`unlisted` says what becomes of values"):
+        load(write_folder(tmp_path / "m", shop=text), {})
+
+
 # --- a client list ---
 
 CLIENTS: Rows = [

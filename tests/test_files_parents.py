@@ -6,7 +6,7 @@ import pytest
 
 from tests.drop_folder import Make
 
-pytest_plugins = ("tests.drop_folder",)
+pytest_plugins = ("tests.drop_fixtures",)
 
 SALE = "№;Товар;Клиент;ИНН;Стадия;Сумма\n"
 PARENT = {

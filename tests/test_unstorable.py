@@ -15,7 +15,7 @@ from resources.connector import Capabilities, Change, Entity, Finding, Page, Rec
 from resources.warehouse import Warehouse
 from tests.drop_folder import HEAD, NOON, Make, at, numbers
 
-pytest_plugins = ("tests.drop_folder",)
+pytest_plugins = ("tests.drop_fixtures",)
 
 
 @pytest.mark.parametrize("encoding", ["utf-32", "utf-32-le", "utf-32-be", "utf-16", "utf-16-le", "utf-16-be"])

@@ -28,11 +28,8 @@ SCIENTIFIC = re.compile(r"([-+]?)(\d)(?:[.,](\d+))?[eEеЕ]\+(\d{2,3})")
 WITH_FRACTION = re.compile(r"(\d{4,})[.,]0+")
 CODE_NAMES = re.compile(r"(?i)\b(инн|кпп|огрн|огрнип|окпо|бик|inn|kpp|ogrn)\b")
 APOSTROPHES = "'’`"
-SEPARATOR = "\x1f"
-# Rows without any of this need no second look; nearly all have none.
-SUSPECT = re.compile(
-    rf"[{''.join(map(chr, [*BLANKS, *INVISIBLE]))}]|(?:^|{SEPARATOR})\s*[{APOSTROPHES}#]|Err:5|[eEеЕ]\+\d"
-)
+# A row without any of these characters needs no second look; nearly all have none.
+ODD = re.compile(f"[{''.join(map(chr, [*BLANKS, *INVISIBLE]))}{APOSTROPHES}#+]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,7 @@ class CellRules:
     date_style: DateStyle = "auto"
     may_fail: frozenset[int] = frozenset()  # a failed formula counts as an empty cell
     named: int = 0  # how many columns the header names; what stands to the right is a remark
+    read: tuple[int, ...] = ()  # codes and dates: read in every row
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,35 +53,41 @@ class Doubt:
     remedy: str
 
 
+def is_odd(cells: Cells) -> bool:
+    """Whether a row may hold anything of what this module looks for, beside codes and dates."""
+    text = "\n".join([cell for cell in cells if cell])
+    return ODD.search(text) is not None or "Err:" in text
+
+
 def plain_cells(cells: Cells) -> Cells:
     """The cells with ordinary blanks, without invisible characters and the apostrophe before a number."""
-    if not SUSPECT.search(SEPARATOR.join(cell or "" for cell in cells)):
-        return cells
     return [_plain(cell) if cell is not None else None for cell in cells]
 
 
-def read_cells(cells: Cells, rules: CellRules) -> tuple[Cells, list[Doubt]]:
-    """Codes as digits, dates as ISO 8601; and the cells that cannot be trusted, left as they are."""
+def read_cells(cells: Cells, rules: CellRules, *, odd: bool = True) -> tuple[Cells, Sequence[Doubt]]:
+    """Codes as digits, dates as ISO 8601; and the cells that cannot be trusted, left as they are.
+
+    `odd`: as `is_odd` says of the row as it was given.
+    """
     doubts: list[Doubt] = []
     found: list[str | None] | None = None
-    suspect = SUSPECT.search(SEPARATOR.join(cell or "" for cell in cells[: rules.named])) is not None
-    places: Sequence[int] = (
-        range(min(rules.named, len(cells))) if suspect else sorted(rules.codes | rules.dates)
-    )
-    for place in places:
+    for place in range(min(rules.named, len(cells))) if odd else rules.read:
         cell = cells[place]
         if cell is None:
             continue
-        read = _read(place, cell.strip(), rules, doubts)
-        if read != cell.strip():
+        text = cell.strip()
+        if not odd and place in rules.codes and text[-1:] != "0":
+            continue  # nearly all codes
+        read = _read(place, text, rules, doubts)
+        if read != text:
             found = found or list(cells)
             found[place] = read
     return found or cells, doubts
 
 
 def is_failed(text: str | None) -> bool:
-    """Whether the cell holds the name of a formula's failure, such as #N/A or #ССЫЛКА!"""
-    return text is not None and FAILED.fullmatch(text.strip()) is not None
+    """Whether a text without blanks around it is the name of a formula's failure, such as #N/A or #ССЫЛКА!"""
+    return text is not None and text[:1] in ("#", "E") and FAILED.fullmatch(text) is not None
 
 
 def codes_by_name(columns: Sequence[str]) -> tuple[str, ...]:
@@ -92,14 +96,14 @@ def codes_by_name(columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _read(place: int, text: str, rules: CellRules, doubts: list[Doubt]) -> str | None:
-    if FAILED.fullmatch(text):
+    if is_failed(text):
         if place in rules.may_fail:
             return None
         what = "a column too narrow to show its value" if text.startswith("##") else "a formula that failed"
         remedy = "widen the column" if text.startswith("##") else "mend the formula or type the value"
         doubts.append(Doubt(place, f"holds {text}, {what}", f"{remedy} and export again"))
         return text
-    if match := SCIENTIFIC.fullmatch(text):
+    if "+" in text and (match := SCIENTIFIC.fullmatch(text)):
         digits, exponent = match[3] or "", int(match[4])
         if len(digits) < exponent:
             doubts.append(

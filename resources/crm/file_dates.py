@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import lru_cache
 from typing import Literal
 
 DateStyle = Literal["auto", "day_first", "month_first"]
@@ -36,6 +37,7 @@ class UnclearDate(Exception):
         self.cause, self.remedy = cause, remedy
 
 
+@lru_cache(maxsize=4096)  # the days of a sheet come again and again
 def iso_date(text: str, style: DateStyle = "auto") -> str | None:
     """`2026-03-05`, or `2026-03-05T14:30:00` where a time of day is given; None for a date left empty.
 

@@ -10,7 +10,15 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from resources.crm.file_cells import CellRules, Doubt, codes_by_name, is_failed, plain_cells, read_cells
+from resources.crm.file_cells import (
+    CellRules,
+    Doubt,
+    codes_by_name,
+    is_failed,
+    is_odd,
+    plain_cells,
+    read_cells,
+)
 from resources.crm.file_header import squeezed
 from resources.crm.file_layout import Cells, Row, UnreadableError, quoted
 from resources.crm.file_options import TableFiles
@@ -44,9 +52,12 @@ class SheetRows:
         self.parent = columns.index(table.parent) if table.parent else None
         self.merged_down = [columns.index(column) for column in table.merged_down]
         codes = table.codes if table.codes is not None else codes_by_name(columns)
+        numbers = self._places((*layout.key, *table.codes_always, *codes))
+        dates = self._places(table.dates)
         self.rules = CellRules(
-            codes=self._places((*layout.key, *table.codes_always, *codes)),
-            dates=self._places(table.dates),
+            codes=numbers - dates,
+            dates=dates,
+            read=tuple(sorted(numbers | dates)),
             date_style=table.date_order,
             may_fail=self._places((*table.errors_empty, *opened.unnamed)),  # remarks without a heading too
             named=len(columns),
@@ -95,8 +106,9 @@ class SheetRows:
     def id_of(self, row: Row) -> str | None:
         """The id; None where a part of it is empty or the name of a failed formula."""
         values = [(row.cells[place] or "").strip() for place in self.key]
-        if not all(values) or any(is_failed(value) for value in values):
-            return None
+        for value in values:
+            if not value or is_failed(value):
+                return None
         if len(values) == 1:
             return values[0]
         return "|".join(value.replace("\\", "\\\\").replace("|", "\\|") for value in values)
@@ -135,24 +147,27 @@ class SheetRows:
         )
 
     def _seen(self, row: Row, filled: _MergedDown, hidden: bool) -> Seen:
-        own = plain_cells(row.cells)
-        row = row._replace(cells=own)
+        odd = is_odd(row.cells)
+        if odd:
+            row = row._replace(cells=plain_cells(row.cells))
+        own = row.cells
         if self._is_header(own):
             return Seen("header", row, own, hidden=hidden)
-        if not filled.continues(row) and self._is_total(row):
+        if self._is_total(row) and not filled.continues(row):
             filled.forget()
             return Seen("total", row, own, hidden=hidden)
-        if (caption := self._caption(row, filled)) is not None:
+        if self.table.group_column and (caption := self._caption(row, filled)) is not None:
             filled.forget()
             return Seen("group", row, own, group=caption, hidden=hidden)
-        cells, broken_line = filled.fill(row)
+        cells, broken_line = filled.fill(row) if self.merged_down else (own, None)
         if hidden and self.table.leave_out_rows:
             return Seen("left_out", row._replace(cells=cells), own, hidden=True)
-        cells, doubts = read_cells(cells, self.rules)
+        cells, doubts = read_cells(cells, self.rules, odd=odd or bool(self.merged_down))
+        if cells is not own:
+            row = row._replace(cells=cells)
         if self.gone:
             gone = {self.opened.columns.index(name) for name in self.gone}
             doubts = [doubt for doubt in doubts if doubt.place not in gone]
-        row = row._replace(cells=cells)
         if broken_line is not None:
             problem = (
                 f"{self._place(row)} goes on with {self.opened.unit} {broken_line}, which cannot be read;"
@@ -162,7 +177,7 @@ class SheetRows:
         if doubts:
             in_doubt = any(doubt.place in self.key for doubt in doubts)
             return Seen("record", row, own, self._told(row, doubts), in_doubt, hidden=hidden)
-        return Seen("record", row, own, hidden=hidden)
+        return Seen("record", row, own, "", False, None, hidden)
 
     def _place(self, row: Row) -> str:
         return f"{self.name}, {self.opened.unit} {row.line}"
@@ -183,8 +198,9 @@ class SheetRows:
 
     def _is_header(self, cells: Cells) -> bool:
         """A header that stands again on each printed page."""
+        begins = (cells[0] or "").lstrip()[:1]
         return any(
-            len(names) > 1 and squeezed(cells[0]) == names[0] and self._spelled(cells) == names
+            begins == names[0][:1] and len(names) > 1 and self._spelled(cells) == names
             for names in self._headers
         )
 
@@ -199,7 +215,9 @@ class SheetRows:
         """
         if not self.table.skip_totals:
             return False
-        begins = next((cell for cell in row.cells if cell is not None and not cell.isspace()), "")
+        begins = row.cells[0]
+        if begins is None or begins.isspace():
+            begins = next((cell for cell in row.cells if cell is not None and not cell.isspace()), "")
         if not self._total_word.match(begins):
             return False
         beside = [cell.strip() for cell in row.cells if cell is not None and not cell.isspace()][1:]
