@@ -104,7 +104,11 @@ class Vendors:
                 for item in desk.gone(entity)
                 if item.merged_into is not None
             }
-        return {"entities": shown, "merged": {entity: rows for entity, rows in merged.items() if rows}}
+        return {
+            "entities": shown,
+            "merged": {entity: rows for entity, rows in merged.items() if rows},
+            "list_prices": desk.traits.list_prices,
+        }
 
 
 class _Lazy:

@@ -51,7 +51,7 @@ class StandIn:
 
     def truth(self) -> Truth:
         said = self.control(f"crm/{self.name}")
-        return Truth(self.name.partition("-")[0], said["entities"], said["merged"])
+        return Truth(self.name.partition("-")[0], said["entities"], said["merged"], said["list_prices"])
 
     def people_work(self, seed: int, count: int, kinds: Sequence[str] | None = None) -> list[dict[str, Any]]:
         said: dict[str, Any] = {"seed": seed, "count": count}

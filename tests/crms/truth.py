@@ -22,6 +22,7 @@ class Truth:
     system: str
     entities: Mapping[str, Mapping[str, Mapping[str, Any]]]
     merged: Mapping[str, Mapping[str, str]]
+    list_prices: bool  # a deal has each product once, at the price that the list has now
 
     def of(self, entity: str) -> Mapping[str, Mapping[str, Any]]:
         return self.entities.get(entity, {})
@@ -99,12 +100,9 @@ def _deals(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
 
 
 def _lines(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
-    deals = truth.deals()
     expected: dict[str, Counter[tuple[Any, ...]]] = {}
-    for line in truth.of("line").values():
-        if line["deal"] in deals:
-            quantity = Decimal(line["quantity"]).quantize(Decimal("0.001"))
-            expected.setdefault(line["deal"], Counter())[line["product"], quantity, amount_of(line)] += 1
+    for deal, product, quantity, amount in _sold(truth):
+        expected.setdefault(deal, Counter())[product, quantity, amount] += 1
     rows = warehouse.rows(
         """
         select d.source_id, p.source_id, round(l.quantity, 3), l.amount from core.deal_line l
@@ -118,6 +116,22 @@ def _lines(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
     for deal, product, quantity, amount in rows:
         found.setdefault(deal, Counter())[product, quantity, amount] += 1
     yield from _compared("lines of deal", expected, found)
+
+
+def _sold(truth: Truth) -> Iterable[tuple[str, str | None, Decimal, Decimal]]:
+    """Deal, product, quantity and sum of every line."""
+    deals, products = truth.deals(), truth.of("product")
+    lines = [line for line in truth.of("line").values() if line["deal"] in deals]
+    if not truth.list_prices:
+        for line in lines:
+            yield line["deal"], line["product"], _thousandths(line["quantity"]), amount_of(line)
+        return
+    sold: Counter[tuple[str, str]] = Counter()
+    for line in lines:
+        sold[line["deal"], line["product"]] += Decimal(line["quantity"])  # type: ignore[assignment]
+    for (deal, product), quantity in sold.items():
+        price = Decimal(products[product]["price"])
+        yield deal, product, _thousandths(quantity), _kopecks(price * quantity)
 
 
 def amount_of(line: Mapping[str, Any]) -> Decimal:
@@ -210,6 +224,10 @@ def _plain(value: Iterable[Any]) -> Any:
 
 def _kopecks(value: Decimal) -> Decimal:
     return value.quantize(KOPECK, rounding=ROUND_HALF_UP)
+
+
+def _thousandths(value: Any) -> Decimal:
+    return Decimal(value).quantize(Decimal("0.001"))
 
 
 def _hashable(value: Any) -> Any:
