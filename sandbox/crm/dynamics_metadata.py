@@ -75,7 +75,7 @@ def definitions(space: Space, call: Call, key: str | None, rest: list[str]) -> R
         return said(
             {
                 "@odata.context": f"{call.root}/$metadata#{place}/$entity",
-                **_selected(row, options, "MetadataId"),
+                **_selected(named[0], options, "MetadataId"),
             }
         )
     if kind:
