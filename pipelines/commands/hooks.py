@@ -94,7 +94,8 @@ def _say(port: int, lines: Sequence[str]) -> None:
 
 def _listener(port: int) -> socket.socket:
     """The socket, bound before anything else is done. Raises ProcessError for a port that is taken."""
-    listener = socket.socket()
+    # Its protocol is named, or asyncio leaves Nagle's algorithm on, and every answer waits 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))

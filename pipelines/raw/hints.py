@@ -54,7 +54,7 @@ def waiting(warehouse: Warehouse, entities: Mapping[str, Sequence[str]]) -> list
     for system, names in entities.items():
         rows = warehouse.rows(
             """
-            select count(*), min(hook_id), (array_agg(concat_ws(' ', entity, ids[1]) order by hook_id desc))[1]
+            select count(*), min(hook_id), (array_agg(concat_ws(' ', entity, nullif(ids[1], '')) order by hook_id desc))[1]
             from (
                 select h.hook_id, h.entity, h.ids from ops.hook h
                 where h.system = %(system)s and h.entity = any(%(entities)s) and h.seen_at is null
