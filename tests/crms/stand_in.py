@@ -98,5 +98,16 @@ def read(road: Road, name: str, *, full: bool = False, sweep: bool = False) -> l
     return batches
 
 
+def hand_over_tokens(before: Warehouse, after: Warehouse) -> None:
+    """Give another warehouse the tokens of the first: a refresh token is good for one use in some CRMs."""
+    columns = "system, access_token, refresh_token, expires_at, extra::text, granted_by"
+    for row in before.rows(f"select {columns} from ops.token"):
+        after.execute(
+            "insert into ops.token (system, access_token, refresh_token, expires_at, extra, granted_by)"
+            " values (%s, %s, %s, %s, %s::jsonb, %s)",
+            list(row),
+        )
+
+
 def errors(batches: Sequence[Batch]) -> list[str]:
     return [batch.error for batch in batches if batch.error]

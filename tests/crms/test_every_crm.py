@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.sync import Road
 from resources.warehouse import Warehouse
-from tests.crms.stand_in import StandIn, errors, read, vendors
+from tests.crms.stand_in import StandIn, errors, hand_over_tokens, read, vendors
 from tests.crms.truth import differences, living
 from tests.sandbox_process import running
 
@@ -53,6 +53,7 @@ def test_core_is_the_truth_after_a_full_read_after_500_changes_and_as_if_built_f
 
         assert all(batch.quiet for batch in read(road, stand_in.name))
 
+    hand_over_tokens(warehouse, second_warehouse)
     with stand_in.road(second_warehouse, tmp_path / "second", monkeypatch) as fresh:
         assert errors(read(fresh, stand_in.name)) == []
     assert living(warehouse, stand_in.name) == living(second_warehouse, stand_in.name)
