@@ -15,6 +15,7 @@ under the same numbers.
 
 from __future__ import annotations
 
+import gc
 import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -71,6 +72,8 @@ class Vendors:
             if (hook := getattr(module, "hook", None)) is not None:
                 found.watch(hook)
             self._offices[name] = found
+            gc.collect()
+            gc.freeze()  # a desk stays: the collector need not walk it at every turn
         return found
 
     def show(self, events: list[Event]) -> None:
