@@ -206,18 +206,15 @@ class AmoCRM(Writer, CrmSource):
 
     def _gone(self, entity: str, since: datetime, told: Told) -> dict[str, datetime]:
         """When each was deleted, by the log; of leads by the recycle bin too."""
-        gone = told.gone(entity)
+        gone = dict(told.deleted.get(entity, {}))
         if entity != "deal":
             return gone
-        restored = told.restored.get(entity, {})
         bin_ = Listing("leads", "leads", {"with": "only_deleted", "order[updated_at]": "desc"})
         for got in self.account.pages(bin_):
             found = heads(got.rows)
             for record in self.records(entity, got.rows)[0]:
                 at = record.modified_at
-                if not record.deleted or at is None or at < since:
-                    continue
-                if record.source_id not in restored or restored[record.source_id] < at:
+                if record.deleted and at is not None and at >= since:
                     gone.setdefault(record.source_id, at)
             if got.number >= BIN_PAGES or (found and found[-1].updated_at < since.timestamp()):
                 break

@@ -38,20 +38,16 @@ LINKED: Final = (
 
 @dataclass(slots=True)
 class Told:
-    """What the log tells of one time, by entity and id. Times are UTC, of whole seconds."""
+    """What the log tells of one time, by entity and id. Times are UTC, of whole seconds.
+
+    What was deleted and restored stands where the last event puts it.
+    """
 
     deleted: dict[str, dict[str, datetime]] = field(default_factory=dict)
     restored: dict[str, dict[str, datetime]] = field(default_factory=dict)
     touched: dict[str, set[str]] = field(default_factory=dict)  # to be read again whatever their stamps say
     merged: dict[str, dict[str, str]] = field(default_factory=dict)  # loser -> survivor
     survivors: dict[str, set[str]] = field(default_factory=dict)
-
-    def gone(self, entity: str) -> dict[str, datetime]:
-        """When each was deleted, of what was not restored after it."""
-        back = self.restored.get(entity, {})
-        return {
-            key: at for key, at in self.deleted.get(entity, {}).items() if key not in back or back[key] < at
-        }
 
 
 class Event(msgspec.Struct):
@@ -126,13 +122,16 @@ def told(events: Iterable[Event]) -> Told:
             continue
         elif event.type in DELETED:
             found.deleted.setdefault(entity, {})[key] = at
+            found.restored.get(entity, {}).pop(key, None)
         elif event.type in RESTORED:
             found.restored.setdefault(entity, {})[key] = at
+            found.deleted.get(entity, {}).pop(key, None)
         elif event.type == MERGED:
             found.survivors.setdefault(entity, set()).add(key)
     for loser, survivor, entity, at in _merges(ordered):
         found.merged.setdefault(entity, {})[loser] = survivor
-        found.deleted.setdefault(entity, {}).setdefault(loser, at)
+        if loser not in found.restored.get(entity, {}):
+            found.deleted.setdefault(entity, {}).setdefault(loser, at)
     return found
 
 
