@@ -14,10 +14,12 @@ What differs from the founded state is kept in the store, so that a restarted st
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 from sandbox.company import Company
@@ -86,10 +88,9 @@ class Desk:
     diary: list[Happening] = field(default_factory=list)
     listeners: list[Callable[[Happening], None]] = field(default_factory=list)
     version: int = 0
-    _orders: dict[tuple[str, str], tuple[int, list[Item]]] = field(default_factory=dict)
+    _orders: dict[str, dict[str, list[Item]]] = field(default_factory=dict)
     _children: dict[str, dict[int, dict[int, None]]] = field(default_factory=dict)
     _owners: dict[str, dict[int, int]] = field(default_factory=dict)
-    _touched: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         from sandbox.desk_base import found
@@ -122,15 +123,13 @@ class Desk:
         return sorted(found, key=lambda item: (item.deleted, item.number))
 
     def ordered(self, entity: str, by: Literal["number", "modified", "created", "version"]) -> list[Item]:
-        """All living records in an order; kept until something of the entity changes. Do not change the list."""
-        known = self._orders.get((entity, by))
-        if known is None or known[0] != self._touched.get(entity, 0):
-            living = [item for item in self.tables[entity].values() if item.deleted is None]
-            living.sort(
-                key=(lambda i: i.number) if by == "number" else (lambda i: (getattr(i, by), i.number))
+        """All living records in an order, kept sorted while things change. Do not change the list."""
+        kept = self._orders.setdefault(entity, {})
+        if by not in kept:
+            kept[by] = sorted(
+                (item for item in self.tables[entity].values() if item.deleted is None), key=_KEYS[by]
             )
-            known = self._orders[entity, by] = (self._touched.get(entity, 0), living)
-        return known[1]
+        return kept[by]
 
     def children(self, entity: str, parent: int) -> list[Item]:
         """The living records of an entity that belong to a parent, by number."""
@@ -163,6 +162,7 @@ class Desk:
         """Replace a living record's body. `touch=False` leaves the stamp; `at` sets it to a time of one's own."""
         item = self._living(entity, number)
         before = item.body
+        self._lift(entity, item)
         item.body = dict(body)
         if touch:
             item.modified = max(at, item.created) if at is not None else self.clock()
@@ -174,6 +174,7 @@ class Desk:
     def remove(self, entity: str, number: int) -> Item:
         """Delete a living record and what belongs to it."""
         item = self._living(entity, number)
+        self._lift(entity, item)
         item.deleted = self.clock()
         item.version = self._next_version()
         self._keep(entity, item)
@@ -207,6 +208,7 @@ class Desk:
             for row in list(rows.values()):
                 if row.deleted is None and row.body.get(entity) == loser:
                     self.put(table, row.number, {**row.body, entity: winner}, touch=touch_children)
+        self._lift(entity, lost)
         lost.deleted, lost.merged_into = self.clock(), winner
         lost.version = self._next_version()
         self._keep(entity, lost)
@@ -240,9 +242,18 @@ class Desk:
             owners[item.number] = owner
             self._children[entity].setdefault(owner, {})[item.number] = None
 
+    def _lift(self, entity: str, item: Item) -> None:
+        """Take a record out of the orders, before what they go by changes."""
+        for by, rows in self._orders.get(entity, {}).items():
+            at = bisect_left(rows, _KEYS[by](item), key=_KEYS[by])
+            if at < len(rows) and rows[at] is item:
+                del rows[at]
+
     def _keep(self, entity: str, item: Item) -> None:
         self._seat(entity, item)
-        self._touched[entity] = self._touched.get(entity, 0) + 1
+        if item.deleted is None:
+            for by, rows in self._orders.get(entity, {}).items():
+                insort(rows, item, key=_KEYS[by])
         self._kept.put(f"{entity}:{item.number}", _plain(item))
 
     def _tell(
@@ -252,6 +263,14 @@ class Desk:
         self.diary.append(happening)
         for listener in self.listeners:
             listener(happening)
+
+
+_KEYS: Final[dict[str, Callable[[Item], Any]]] = {
+    "number": attrgetter("number"),
+    "modified": attrgetter("modified", "number"),
+    "created": attrgetter("created", "number"),
+    "version": attrgetter("version", "number"),
+}
 
 
 def _plain(item: Item) -> dict[str, Any]:
