@@ -38,7 +38,7 @@ class Lists:
 
     def __init__(self, account: Account, records: Records) -> None:
         self.account, self.desk, self.records = account, account.desk, records
-        self._views: dict[tuple[Any, ...], tuple[list[Item], Sequence[Item]]] = {}
+        self._views: dict[tuple[Any, ...], tuple[int, Sequence[Item]]] = {}
 
     def chosen(self, kind: str, said: Asked) -> Sequence[Item]:
         """The living records that a query asks for, in its order."""
@@ -54,10 +54,10 @@ class Lists:
             return whole_list
         mark = (kind, order, falling, repr(wanted), query, options.filter_api, options.admin)
         known = self._views.get(mark)
-        if known is None or known[0] is not whole_list:
+        if known is None or known[0] != self.desk.version:
             if len(self._views) >= MAX_VIEWS:
                 self._views.pop(next(iter(self._views)))
-            known = self._views[mark] = (whole_list, self._choose(kind, wanted, query, order, falling))
+            known = self._views[mark] = (self.desk.version, self._choose(kind, wanted, query, order, falling))
         return known[1]
 
     def _filter(self, kind: str, said: Asked) -> dict[str, Any]:
