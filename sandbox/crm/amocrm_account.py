@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any, Final, Literal, get_args, get_type_hints
 
 from sandbox.company import LOST_STAGES, MOSCOW, STAGES, WON_STAGES
-from sandbox.desk import Desk, Item
+from sandbox.desk import Desk
 from sandbox.desk_base import CAMPAIGNS, EXTRA_STAGES
 from sandbox.office import Office
 
@@ -115,7 +115,7 @@ class Account:
         self.desk: Desk = office.desk
         self._kept = self.desk.store.collection(f"amocrm.{office.where}")
         self._options = Options()
-        self._stages: tuple[list[Item], dict[int, tuple[int, int]]] = ([], {})
+        self._stages: tuple[int, dict[int, tuple[int, int]]] = (-1, {})
         if (kept := self._kept.get("options")) is not None:
             names = {field.name for field in fields(Options)}
             self._options = Options(**{name: value for name, value in kept.items() if name in names})
@@ -149,18 +149,17 @@ class Account:
 
     def statuses(self) -> dict[int, tuple[int, int]]:
         """Stage number -> (pipeline id, status id). The first won and the first lost stage are the system's."""
-        living = self.desk.living("stage")
-        if self._stages[0] is not living:
+        if self._stages[0] != self.desk.version:
             taken: set[tuple[int, int]] = set()
             shown: dict[int, tuple[int, int]] = {}
-            for stage in living:
+            for stage in self.desk.living("stage"):
                 pipeline = id_of("pipeline", stage.body["pipeline"])
                 status = {"won": WON, "lost": LOST}.get(stage.body["outcome"], 0)
                 if not status or (pipeline, status) in taken:
                     status = id_of("stage", stage.number)
                 taken.add((pipeline, status))
                 shown[stage.number] = (pipeline, status)
-            self._stages = (living, shown)
+            self._stages = (self.desk.version, shown)
         return self._stages[1]
 
     def stage_at(self, pipeline: int, status: int) -> int | None:

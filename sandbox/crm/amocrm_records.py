@@ -45,7 +45,7 @@ class Records:
         self.account, self.desk = account, account.desk
         self.base = ""
         self._bytes: dict[tuple[str, With], dict[int, tuple[Any, bytes]]] = {}
-        self._indexes: dict[tuple[str, str], tuple[list[Item], dict[int, list[int]]]] = {}
+        self._indexes: dict[tuple[str, str], tuple[int, dict[int, list[int]]]] = {}
 
     def rows(self, kind: str, items: Iterable[Item], chosen: With = frozenset()) -> list[bytes]:
         """Encoded models. What a model shows of other records is part of its mark, so that it never lags."""
@@ -82,14 +82,13 @@ class Records:
 
     def linked(self, entity: str, key: str, number: int) -> list[int]:
         """Numbers of the living records of an entity whose field `key` is the given number."""
-        living = self.desk.living(entity)
         known = self._indexes.get((entity, key))
-        if known is None or known[0] is not living:
+        if known is None or known[0] != self.desk.version:
             index: dict[int, list[int]] = {}
-            for item in living:
+            for item in self.desk.living(entity):
                 if (owner := item.body[key]) is not None:
                     index.setdefault(owner, []).append(item.number)
-            known = self._indexes[entity, key] = (living, index)
+            known = self._indexes[entity, key] = (self.desk.version, index)
         return known[1].get(number, [])
 
     def sold(self, deal: int) -> dict[int, Decimal]:
