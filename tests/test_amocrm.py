@@ -306,6 +306,22 @@ def test_a_403_after_refusals_for_the_rate_stops_everything_for_a_while(town: To
     assert blocked == [60.0]
 
 
+def test_a_row_whose_custom_fields_cannot_be_read_is_set_apart_and_the_others_go_on(town: Town) -> None:
+    def spoiled(request: httpx.Request, send: Send) -> httpx.Response:
+        answer = send(request)
+        if request.url.path.endswith("/leads") and b'"leads"' in answer.content:
+            body = json.loads(answer.content)
+            body["_embedded"]["leads"][0]["custom_fields_values"] = {"0": "x"}
+            return httpx.Response(200, json=body)
+        return answer
+
+    pages = list(bent(town, spoiled, size=250).read(["deal"], None, now()))
+    first, *others = sorted(town.truth("deal"))
+    assert [reject.place for page in pages for reject in page.rejects] == [f"deal {first}"]
+    assert "its custom fields cannot be read" in pages[0].rejects[0].reason
+    assert [record.source_id for page in pages for record in page.records] == others
+
+
 def test_a_custom_field_that_is_not_there_is_named_with_the_nearest(crm: AmoCRM) -> None:
     crm.fields_read = {"deal": ("name", "CURENCY")}
     with pytest.raises(

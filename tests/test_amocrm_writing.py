@@ -8,7 +8,9 @@ import shutil
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import urlencode
 
@@ -33,8 +35,9 @@ from resources.connector import (
     Written,
 )
 from resources.crm.amocrm import AmoCRM
+from resources.crm.amocrm_account import API
 from resources.warehouse import Warehouse
-from tests.amocrm_town import DEALS, Send, Town, bent, living, opened, stored
+from tests.amocrm_town import CLIENTS, DEALS, Send, Town, bent, living, opened, stored
 from tests.sandbox_process import running
 
 PROJECT = Path(__file__).parents[1]
@@ -198,6 +201,43 @@ def test_webhooks_hint_at_the_records_that_they_name(crm: AmoCRM) -> None:
     for strange in (b'{"leads": []}', b"leads[update][0][id]=17", b"\xff\xfe"):
         with pytest.raises(ValueError, match="webhook's body"):
             crm.hear(Delivery({}, {}, strange))
+
+
+def test_the_webhooks_that_the_account_sends_are_understood(town: Town, crm: AmoCRM) -> None:
+    bodies: list[bytes] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            """Quiet."""
+
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        settings = [
+            "add_lead",
+            "update_lead",
+            "delete_lead",
+            "status_lead",
+            "update_contact",
+            "update_company",
+        ]
+        crm.client.request(
+            "POST", API + "webhooks", write=True,
+            json={"destination": f"http://127.0.0.1:{server.server_port}/hook", "settings": settings},
+        )  # fmt: skip
+        town.do("put", "deal", 4, body={"title": "told by a webhook"})
+        town.do("put", "client", int(min(town.truth("client"))) - CLIENTS, body={"city": "Тверь"})
+        town.sandbox.control("crm/amocrm/deliver", {})
+    finally:
+        server.shutdown()
+        server.server_close()
+    found = {hint for body in bodies for hint in crm.hear(Delivery({}, {}, body))}
+    assert {Hint("deal", str(DEALS + 4)), Hint("company", min(town.truth("client")))} <= found
 
 
 def test_a_check_tells_what_works_and_which_field_to_create(crm: AmoCRM) -> None:

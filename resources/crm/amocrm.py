@@ -16,7 +16,7 @@ whether a batch is refused whole or in part; whether webhooks name companies und
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from difflib import get_close_matches
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
@@ -45,13 +45,12 @@ from resources.crm.amocrm_entities import (
     DICTIONARIES,
     ENTITIES,
     MAIN,
+    PARTS,
     SHAPES,
     VOLATILE,
     Lift,
     heads,
     own_fields,
-    prices,
-    stages,
 )
 from resources.crm.amocrm_events import EventLog, Told
 from resources.crm.amocrm_hooks import hints
@@ -152,9 +151,11 @@ class AmoCRM(Writer, CrmSource):
         """See Source.changes: the newest of companies, contacts and leads, and the newest deletions; four requests."""
         yield from super().changes(since)
         told = self.log.newest_deletions()
+        # What was deleted before the last read began is news no more, whether or not it was ever stored.
+        low = max(since, datetime.now(UTC) - timedelta(seconds=self.capabilities.overlap_seconds - 300))
         for entity in MAIN:
             for key, at in told.deleted.get(entity, {}).items():
-                if at >= since:
+                if at >= low:
                     yield Change(entity, key, at)
 
     def hear(self, delivery: Delivery) -> Sequence[Hint]:
@@ -257,18 +258,33 @@ class AmoCRM(Writer, CrmSource):
 
     def records(self, entity: str, rows: Rows) -> tuple[list[Record], list[Reject]]:
         """See CrmSource.records: custom fields lifted, stages and prices taken out of what holds them."""
-        if entity == "stage":
-            rows = stages(rows)
-        elif entity == "product_price":
-            rows = prices(rows)
+        rejects: list[Reject] = []
+        if entity in PARTS:
+            try:
+                rows = PARTS[entity](rows)
+            except msgspec.DecodeError as error:
+                raise SourceError(
+                    f"{self.system}: {entity} is not as API v4 gives it ({error}); tell who keeps this connector"
+                ) from None
         else:
-            lift = self._lift(entity)
-            rows = [lift(row) for row in rows]
-        records, rejects = super().records(entity, rows)
+            rows, rejects = self._lifted(entity, rows)
+        records, keyless = super().records(entity, rows)
         back = self._restored.get(entity)
         if back:
             records = [_restored(record, back) for record in records]
-        return records, rejects
+        return records, [*rejects, *keyless]
+
+    def _lifted(self, entity: str, rows: Rows) -> tuple[list[msgspec.Raw], list[Reject]]:
+        lift = self._lift(entity)
+        lifted, rejects = [], []
+        for row in rows:
+            try:
+                lifted.append(lift(row))
+            except (msgspec.DecodeError, ValueError, OverflowError) as error:
+                number = next((str(head.id) for head in heads([row])), "without a number")
+                reason = f"its custom fields cannot be read ({error}); look at it in {self.system}"
+                rejects.append(Reject(f"{entity} {number}", reason, bytes(row)))
+        return lifted, rejects
 
     def _lift(self, entity: str) -> Lift:
         named = self.fields_read.get(entity, ())

@@ -185,6 +185,10 @@ def prices(products: Iterable[msgspec.Raw]) -> list[msgspec.Raw]:
     return found
 
 
+PARTS: Final = {"stage": stages, "product_price": prices}
+"""Entities that stand inside the rows of another."""
+
+
 class Head(msgspec.Struct):
     """The number of a row, and when it was changed, whole seconds since 1970."""
 
