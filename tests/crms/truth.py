@@ -101,7 +101,7 @@ def _deals(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
 
 def _lines(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
     expected: dict[str, Counter[tuple[Any, ...]]] = {}
-    for deal, product, quantity, amount in _sold(truth):
+    for deal, product, quantity, amount in sold(truth):
         expected.setdefault(deal, Counter())[product, quantity, amount] += 1
     rows = warehouse.rows(
         """
@@ -118,7 +118,7 @@ def _lines(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
     yield from _compared("lines of deal", expected, found)
 
 
-def _sold(truth: Truth) -> Iterable[tuple[str, str | None, Decimal, Decimal]]:
+def sold(truth: Truth) -> Iterable[tuple[str, str | None, Decimal, Decimal]]:
     """Deal, product, quantity and sum of every line."""
     deals, products = truth.deals(), truth.of("product")
     lines = [line for line in truth.of("line").values() if line["deal"] in deals]
