@@ -187,6 +187,15 @@ def test_single_records_are_read_by_key_and_the_absent_ones_are_tombstones(crm: 
     assert kept["deal"]["999"].deleted
 
 
+def test_a_record_that_a_list_leaves_out_is_asked_for_alone_before_it_counts_as_deleted(town: Town) -> None:
+    def late(request: httpx.Request, send: Send) -> httpx.Response:
+        return httpx.Response(204) if "filter[id][]" in request.url.params else send(request)
+
+    kept = stored(bent(town, late).read_keys("deal", [str(DEALS + 11), "999"]))
+    assert set(living(kept, "deal")) == {str(DEALS + 11)}
+    assert kept["deal"]["999"].deleted
+
+
 def test_news_costs_four_requests_and_tells_of_deletions(town: Town, crm: AmoCRM) -> None:
     begun = now() - timedelta(seconds=1)
     town.do("remove", "deal", 12)

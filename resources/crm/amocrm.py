@@ -138,7 +138,7 @@ class AmoCRM(Writer, CrmSource):
 
     def rows_by_key(self, entity: str, keys: Sequence[str]) -> Iterator[Rows]:
         """See CrmSource.rows_by_key."""
-        yield from by_key(self.account, MAIN[entity], keys)
+        yield from by_key(self.account, MAIN[entity], keys, alone=True)
 
     def read_keys(self, entity: str, keys: Sequence[str]) -> Iterator[Page]:
         """See ReadsByKey."""
@@ -176,7 +176,7 @@ class AmoCRM(Writer, CrmSource):
         again = self._named(entity, told) - met
         gone = self._gone(entity, since, told)
         living: set[str] = set()
-        for rows in self.rows_by_key(entity, sorted(again | set(gone), key=int)):
+        for rows in by_key(self.account, MAIN[entity], sorted(again | set(gone), key=int)):
             found = {str(head.id) for head in heads(rows)}
             living |= found
             # There, though the log says it was deleted: it was restored after that.

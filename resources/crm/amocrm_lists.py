@@ -124,8 +124,9 @@ def changed(account: Account, listing: Listing, since: datetime) -> Iterator[Row
     )
 
 
-def by_key(account: Account, listing: Listing, keys: Iterable[str]) -> Iterator[Rows]:
-    """The living ones of these records."""
+def by_key(account: Account, listing: Listing, keys: Iterable[str], *, alone: bool = False) -> Iterator[Rows]:
+    """The living ones of these records. `alone`: those that the list leaves out are asked for one by one, since a
+    list lags behind and hides what its reader may not see."""
     numbers = list(dict.fromkeys(key for key in keys if key.isdigit()))
     parts = [numbers[start : start + IDS] for start in range(0, len(numbers), IDS)]
     for part in parts:
@@ -137,6 +138,10 @@ def by_key(account: Account, listing: Listing, keys: Iterable[str]) -> Iterator[
                 rows = _one_by_one(account, listing, part)
                 break
             rows += got.rows
+        else:
+            if alone:
+                met = {str(head.id) for head in heads(rows)}
+                rows += _one_by_one(account, listing, [key for key in part if key not in met])
         if rows:
             yield rows
 
