@@ -118,7 +118,7 @@ def test_of_many_rows_each_has_its_own_outcome(town: Town, crm: AmoCRM) -> None:
     outcomes = crm.update_many("deal", rows)
     assert town.requests() - before == 4  # two of fifty, each once more without the wrong row
     assert isinstance(outcomes[7], Refused)
-    assert "5: Entity not found" in str(outcomes[7])
+    assert "amocrm: leads 5: Entity not found; correct it in the account" in str(outcomes[7])
     assert isinstance(outcomes[-1], Refused)
     assert "field_code" in str(outcomes[-1])
     good = [outcome for place, outcome in enumerate(outcomes[:-1]) if place != 7]
@@ -164,6 +164,7 @@ def test_tasks_beside_a_wrong_one_are_made_once(town: Town, crm: AmoCRM) -> None
     rows[2] = ("many-2", {**TASK, "entity_id": "999"})
     outcomes = crm.create_many("task", rows)
     assert [type(outcome) for outcome in outcomes] == [Written, Written, Refused, Written]
+    assert "the task of lead 999: entity_id: " in str(outcomes[2])
     assert tasks_of(town) - before == 3
 
 

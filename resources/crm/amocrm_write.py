@@ -177,7 +177,9 @@ class Writer(CrmTarget):
         blamed = _blamed(answer, rows)
         outcomes: dict[int, Outcome] = {
             place: Refused(
-                f"{self.system}: {rows[place][0]}: {text}; correct it there or in the mapping", code=code
+                f"{self.system}: {_subject(listing, *rows[place])}: {text}; correct it in the account or in the "
+                "mapping (a user who has left can be given nothing)",
+                code=code,
             )
             for place, (text, code) in blamed.items()
         }
@@ -273,6 +275,11 @@ def _sole(outcomes: Sequence[Outcome]) -> Written:
     if isinstance(outcome, SourceError):
         raise outcome
     return outcome
+
+
+def _subject(listing: Listing, key: str, row: Mapping[str, Any]) -> str:
+    """What a row is about, for a person: a task by the lead that it stands at, since its key is ours."""
+    return f"{listing.path} {key}" if listing is not TASKS else f"the task of lead {row.get('entity_id')}"
 
 
 def _stamped(row: Mapping[str, Any]) -> dict[str, Any]:
