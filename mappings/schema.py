@@ -153,7 +153,9 @@ class FieldRule(Section):
         if "otherwise" in said and self.map is None and not self.choose:
             raise ValueError("`otherwise` without `map` or `choose`. Add one, or drop it")
         if "unlisted" in said and (self.map is None or "otherwise" in said):
-            raise ValueError("`unlisted` says what becomes of values that `map` lacks. Use it beside `map` alone")
+            raise ValueError(
+                "`unlisted` says what becomes of values that `map` lacks. Use it beside `map` alone"
+            )
         return self
 
     @property
@@ -413,6 +415,8 @@ class SystemFile(Section):
     country: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "RU"
     timezone: str = "UTC"
     connection: dict[str, Any] = Field(default_factory=dict, repr=False)
+    # Seconds beyond its interval after which it counts as behind. Said in the connection, but no connector's concern.
+    behind_after: int | None = Field(None, ge=60, le=30 * 86400)
     formats: Formats = Formats()
     notes: tuple[str, ...] = ()  # sentences for whoever signs the mapping document
     read: dict[str, Annotated[tuple[ReadRule, ...], BeforeValidator(_listed)]] = Field(default_factory=dict)
@@ -430,6 +434,16 @@ class SystemFile(Section):
     gate: Gate = Gate()
     write: dict[str, WriteRule] = Field(default_factory=dict)
     feedback: dict[str, WriteRule] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_the_connectors(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not isinstance(values.get("connection"), dict):
+            return values
+        connection = dict(values["connection"])
+        if "behind_after" not in connection:
+            return values
+        return {**values, "connection": connection, "behind_after": connection.pop("behind_after")}
 
     @field_validator("timezone")
     @classmethod

@@ -161,11 +161,11 @@ def plan(
 
 
 @app.command()
-def status() -> None:
-    """Where everything stands: sources, operations, held deals, both sides."""
+def status(language: InLanguage = Language.en) -> None:
+    """Where everything stands: sources and how fresh each is, operations, held deals, both sides."""
     from pipelines.commands.work import status as run
 
-    raise typer.Exit(run())
+    raise typer.Exit(run(language.value))
 
 
 @app.command()

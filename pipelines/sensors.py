@@ -14,11 +14,11 @@ from typing import Any
 
 import dagster as dg
 
-from mappings import Mappings, System
+from mappings import MappingError, Mappings, System
 from pipelines.assets import quality_checks
+from pipelines.freshness import EVERY_SECONDS, interval
 from pipelines.processes import SYNC_TAG
 
-EVERY_SECONDS = 300  # SVERKA_SENSOR_SECONDS, or `every_seconds` in a system's connection
 HOOK_SECONDS = 30  # SVERKA_HOOK_SECONDS
 HOOK_AGAIN = timedelta(
     minutes=5
@@ -65,34 +65,47 @@ def sync_jobs(mappings: Mappings) -> list[Any]:
 
 def change_sensor(system: System) -> dg.SensorDefinition:
     """Asks one system whether anything changed; a run only when something did."""
-    seconds = int(
-        system.given.get("every_seconds") or os.environ.get("SVERKA_SENSOR_SECONDS") or EVERY_SECONDS
-    )
 
     @dg.sensor(
         name=f"changes_in_{system.name}",
         job_name=SYNC,
-        minimum_interval_seconds=seconds,
+        minimum_interval_seconds=int(interval(system).total_seconds()),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Starts a sync when something changed in {system.title}.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        from pipelines import sync
+        from pipelines import freshness, sync
         from pipelines.news import news
         from pipelines.runs import syncing
         from resources.connector import SourceError
         from resources.warehouse import WarehouseError
 
+        moment = datetime.now(UTC)
         road = sync.Road.from_environment()
         try:
             if syncing(context.instance, road.warehouse):
                 return dg.SkipReason("a sync is under way; what changed meanwhile is seen at the next look")
             sync.prepare(road)
-            found = news(road, road.mappings.system(system.name))
-        except (SourceError, WarehouseError) as error:
+            try:
+                found = news(road, road.mappings.system(system.name), moment)
+            except (MappingError, SourceError) as error:
+                freshness.looked_in_vain(road.warehouse, system.name, moment, error)
+                raise dg.Failure(str(error)) from error
+            freshness.looked(road.warehouse, system.name, moment, found=found is not None)
+            failing = freshness.failing(road.warehouse, system)
+        except WarehouseError as error:
             raise dg.Failure(str(error)) from error
         finally:
             road.close()
+        if failing:
+            # It answers, and could not be read: tried at once, and then no oftener than what waits is.
+            same = failing if found is None else f"{failing}/{found.count}/{found.newest}".replace(" ", "-")
+            if not due_again(context.cursor, same, moment):
+                return dg.SkipReason(
+                    f"the last reading of {system.title} failed; it is tried again {AGAIN} after the last try"
+                )
+            why = f"{system.name} answers; its last reading failed"
+            return dg.SensorResult([_one_sync(why)], cursor=f"{same} {moment.isoformat(timespec='seconds')}")
         if found is None:
             return dg.SkipReason(f"nothing changed in {system.title}")
         context.log.info("%s: %s changed, newest: %s", found.system, found.count, found.newest)
@@ -189,6 +202,41 @@ def hooks_sensor(systems: Sequence[System]) -> dg.SensorDefinition:
     return sensor
 
 
+def behind_sensor(mappings: Mappings) -> dg.SensorDefinition:
+    """Asks the database alone whether every source is read in time; tells people, and opens no run."""
+    seconds = int(os.environ.get("SVERKA_SENSOR_SECONDS") or EVERY_SECONDS)
+
+    @dg.sensor(
+        name="sources_behind",
+        minimum_interval_seconds=seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Tells people, once, that a source cannot be read or has fallen behind, and once that it is over;"
+        " sets the checks of its raw tables. Starts no run.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        from pipelines.alarms import review
+        from pipelines.watching import PAUSE, Watching, evaluations
+        from resources.warehouse import Warehouse, WarehouseError
+
+        moment = datetime.now(UTC)
+        before = Watching.read(context.cursor)
+        since = before.since_at(moment, max(PAUSE, 3 * timedelta(seconds=seconds)))
+        try:
+            warehouse = Warehouse.from_environment()
+            warehouse.migrate()
+            sources = review(warehouse, mappings, moment, watched_since=since)
+        except WarehouseError as error:
+            raise dg.Failure(str(error)) from error
+        wrong = [f"{source.system}: {source.sentence()}" for source in sources if source.state != "fresh"]
+        return dg.SensorResult(
+            skip_reason="; ".join(wrong) or "every source is read in time",
+            asset_events=list(evaluations(mappings, sources, before.shown)),
+            cursor=Watching(moment, since, {source.system: source.state for source in sources}).cursor(),
+        )
+
+    return sensor
+
+
 def due_again(cursor: str | None, digest: str, now: datetime, again: timedelta = AGAIN) -> bool:
     """Whether a sync is to be asked for: not for the very same within `again`. `cursor`: digest and time of the last."""
     before, _, at = (cursor or "").partition(" ")
@@ -217,19 +265,14 @@ def nightly(name: str = "nightly_reconciliation") -> dg.ScheduleDefinition:
 )
 def tell_of_failure(context: dg.RunFailureSensorContext) -> None:
     from pipelines import sync
-    from resources.notify import tell
+    from pipelines.alarms import tell_people
 
     events = context.get_step_failure_events()
     causes = [_cause(event) for event in events] or [context.failure_event.message or "no message"]
     message = f"Sverka: run {context.dagster_run.run_id[:8]} of {context.dagster_run.job_name} failed: {'; '.join(causes)}"
     road = sync.Road.from_environment()
-    for channel in tell(message):
+    for channel in tell_people(road.warehouse, message):
         context.log.info("told by %s", channel.name)
-        road.warehouse.execute(
-            "insert into ops.notification (at, kind, message, delivered_at, error)"
-            " values (now(), %s, %s, case when %s then now() end, nullif(%s, ''))",
-            [channel.name, message, not channel.error, channel.error],
-        )
 
 
 def _cause(event: dg.DagsterEvent) -> str:
@@ -246,6 +289,7 @@ def all_sensors(mappings: Mappings) -> Iterator[dg.SensorDefinition]:
     if hearing := [system for system in mappings.systems if "hook_secret" in system.given]:
         yield hooks_sensor(hearing)
     yield waiting_sensor(mappings)
+    yield behind_sensor(mappings)
     yield tell_of_failure
 
 

@@ -1,4 +1,5 @@
-"""Tell people that something went wrong: always in the log; by e-mail and webhook where these are set up.
+"""Tell people that something went wrong, or is right again: always in the log; by e-mail and webhook where these
+are set up.
 
 `SVERKA_NOTIFY_WEBHOOK`: an address that gets `{"text": ...}` (Slack, Mattermost, Teams, a bot).
 `SVERKA_NOTIFY_EMAIL`: addresses, by commas; `SVERKA_SMTP_URL`: smtp://user:password@host:587 (smtps:// for TLS
@@ -29,10 +30,10 @@ class Told:
     error: str = ""
 
 
-def tell(message: str, environ: Mapping[str, str] | None = None) -> list[Told]:
-    """Tell everybody who is to be told. Never raises."""
+def tell(message: str, environ: Mapping[str, str] | None = None, *, good: bool = False) -> list[Told]:
+    """Tell everybody who is to be told; `good`: that a trouble is over. Never raises."""
     settings = os.environ if environ is None else environ
-    LOGGER.error(message)
+    LOGGER.log(logging.INFO if good else logging.ERROR, message)
     told = [Told("log")]
     if address := settings.get("SVERKA_NOTIFY_WEBHOOK"):
         told.append(_webhook(address, message))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -12,14 +12,24 @@ from uuid import UUID
 from rich.markup import escape
 from rich.table import Table
 
+from mappings import Mappings
 from pipelines import laws
 from pipelines.commands.session import CONSOLE
+from pipelines.freshness import Freshness, Language, freshness, span
 from resources.warehouse import Warehouse
 
 MAX_LINES = 12
 WIDE = 120  # columns from which on a sentence has room beside the rest of its row
 INDENT = "    "
 GLUE = "\N{NO-BREAK SPACE}"
+SOURCES: Mapping[Language, tuple[str, tuple[str, ...], str]] = {
+    "en": ("Sources", ("system", "records", "read until (UTC)", "behind", "what is wrong"), "never"),
+    "ru": (
+        "Источники",
+        ("система", "записей", "прочитано по (UTC)", "отставание", "что не так"),
+        "ни разу",
+    ),
+}
 
 
 def money(value: Any) -> str:
@@ -71,34 +81,39 @@ def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
     return made
 
 
-def status(warehouse: Warehouse) -> None:
+def status(warehouse: Warehouse, mappings: Mappings, *, language: Language = "en") -> None:
     """Where the road stands: what was read, carried, held, and whether both sides agree."""
-    sources = table("Sources", "system", "records", "read until (UTC)", "last error", right=("records",))
-    for source, until, error in warehouse.rows(
-        """
-        select c.source, max(c.read_until),
-               (select b.message from ops.batch b where b.source = c.source and b.status <> 'reading'
-                 order by b.batch_id desc limit 1)
-        from ops.cursor c group by c.source order by c.source
-        """
-    ):
-        count = sum(
-            int(warehouse.scalar(f'select count(*) from raw."{name}" where is_current and not deleted') or 0)
-            for (name,) in warehouse.rows(
-                "select tablename from pg_tables where schemaname = 'raw' and starts_with(tablename, %s)",
-                [f"{source}_"],
-            )
-        )
-        row(sources, source, number(count), f"{until:%d.%m.%Y %H:%M}" if until else "never", error or "")
-    if not sources.row_count:
+    found = freshness(warehouse, mappings)
+    sources(warehouse, mappings, found, language=language)
+    if all(source.read_until is None for source in found):
         CONSOLE.print("Nothing has been read yet: sverka sync reads, carries and reconciles.")
         return
-    CONSOLE.print(sources, "")
     carried(warehouse)
     held(warehouse, MAX_LINES)
     waiting(warehouse, MAX_LINES)
     lacking(warehouse)
     reconciliation(warehouse)
+
+
+def sources(
+    warehouse: Warehouse, mappings: Mappings, found: Sequence[Freshness], *, language: Language = "en"
+) -> None:
+    """A line a system: how much of it there is, until when it was read, how far back that lies, what is wrong."""
+    title, columns, never = SOURCES[language]
+    rows = []
+    for source in found:
+        tables = [f"raw.{source.system}_{entity}" for entity in mappings.system(source.system).entities]
+        count = sum(
+            int(warehouse.scalar(f"select count(*) from {name} where is_current and not deleted") or 0)
+            for (name,) in warehouse.rows(
+                "select name from unnest(%s::text[]) t(name) where to_regclass(name) is not null", [tables]
+            )
+        )
+        until = f"{source.read_until:%d.%m.%Y %H:%M}" if source.read_until else never
+        behind = span(source.lag, language) if source.read_until else ""
+        rows.append((source.system, number(count), until, behind, source.sentence(language)))
+    sentences(title, columns, rows, right=(columns[1], columns[3]))
+    CONSOLE.print("")
 
 
 def carried(warehouse: Warehouse) -> None:

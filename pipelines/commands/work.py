@@ -13,19 +13,34 @@ from pipelines.commands.session import CONSOLE, database, need_sandbox, recall_s
 from pipelines.operations.plan import lacking
 from pipelines.signals import called
 from pipelines.sync import Road, mappings_folder
-from resources.warehouse import home_folder
+from resources.warehouse import Warehouse, home_folder
 
 
 def sync(*, full: bool, sweep: bool, allow_deletions: bool) -> int:
     from pipelines.commands.run import STOPPED, run_job
 
-    with called(STOPPED), database():
+    with called(STOPPED), database() as warehouse:
         need_sandbox()
         how = {"full": full, "sweep": sweep, "allow_deletions": allow_deletions}
         config = _read_config(how) if any(how.values()) else None
         ran = run_job("sync", config=config)
         CONSOLE.print(f"{'done' if ran.success else 'failed'} in {ran.seconds:.1f} s")
-        return 0 if ran.success else 1
+        return 0 if ran.success and _all_was_read(warehouse, ran.run_id) else 1
+
+
+def _all_was_read(warehouse: Warehouse, run_id: str) -> bool:
+    """Whether every source answered the run; says which did not. Their data stay as they were."""
+    unread = [
+        system
+        for (system,) in warehouse.rows(
+            "select distinct source from ops.batch where run_id = %s and status <> 'loaded' order by 1",
+            [run_id],
+        )
+    ]
+    if unread:
+        told = ", ".join(unread)
+        CONSOLE.print(f"not everything was read: {told} stays as it was (`sverka status`)", style="red")
+    return not unread
 
 
 def _read_config(values: dict[str, bool]) -> dict[str, object]:
@@ -84,9 +99,9 @@ def _approve(found: Road, by: str) -> int:
     )
 
 
-def status() -> int:
+def status(language: str) -> int:
     with road() as found:
-        show.status(found.warehouse)
+        show.status(found.warehouse, found.mappings, language="ru" if language == "ru" else "en")
     return 0
 
 
@@ -97,7 +112,7 @@ def reconcile() -> int:
         need_sandbox()
         ran = run_job("reconcile")
         held = show.reconciliation(warehouse)
-        return 0 if ran.success and held else 1
+        return 0 if _all_was_read(warehouse, ran.run_id) and ran.success and held else 1
 
 
 def rebuild() -> int:
