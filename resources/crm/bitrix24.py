@@ -1,11 +1,12 @@
-"""Bitrix24: deals with their lines, companies with their requisites, products; payment status and debt back.
+"""Bitrix24: deals with their lines, companies with their requisites, products, invoices; status and debt back.
 
     portal = connect("bitrix24", {"url": "https://shop.bitrix24.ru/rest/1/<code>/"})
     for page in portal.read(["deal", "deal_line"], None, datetime.now(UTC)): ...
 
-The connection is an incoming webhook of an administrator with the scopes crm, catalog, user and task.
-Payloads are the vendor's objects unchanged; user fields keep their own names (`UF_CRM_...`).
-Not here: deletions (the portal has no tombstones; `keys` is the sweep). Its webhooks are hints (bitrix24_hints).
+The connection is an administrator's incoming webhook, or a local application that one installed, with the scopes
+crm, catalog, user and task. Payloads are the vendor's objects unchanged; user fields keep their own names
+(`UF_CRM_...`). Not here: deletions (the portal has no tombstones; `keys` is the sweep). Its webhooks are hints
+(bitrix24_hints). docs/connectors/bitrix24.md says how to connect, and what is unconfirmed.
 """
 
 from __future__ import annotations
@@ -35,11 +36,14 @@ from resources.crm.bitrix24_check import findings
 from resources.crm.bitrix24_entities import (
     DICTIONARIES,
     ENTITIES,
+    FOLLOWERS,
     ITEM_TYPES,
     LISTINGS,
     USER_FIELDS,
     dictionaries,
+    item,
     narrow,
+    whole,
 )
 from resources.crm.bitrix24_hints import hints_of, pages_of
 from resources.crm.bitrix24_lists import (
@@ -54,10 +58,14 @@ from resources.crm.bitrix24_lists import (
     rows_of,
 )
 from resources.crm.bitrix24_portal import BATCH, Outcome, Portal, call
+from resources.crm.bitrix24_token import NAMES, authorized, is_application
 from resources.crm.bitrix24_write import Writer
 from resources.http import conceal
+from resources.tokens import TokenStore
 
 PARALLEL = 6  # requests in flight: a batch takes seconds, the rate allows two starts a second
+
+NO_SUCH_TYPE = ("ENTITY_TYPE_NOT_SUPPORTED", "NOT_FOUND")  # what a portal without smart invoices says
 
 LIMITS = (2.0, 50.0)  # requests a second, and how many at once: the vendor's leaky bucket
 
@@ -106,6 +114,9 @@ class Bitrix24(Writer):
         self.known_stamps: OurOwn | None = None
         self._fields: dict[str, list[str]] = {}  # by kind: what this portal has, by its names
         self._catalogs = Outcome(None)
+        self._selects = (
+            False  # whether fields can be chosen together with the names of user fields; see _prepare
+        )
 
     def close(self) -> None:
         """End the connections."""
@@ -123,6 +134,8 @@ class Bitrix24(Writer):
     ) -> Iterator[Page]:
         """Pages of the named entities; children only where they are named too.
 
+        With `since`, the deals, contacts and invoices of companies that changed come too, without being asked
+        for, and the deals and invoices of such contacts: a merge hands them over and leaves their stamps.
         With `since`, whatever was changed from then on, also after `until`: the portal stamps whole seconds
         by a clock of its own, so a bound by ours would leave out what was changed just now.
         `known_max`: the highest id stored, by entity; ids above it are read whatever their stamp says
@@ -147,7 +160,10 @@ class Bitrix24(Writer):
                 chains = self._window(listing, newest, since, known)
             children = [LISTINGS[name] for name in wanted if self._parent_of(name) == listing.entity]
             emit = listing.entity in wanted
-            jobs += [replace(chain, emit=emit, child_listings=children) for chain in chains]
+            followers = self.followers_of(listing.entity) if since is not None and emit else []
+            jobs += [
+                replace(chain, emit=emit, child_listings=children, followers=followers) for chain in chains
+            ]
         unseen = set(ITEM_TYPES)
         for page in Reader(self.portal).run(jobs):
             if page.entity in unseen and page.records:
@@ -208,6 +224,19 @@ class Bitrix24(Writer):
         """The lists of what belongs to its records."""
         return [LISTINGS[entity.name] for entity in self.capabilities.entities if entity.parent == name]
 
+    def followers_of(self, name: str) -> list[Listing]:
+        """The lists of records that name such a record; see FOLLOWERS."""
+        return [
+            replace(listing, owners=f"@{field}")
+            for entity, field in FOLLOWERS.get(name, {}).items()
+            for listing in self._listings(entity)
+        ]
+
+    def item_listing(self, kind: str, fields: Sequence[str]) -> Listing:
+        """The list of these records with these fields, or with all where the portal fails at a choice of them."""
+        self._prepare()
+        return item(kind, fields) if self._selects else whole(item(kind, []))
+
     def _known(self, entities: Sequence[str]) -> list[str]:
         names = [entity.name for entity in self.capabilities.entities]
         for name in entities:
@@ -221,9 +250,11 @@ class Bitrix24(Writer):
     def _listings(self, name: str) -> list[Listing]:
         """The listings of an entity, with the user fields and the catalogs of this portal."""
         listing = LISTINGS[name]
-        select = list(listing.params.get("select", ()))
         if name in ITEM_TYPES:
-            select += self.user_fields_of(name)
+            if not self.fields_of(name):
+                return []  # a portal without invoices
+            listing = self.item_listing(name, [*listing.params["select"], *self.user_fields_of(name)])
+        select = list(listing.params.get("select", ()))
         if select and "*" not in select:  # * brings every field of the vendor's own, and `fm`
             select = list(dict.fromkeys([*select, *self.fields_read.get(name, ())]))
         if select:
@@ -268,26 +299,39 @@ class Bitrix24(Writer):
 
     def _prepare(self, also: Sequence[str] = ()) -> list[Outcome]:
         """Ask once what this portal has of its own, user fields and product catalogs, and in the same request
-        whatever else is to be asked: its answers."""
+        whatever else is to be asked: its answers.
+
+        Of a list with chosen fields and useOriginalUfNames=Y portals answer without the vendor's own fields, their
+        ids too (b24-rest-docs issues 263 and 368; the vendor's request 235098): there all fields are asked for.
+        """
         if self._fields:
             return []
         calls = [call("crm.item.fields", entityTypeId=n, useOriginalUfNames="Y") for n in ITEM_TYPES.values()]
-        outcomes = self.portal.ask([*calls, "catalog.catalog.list", *also], refused="catalog.")
-        self._catalogs = outcomes[len(calls)]
+        chosen = item("deal", ["id"]).query(descending=True)
+        asked = [*calls, "catalog.catalog.list", chosen, *also]
+        outcomes = self.portal.ask(asked, refused=("catalog.", calls[-1]))
+        self._catalogs, probe = outcomes[len(calls) : len(calls) + 2]
+        rows = rows_of(probe, LISTINGS["deal"], self.system)
+        self._selects = bool(rows) and b'"id"' in bytes(rows[0])
+        found: dict[str, list[str]] = {}
         for kind, outcome in zip(ITEM_TYPES, outcomes, strict=False):
-            described = outcome.value(dict[str, dict[str, Any]]).get("fields") or {}
+            if outcome.error is not None and outcome.error.code not in NO_SUCH_TYPE:
+                raise self.portal.error("crm.item.fields", outcome.error)
+            described = outcome.value(dict[str, dict[str, Any]]).get("fields") or {} if outcome.raw else {}
             upper = {name: str(of.get("upperName") or name) for name, of in described.items()}
-            self._fields[kind] = [up if up.startswith("UF_") else name for name, up in upper.items()]
-        return outcomes[len(calls) + 1 :]
+            found[kind] = [up if up.startswith("UF_") else name for name, up in upper.items()]
+        self._fields = found
+        return outcomes[len(calls) + 2 :]
 
     def _survey(self, names: Sequence[str], *, by_stamp: bool) -> list[tuple[Listing, list[Record]]]:
         """The listings of these entities, each with its newest records (by stamp, else by id) without their
-        payloads: one request, one more for products in a new process, whose catalogs must be known first."""
+        payloads: one request, one more in a new process for products, whose catalogs must be known first, and for
+        invoices, which a portal may lack."""
 
         def newest(listing: Listing) -> str:
             return narrow(listing).query(by=listing.stamps[0] if by_stamp else "", descending=True)
 
-        early = [name for name in names if name != "product"]
+        early = [name for name in names if name not in ("product", "invoice")]
         answers = dict(zip(early, self._prepare([newest(LISTINGS[name]) for name in early]), strict=False))
         listings = [listing for name in names for listing in self.listings_of(name)]
         rest = [listing for listing in listings if listing.entity not in answers]
@@ -367,23 +411,29 @@ class Bitrix24(Writer):
         return findings(self)
 
 
-def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = None) -> Bitrix24:
+def credentials(connection: Mapping[str, Any]) -> tuple[str, ...]:
+    """By what the tokens of this connection are granted."""
+    return tuple(str(connection.get(name) or "") for name in ("url", *NAMES))
+
+
+def connect(
+    system: str, connection: Mapping[str, Any], budget: Budget | None = None, tokens: TokenStore | None = None
+) -> Bitrix24:
     """Open a connection; sends nothing yet.
 
-    Keys: `url` (the incoming webhook's address), and optional `timezone` (of the portal, such as
-    Europe/Moscow; else its own stamps tell), `rate_per_second` (2; Enterprise 5), `burst` (50; 250),
-    `timeout` (70 s: the portal itself ends a request after 60), `parallel` (6 requests in flight),
-    `application_token` (of the outgoing webhook: without it the address alone proves where one comes from).
-    Without `budget` the rate is kept for this process alone. Raises SourceError for a wrong address.
+    Keys: `url` (the incoming webhook's address); or, of a local application, `client_id`, `client_secret` and
+    `refresh_token` or `code`, with `url` (the portal's address, if it is to be held to it) and `token_server`
+    (https://oauth.bitrix24.tech/oauth/token/). Optional: `timezone` (of the portal, such as Europe/Moscow; else its
+    own stamps tell), `rate_per_second` (2; Enterprise 5), `burst` (50; 250), `timeout` (70 s: the portal itself
+    ends a request after 60), `parallel` (6 requests in flight), `application_token` (of the outgoing webhook:
+    without it the address alone proves where one comes from). Without `budget` the rate is kept for this process
+    alone, and without `tokens` so are the tokens. Raises SourceError that names the key and the remedy.
     """
-    match = re.fullmatch(
-        r"(https?://.+/rest/\d+/([^/?#]+))/?(?:[a-z.]+)?", str(connection.get("url", "")).strip()
-    )
-    if match is None:
-        raise SourceError(
-            f"{system}: the url of the connection is not an incoming webhook's address; "
-            "it looks like https://<portal>/rest/<user number>/<code>/"
-        )
+    url, code, auth = "", "", None
+    if is_application(connection):
+        auth = authorized(system, connection, tokens)
+    else:
+        url, code = _webhook(system, str(connection.get("url", "")).strip())
     zone: tzinfo | None = None
     if name := connection.get("timezone"):
         try:
@@ -395,15 +445,27 @@ def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = 
     rate, burst = float(connection.get("rate_per_second", 2)), float(connection.get("burst", 50))
     portal = Portal(
         system,
-        f"{match[1]}/",
-        match[2],
+        url,
+        code,
         budget=budget or LocalBudget(rate, burst),
         timeout=float(connection.get("timeout", 70)),
         parallel=int(connection.get("parallel", PARALLEL)),
+        auth=auth,
     )
     token = str(connection.get("application_token") or "")
     conceal([token])
     return Bitrix24(portal, zone, token)
+
+
+def _webhook(system: str, said: str) -> tuple[str, str]:
+    """Address and code of an incoming webhook, as the portal shows it. Raises SourceError."""
+    match = re.fullmatch(r"(https?://.+/rest/\d+/([^/?#]+))/?(?:[a-z.]+)?", said)
+    if match is None:
+        raise SourceError(
+            f"{system}: the url of the connection is not an incoming webhook's address, and there is no client_id of "
+            "a local application; a webhook looks like https://<portal>/rest/<user number>/<code>/"
+        )
+    return f"{match[1]}/", match[2]
 
 
 def _written(at: datetime, form: str, zone: tzinfo) -> str:

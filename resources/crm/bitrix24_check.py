@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from resources.connector import Finding, SourceError
-from resources.crm.bitrix24_entities import SCOPES, USER_FIELDS
+from resources.crm.bitrix24_entities import ITEM_TYPES, SCOPES, USER_FIELDS
 from resources.crm.bitrix24_lists import moment
 
 if TYPE_CHECKING:
@@ -30,15 +30,20 @@ def findings(crm: Bitrix24, now: datetime | None = None) -> list[Finding]:
     found += _clock(crm, now)
     for scope, names in SCOPES.items():
         if not set(names) & set(scopes):
-            remedy = f"edit the incoming webhook (Developer resources) and tick {scope}"
-            found.append(Finding(f"scope {scope}", False, f"the webhook lacks the scope {scope}", remedy))
+            remedy = f"edit {crm.portal.entry} (Developer resources) and tick {scope}"
+            found.append(
+                Finding(f"scope {scope}", False, f"{crm.portal.entry} lacks the scope {scope}", remedy)
+            )
     for entity in crm.capabilities.entities:
         try:
             page = next(iter(crm.read([entity.name], None, now)), None)
         except SourceError as error:
             found.append(Finding(entity.name, False, str(error), "see the message"))
         else:
-            found.append(Finding(entity.name, True, "can be read" if page else "can be read, is empty"))
+            words = "can be read" if page else "can be read, is empty"
+            if entity.name in ITEM_TYPES and not crm.fields_of(entity.name):
+                words = "this portal has none"
+            found.append(Finding(entity.name, True, words))
     return [*found, *_written(crm)]
 
 

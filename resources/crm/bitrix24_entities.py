@@ -22,9 +22,16 @@ companyId contactId contactIds mycompanyId assignedById createdBy updatedBy crea
 begindate closedate closed opened typeId isReturnCustomer sourceId sourceDescription utmSource utmMedium
 utmCampaign utmContent utmTerm originatorId originId leadId quoteId
 """.split()  # noqa: SIM905
+INVOICE_FIELDS = """
+id title accountNumber xmlId categoryId stageId previousStageId opportunity isManualOpportunity taxValue currencyId
+companyId contactId contactIds mycompanyId parentId2 assignedById createdBy updatedBy createdTime updatedTime
+movedTime begindate closedate opened
+""".split()  # noqa: SIM905
 PRODUCT_FIELDS = """id iblockId iblockSectionId name active code xmlId type measure vatId vatIncluded bundle
 quantity quantityReserved purchasingPrice purchasingCurrency weight sort dateCreate timestampX createdBy
 modifiedBy""".split()  # noqa: SIM905
+
+ORIGINAL = "useOriginalUfNames"  # user fields by their own names
 
 USER_FIELDS: dict[str, dict[str, str]] = {  # what we write, by kind: the field and its type
     "deal": {
@@ -34,7 +41,13 @@ USER_FIELDS: dict[str, dict[str, str]] = {  # what we write, by kind: the field 
     },
     "company": {"UF_CRM_SVERKA_DEBT": "double"},
 }
-ITEM_TYPES = {"deal": 2, "contact": 3, "company": 4}  # entityTypeId
+ITEM_TYPES = {"deal": 2, "contact": 3, "company": 4, "invoice": 31}  # entityTypeId
+# Who names whom, and in which field. A merge hands the loser's records to the survivor, and their stamps stay
+# where they were (\CCrmDeal::Rebind of the box edition is one UPDATE); only the survivor's moves.
+FOLLOWERS = {
+    "company": {"deal": "companyId", "contact": "companyId", "invoice": "companyId"},
+    "contact": {"deal": "contactId", "invoice": "contactId"},
+}
 SCOPES = {
     "crm": ("crm",),
     "catalog": ("catalog",),
@@ -44,8 +57,8 @@ SCOPES = {
 
 
 def item(entity: str, select: Sequence[str]) -> Listing:
-    """The listing of deals, contacts or companies with these fields; user fields by their own names."""
-    params = {"entityTypeId": ITEM_TYPES[entity], "select": list(select), "useOriginalUfNames": "Y"}
+    """The listing of deals, contacts, companies or invoices with these fields; user fields by their own names."""
+    params = {"entityTypeId": ITEM_TYPES[entity], "select": list(select), ORIGINAL: "Y"}
     return Listing(entity, "crm.item.list", "items", "id", ("updatedTime",), params)
 
 
@@ -63,6 +76,7 @@ LISTINGS: dict[str, Listing] = {
     "deal": item("deal", DEAL_FIELDS),
     "company": item("company", ["*"]),  # phones and e-mails (`fm`) come with * only
     "contact": item("contact", ["*"]),
+    "invoice": item("invoice", INVOICE_FIELDS),
     "product": Listing(
         "product",
         "catalog.product.list",
@@ -90,7 +104,7 @@ LISTINGS: dict[str, Listing] = {
     ),
     "employee": Listing("employee", "user.get", key="ID", legacy_order=True),
 }
-DICTIONARIES = ("pipeline", "stage", "lead_source", "currency", "vat_rate")
+DICTIONARIES = ("pipeline", "stage", "invoice_stage", "lead_source", "currency", "vat_rate", "price_list")
 ENTITIES = (
     *(Entity(name, incremental=False) for name in (*DICTIONARIES, "employee")),
     Entity("product", incremental=True),
@@ -101,11 +115,12 @@ ENTITIES = (
     Entity("deal", incremental=True),
     Entity("deal_line", incremental=False, parent="deal"),
     Entity("deal_requisite", incremental=False, parent="deal"),
+    Entity("invoice", incremental=True),
 )
 
 
 def dictionaries(wanted: Sequence[str]) -> list[Chain | Whole]:
-    """The small lists, each one complete page. Stages and lead sources are one list of the portal's."""
+    """The small lists, each one complete page. Stages of both kinds and lead sources are one list of the portal's."""
 
     def page(entity: str, *key: str, keep: str = "") -> Any:
         def split(rows: Sequence[bytes]) -> Page:
@@ -120,6 +135,7 @@ def dictionaries(wanted: Sequence[str]) -> list[Chain | Whole]:
 
     statuses = {
         "stage": page("stage", "ENTITY_ID", "STATUS_ID", keep=r"DEAL_STAGE(_\d+)?"),
+        "invoice_stage": page("invoice_stage", "STATUS_ID", keep=r"SMART_INVOICE_STAGE_\d+"),
         "lead_source": page("lead_source", "STATUS_ID", keep="SOURCE"),
     }
     jobs: list[Chain | Whole] = []
@@ -134,6 +150,9 @@ def dictionaries(wanted: Sequence[str]) -> list[Chain | Whole]:
         jobs.append(Whole("crm.currency.list", {}, "", lambda rows: [page("currency", "CURRENCY")(rows)]))
     if "vat_rate" in wanted:
         jobs.append(Whole("catalog.vat.list", {}, "vats", lambda rows: [page("vat_rate", "id")(rows)]))
+    if "price_list" in wanted:
+        split = page("price_list", "id")
+        jobs.append(Whole("catalog.priceType.list", {}, "priceTypes", lambda rows: [split(rows)]))
     if "employee" in wanted:
         jobs.append(Chain(LISTINGS["employee"], pages_wanted=2, complete=True))
     return jobs
@@ -143,6 +162,10 @@ def narrow(listing: Listing) -> Listing:
     """The same listing with id and stamps only."""
     required = ("iblockId",) if listing.entity == "product" else ()
     parent = (listing.parent,) if listing.parent else ()
-    return replace(
-        listing, params={**listing.params, "select": [listing.key, *listing.stamps, *required, *parent]}
-    )
+    params = {name: value for name, value in listing.params.items() if name != ORIGINAL}
+    return replace(listing, params={**params, "select": [listing.key, *listing.stamps, *required, *parent]})
+
+
+def whole(listing: Listing) -> Listing:
+    """The same listing with every field."""
+    return replace(listing, params={**listing.params, "select": ["*"]})

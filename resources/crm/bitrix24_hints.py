@@ -4,6 +4,7 @@ A webhook is form-encoded and tells an event and an id, also of a deletion: `eve
 `data[FIELDS][ID]=17`, `auth[application_token]=...`. There is no signature: the token, shown once when the webhook
 was made, is its only proof. Nothing is delivered again. Sources: api-reference/events/index.md,
 local-integrations/local-webhooks.md, the pages of the events, crm-item-get.md, crm-requisite-get.md of the vendor.
+There is no event of a deal's product rows: changing them is heard as far as the portal saves the deal with them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from resources.crm.bitrix24_portal import BATCH, Outcome, call
 if TYPE_CHECKING:
     from resources.crm.bitrix24 import Bitrix24
 
+DYNAMIC = ("ONCRMDYNAMICITEMADD", "ONCRMDYNAMICITEMUPDATE", "ONCRMDYNAMICITEMDELETE")
 MAX_FIELDS = 1_000  # of one webhook; a true one has a dozen
 MAX_DIGITS = 18
 CATALOG = ("product", "product_price")
@@ -32,9 +34,11 @@ EVENTS = {
         for name in ("deal", "company", "contact", "requisite")
         for e in _CHANGES
     },
+    "ONCRMDEALMOVETOCATEGORY": "deal",  # told instead of an update, to applications only
     **{f"CATALOG.PRODUCT.ON.{e}": "product" for e in _CHANGES},
     **{f"CATALOG.PRICE.ON.{e}": "product_price" for e in _CHANGES},
 }
+READ_BY_ID = frozenset({*EVENTS.values(), "invoice"})
 
 
 def hints_of(delivery: Delivery, token: str) -> list[Hint]:
@@ -47,7 +51,10 @@ def hints_of(delivery: Delivery, token: str) -> list[Hint]:
         raise Forged
     if not (event := said.get("event", "")):
         raise ValueError("no event")
-    if (entity := EVENTS.get(event.upper())) is None:
+    entity = EVENTS.get(event.upper())
+    if event.upper() in DYNAMIC and said.get("data[FIELDS][ENTITY_TYPE_ID]") == str(ITEM_TYPES["invoice"]):
+        entity = "invoice"  # the other dynamic items are smart processes
+    if entity is None:
         return []
     number = said.get("data[FIELDS][ID]", "")
     if not number.isascii() or not number.isdigit() or len(number) > MAX_DIGITS:
@@ -62,7 +69,7 @@ def pages_of(crm: Bitrix24, entity: str, keys: Sequence[str]) -> Iterator[Page]:
     only what the portal says not to exist is gone. Products and prices have no rights of their own.
     Raises SourceError.
     """
-    if entity not in EVENTS.values():
+    if entity not in READ_BY_ID:
         raise SourceError(f"{crm.system}: a {entity} is not read by its id; read the whole list")
     names = {key for key in keys if key.isascii() and key.isdigit() and len(key) <= MAX_DIGITS}
     found: set[str] = set()
@@ -88,9 +95,14 @@ def _chains(crm: Bitrix24, entity: str, keys: Iterable[str]) -> list[Chain | Who
     parts = [numbers[start : start + PAGE] for start in range(0, len(numbers), PAGE)]
     # Lists of the catalog know no @; = takes several there.
     sign = "=" if entity in CATALOG else "@"
-    children = crm.children_of(entity)
     return [
-        Chain(listing, {f"{sign}{listing.key}": part}, upto=part[-1], pages_wanted=1, child_listings=children)
+        Chain(
+            listing,
+            {f"{sign}{listing.key}": part},
+            upto=part[-1],
+            pages_wanted=1,
+            child_listings=crm.children_of(entity),
+        )
         for listing in crm.listings_of(entity)
         for part in parts
     ]

@@ -10,6 +10,7 @@ Sources: settings/performance/huge-data.md and settings/how-to-call-rest-api/bat
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -29,7 +30,7 @@ MAX_OWNERS = 200  # ids in one filter: PHP reads at most 1,000 variables of a ca
 GROUP_PAGES = 10  # pages that one group of parents should need for its children
 MAX_STALLS = 20  # times in a row that a chain may get no further
 MAX_WHOLE_PAGES = 200  # pages of a small dictionary
-
+NULL = "null came in the place of the rows"
 
 # By id, the stamps that our own writing gave, of those among the given ids of an entity that were read whole since.
 OurOwn = Callable[[str, Sequence[str]], Mapping[str, datetime]]
@@ -155,6 +156,7 @@ class Chain:
     complete: bool = False  # the whole entity: held until it is all here
     emit: bool = True  # False where only the children of these rows are wanted
     child_listings: Sequence[Listing] = ()
+    followers: Sequence[Listing] = ()  # of other records that name these rows: read again where these changed
     our_own: OurOwn | None = None  # rows that still bear the stamp it tells are passed over
     done: bool = False
     _records: list[Record] = field(default_factory=list)
@@ -225,6 +227,9 @@ class Chain:
 
     def _page(self, outcome: Outcome, reader: Reader) -> int | None:
         """Take one page; how many rows it has, or None where it does not continue the chain."""
+        if is_null(outcome, self.listing.wrapper):
+            self._reason = NULL
+            return None
         records, rejects, last, count = records_of(self.listing, outcome, reader.system)
         if records and int(records[0].source_id) <= self.after:
             return None  # a page we had already, or the filter was not applied
@@ -248,9 +253,13 @@ class Chain:
         return [page]
 
     def children(self, reader: Reader) -> list[Chain | Whole]:
-        """Chains for the children of the rows that came since the last time."""
+        """Chains for the children and followers of the rows that came since the last time."""
         fresh, self._fresh = self._fresh, []
-        return [group for listing in self.child_listings for group in reader.groups(listing, fresh)]
+        found = [group for listing in self.child_listings for group in reader.groups(listing, fresh)]
+        for start in range(0, len(fresh), MAX_OWNERS):
+            part = fresh[start : start + MAX_OWNERS]
+            found += [Chain(listing, {listing.owners: part}, pages_wanted=2) for listing in self.followers]
+        return found
 
 
 @dataclass(slots=True, eq=False)
@@ -309,11 +318,26 @@ def _pack(waiting: deque[Chain | Whole], slots: int) -> list[tuple[Chain | Whole
     return packed
 
 
+def is_null(outcome: Outcome, wrapper: str) -> bool:
+    """Whether null stands where the rows should: the portal broke off inside; an empty list is []."""
+    return outcome.raw is not None and _null(wrapper).match(outcome.raw) is not None
+
+
+@cache
+def _null(wrapper: str) -> re.Pattern[bytes]:
+    before = rf'\{{\s*"{wrapper}"\s*:\s*' if wrapper else ""
+    return re.compile(rf"\s*(?:{before}|)null\b".encode())
+
+
 def rows_of(outcome: Outcome, listing: Listing | Whole, system: str) -> list[msgspec.Raw]:
     """The rows of a page. Raises SourceError where the result is not what the method documents."""
-    if outcome.raw is None:
-        message = f"{system}: {listing.method} came without rows; the portal may be overloaded"
-        raise SourceError(message, retriable=True)
+    if outcome.raw is None or is_null(outcome, listing.wrapper):
+        reason = NULL if outcome.raw is not None else "it came without rows"
+        raise SourceError(
+            f"{system}: {listing.method}: {reason}; the next run asks again; if it stays, write to the vendor's "
+            "support",
+            retriable=True,
+        )
     try:
         return _rows(_shape(listing.wrapper, msgspec.Raw).decode(outcome.raw), listing.wrapper)
     except msgspec.DecodeError as error:

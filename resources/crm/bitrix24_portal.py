@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +23,13 @@ import msgspec
 
 from resources.budget import Budget
 from resources.connector import SourceError, Uncertain
+from resources.crm.bitrix24_token import AGAIN, InTheBody
 from resources.http import Answer, Client, Verdict, by_status
 
 BATCH = 50  # calls of a batch, the vendor's limit
+WRITES = 20  # writes of the first batch: one may take 2.8 s, and a request is cut off after 60 s
+FEWEST_WRITES = 5
+WRITING = 25.0  # seconds that a batch of writes should take, as far as the answers before it tell
 MAX_ASKED = 20  # times that a small question is asked again while its method is blocked
 SMALLEST_BATCH = 10
 SLOW, QUICK = 30.0, 12.0  # seconds of one batch: half as many calls above (60 is the limit), more below
@@ -112,7 +117,10 @@ def _map(part: dict[str, T] | list[Any]) -> dict[str, T]:
 
 
 class Portal:
-    """One incoming webhook: calls, batches and lists, within the budget. Safe in several threads."""
+    """One incoming webhook or local application: calls, batches and lists, within the budget.
+
+    `url` is a webhook's address; with `auth` it is what the application's token says. Safe in several threads.
+    """
 
     def __init__(
         self,
@@ -126,30 +134,54 @@ class Portal:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,
+        auth: InTheBody | None = None,
     ) -> None:
         self.system = system
         self.parallel = parallel
+        self.entry = "the application" if auth else "the webhook"  # in messages
         self.requests = 0  # sent so far, retries not counted
         self._budget = budget
         self._clock = clock
-        self.slots = BATCH  # calls that a batch should carry now
+        self.slots = BATCH  # calls that a batch of reads should carry now
+        self.writes = WRITES  # and one of writes
         self._mark = secrets.token_hex(2)
         self._numbers = itertools.count(1)
         self._reset_at: dict[str, float] = {}  # by method: when its operating time is counted anew
-        self._client = Client(
-            system,
-            url,
-            secrets=[secret],
-            budget=budget,
-            timeout=timeout,
-            connections=parallel + 1,
-            sleep=sleep,
-            transport=transport,
-        )
+        self._auth = auth
+        self._opening = threading.Lock()
+        self._opened: Client | None = None
+
+        def opened(address: str) -> Client:
+            return Client(
+                system,
+                address,
+                auth=auth,
+                secrets=[secret],
+                budget=budget,
+                timeout=timeout,
+                connections=parallel + 1,
+                sleep=sleep,
+                transport=transport,
+            )
+
+        self._open = opened
+        if auth is None:
+            self._opened = opened(url)
 
     def close(self) -> None:
         """End the connections."""
-        self._client.close()
+        with self._opening:
+            if self._opened is not None:
+                self._opened.close()
+
+    @property
+    def _client(self) -> Client:
+        """The connection; an application's is opened at its first use, for its token names the address."""
+        with self._opening:
+            if self._opened is None:
+                assert self._auth is not None
+                self._opened = self._open(self._auth.endpoint())
+            return self._opened
 
     def call(self, method: str, params: Mapping[str, Any], *, write: bool = False) -> Any:
         """One method; its result with numbers as Decimal. Raises as `Client.request`."""
@@ -205,7 +237,9 @@ class Portal:
             want="any",
         )
         body = decoded[-1]
-        if body.time.duration > SLOW:
+        if write:
+            self._pace(len(calls), body.time.duration)
+        elif body.time.duration > SLOW:
             self.slots = max(SMALLEST_BATCH, self.slots // 2)
         elif body.time.duration < QUICK:
             self.slots = min(BATCH, self.slots + 5)
@@ -213,12 +247,23 @@ class Portal:
             self._outcome(body.result, f"{prefix}{number}", method) for number, method in enumerate(methods)
         ]
 
-    def ask(self, calls: Sequence[str], refused: str = "-") -> list[Outcome]:
+    def slower(self) -> None:
+        """A batch of writes got no answer, perhaps because it took too long: the next one is half of it."""
+        self.writes = max(FEWEST_WRITES, self.writes // 2)
+
+    def _pace(self, calls: int, seconds: float) -> None:
+        """As many writes as take WRITING seconds, at most twice as many as now; `seconds` 0: nobody said."""
+        if seconds > 0:
+            fitting = int(WRITING * calls / seconds)
+            self.writes = max(FEWEST_WRITES, min(BATCH, 2 * self.writes, fitting))
+
+    def ask(self, calls: Sequence[str], refused: str | tuple[str, ...] = "-") -> list[Outcome]:
         """Small reads in one request; asked again while their method is blocked.
 
-        Raises what is refused, except for methods whose name begins with `refused`.
+        Raises what is refused, except for calls that begin with `refused`.
         """
         answers: dict[int, Outcome] = {}
+        last: Verdict | None = None
         for _ in range(MAX_ASKED):
             left = [number for number in range(len(calls)) if number not in answers][:BATCH]
             if not left:
@@ -228,8 +273,12 @@ class Portal:
                     answers[number] = outcome
                 elif not outcome.again:
                     raise self.error(calls[number].partition("?")[0], outcome.error)
+                else:
+                    last = outcome.error
+        reason = last.reason if last else "no answer"
         raise SourceError(
-            f"{self.system}: the portal's limits stay exhausted; the next run tries again", retriable=True
+            f"{self.system}: asked {MAX_ASKED} times, the portal does not answer ({reason}); the next run tries again",
+            retriable=True,
         )
 
     def _outcome(self, result: _BatchResult, name: str, method: str) -> Outcome:
@@ -295,7 +344,8 @@ class Portal:
             remedy = "the method's operating time is used up; it comes back by itself within 10 minutes"
             return Verdict("retry", reason, remedy, code, after=after, bucket=method)
         if name in _DENIED or (not name and "denied" in description.lower()):
-            return Verdict("unauthorized", reason, _DENIED.get(name, _DENIED["access_denied"]), code)
+            denied = {**_DENIED, **(_DENIED_APPLICATION if self._auth else {})}
+            return Verdict("unauthorized", reason, denied.get(name, _DENIED["access_denied"]), code)
         if name in ("internal_server_error", "error_unexpected_answer"):
             return Verdict("uncertain", reason, "if it stays, write to the vendor's support", code)
         return Verdict("refused", reason, _REFUSED.get(name, ""), code)
@@ -313,6 +363,17 @@ _DENIED = {
     "REST also needs a commercial plan",
     "overload_limit": "the vendor has blocked REST for this portal by hand; write to the vendor's support",
     "portal_deleted": "the portal is closed or deleted",
+}
+_DENIED_APPLICATION = {
+    "no_auth_found": f"the application's token is not known to the portal; {AGAIN}",
+    "invalid_token": f"the application's token is not known to the portal; {AGAIN}",
+    "expired_token": f"the application's token has expired, and so has the renewed one; {AGAIN}",
+    "invalid_credentials": "whoever installed the application lacks the right; let an administrator install it",
+    "insufficient_scope": "tick crm, catalog, user and task in the application's card, and install it again",
+    "user_access_error": "let the administrator give whoever installed the application access to it",
+    "allowed_only_intranet_user": "an employee of the portal must install the application",
+    "access_denied": "let an administrator install the application: whoever did lacks the right to this object; "
+    "REST also needs a commercial plan",
 }
 _REFUSED = {
     "invalid_request": "the address must begin with https://",

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from resources.connector import Capabilities, Refused, SourceError, Uncertain, Written
-from resources.crm.bitrix24_entities import ITEM_TYPES, USER_FIELDS, item
+from resources.crm.bitrix24_entities import ITEM_TYPES, USER_FIELDS
+from resources.crm.bitrix24_lists import Listing
 from resources.crm.bitrix24_portal import BATCH, Portal, call
 
-WRITE_BATCH = 20  # updates in one request: one may take 2.8 s, and a request is cut off after 60 s
 FIND_IDS = 50  # ids of one look-up: a page of them
 TASK_TAG = "sverka-"  # a task carries our key as a tag (tasks.task.list filters by TAG) and as XML_ID
 TASK_FIELDS = [
@@ -39,6 +39,10 @@ class Writer:
         """The user fields that deals, companies or contacts of this portal have."""
         raise NotImplementedError
 
+    def item_listing(self, kind: str, fields: Sequence[str]) -> Listing:
+        """The list of these records with these fields, or with more."""
+        raise NotImplementedError
+
     def create(self, kind: str, key: str, body: Mapping[str, Any]) -> Written:
         """Create a task (the only kind). Our key becomes its XML_ID and a tag, by which `find` finds it.
 
@@ -50,7 +54,7 @@ class Writer:
     def create_many(
         self, kind: str, rows: Sequence[tuple[str, Mapping[str, Any]]]
     ) -> list[Written | SourceError]:
-        """Create many tasks, 20 a request; each row's own outcome, in order, as `update_many` gives it."""
+        """Create many tasks, up to 50 a request; each row's own outcome, in order, as `update_many` gives it."""
         calls = [call("tasks.task.add", fields=self._new_task(kind, key, body)) for key, body in rows]
         return self._in_batches(kind, [key for key, _ in rows], calls, lambda _, value: self._made(value))
 
@@ -83,7 +87,8 @@ class Writer:
     def update_many(
         self, kind: str, rows: Sequence[tuple[str, Mapping[str, Any]]]
     ) -> list[Written | SourceError]:
-        """Update many records, 20 a request; each row's own outcome, in order.
+        """Update many records, 20 in the first request, then as many as the portal does in 25 s, up to 50; each
+        row's own outcome, in order.
 
         A refused row is Refused, one that the portal's limits stopped is a retriable SourceError, one whose
         request got no answer is Uncertain. Raises nothing of these itself.
@@ -101,15 +106,17 @@ class Writer:
     ) -> list[Written | SourceError]:
         outcomes: list[Written | SourceError] = []
         stop: SourceError | None = None
-        for start in range(0, len(calls), WRITE_BATCH):
-            part = keys[start : start + WRITE_BATCH]
+        while len(outcomes) < len(calls):
+            size = self.portal.writes
+            part = keys[len(outcomes) : len(outcomes) + size]
             if stop is not None:
                 outcomes += [stop] * len(part)
                 continue
             try:
-                answers = self.portal.batch(calls[start : start + WRITE_BATCH], write=True)
+                answers = self.portal.batch(calls[len(outcomes) : len(outcomes) + size], write=True)
             except Uncertain as error:
                 outcomes += [error] * len(part)
+                self.portal.slower()
                 continue
             except SourceError as error:
                 stop = error
@@ -144,7 +151,7 @@ class Writer:
             raise Refused(
                 f"{self.system}: a {kind} is not looked up here, only {', '.join(self.capabilities.writes)}"
             )
-        listing = item(kind, ["id", "title", "updatedTime", *self.user_fields_of(kind)])
+        listing = self.item_listing(kind, ["id", "title", "updatedTime", *self.user_fields_of(kind)])
         found: dict[str, Mapping[str, Any]] = {}
         parts = [list(keys[start : start + FIND_IDS]) for start in range(0, len(keys), FIND_IDS)]
         calls = [listing.query({"@id": part}) for part in parts]
