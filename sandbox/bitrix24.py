@@ -1,4 +1,5 @@
-"""A Bitrix24 portal over HTTP: `/rest/{user}/{secret}/{method}`, as the vendor's incoming webhooks."""
+"""A Bitrix24 portal over HTTP: `/rest/{user}/{secret}/{method}` as the vendor's incoming webhooks, `/rest/{method}`
+with `auth` as its local applications, and the token server of these."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import asyncio
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 from sandbox import bitrix24_projection as projection
 from sandbox import dirt
 from sandbox.bitrix24_methods import methods
+from sandbox.bitrix24_oauth import MEMBER, SCOPES, Tokens, expired
 from sandbox.bitrix24_portal import Portal
 from sandbox.bitrix24_rest import (
     Limits,
@@ -30,6 +33,7 @@ from sandbox.company_days import Event
 from sandbox.faults import Faults
 from sandbox.store import Store
 
+HANDLER = "https://application.example/handler"
 JSON = "application/json; charset=utf-8"
 MAX_BODY = 16 * 1024 * 1024
 
@@ -45,7 +49,12 @@ def routes(
     """The webhook's addresses, relative to the mount. `latency` in seconds delays every answer."""
     rest = Rest(methods(portal), limits)
     faults.speaks("bitrix24", "limit", lambda path: _refused(too_many_requests()))
-    faults.speaks("bitrix24", "unauthorized", lambda path: _refused(wrong_secret()))
+    faults.speaks(
+        "bitrix24",
+        "unauthorized",
+        lambda path: _refused(wrong_secret() if "/rest/1/" in path else expired()),
+    )
+    tokens = Tokens(portal.store, secret)
 
     async def webhook(request: Request) -> Response:
         name = method_name(request.path_params["method"])
@@ -60,7 +69,39 @@ def routes(
         except RestError as error:
             return _refused(error)
 
-    return [Route("/rest/1/{secret}/{method:path}", webhook, methods=["GET", "POST"])]
+    async def application(request: Request) -> Response:
+        name = method_name(request.path_params["method"])
+        if latency:
+            await asyncio.sleep(latency)
+        try:
+            params = await _parameters(request)
+            tokens.admit(params.pop("auth", None))
+            limits.knock()
+            return Response(rest.answer(name, params), media_type=JSON)
+        except RestError as error:
+            return _refused(error)
+
+    async def token(request: Request) -> Response:
+        base = str(request.base_url).rstrip("/")
+        try:
+            return Response(encode(tokens.grant(request.query_params, base)), media_type=JSON)
+        except RestError as error:
+            return _refused(error)
+
+    async def authorize(request: Request) -> Response:
+        code = tokens.code(request.query_params.get("client_id", ""))
+        if code is None:
+            return Response("<html><body>Приложение не найдено</body></html>", 404, media_type="text/html")
+        said = {"code": code, "state": request.query_params.get("state", ""), "scope": SCOPES}
+        said |= {"domain": request.url.netloc, "member_id": MEMBER, "server_domain": "oauth.bitrix24.tech"}
+        return Response(status_code=302, headers={"location": f"{HANDLER}?{urlencode(said)}"})
+
+    return [
+        Route("/rest/1/{secret}/{method:path}", webhook, methods=["GET", "POST"]),
+        Route("/rest/{method}", application, methods=["GET", "POST"]),
+        Route("/oauth/token/", token, methods=["GET"]),
+        Route("/oauth/authorize/", authorize, methods=["GET"]),
+    ]
 
 
 def tick(portal: Portal, events: Iterable[Event]) -> dict[str, int]:
@@ -91,7 +132,7 @@ def _show_client(portal: Portal, event: Event) -> None:
             shown = portal.items[2].get(projection.deal_id(deal.id))
             owner = projection.company_id(client, dirt.uses_duplicate(company, deal))
             if shown is not None and shown["companyId"] not in (0, owner):
-                portal.project_deal(deal)
+                portal.project_deal(deal, touch=False)  # as a merge leaves it
 
 
 def _refused(error: RestError) -> Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-DEAL, CONTACT, COMPANY = 2, 3, 4
+DEAL, CONTACT, COMPANY, INVOICE = 2, 3, 4, 31
 
 
 class Field(NamedTuple):
@@ -104,10 +104,36 @@ hasEmail HAS_EMAIL flag Есть e-mail
 originVersion ORIGIN_VERSION str Версия во внешнем источнике
 """
 )
+INVOICE_FIELDS = _fields(
+    _COMMON
+    + """
+title TITLE str Тема
+accountNumber ACCOUNT_NUMBER str Номер
+xmlId XML_ID str Внешний код
+categoryId CATEGORY_ID int Воронка
+stageId STAGE_ID str Стадия
+previousStageId PREVIOUS_STAGE_ID str Предыдущая стадия
+opportunity OPPORTUNITY float Сумма
+isManualOpportunity IS_MANUAL_OPPORTUNITY flag Ручной расчёт суммы
+taxValue TAX_VALUE float Сумма налога
+currencyId CURRENCY_ID str Валюта
+companyId COMPANY_ID int Компания
+contactId CONTACT_ID int Контакт
+contactIds - list Контакты
+mycompanyId MYCOMPANY_ID int Реквизиты вашей компании
+parentId2 PARENT_ID_2 int Сделка
+begindate BEGINDATE date Дата выставления
+closedate CLOSEDATE date Срок оплаты
+sourceId SOURCE_ID str Источник
+movedBy MOVED_BY int Кто сменил стадию
+movedTime MOVED_TIME datetime Дата смены стадии
+"""
+)
 ITEM_FIELDS: dict[int, tuple[Field, ...]] = {
     DEAL: DEAL_FIELDS,
     CONTACT: CONTACT_FIELDS,
     COMPANY: COMPANY_FIELDS,
+    INVOICE: INVOICE_FIELDS,
 }
 READ_ONLY = frozenset(
     {"id", "createdTime", "updatedTime", "createdBy", "updatedBy", "movedTime", "movedBy", "stageSemanticId"}
@@ -152,6 +178,9 @@ PRODUCT = _kinds(
     "timestampX:datetime"
 )
 PRICE = _kinds("id:int productId:int catalogGroupId:int price:float currency timestampX:datetime")
+PRICE_TYPE = _kinds(
+    "id:int name base:flag sort:int xmlId createdBy:int modifiedBy:int dateCreate:datetime timestampX:datetime"
+)
 VAT = _kinds("id:int name rate:float active:flag sort:int timestampX:datetime")
 CATALOG = _kinds("id:int iblockId:int iblockTypeId lid name productIblockId:int skuPropertyId:int vatId:int")
 STAGE_HISTORY = _kinds(

@@ -11,7 +11,8 @@ from sandbox import bitrix24_fields as fields
 from sandbox import bitrix24_projection as projection
 from sandbox import dirt
 from sandbox.bitrix24_arguments import integer, order_of, sequence, start_of, where_of
-from sandbox.bitrix24_portal import CATEGORIES, CURRENCIES, PRESETS, STAGE_NAMES, VATS, Portal
+from sandbox.bitrix24_invoices import stage_names
+from sandbox.bitrix24_portal import CATEGORIES, CURRENCIES, PRESETS, PRICE_TYPES, STAGE_NAMES, VATS, Portal
 from sandbox.bitrix24_rest import Answer, Method, RestError
 from sandbox.bitrix24_table import PAGE, Table, comparable, encode, matches, sort_key
 from sandbox.store import Record
@@ -102,7 +103,7 @@ def dictionaries(portal: Portal) -> Iterable[tuple[str, dict[str, str], str, lis
             "COLOR": "#39A8EF", "SEMANTICS": semantics,
             "EXTRA": {"SEMANTICS": color[semantics], "COLOR": "#39A8EF"},
         }
-        for place, (entity, stage, name, semantics) in enumerate(STAGE_NAMES, start=1)
+        for place, (entity, stage, name, semantics) in enumerate((*STAGE_NAMES, *stage_names()), start=1)
     ]  # fmt: skip
     currencies = [
         {
@@ -124,6 +125,13 @@ def dictionaries(portal: Portal) -> Iterable[tuple[str, dict[str, str], str, lis
         {"id": number, "name": name, "rate": rate, "active": "Y", "sort": number * 100, "timestampX": stamp}
         for number, name, rate in VATS
     ]
+    price_types = [
+        {
+            "id": number, "name": code, "base": "Y" if number == 1 else "N", "sort": number * 100, "xmlId": code,
+            "createdBy": 1, "modifiedBy": 1, "dateCreate": stamp, "timestampX": stamp,
+        }
+        for number, code in PRICE_TYPES
+    ]  # fmt: skip
     catalogs = [
         {
             "id": projection.CATALOG_ID, "iblockId": projection.CATALOG_ID,
@@ -136,6 +144,7 @@ def dictionaries(portal: Portal) -> Iterable[tuple[str, dict[str, str], str, lis
     yield "crm.currency.list", fields.CURRENCY, "", currencies
     yield "crm.requisite.preset.list", fields.PRESET, "", presets
     yield "catalog.vat.list", fields.VAT, "vats", vats
+    yield "catalog.pricetype.list", fields.PRICE_TYPE, "priceTypes", price_types
     yield "catalog.catalog.list", fields.CATALOG, "catalogs", catalogs
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from sandbox import bitrix24_fields as fields
@@ -29,13 +30,16 @@ from sandbox.bitrix24_lists import (
     user_field_list,
     user_get,
 )
+from sandbox.bitrix24_merge import merge_batch
 from sandbox.bitrix24_portal import OWNER_CODES, Portal, now
 from sandbox.bitrix24_rest import Answer, Method, RestError
 from sandbox.bitrix24_table import PAGE, Table, comparable, decode, encode, known_name, matches, sort_key
 from sandbox.bitrix24_tasks import task_add, task_get, task_list
+from sandbox.company import MOSCOW
 from sandbox.store import Record
 
 MAX_SELECT = 200
+MAX_IMPORT = 20
 SCOPE = ["crm", "catalog", "task", "user", "tasks"]
 
 
@@ -47,6 +51,9 @@ def methods(portal: Portal) -> dict[str, Method]:
         "crm.item.add": lambda p: item_add(portal, p),
         "crm.item.update": lambda p: item_update(portal, p),
         "crm.item.delete": lambda p: item_delete(portal, p),
+        "crm.item.import": lambda p: item_import(portal, p),
+        "crm.item.batchimport": lambda p: item_batch_import(portal, p),
+        "crm.entity.mergebatch": lambda p: merge_batch(portal, p),
         "crm.item.fields": item_fields,
         "crm.item.productrow.list": lambda p: row_list(portal, p),
         "crm.item.productrow.set": lambda p: row_set(portal, p),
@@ -117,6 +124,45 @@ def item_delete(portal: Portal, params: dict[str, Any]) -> Answer:
     kind = _entity_type(portal, params)
     portal.delete_item(kind, int(_existing(portal, kind, params.get("id"))["id"]))
     return Answer([])
+
+
+def item_import(portal: Portal, params: dict[str, Any]) -> Answer:
+    """crm.item.import: as add, with the dates and people of another system, for an administrator.
+
+    That nothing may be older than what there is already (import/index.md) is not held here.
+    """
+    return Answer({"item": _imported(portal, _entity_type(portal, params), params.get("fields") or {})})
+
+
+def item_batch_import(portal: Portal, params: dict[str, Any]) -> Answer:
+    """crm.item.batchImport: up to 20, each with its own outcome."""
+    kind = _entity_type(portal, params)
+    given = sequence(params.get("data"))
+    if len(given) > MAX_IMPORT:
+        raise RestError(400, "MAX_IMPORT_BATCH_SIZE_EXCEEDED", f"Max import batch size is {MAX_IMPORT}")
+    items: list[dict[str, Any]] = []
+    for said in given:
+        try:
+            items.append({"item": {"id": _imported(portal, kind, said)["id"]}})
+        except RestError as error:
+            items.append({"error": error.body()})
+    return Answer({"items": items})
+
+
+def _imported(portal: Portal, kind: int, said: dict[str, Any]) -> Record:
+    history: dict[str, Any] = {}
+    for name in ("createdTime", "updatedTime", "movedTime"):
+        if said.get(name):
+            stamp = comparable("datetime", said[name])
+            if stamp > now().timestamp():
+                raise RestError(400, "CRM_FIELD_ERROR_VALUE_NOT_VALID", f"{name} is in the future")
+            history[name] = projection.iso(datetime.fromtimestamp(stamp, MOSCOW))
+    if history.get("createdTime", "") > history.get("updatedTime", "9"):
+        raise RestError(400, "CRM_FIELD_ERROR_VALUE_NOT_VALID", "updatedTime is before createdTime")
+    for name in ("createdBy", "updatedBy", "movedBy"):
+        if said.get(name):
+            history[name] = integer(said[name], name)
+    return portal.import_item(kind, values_of(kind, said), history)
 
 
 def item_fields(params: dict[str, Any]) -> Answer:

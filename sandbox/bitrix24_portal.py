@@ -9,13 +9,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sandbox import bitrix24_fields as fields
 from sandbox import bitrix24_projection as projection
 from sandbox import dirt
+from sandbox.bitrix24_invoices import CATEGORY, invoice_id, invoice_record
+from sandbox.bitrix24_invoices import stage as invoice_stage
 from sandbox.bitrix24_table import Table
-from sandbox.company import LOST_STAGES, MOSCOW, WON_STAGES, Company, Deal
+from sandbox.company import LOST_STAGES, MOSCOW, WON_STAGES, Company, Deal, kopecks
 from sandbox.store import Record, Store
 
 OWNER_CODES = {"D": fields.DEAL, "SI": 31, "L": 1, "Q": 7}
@@ -55,6 +58,8 @@ CURRENCIES = (
     ("USD", "80.9000", "N", "Доллар США"),
     ("EUR", "94.1500", "N", "Евро"),
 )
+PRICE_TYPES = ((1, "BASE"), (2, "Оптовая"))
+WHOLESALE = Decimal("0.9")
 VATS = ((1, "Без НДС", None), (2, "НДС 0%", 0), (3, "НДС 10%", 10), (5, "НДС 20%", 20), (7, "НДС 22%", 22))
 
 
@@ -139,6 +144,15 @@ class Portal:
             row |= {"companyId": 0, "contactId": 0, "contactIds": [], "observers": []}
         elif kind == fields.COMPANY:
             row |= {"title": f"Компания #{number}", "isMyCompany": "N", "contactIds": [], "fm": []}
+        elif kind == fields.INVOICE:
+            row |= {"title": f"Счёт #{number}", "accountNumber": str(number), "categoryId": CATEGORY}
+            row |= {
+                "stageId": invoice_stage("N"),
+                "opportunity": 0.0,
+                "isManualOpportunity": "N",
+                "currencyId": "RUB",
+            }
+            row |= {"companyId": 0, "contactId": 0, "contactIds": [], "observers": [], "movedTime": stamp}
         else:
             row |= {"companyId": 0, "companyIds": [], "fm": []}
         row.update(values)
@@ -147,6 +161,13 @@ class Portal:
         if kind == fields.DEAL:
             self._moved(row, stamp, projection.ADMIN, first=True)
         table.put(row)
+        return row
+
+    def import_item(self, kind: int, values: dict[str, Any], history: dict[str, Any]) -> Record:
+        """Make a record whose dates and people another system knows (`history`)."""
+        row = self.add_item(kind, values)
+        row.update(history)
+        self.items[kind].put(row)
         return row
 
     def delete_item(self, kind: int, number: int) -> None:
@@ -210,12 +231,22 @@ class Portal:
         if before is None or before["stageId"] != row["stageId"]:
             self._moved(row, row["updatedTime"], row["assignedById"], first=before is None)
         table.put(row)
+        self._project_invoice(deal, row)
         self.rows.put(str(number), {"rows": projection.row_records(self.company, deal)})
         link = projection.link_record(self.company, deal)
         if link is not None:
             self.links.put(link)
         elif number in self.links:
             self.links.delete(number)
+
+    def _project_invoice(self, deal: Deal, shown: Record) -> None:
+        """The invoice follows its deal: written, changed, and left as it is once the deal owes none."""
+        table = self.items[fields.INVOICE]
+        stamp = projection.iso(now())
+        invoice = invoice_record(self.company, deal, shown, stamp)
+        before = table.get(invoice_id(deal.id))
+        if invoice is not None and (before is None or {**before, **_stamps(invoice)} != invoice):
+            table.put(invoice)
 
     def project_client(self, client: str) -> None:
         """Show a client as the company now has it: duplicates that are gone vanish with their requisites."""
@@ -287,6 +318,7 @@ class Portal:
         self.products.seed(self._products())
         self.prices.seed(self._prices())
         self.tasks.seed(())
+        self.items[fields.INVOICE].seed(self._invoices(deals))
 
     def _old(self, client: str) -> datetime:
         days = dirt.number_of(client) * 37 % 380
@@ -323,11 +355,25 @@ class Portal:
                 "dateCreate": projection.iso(dirt.FIRST_STAMP), "timestampX": stamp,
             }  # fmt: skip
 
+    def _invoices(self, deals: Iterable[Deal]) -> Iterable[Record]:
+        for deal in deals:
+            stamp = dirt.touched_at(deal, self.founded)
+            shown = projection.deal_record(self.company, deal, stamp)
+            invoice = invoice_record(self.company, deal, shown, projection.iso(stamp)) if shown else None
+            if invoice is not None:
+                yield invoice
+
     def _prices(self) -> Iterable[Record]:
         stamp = projection.iso(self.founded - timedelta(days=40))
         for product in self.company.products.values():
             number = projection.product_id(product.id)
-            yield {
-                "id": 1000 + number, "productId": number, "catalogGroupId": 1, "price": float(product.price),
-                "currency": "RUB", "timestampX": stamp,
-            }  # fmt: skip
+            wholesale = projection.number(kopecks(product.price * WHOLESALE))
+            for kind, price in ((1, float(product.price)), (2, wholesale)):
+                yield {
+                    "id": kind * 1000 + number, "productId": number, "catalogGroupId": kind, "price": price,
+                    "currency": "RUB", "timestampX": stamp,
+                }  # fmt: skip
+
+
+def _stamps(row: Record) -> Record:
+    return {name: row[name] for name in ("updatedTime", "lastActivityTime", "movedTime")}

@@ -146,6 +146,10 @@ class Table:
         self._drop_stamp(key)
         self._forget(key)
 
+    def where(self, field: str, value: int) -> list[Record]:
+        """The rows whose field has this value."""
+        return [row for key in self._ids if (row := decode(self._rows[key])).get(field) == value]
+
     def raw(self, key: int) -> bytes:
         return self._rows[key]
 

@@ -73,7 +73,7 @@ def test_all_deals_of_the_known_truth_are_read(sandbox: Running, crm: Bitrix24) 
         assert sorted(ids(pages, name)) == sorted(key for part in crm.keys(name) for key in part), name
     assert not [reject for page in pages for reject in page.rejects]
     assert {page.entity for page in pages if page.complete} == {
-        "pipeline", "stage", "lead_source", "currency", "vat_rate", "employee",
+        "pipeline", "stage", "invoice_stage", "lead_source", "currency", "vat_rate", "price_list", "employee",
     }  # fmt: skip
     assert {"DEAL_STAGE:WON", "DEAL_STAGE_1:C1:WON"} <= set(ids(pages, "stage"))
     requisites = [record for page in pages if page.entity == "requisite" for record in page.records]
