@@ -1,0 +1,303 @@
+"""How lists of an account are read: whole, by change, by key; with fields that the account may lack.
+
+Changes. The newest page, sorted by `timeUpdated`, is asked for first: where it reaches back beyond `since` it holds
+all that changed, and no border between pages can hide rows of one stamp. Where more changed, the list is filtered by
+day, in its own order, in which a row that changes meanwhile stays where it is. What an account does not know (a
+field, the sorting, the filter, or a filter that it passes over in silence) is noticed by its answer, and the next way
+is taken; the last one is the whole list. Stamps are compared here in every case.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from resources.connector import Refused, SourceError
+from resources.crm.megaplan_account import LINKS, Account, Got, Raws
+from resources.crm.megaplan_entities import MAIN, Listing, fields_of
+from resources.crm.megaplan_rows import Standing, heads, link_of
+from resources.parallel import in_order
+
+NEWEST: Final = 100  # rows of the page that is looked at first
+FILTERED_SINCE: Final = timedelta(days=400)  # what lies further back is not worth a filter
+AHEAD: Final = timedelta(days=400)  # the end of a filter's days: nothing is bounded by it
+REF_LINKS: Final = 25  # links in one filter: the whole query stands in the address
+AT_ONCE: Final = 4
+_ABSENT: Final = re.compile(r"have not this fields?:?\s*(?P<names>[\w ,]*)")
+
+
+@dataclass
+class Lists:
+    """The lists of one account, read with the fields that the mapping names and the account has."""
+
+    account: Account
+    named: Callable[[str], Sequence[str]]  # by entity: fields that the mapping reads
+    mapping_file: Callable[[], str]
+    absent: dict[str, set[str]] = field(default_factory=dict)  # by entity: fields that the account lacks
+    unsorted: set[str] = field(default_factory=set)  # entities that are not sorted by the time of change
+    unfiltered: set[str] = field(default_factory=set)  # entities that are not filtered by it
+
+    @property
+    def system(self) -> str:
+        return self.account.system
+
+    # ---- What is asked ----------------------------------------------------------------------------
+
+    def fields(self, listing: Listing) -> tuple[str, ...]:
+        """The fields asked of a list."""
+        return fields_of(listing, self.named(listing.entity), self.absent.get(listing.entity, ()))
+
+    def page(self, listing: Listing, query: Mapping[str, Any] | None = None) -> Got:
+        """One page with all fields, its rows made to stand by themselves. Fields that the account lacks are left out.
+
+        Raises SourceError where the mapping names one of them.
+        """
+        while True:
+            try:
+                return self._standing(
+                    listing, self.account.page(listing, {**self._asked(listing), **(query or {})})
+                )
+            except Refused as error:
+                self._learn(listing, error)
+
+    def pages(self, listing: Listing, query: Mapping[str, Any] | None = None) -> Iterator[Got]:
+        """All pages; as `page`."""
+        while True:
+            first = True
+            try:
+                for got in self.account.pages(listing, {**self._asked(listing), **(query or {})}):
+                    first = False
+                    yield self._standing(listing, got)
+                return
+            except Refused as error:
+                if not first:
+                    raise
+                self._learn(listing, error)
+
+    def rows(self, listing: Listing) -> Iterator[Raws]:
+        """Every row of a list, by pages."""
+        for got in self.pages(listing):
+            yield got.rows
+
+    def keys(self, listing: Listing) -> Iterator[list[str]]:
+        """Every key of a list: pages without other fields."""
+        query = {
+            "fields": ["isDropped"] if listing.entity in ("company", "contact") else ["id"],
+            "onlyRequestedFields": True,
+        }
+        for got in self.account.pages(listing, query):
+            yield [
+                str(head.id) for head in got.heads
+                if head is not None and not head.dropped and head.type in (None, *listing.types)
+            ]  # fmt: skip
+
+    def missing(self, listing: Listing, names: Sequence[str]) -> list[str]:
+        """Those of the fields that the account does not have; asked of the account, a request or two."""
+        query = {"limit": 1, "fields": list(names), "onlyRequestedFields": True}
+        if not names:
+            return []
+        try:
+            self.account.page(listing, query)
+        except Refused as error:
+            told = _named_absent(error, names)
+            if told is None:
+                raise
+            if told or len(names) == 1:
+                return told or list(names)
+            return [name for name in names if self.missing(listing, [name])]
+        return []
+
+    # ---- Changes and keys -------------------------------------------------------------------------
+
+    def newest(self, listing: Listing, *, bare: bool = False) -> Got | None:
+        """The rows changed last, the newest first; None where the account does not sort so."""
+        if listing.entity in self.unsorted or "timeUpdated" in self.absent.get(listing.entity, ()):
+            return None
+        query: dict[str, Any] = {"limit": min(NEWEST, self.account.size), "sortBy": [_by_change()]}
+        if bare:
+            query |= {"fields": ["timeUpdated"], "onlyRequestedFields": True}
+        try:
+            got = self.account.page(listing, query) if bare else self.page(listing, query)
+        except Refused as error:
+            if error.code != "422":
+                raise
+            self.unsorted.add(listing.entity)
+            return None
+        return got if "timeUpdated" not in self.absent.get(listing.entity, ()) and _falls(got) else None
+
+    def changed(self, listing: Listing, since: datetime) -> Iterator[Raws]:
+        """Rows changed since then, inclusive, by pages; rows without a stamp too."""
+        got = self.newest(listing)
+        seen: set[str] = set()
+        if got is not None:
+            rows = _since(got, since)
+            seen = _keys(rows)
+            if rows:
+                yield rows
+            if not got.more or _reaches(got, since):
+                return
+        if (
+            listing.filter
+            and listing.entity not in self.unfiltered
+            and datetime.now(UTC) - since < FILTERED_SINCE
+        ):
+            met: set[str] = set()
+            try:
+                for page in self.pages(listing, {"filter": _changed_since(listing.filter, since)}):
+                    rows = _since(page, since)
+                    met |= _keys(rows)
+                    if rows:
+                        yield rows
+            except Refused as error:
+                if error.code not in ("422", "400"):
+                    raise
+            else:
+                if seen <= met:
+                    return
+            # Refused, or it left out rows that are newer: it is not what it seems in this account.
+            self.unfiltered.add(listing.entity)
+        for page in self.pages(listing):
+            if rows := _since(page, since):
+                yield rows
+
+    def linked(self, listing: Listing, name: str, kind: str, keys: Sequence[str]) -> Iterator[Raws]:
+        """Rows whose field `name` is one of these records, found by a filter; none where the account knows no such one."""
+        if f"{listing.entity} {name}" in self.unfiltered:
+            return
+        for start in range(0, len(keys), REF_LINKS):
+            links = [{"contentType": kind, "id": key} for key in keys[start : start + REF_LINKS]]
+            term = {"contentType": "FilterTermRef", "field": name, "comparison": "equals", "value": links}
+            wanted = set(keys[start : start + REF_LINKS])
+            try:
+                for page in self.pages(listing, {"filter": _filter(listing.filter, term)}):
+                    rows = [row for row in page.rows if link_of(row, name) in wanted]
+                    if rows:
+                        yield rows
+                    if len(rows) < len(page.rows):  # passed over in silence: all rows come
+                        self.unfiltered.add(f"{listing.entity} {name}")
+                        return
+            except Refused as error:
+                if error.code not in ("422", "400"):
+                    raise
+                self.unfiltered.add(f"{listing.entity} {name}")
+                return
+
+    def by_key(self, listing: Listing, keys: Sequence[str]) -> Iterator[Raws]:
+        """The living ones of these records, with the same fields as lists bring them."""
+        parts = [list(keys[start : start + LINKS]) for start in range(0, len(keys), LINKS)]
+        for rows in in_order(lambda part: self.account.by_links(listing.types[0], part), parts, AT_ONCE):
+            found = Standing(rows, listing.whole).rows(self.fields(listing))
+            if found:
+                yield found
+
+    # ---- What it is made of -----------------------------------------------------------------------
+
+    def _asked(self, listing: Listing) -> dict[str, Any]:
+        return {"fields": list(self.fields(listing)), "onlyRequestedFields": True}
+
+    def _standing(self, listing: Listing, got: Got) -> Got:
+        """The page with rows that stand by themselves; rows of other types are left out.
+
+        A row that the same answer held as another's link may come bare: it is asked for by its key.
+        """
+        rows = Standing(got.rows, listing.whole).rows(self.fields(listing))
+        if listing.entity in MAIN and "timeUpdated" not in self.absent.get(listing.entity, ()):
+            bare = [
+                str(head.id) for head in got.heads
+                if head is not None and head.updated is None and head.type in (None, *listing.types)
+            ]  # fmt: skip
+            if bare:
+                whole = {_key(row): row for part in self.by_key(listing, bare) for row in part}
+                rows = [whole.get(_key(row), row) for row in rows]
+        kept = [
+            (row, head) for row, head in zip(rows, heads(rows), strict=True)
+            if head is None or head.type in (None, *listing.types)
+        ]  # fmt: skip
+        return Got([row for row, _ in kept], [head for _, head in kept], got.more)
+
+    def _learn(self, listing: Listing, error: Refused) -> None:
+        """Leave out the fields that the account has not. Raises SourceError where one of them is indispensable."""
+        asked = self.fields(listing)
+        told = _named_absent(error, asked) if error.code == "422" else None
+        if told is None:
+            raise error
+        if not told:  # it names none: each is asked for
+            told = self.missing(listing, asked)
+        named = set(self.named(listing.entity))
+        for name in told:
+            if name in named:
+                raise SourceError(
+                    f"{self.system}: {listing.entity} has no field {name}, which the mapping reads; create it in Megaplan "
+                    f"again, or correct or take out its name in {self.mapping_file()}"
+                )
+            if name in listing.fields:
+                raise error
+        if not told:
+            raise error
+        self.absent.setdefault(listing.entity, set()).update(told)
+
+
+def _named_absent(error: Refused, names: Sequence[str]) -> list[str] | None:
+    """Which fields a refusal calls unknown; none where it names none; None where it is about something else."""
+    match = _ABSENT.search(str(error))
+    if match is None:
+        return None
+    told = set(re.findall(r"\w+", match["names"]))
+    return [name for name in names if name in told]
+
+
+def _by_change() -> dict[str, Any]:
+    return {"contentType": "SortField", "fieldName": "timeUpdated", "desc": True}
+
+
+def _filter(kind: str, *terms: Mapping[str, Any]) -> dict[str, Any]:
+    group = {"contentType": "FilterTermGroup", "join": "and", "terms": list(terms)}
+    return {"contentType": kind, "config": {"contentType": "FilterConfig", "termGroup": group}}
+
+
+def _changed_since(kind: str, since: datetime) -> dict[str, Any]:
+    """By whole days, a day more on the early side: the account's own day may be yesterday there."""
+    days = {
+        "contentType": "IntervalDates",
+        "from": day_of(since - timedelta(days=1)),
+        "to": day_of(datetime.now(UTC) + AHEAD),
+    }
+    return _filter(
+        kind, {"contentType": "FilterTermDate", "field": "timeUpdated", "comparison": "equals", "value": days}
+    )
+
+
+def day_of(at: datetime) -> dict[str, Any]:
+    """A day as the vendor writes it: months are counted from 0."""
+    return {"contentType": "DateOnly", "year": at.year, "month": at.month - 1, "day": at.day}
+
+
+def _since(got: Got, since: datetime) -> Raws:
+    """Rows changed since then; rows without a stamp, and those that are no records, are never left out."""
+    stamps = [head.at if head is not None else None for head in got.heads]
+    return [row for row, at in zip(got.rows, stamps, strict=True) if at is None or at >= since]
+
+
+def _falls(got: Got) -> bool:
+    """Whether the page is sorted as it was asked for: no stamp newer than the one before it, none missing."""
+    stamps = [head.at if head is not None else None for head in got.heads]
+    known = [at for at in stamps if at is not None]
+    return len(known) == len(stamps) and all(a >= b for a, b in itertools.pairwise(known))
+
+
+def _reaches(got: Got, since: datetime) -> bool:
+    oldest = got.heads[-1] if got.heads else None
+    return oldest is not None and oldest.at is not None and oldest.at < since
+
+
+def _key(row: Any) -> str:
+    (head,) = heads([row])
+    return "" if head is None else str(head.id)
+
+
+def _keys(rows: Raws) -> set[str]:
+    return {str(head.id) for head in heads(rows) if head is not None}
