@@ -123,7 +123,7 @@ class Desk:
         return sorted(found, key=lambda item: (item.deleted, item.number))
 
     def ordered(self, entity: str, by: Literal["number", "modified", "created", "version"]) -> list[Item]:
-        """All living records in an order, kept sorted while things change. Do not change the list."""
+        """All living records in an order: another list after every change, so that one in hand stays as it was."""
         kept = self._orders.setdefault(entity, {})
         if by not in kept:
             kept[by] = sorted(
@@ -244,15 +244,18 @@ class Desk:
 
     def _lift(self, entity: str, item: Item) -> None:
         """Take a record out of the orders, before what they go by changes."""
-        for by, rows in self._orders.get(entity, {}).items():
+        kept = self._orders.get(entity, {})
+        for by, rows in kept.items():
             at = bisect_left(rows, _KEYS[by](item), key=_KEYS[by])
             if at < len(rows) and rows[at] is item:
-                del rows[at]
+                kept[by] = rows[:at] + rows[at + 1 :]
 
     def _keep(self, entity: str, item: Item) -> None:
         self._seat(entity, item)
-        if item.deleted is None:
-            for by, rows in self._orders.get(entity, {}).items():
+        kept = self._orders.get(entity, {})
+        for by, rows in kept.items():
+            if item.deleted is None:
+                kept[by] = rows = rows.copy()  # who holds the list before goes on with what it was
                 insort(rows, item, key=_KEYS[by])
         self._kept.put(f"{entity}:{item.number}", _plain(item))
 
