@@ -115,6 +115,12 @@ def _read(
             )
     if target.key != target.scope and rule.each is None and rule.parent is None:
         yield (), f"rows of {target.name} belong to a `{target.scope}`. Add `parent: {{ref: ...}}` or `each`"
+    scope = rule.fields.get(target.scope)
+    if target.key != target.scope and rule.each is not None and scope is not None and not scope.parent:
+        remedy = (
+            f"Write `{target.scope}: {{parent: true}}`; for another, add `parent: {{ref: ..., from: /path}}`"
+        )
+        yield ("fields", target.scope), f"rows of `each` belong to their own record. {remedy}"
     if target.key == target.scope and rule.parent is not None and (rule.key is None or not rule.key.parent):
         yield ("parent",), f"rows of {target.name} stand alone. Drop `parent`, or add `key: {{parent: true}}`"
     if rule.parent is not None:

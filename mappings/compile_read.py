@@ -13,7 +13,7 @@ How rows are keyed decides which rows a changed record touches (law 2: the same 
     each     system:id/part/key of an array's element     touches its record's rows
     child    rows that belong to raw.parent_id            touches the present and the previous parent
     value    system:value, the newest record wins         touches its present value and all earlier ones
-    member   rows that belong to a value of the record    likewise
+    member   rows, or elements, that belong to a value of the record    likewise
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class _Compiler:
     @cached_property
     def keying(self) -> Keying:
         if self.rule.each is not None:
-            return "each"
+            return "each" if self.rule.parent is None else "member"
         if self.rule.key is not None:
             return "value"
         if self.rule.parent is not None:
@@ -312,7 +312,7 @@ class _Compiler:
     def row_id(self) -> str:
         if self.keying == "value":
             return "r.id"
-        if self.keying != "each":
+        if self.rule.each is None:
             return "r.source_id"
         part = f" || {literal('/' + self.rule.part)}" if self.rule.part else ""
         return f"r.source_id{part} || '/' || e.own"

@@ -260,8 +260,8 @@ class ReadRule(Section):
             raise ValueError("`fields` is missing. Say what fills the columns")
         if self.part is not None and self.each is None:
             raise ValueError("`part` names the rows of `each`. Add `each`, or drop it")
-        if self.each is not None and self.parent is not None:
-            raise ValueError("rows of `each` belong to their own record. Drop `parent`")
+        if self.each is not None and self.parent is not None and not self.parent.from_:
+            raise ValueError("rows of `each` belong to their own record. Drop `parent`, or add `from` to it")
         if self.key is not None and self.key.source not in ("from", "parent"):
             raise ValueError("`key` is a path, a list of paths, or `parent: true`. Choose one")
         return self

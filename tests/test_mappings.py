@@ -54,6 +54,8 @@ def test_the_set_ups_that_come_along_are_valid(folder: str) -> None:
         (DEAL + "      amount: {expression: '(select 1)'}\n", 9, "is not allowed"),
         (DEAL + "      amount: {expression: 'price * 2'}\n", 9, "no column `price`"),
         ("read: {core.deal_line: {from: l, parent: {ref: core.deal}, fields: {unit: u}}}\n", 5, "needs `dea"),
+        ("read:\n  core.deal_line:\n    from: o\n    each: l\n    fields:\n      deal_id: /d\n", 10, "/path}`"),
+        ("read: {core.deal_line: {from: o, each: l, parent: {ref: core.deal}, fields: {a: b}}}\n", 5, "or add `from` to it"),
         ("stages:\n- {stage: [A, B], documents: []}\n- {stage: B, documents: []}\n", 7, "never decides"),
         ("stages:\n- {stage: A, documents: [bill]}\n", 6, "'invoice'"),
         ("stages:\n- {stage: A}\n", 6, "nothing is decided"),

@@ -168,6 +168,40 @@ def test_elements_of_an_array_are_rows_and_twins_stay_apart(warehouse: Warehouse
     assert road.rows("ledger.document_line") == []
 
 
+ORDERS = """
+read:
+  core.deal:
+    from: deal
+    fields: {title: title}
+  core.deal_line:
+    from: order
+    each: rows
+    parent: {ref: core.deal, from: /deal.id}
+    key: id
+    fields: {deal_id: {parent: true}, product_name: name}
+"""
+
+
+def test_elements_of_a_record_may_belong_to_another_and_follow_it(
+    warehouse: Warehouse, roads: list[Road], tmp_path: Path
+) -> None:
+    roads.append(open_road(warehouse, crm(tmp_path, ORDERS)))
+    road = roads[-1]
+
+    def lines() -> list[tuple[str, str]]:
+        road.refresh("core.deal_line")
+        return [(row["line_id"], row["deal_id"]) for row in road.rows("core.deal_line")]
+
+    road.put("order", "o1", {"deal": {"id": "d1"}, "rows": [{"id": 1}, {"id": 2}]})
+    road.put("order", "o2", {"deal": {"id": "d1"}, "rows": [{"id": 3}]})
+    road.put("order", "o3", {"deal": None, "rows": [{"id": 4}]})
+    assert lines() == [("shop:o1/1", "shop:d1"), ("shop:o1/2", "shop:d1"), ("shop:o2/3", "shop:d1")]
+    road.put("order", "o1", {"deal": {"id": "d2"}, "rows": [{"id": 1}]})
+    assert lines() == [("shop:o1/1", "shop:d2"), ("shop:o2/3", "shop:d1")]
+    road.put("order", "o2", None)
+    assert lines() == [("shop:o1/1", "shop:d2")]
+
+
 def test_a_joined_record_lends_its_values_and_its_change_reaches_the_row(
     warehouse: Warehouse, roads: list[Road]
 ) -> None:
