@@ -129,13 +129,14 @@ def test_a_lookup_is_bound_by_address_and_columns_of_the_platform_are_ignored(en
 def test_a_task_is_made_once_under_an_alternate_key_or_a_chosen_id(env: Environment) -> None:
     key = _open(env)
     said = {"subject": "Нет ИНН", "regardingobjectid_opportunity_task@odata.bind": f"/opportunities({key})",
-            "scheduledend": "2026-12-01T00:00:00Z"}  # fmt: skip
+            "scheduledend": "2026-12-01T09:30:00Z"}  # fmt: skip
     for _ in range(2):
         assert env.ask("PATCH", "tasks(new_extkey='inn:17')", said).status_code == 204
         assert env.ask("PATCH", f"tasks({NOBODY})", said).status_code == 204
     tasks = env.rows("tasks?$select=subject,new_extkey,_regardingobjectid_value,scheduledend")
     assert len(tasks) == len(env.truth("task")) == 2
     assert {row["_regardingobjectid_value"] for row in tasks} == {key}
+    assert {row["scheduledend"] for row in tasks} == {"2026-12-01T09:30:00Z"}
     assert {row["activityid"] for row in tasks} >= {NOBODY}
     assert {row["new_extkey"] for row in tasks} == {"inn:17", None}
     assert env.refused("POST", "tasks", {"subject": "again", "new_extkey": "inn:17"})[:2] == (

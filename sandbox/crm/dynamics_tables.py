@@ -339,5 +339,8 @@ def _task() -> Table:
 
 
 def _due(item: Item) -> Any:
-    due = item.body.get("due_on")
+    due, said = item.body.get("due_on"), item.body.get("due_on_at")
+    at = datetime.fromisoformat(said).astimezone(UTC) if said and "T" in said else None
+    if at is not None and at.date() == due:
+        return at
     return datetime.combine(due, time(), UTC) if due is not None else None

@@ -39,6 +39,8 @@ class Payload:
                 column = self._column(name, value)
                 if column is not None and column.keep:
                     changes[column.keep] = self._value(column, value)
+                    if column.kind == "DateTime":  # the desk keeps days
+                        changes[f"{column.keep}_at"] = value
         return changes
 
     def _column(self, name: str, value: Any) -> Column | None:
