@@ -56,10 +56,8 @@ from resources.crm.dynamics_entities import (
     TABLES,
     THEIRS,
     VOLATILE,
-    Table,
     annotated,
     columns,
-    dictionary_path,
     either,
     options,
     options_path,
@@ -69,6 +67,7 @@ from resources.crm.dynamics_entities import (
 from resources.crm.dynamics_hooks import hints
 from resources.crm.dynamics_write import Writer, is_key
 from resources.crm.rows import Shape
+from resources.http import Answer
 from resources.parallel import in_order
 from resources.tokens import TokenStore
 
@@ -118,6 +117,11 @@ class Dynamics(Writer, CrmSource):
         self._hook = hook
         self._untracked: set[str] = set()  # tables that turned out to have no change tracking
 
+    def close(self) -> None:
+        """End the connections."""
+        super().close()
+        self.environment.login.close()
+
     # ---- Source -------------------------------------------------------------------------------
 
     def read(self, entities: Sequence[str], since: datetime | None, until: datetime) -> Iterator[Page]:
@@ -150,7 +154,7 @@ class Dynamics(Writer, CrmSource):
                 for fetched in self._asked(entity).whole():
                     yield fetched.rows
         else:
-            for page in self._dictionaries([entity], check=False):
+            for page in self._dictionaries([entity]):
                 yield [msgspec.Raw(record.payload) for record in page.records]
 
     def rows_since(self, entity: str, since: datetime) -> Iterator[Rows]:
@@ -346,43 +350,46 @@ class Dynamics(Writer, CrmSource):
 
     # ---- Dictionaries --------------------------------------------------------------------------
 
-    def _dictionaries(self, names: Sequence[str], check: bool = True) -> Iterator[Page]:
+    def _dictionaries(self, names: Sequence[str]) -> Iterator[Page]:
         """Each as one complete page, all of them by one request."""
-        tables = {name: DICTIONARIES[name] for name in names if name in DICTIONARIES}
-        paths = {
-            name: dictionary_path(table, self._dictionary_columns(table)) for name, table in tables.items()
-        }
-        for name, first in zip(paths, self.environment.many(list(paths.values())), strict=True):
+        paths = {name: self._dictionary_path(name) for name in names}
+        answers = self.environment.answers(list(paths.values()))
+        for (name, path), answer in zip(paths.items(), answers, strict=True):
             with self._explained(name):
-                if isinstance(first, SourceError):
-                    raise first
-                rows = [row for page in self.environment.follow(paths[name], first) for row in page.rows]
-                yield self._complete(name, rows)
-        for name in names:
-            if name in OPTION_SETS:
-                yield self._complete(name, self._options(name))
+                if isinstance(answer, SourceError):
+                    raise self._no_options(name, answer) if name in OPTION_SETS else answer
+                rows = self._options(name, answer) if name in OPTION_SETS else self._all_rows(path, answer)
+                records, rejects = self.records(name, _MADE[name](rows) if name in _MADE else rows)
+                yield Page(name, records, complete=True, rejects=rejects)
 
-    def _complete(self, name: str, rows: Rows) -> Page:
-        records, rejects = self.records(name, _MADE[name](rows) if name in _MADE else rows)
-        return Page(name, records, complete=True, rejects=rejects)
+    def _dictionary_path(self, name: str) -> str:
+        if name in OPTION_SETS:
+            return options_path(*self.option_columns[name])
+        table = DICTIONARIES[name]
+        named = [column for column in self.fields_read.get(name, ()) if column != "position"]
+        return query(table.set, select=columns(table, named, not self.fields_read), where=table.where)
 
-    def _dictionary_columns(self, table: Table) -> tuple[str, ...]:
-        named = [name for name in self.fields_read.get(table.entity, ()) if name != "position"]
-        return columns(table, named, not self.fields_read)
+    def _all_rows(self, path: str, first: Answer) -> list[msgspec.Raw]:
+        pages = self.environment.follow(path, self.environment.page_of(path, first))
+        return [row for page in pages for row in page.rows]
 
-    def _options(self, name: str) -> list[msgspec.Raw]:
-        table, column = self.option_columns[name]
+    def _options(self, name: str, answer: Answer) -> list[msgspec.Raw]:
         try:
-            return options(self.client.request("GET", options_path(table, column)).content)
-        except Refused as error:
-            raise SourceError(
-                f"{self.system}: there is no option column {table}.{column} for {name}: {error}; name another as "
-                f"`{name}` in the connection, table.column"
-            ) from None
+            return options(answer.content)
         except msgspec.DecodeError as error:
+            table, column = self.option_columns[name]
             raise SourceError(
                 f"{self.system}: the options of {table}.{column} cannot be read ({error})", retriable=True
             ) from None
+
+    def _no_options(self, name: str, error: SourceError) -> SourceError:
+        if not isinstance(error, Refused) or name == "status":
+            return error
+        table, column = self.option_columns[name]
+        return SourceError(
+            f"{self.system}: there is no option column {table}.{column} to take {name} from ({error}); name "
+            f"another as `{name}` in the connection, table.column"
+        )
 
     # ---- Columns ------------------------------------------------------------------------------
 

@@ -61,6 +61,7 @@ class Environment:
     """The address of the Web API behind a client, and how it is read. Threads may share it."""
 
     client: Client
+    login: Client  # Entra ID's, where tokens come from
     page: int = PAGE
     parallel: int = 4
 
@@ -73,14 +74,16 @@ class Environment:
         """One JSON answer, numbers with a point as Decimal. Raises SourceError."""
         return self.client.get_json(path)
 
-    def clock(self) -> datetime | None:
-        """The vendor's time, UTC; None where it does not say. Raises SourceError."""
-        return _clock(self.client.request("GET", "WhoAmI"))
+    def who(self) -> tuple[str, datetime | None]:
+        """The user that we are, and the vendor's time, UTC, where it says it. Raises SourceError."""
+        answer = self.client.request("GET", "WhoAmI")
+        said = answer.json()
+        return str(said.get("UserId") or "") if isinstance(said, dict) else "", _clock(answer)
 
     def fetch(self, path: str, prefer: Sequence[str] = (), size: int = 0) -> Fetched:
         """One page. Raises SourceError, Refused."""
         headers = {"Prefer": ",".join([f"odata.maxpagesize={size or self.page}", *prefer])}
-        return self._page(path, self.client.request("GET", path, headers=headers))
+        return self.page_of(path, self.client.request("GET", path, headers=headers))
 
     def pages(self, path: str, prefer: Sequence[str] = (), size: int = 0) -> Iterator[Fetched]:
         """A page and all that follow it. Raises SourceError, also where they go round in a circle."""
@@ -111,15 +114,27 @@ class Environment:
         self, paths: Sequence[str], prefer: Sequence[str] = (), size: int = 0
     ) -> list[Fetched | SourceError]:
         """The first pages of several lists by one request, each with its own error. Raises SourceError for all."""
-        headers = {"Prefer": ",".join([f"odata.maxpagesize={size or self.page}", *prefer])}
-        answers = self.batch([Request("GET", path, headers) for path in paths])
         found: list[Fetched | SourceError] = []
-        for path, answer in zip(paths, answers, strict=True):
+        for path, answer in zip(paths, self.answers(paths, prefer, size), strict=True):
             try:
-                if answer is not None and meaning(answer).kind == "ok":
-                    found.append(self._page(path, answer))
-                else:
-                    found.append(self.fetch(path, prefer, size))
+                found.append(answer if isinstance(answer, SourceError) else self.page_of(path, answer))
+            except SourceError as error:
+                found.append(error)
+        return found
+
+    def answers(
+        self, paths: Sequence[str], prefer: Sequence[str] = (), size: int = 0
+    ) -> list[Answer | SourceError]:
+        """The answers to several paths by one request; what fails there is asked once more by itself."""
+        headers = {"Prefer": ",".join([f"odata.maxpagesize={size or self.page}", *prefer])}
+        found: list[Answer | SourceError] = []
+        parts = self.batch([Request("GET", path, headers) for path in paths])
+        for path, part in zip(paths, parts, strict=True):
+            try:
+                good = part is not None and meaning(part).kind == "ok"
+                found.append(
+                    part if good and part is not None else self.client.request("GET", path, headers=headers)
+                )
             except SourceError as error:
                 found.append(error)
         return found
@@ -142,7 +157,8 @@ class Environment:
         parts = _decoded(answer)
         return [parts[place] if place < len(parts) else None for place in range(len(requests))]
 
-    def _page(self, path: str, answer: Answer) -> Fetched:
+    def page_of(self, path: str, answer: Answer) -> Fetched:
+        """An answer as a page. Raises SourceError where it is none."""
         try:
             body = _read_page(answer.content)
         except msgspec.DecodeError as error:

@@ -11,7 +11,6 @@ By time (tables that are not tracked): `modifiedon` from a time on, in order of 
 from __future__ import annotations
 
 import queue
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,6 @@ LINK_DAYS: Final = 6  # a link's age up to which it is used; the vendor forgets 
 CLOCKS: Final = timedelta(seconds=60)  # between the vendor's servers
 AHEAD: Final = 2  # pages of a table that wait for whoever stores them
 _DELETED: Final = b"$deletedEntity"
-_TOKEN: Final = re.compile(r"[?&]\$deltatoken=")
 
 Item = TypeVar("Item")
 
@@ -148,7 +146,7 @@ def told_apart(rows: Sequence[msgspec.Raw]) -> tuple[list[msgspec.Raw], list[str
         if _DELETED in bytes(row):
             head = msgspec.json.decode(row, type=_Gone)
             if head.context.endswith("$deletedEntity") and head.id:
-                gone.append(head.id.rpartition("(")[2].rstrip(")"))
+                gone.append(head.id.lower())
                 continue
         living.append(row)
     return living, gone

@@ -23,9 +23,8 @@ def findings(crm: Dynamics, now: datetime | None = None) -> Iterator[Finding]:
 
     `now`: UTC, the present where not given. Raises SourceError where the environment does not answer at all.
     """
-    who = crm.environment.json("WhoAmI")
-    there = crm.environment.clock()
-    yield Finding("connection", True, f"the environment answers; we are the user {who.get('UserId')}")
+    user, there = crm.environment.who()
+    yield Finding("connection", True, f"the environment answers; we are the user {user}")
     yield from behind(there, now or datetime.now(UTC), crm.capabilities.overlap_seconds)
     yield from _tracking(crm)
     for named, tables, words in (

@@ -67,10 +67,19 @@ def opened(
         raise SourceError(
             f"{system}: there is no time zone {said('timezone')!r}; use one like Europe/Moscow as timezone"
         ) from None
-    parallel = max(1, int(said("parallel") or PARALLEL))
+    numbers = {
+        "parallel": float(PARALLEL), "page": float(PAGE), "timeout": 120.0, "rate_per_second": LIMITS[0],
+        "burst": LIMITS[1],
+    }  # fmt: skip
+    for name in numbers:
+        try:
+            numbers[name] = float(said(name) or numbers[name])
+        except ValueError:
+            raise SourceError(f"{system}: {name} in the connection is not a number: {said(name)!r}") from None
+    parallel = max(1, int(numbers["parallel"]))
     secret = said("client_secret")
     options: dict[str, Any] = {
-        "timeout": float(said("timeout") or 120),
+        "timeout": numbers["timeout"],
         "ca_file": said("ca_file") or None,
         "allow_http": said("allow_http").lower() == "true",
         "secrets": [secret, said("webhook_key")],
@@ -85,17 +94,12 @@ def opened(
     api = (said("api") or f"{url}/api/data/v9.2").rstrip("/")
     client = Client(
         system, f"{api}/", auth=OAuth(system, tokens or MemoryTokens(), granted(login, page, form)), headers=HEADERS,
-        budget=budget or _own_budget(connection), classify=meaning, connections=parallel + 2, **options,
+        budget=budget or LocalBudget(numbers["rate_per_second"], numbers["burst"]), classify=meaning, connections=parallel + 2, **options,
     )  # fmt: skip
-    size = max(1, min(PAGE, int(said("page") or PAGE)))
+    size = max(1, min(PAGE, int(numbers["page"])))
     return Opened(
-        Environment(client, size, parallel),
+        Environment(client, login, size, parallel),
         (table, column),
         zone,
         (said("webhook_header"), said("webhook_key")),
     )
-
-
-def _own_budget(connection: Mapping[str, Any]) -> LocalBudget:
-    rate, burst = (connection.get(name) for name in ("rate_per_second", "burst"))
-    return LocalBudget(float(rate or LIMITS[0]), float(burst or LIMITS[1]))

@@ -9,7 +9,6 @@ from typing import Any, Final
 import msgspec
 
 from resources.connector import Entity
-from resources.crm.dynamics_api import query
 from resources.crm.rows import Shape
 
 STAMP: Final = "modifiedon"
@@ -155,11 +154,6 @@ def options(content: bytes) -> list[msgspec.Raw]:
         if found is not None and found.options:
             return found.options
     return []
-
-
-def dictionary_path(table: Table, select: Sequence[str]) -> str:
-    """A dictionary's first page."""
-    return query(table.set, select=select, where=table.where)
 
 
 def stages(rows: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
