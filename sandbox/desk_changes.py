@@ -19,6 +19,8 @@ from sandbox.desk import Desk, Item
 MAX_CHANGES: Final = 10_000
 LATE: Final = timedelta(minutes=4)
 """How long ago a change that becomes visible only now was stamped: a long transaction."""
+RETAIL: Final = 1
+"""The price list whose prices are the products' own; some CRMs show a product's price nowhere else."""
 Done = dict[str, Any]
 
 
@@ -176,9 +178,11 @@ def _edit_product(desk: Desk, rng: random.Random) -> Done | None:
     product = _some(desk, rng, "product")
     if product is None:
         return None
-    desk.put(
-        "product", product.number, {**product.body, "price": product.body["price"] + rng.randrange(1, 50)}
-    )
+    price = product.body["price"] + rng.randrange(1, 50)
+    desk.put("product", product.number, {**product.body, "price": price})
+    for row in desk.children("price", product.number):
+        if row.body["price_list"] == RETAIL:
+            desk.put("price", row.number, {**row.body, "price": price})
     return {"entity": "product", "number": product.number}
 
 
