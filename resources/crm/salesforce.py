@@ -33,6 +33,7 @@ from resources.connector import (
     Page,
     Record,
     Refused,
+    Reject,
     SourceError,
 )
 from resources.crm.crm_source import NOTHING, CrmSource, Rows
@@ -50,8 +51,9 @@ from resources.crm.salesforce_entities import (
     STAMP,
     VOLATILE,
 )
-from resources.crm.salesforce_fields import Fields
+from resources.crm.salesforce_fields import TOTAL, Fields
 from resources.crm.salesforce_hooks import hints
+from resources.crm.salesforce_lines import total_with_vat
 from resources.crm.salesforce_org import Allowance, Judge, Org, Query
 from resources.crm.salesforce_token import SECRETS, authorized
 from resources.crm.salesforce_write import Writer
@@ -89,11 +91,14 @@ class Salesforce(Writer, CrmSource):
         *,
         organization: str = "",
         task_key: str = "",
+        line_vat: tuple[str, str] = ("", ""),
         bulk_from: int = BULK_FROM,
     ) -> None:
         super().__init__(org.client)
         self.org, self.judge = org, judge
         self.organization, self.task_key, self.bulk_from = organization, task_key, bulk_from
+        self.line_vat = tuple(name for name in line_vat if name)
+        self._total = total_with_vat(*line_vat)
         self.bulk_page = PAGE_ROWS
         self.fields = Fields(self)
         self.unfit: dict[str, str] = {}  # by entity: why the vendor ran no job for it
@@ -231,6 +236,12 @@ class Salesforce(Writer, CrmSource):
         """See CrmSource.findings; `salesforce_check`."""
         return findings(self)
 
+    def records(self, entity: str, rows: Rows) -> tuple[list[Record], list[Reject]]:
+        """See CrmSource.records; a line bears its total with VAT too, where the mapping names it."""
+        if entity == "deal_line" and TOTAL in self.fields_read.get(entity, ()):
+            rows = [self._total(row) for row in rows]
+        return super().records(entity, rows)
+
     # ---- Whole objects ------------------------------------------------------------------------
 
     def _whole_rows(self, entity: str, count: int, stop: Event) -> Generator[Rows, None, None]:
@@ -331,6 +342,7 @@ def connect(
     token_url's), or `username`, `password`, `security_token` with `grant: password`. `grant` chooses where there are
     several. Optional: `token_url` (instance_url and /services/oauth2/token), `api_version` (61.0), `daily_share`
     (0.9 of the org's calls in 24 hours), `task_key` (a custom external id field of Task for our key),
+    `line_vat_rate` and `line_vat_included` (fields of a line: VAT in per cent, and whether the price has it in),
     `organization_id` (the org that outbound messages must name), `parallel` (6 requests under way), `page` (2000 rows
     of a call), `bulk_from` (5000 records), `timeout` (120 s), `ca_file`, `allow_http`. Without `tokens` they are
     kept for this process alone. Raises SourceError that names the key and the remedy.
@@ -375,6 +387,7 @@ def connect(
         judge,
         organization=said("organization_id"),
         task_key=said("task_key"),
+        line_vat=(said("line_vat_rate"), said("line_vat_included")),
         bulk_from=int(_number(system, connection, "bulk_from", BULK_FROM)),
     )
 

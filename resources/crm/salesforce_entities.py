@@ -130,7 +130,8 @@ MAIN: Final = ("deal", "deal_line", "company", "contact", "product", "product_pr
 # Absent with a feature that is off, and then of no record: an error would hold up an org that is all right.
 FEATURES: Final = frozenset(
     ("CurrencyIsoCode", "RecordTypeId", "CampaignId", "ContactId", "MiddleName", "QuantityUnitOfMeasure",
-     "StockKeepingUnit", "IsPersonAccount", "Pricebook2Id", "DefaultProbability", "DecimalPlaces")
+     "StockKeepingUnit", "IsPersonAccount", "Pricebook2Id", "DefaultProbability", "DecimalPlaces",
+     "EndDate")
 )  # fmt: skip
 # Objects that an edition may lack: read only where the mapping asks for them.
 SPARE: Final = ("campaign", "price_list", "product_price", "product")

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 COMPOUND: Final = ("address", "location", "base64", "complexvalue")  # no column of a CSV
 # Entities that are made of what another one's description holds.
 MADE_OF: Final = {"pipeline": ("deal",), "lead_source": ("deal",), "stage": ("stage", "deal")}
-OURS: Final = {"stage": ("Key", "RecordTypeId"), "currency": ("IsCorporate",)}  # keys of payloads made here
+TOTAL: Final = "TotalWithVAT"
+# Keys of payloads that are made here.
+OURS: Final = {"stage": ("Key", "RecordTypeId"), "currency": ("IsCorporate",), "deal_line": (TOTAL,)}
 
 
 class Fields:
@@ -47,7 +49,11 @@ class Fields:
                 if self._crm.fields_read.get(name):
                     raise self._unseen(name)
                 continue
-            for field, near in self.absent(name, self._crm.fields_read.get(name, ())).items():
+            named = [
+                *self._crm.fields_read.get(name, ()),
+                *(self._crm.line_vat if name == "deal_line" else ()),
+            ]
+            for field, near in self.absent(name, named).items():
                 raise SourceError(
                     f"{self.missing(name, field)}, which the mapping reads; {self.remedy(near)}"
                 )
@@ -71,6 +77,8 @@ class Fields:
         """The fields that are asked for."""
         kind, described = KINDS[entity], self.of(entity)
         named = self._crm.fields_read.get(entity) or kind.usual
+        if entity == "deal_line":
+            named = (*named, "TotalPrice", *self._crm.line_vat)
         there = described.fields if described is not None else {}
         return [
             name
