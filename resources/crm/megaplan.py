@@ -18,6 +18,7 @@ changed are read again, since a merge moves them without a new stamp.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
@@ -30,11 +31,11 @@ from resources.connector import (
     Reject,
     SourceError,
 )
-from resources.crm.crm_source import CrmSource, Rows
+from resources.crm.crm_source import NOTHING, CrmSource, Rows
 from resources.crm.megaplan_account import API, CALLS, PAGE, Account, judge
-from resources.crm.megaplan_entities import ENTITIES, LISTINGS, MAIN, SHAPES, VOLATILE
+from resources.crm.megaplan_entities import CLIENTS, ENTITIES, INSIDE, LISTINGS, MAIN, SHAPES, VOLATILE
 from resources.crm.megaplan_lists import Lists
-from resources.crm.megaplan_rows import heads, links_of, stages
+from resources.crm.megaplan_rows import heads, owned, parts_of, stages
 from resources.crm.megaplan_token import authorized
 from resources.crm.rows import Shape
 from resources.http import Client
@@ -79,28 +80,29 @@ class Megaplan(CrmSource):
         Raises SourceError, also where the mapping names a field that the account does not have.
         """
         wanted = [entity.name for entity in self.known(entities)]
-        changed: dict[str, list[str]] = {"company": [], "contact": []}
+        parts = [name for name in INSIDE if name in wanted]
+        needed = {*wanted, *(owner for name in parts for owner in INSIDE[name].owners)}
+        changed: dict[str, dict[str, None]] = {name: {} for name in CLIENTS}
         people: dict[str, None] = {}
         met: set[str] = set()
-        for name in wanted:
+        for name in (entity.name for entity in ENTITIES if entity.name in needed and entity.parent is None):
             if name not in MAIN:
                 yield self._whole(name)
                 continue
             for rows in self.rows(name) if since is None else self.rows_since(name, since):
-                if since is not None and name in changed:
-                    found = [str(head.id) for head in heads(rows) if head is not None]
-                    changed[name] += found
-                    for row in rows if name == "company" else ():
-                        people.update(dict.fromkeys(links_of(row, "contacts")))
+                found = dict.fromkeys(str(head.id) for head in heads(rows) if head is not None)
                 if name == "deal":
-                    met.update(str(head.id) for head in heads(rows) if head is not None)
-                yield from self._pages(name, rows, (), emit=True)
+                    met.update(found)
+                elif name in CLIENTS and since is not None:
+                    changed[name] |= found
+                    links = (one for row in rows for one in heads(parts_of(row, "contacts")))
+                    people |= dict.fromkeys(str(head.id) for head in links if head is not None)
+                yield from self._pages(name, rows, parts, emit=name in wanted)
         if "contact" in wanted:
-            again = [key for key in people if key not in set(changed["contact"])]
-            for rows in self.rows_by_key("contact", again):
-                yield from self._pages("contact", rows, (), emit=True)
+            for rows in self.rows_by_key("contact", [key for key in people if key not in changed["contact"]]):
+                yield from self._pages("contact", rows, parts, emit=True)
         if "deal" in wanted:
-            yield from self._deals_of(changed, met)
+            yield from self._deals_of(changed, met, parts)
 
     def rows(self, entity: str) -> Iterator[Rows]:
         """See CrmSource.rows."""
@@ -129,42 +131,76 @@ class Megaplan(CrmSource):
         """See CrmSource.rows_by_key."""
         yield from self.lists.by_key(LISTINGS[entity], list(keys))
 
+    def keys(self, entity: str) -> Iterator[Sequence[str]]:
+        """See Source.keys."""
+        self.known([entity])
+        yield from self.keys_of(entity)
+
     def keys_of(self, entity: str) -> Iterator[Sequence[str]]:
         """See CrmSource.keys_of: pages of keys alone."""
         if entity == "stage":
             yield from super().keys_of(entity)
+        elif entity in INSIDE:
+            for owner in INSIDE[entity].owners:
+                yield from self.lists.keys(LISTINGS[owner], INSIDE[entity].field)
         else:
             yield from self.lists.keys(LISTINGS[entity])
 
     def read_keys(self, entity: str, keys: Sequence[str]) -> Iterator[Page]:
         """See ReadsByKey. What a batch leaves out is asked for by itself before it counts as gone.
 
-        Raises SourceError where the account refuses to tell.
+        Raises SourceError where a record is there and may not be seen.
         """
-        for page in super().read_keys(entity, keys):
-            gone = [record.source_id for record in page.records if record.deleted and record.payload == b"{}"]
-            hidden = self._hidden(entity, gone) if gone and entity in MAIN else set()
-            if hidden:
-                raise SourceError(
-                    f"{self.system}: {entity} {', '.join(sorted(hidden)[:5])} is there and may not be seen; give the "
-                    "user of the connection the right to all of them"
-                )
-            yield page
+        if entity not in MAIN:
+            yield from super().read_keys(entity, keys)
+            return
+        asked = list(dict.fromkeys(keys))
+        met: set[str] = set()
+        for rows in self.rows_by_key(entity, asked):
+            met.update(str(head.id) for head in heads(rows) if head is not None)
+            yield from self._pages(entity, rows, tuple(INSIDE), emit=True)
+        absent = [key for key in asked if key not in met]
+        if hidden := self._hidden(entity, absent):
+            raise SourceError(
+                f"{self.system}: {entity} {', '.join(hidden[:5])} is there and may not be seen; give the user of the "
+                "connection the right to see all of them"
+            )
+        if absent:
+            yield Page(entity, [Record(key, NOTHING, deleted=True) for key in absent])
 
     def records(self, entity: str, rows: Rows) -> tuple[list[Record], list[Reject]]:
         """See CrmSource.records: stages are taken out of their programs."""
         return super().records(entity, stages(rows) if entity == "stage" else rows)
 
+    def _pages(self, entity: str, rows: Rows, children: Sequence[str], *, emit: bool) -> Iterator[Page]:
+        """Records of the rows, and those of the entities `children` that they hold inside."""
+        yield from super()._pages(entity, rows, (), emit=emit)
+        for child in children:
+            inside = INSIDE[child]
+            if entity not in inside.owners:
+                continue
+            records: list[Record] = []
+            rejects: list[Reject] = []
+            owners = [(row, head) for row, head in zip(rows, heads(rows), strict=True) if head is not None]
+            for row, head in owners:
+                parts = [] if head.dropped else owned(parts_of(row, inside.field), inside.owner, head)
+                good, bad = super().records(child, parts)
+                records += [replace(record, parent_id=str(head.id)) for record in good]
+                rejects += bad
+            yield Page(child, records, complete_parents=[str(head.id) for _, head in owners], rejects=rejects)
+
     # ---- Merges and deletions -----------------------------------------------------------------
 
-    def _deals_of(self, changed: Mapping[str, Sequence[str]], met: set[str]) -> Iterator[Page]:
+    def _deals_of(
+        self, changed: Mapping[str, Mapping[str, None]], met: set[str], parts: Sequence[str]
+    ) -> Iterator[Page]:
         """Deals of clients that changed, except those met already."""
         for entity, kind, name in (
             ("company", "ContractorCompany", "contractor"),
             ("contact", "ContractorHuman", "contractor"),
             ("contact", "ContractorHuman", "contact"),
         ):
-            for rows in self.lists.linked(LISTINGS["deal"], name, kind, list(dict.fromkeys(changed[entity]))):
+            for rows in self.lists.linked(LISTINGS["deal"], name, kind, list(changed[entity])):
                 found = heads(rows)
                 new = [
                     row for row, head in zip(rows, found, strict=True)
@@ -172,18 +208,18 @@ class Megaplan(CrmSource):
                 ]  # fmt: skip
                 met.update(str(head.id) for head in found if head is not None)
                 if new:
-                    yield from self._pages("deal", new, (), emit=True)
+                    yield from self._pages("deal", new, parts, emit=True)
 
-    def _hidden(self, entity: str, keys: Sequence[str]) -> set[str]:
+    def _hidden(self, entity: str, keys: Sequence[str]) -> list[str]:
         """Those of the records that are there all the same, asked for one by one within a batch."""
         path = self.account.path(LISTINGS[entity])
-        hidden: set[str] = set()
+        hidden: list[str] = []
         for start in range(0, len(keys), CALLS):
             part = list(keys[start : start + CALLS])
             answers = self.account.bulk([("GET", f"{path}/{key}", None) for key in part])
             for key, said in zip(part, answers, strict=True):
                 if said.status == 403:
-                    hidden.add(key)
+                    hidden.append(key)
                 elif said.status not in (200, 404, 410, 422):
                     raise SourceError(
                         f"{self.system}: {entity} {key} cannot be asked for (status {said.status}: {said.words}); "

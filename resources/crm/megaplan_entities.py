@@ -22,7 +22,9 @@ ENTITIES: Final = (
     Entity("product", incremental=True),
     Entity("company", incremental=True),
     Entity("contact", incremental=True),
+    Entity("requisite", incremental=False, parent="company"),  # inside companies and persons
     Entity("deal", incremental=True),
+    Entity("invoice", incremental=False, parent="deal"),  # inside deals: their own list ends after 100
 )
 
 
@@ -43,6 +45,11 @@ class Listing:
     whole: frozenset[str] = frozenset()
     filter: str = ""
     paths: tuple[str, ...] = ()
+
+    @property
+    def drops(self) -> bool:
+        """Whether its rows say that they were dropped."""
+        return "isDropped" in (*self.fields, *self.optional)
 
 
 _CONTRACTOR: Final = (
@@ -86,6 +93,22 @@ LISTINGS: Final[Mapping[str, Listing]] = {
 }  # fmt: skip
 
 MAIN: Final = ("product", "company", "contact", "deal")  # read by time
+CLIENTS: Final = ("company", "contact")  # whoever has requisites, and deals
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """Records that come inside others: of whom, under which field, and the field of theirs that names the owner."""
+
+    owners: tuple[str, ...]
+    field: str
+    owner: str
+
+
+INSIDE: Final[Mapping[str, Inside]] = {
+    "requisite": Inside(CLIENTS, "payers", "contractor"),
+    "invoice": Inside(("deal",), "invoices", "deal"),
+}
 
 _STAMP: Final = ("timeUpdated.value",)
 SHAPES: Final = {
@@ -93,6 +116,8 @@ SHAPES: Final = {
     "company": Shape("company", stamp=_STAMP, deleted="isDropped"),
     "contact": Shape("contact", stamp=_STAMP, deleted="isDropped"),
     "product": Shape("product", stamp=_STAMP, deleted="isDropped"),
+    "requisite": Shape("requisite", deleted="isDropped"),
+    "invoice": Shape("invoice"),
     "employee": Shape("employee"),
     "pipeline": Shape("pipeline"),
     "stage": Shape("stage", parent="program.id"),

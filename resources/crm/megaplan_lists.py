@@ -19,7 +19,7 @@ from typing import Any, Final
 from resources.connector import Refused, SourceError
 from resources.crm.megaplan_account import LINKS, Account, Got, Raws
 from resources.crm.megaplan_entities import MAIN, Listing, fields_of
-from resources.crm.megaplan_rows import Standing, heads, link_of
+from resources.crm.megaplan_rows import Standing, heads, link_of, parts_of
 from resources.parallel import in_order
 
 NEWEST: Final = 100  # rows of the page that is looked at first
@@ -66,34 +66,30 @@ class Lists:
 
     def pages(self, listing: Listing, query: Mapping[str, Any] | None = None) -> Iterator[Got]:
         """All pages; as `page`."""
-        while True:
-            first = True
-            try:
-                for got in self.account.pages(listing, {**self._asked(listing), **(query or {})}):
-                    first = False
-                    yield self._standing(listing, got)
-                return
-            except Refused as error:
-                if not first:
-                    raise
-                self._learn(listing, error)
+        for got in self._learning(listing, lambda: {**self._asked(listing), **(query or {})}):
+            yield self._standing(listing, got)
 
     def rows(self, listing: Listing) -> Iterator[Raws]:
         """Every row of a list, by pages."""
         for got in self.pages(listing):
             yield got.rows
 
-    def keys(self, listing: Listing) -> Iterator[list[str]]:
-        """Every key of a list: pages without other fields."""
-        query = {
-            "fields": ["isDropped"] if listing.entity in ("company", "contact") else ["id"],
-            "onlyRequestedFields": True,
-        }
-        for got in self.account.pages(listing, query):
-            yield [
-                str(head.id) for head in got.heads
+    def keys(self, listing: Listing, within: str = "") -> Iterator[list[str]]:
+        """Every key of a list, or of the records that its rows hold under the field `within`; the dropped are left out.
+
+        Pages hold no other fields.
+        """
+        only = tuple(dict.fromkeys((within or "id", *(("isDropped",) if listing.drops else ("id",)))))
+        for got in self._bare(listing, only):
+            living = [
+                (row, head) for row, head in zip(got.rows, got.heads, strict=True)
                 if head is not None and not head.dropped and head.type in (None, *listing.types)
             ]  # fmt: skip
+            if not within:
+                yield [str(head.id) for _, head in living]
+                continue
+            inside = (head for row, _ in living for head in heads(parts_of(row, within)))
+            yield [str(head.id) for head in inside if head is not None and not head.dropped]
 
     def missing(self, listing: Listing, names: Sequence[str]) -> list[str]:
         """Those of the fields that the account does not have; asked of the account, a request or two."""
@@ -196,8 +192,29 @@ class Lists:
 
     # ---- What it is made of -----------------------------------------------------------------------
 
-    def _asked(self, listing: Listing) -> dict[str, Any]:
-        return {"fields": list(self.fields(listing)), "onlyRequestedFields": True}
+    def _asked(self, listing: Listing, only: Sequence[str] = ()) -> dict[str, Any]:
+        absent = self.absent.get(listing.entity, ())
+        names = (
+            [name for name in only if name not in absent] or ["id"] if only else list(self.fields(listing))
+        )
+        return {"fields": names, "onlyRequestedFields": True}
+
+    def _bare(self, listing: Listing, only: Sequence[str]) -> Iterator[Got]:
+        yield from self._learning(listing, lambda: self._asked(listing, only))
+
+    def _learning(self, listing: Listing, query: Callable[[], Mapping[str, Any]]) -> Iterator[Got]:
+        """Pages as they come; asked for once more where the first names fields that the account lacks."""
+        while True:
+            first = True
+            try:
+                for got in self.account.pages(listing, query()):
+                    first = False
+                    yield got
+                return
+            except Refused as error:
+                if not first:
+                    raise
+                self._learn(listing, error)
 
     def _standing(self, listing: Listing, got: Got) -> Got:
         """The page with rows that stand by themselves; rows of other types are left out.

@@ -221,11 +221,24 @@ def link_of(row: msgspec.Raw, name: str) -> str:
     return "" if head is None or head.id is None else str(head.id)
 
 
-def links_of(row: msgspec.Raw, name: str) -> list[str]:
-    """The ids of the records that a list in a row names."""
+def parts_of(row: msgspec.Raw, name: str) -> Raws:
+    """What a list in a row holds, as it stands; nothing where there is none."""
     try:
         inner = _object(row).get(name)
-        found = [_head(one).id for one in _array(inner)] if inner is not None else []
+        return _array(inner) if inner is not None else []
     except msgspec.DecodeError:
         return []
-    return [str(one) for one in found if one is not None]
+
+
+def owned(parts: Iterable[msgspec.Raw], name: str, owner: Stamped) -> Raws:
+    """Parts of a row, each with a link to their owner under `name` unless it has one."""
+    link = msgspec.Raw(_encode({"contentType": owner.type, "id": str(owner.id)}))
+    made: Raws = []
+    for part in parts:
+        try:
+            fields = _object(part)
+        except msgspec.DecodeError:
+            made.append(part)
+            continue
+        made.append(part if name in fields else msgspec.Raw(_encode({**fields, name: link})))
+    return made
