@@ -18,18 +18,18 @@ counted (50 are reckoned).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from typing import Any, ClassVar, Final
-
-import msgspec
 
 from resources.budget import Budget, LocalBudget
 from resources.connector import (
     Capabilities,
     Change,
+    Delivery,
+    Finding,
+    Hint,
     Page,
     Record,
     Refused,
@@ -38,6 +38,8 @@ from resources.connector import (
 from resources.crm import zoho_bulk, zoho_query
 from resources.crm.crm_source import NOTHING, CrmSource, Rows
 from resources.crm.rows import Shape
+from resources.crm.zoho_check import findings
+from resources.crm.zoho_dictionaries import book_prices, dictionary
 from resources.crm.zoho_entities import (
     ENTITIES,
     LINES,
@@ -45,18 +47,17 @@ from resources.crm.zoho_entities import (
     OWNERS,
     SHAPES,
     VOLATILE,
-    WRITTEN,
-    decode,
     fields_of,
     plain,
-    prices,
-    stages,
-    stages_of_field,
 )
+from resources.crm.zoho_fields import explain
+from resources.crm.zoho_hooks import hints
 from resources.crm.zoho_lines import Lines, one_by_one
-from resources.crm.zoho_org import API, NOT_THERE, Credits, Judge, Org, RegionalClient
+from resources.crm.zoho_org import NOT_THERE, Credits, Judge, Org, RegionalClient
 from resources.crm.zoho_query import heads
 from resources.crm.zoho_token import addresses, authorized
+from resources.crm.zoho_write import Writer
+from resources.http import conceal
 from resources.parallel import in_order
 from resources.tokens import TokenStore
 
@@ -70,7 +71,6 @@ LINES_BY_BULK_FROM: Final = 50  # orders read whole; of changed ones ten times a
 NEWEST: Final = 200  # records that a look for news brings of each entity, for one credit
 BEFORE: Final = timedelta(minutes=5)  # before the bulk job of lines: what clocks may differ by
 WALL: Final = "DISCRETE_PAGINATION_LIMIT_EXCEEDED"  # of a list that shows its first 2,000 rows alone
-NO_CHOICE: Final = "-None-"
 
 
 @dataclass
@@ -82,20 +82,22 @@ class _Reading:
     deleted: dict[str, list[str]] = field(default_factory=dict)
 
 
-class Zoho(CrmSource):
+class Zoho(Writer, CrmSource):
     """One organization, read and written. Threads may share it."""
 
     capabilities: ClassVar[Capabilities] = Capabilities(
         entities=ENTITIES,
+        writes=("deal", "company", "task"),
         overlap_seconds=3600,
         version="Modified_Time",  # of a record read back: the stamp that our write gave it
         volatile=VOLATILE,
     )
     shapes: ClassVar[Mapping[str, Shape]] = SHAPES
 
-    def __init__(self, org: Org) -> None:
+    def __init__(self, org: Org, notification_token: str = "") -> None:
         super().__init__(org.client)
         self.org = org
+        self._notification_token = notification_token
 
     # ---- Source -------------------------------------------------------------------------------
 
@@ -127,7 +129,7 @@ class Zoho(CrmSource):
         if entity in MODULES:
             yield from self._all(entity, self._jobs([entity]))
         else:
-            yield self._dictionary(entity)
+            yield dictionary(self.org, entity)
 
     def rows_since(self, entity: str, since: datetime) -> Iterator[Rows]:
         """See CrmSource.rows_since."""
@@ -185,9 +187,26 @@ class Zoho(CrmSource):
 
     def children(self, entity: str, parents: Sequence[str]) -> Iterator[Page]:
         """See CrmSource.children: the prices of price books."""
-        for book, rows in zip(parents, in_order(self._prices, parents, self.org.parallel), strict=True):
+        books = in_order(lambda book: book_prices(self.org, book), parents, self.org.parallel)
+        for book, rows in zip(parents, books, strict=True):
             records, rejects = self.records(entity, rows)
             yield Page(entity, records, complete_parents=[book], rejects=rejects)
+
+    def hear(self, delivery: Delivery) -> Sequence[Hint]:
+        """See HearsEvents.hear; `zoho_hooks`."""
+        return hints(delivery, self._notification_token)
+
+    def findings(self) -> Iterator[Finding]:
+        """See CrmSource.findings; `zoho_check`."""
+        return findings(self)
+
+    def sample(self, entity: str) -> Rows:
+        """See CrmSource.sample; of a module one row, without jobs."""
+        if entity not in MODULES:
+            return super().sample(entity)
+        module = MODULES[entity].name
+        pages = iter([self.org.query(module, self._fields(entity), zoho_query.EVERY, "id asc", rows=1)[0]])
+        return next(self._queried(entity, pages), ())
 
     # ---- Whole --------------------------------------------------------------------------------
 
@@ -238,31 +257,9 @@ class Zoho(CrmSource):
             self._explain(entity, error)
 
     def _explain(self, entity: str, error: Refused) -> None:
-        """Raises SourceError in words, unless the module is one that an organization may lack."""
         module = MODULES[entity]
-        try:
-            absent = self.absent_fields(entity, self._fields(entity), anew=True)
-        except Refused as other:
-            if module.optional and other.code in NOT_THERE:
-                return
-            raise other from error
-        for name, near in absent.items():
-            remedy = f"did you mean {near}? Correct it in" if near else "create it, or take it out of"
-            raise SourceError(
-                f"{self.system}: {entity} ({module.name}) has no field {name} that this user sees, and the mapping "
-                f"reads it; show it to the user's profile, or: {remedy} {self.mapping_file}"
-            ) from error
-        raise error
-
-    def absent_fields(self, entity: str, names: Sequence[str], *, anew: bool = False) -> dict[str, str]:
-        """Those of the names that the user does not see, each with the nearest that he does, or ""."""
-        module = WRITTEN.get(entity) or MODULES[entity].name
-        there = {found.name.casefold(): found.name for found in self.org.fields(module, anew=anew)}
-        return {
-            name: there[near[0]] if (near := get_close_matches(name.casefold(), there, 1, 0.75)) else ""
-            for name in names
-            if name not in there.values() and name != "id" and not name.startswith("$")
-        }
+        names = self._fields(entity)
+        explain(self.org, module.name, names, self.mapping_file, error, optional=module.optional)
 
     def _fields(self, entity: str) -> list[str]:
         return fields_of(entity, self.fields_read.get(entity, ()))
@@ -355,56 +352,6 @@ class Zoho(CrmSource):
             self._explain(entity, error)
             return []
 
-    # ---- Dictionaries -------------------------------------------------------------------------
-
-    def _dictionary(self, entity: str) -> Rows:
-        org = self.org
-        if entity == "employee":
-            return org.all_rows("users", "users", {"type": "AllUsers"})
-        if entity == "currency":
-            return self._or_none(lambda: org.all_rows("org/currencies", "currencies", {}))
-        if entity == "lead_source":
-            rows = self._choices("Lead_Source")
-            return [row for row in rows if decode(row).get("actual_value") not in (None, "", NO_CHOICE)]
-        pipelines = self._or_none(self._pipelines)
-        if entity == "pipeline":
-            return pipelines
-        return stages(pipelines) or stages_of_field(self._choices("Stage"))
-
-    def _pipelines(self) -> list[msgspec.Raw]:
-        answer = self.org.ask("GET", API + "settings/layouts", params={"module": "Deals"})
-        layouts, _ = self.org.listed(answer, "layouts", "the layouts of Deals")
-        found: dict[str, msgspec.Raw] = {}
-        for layout in layouts:
-            number = str(decode(layout)["id"])
-            answer = self.org.ask("GET", API + "settings/pipeline", params={"layout_id": number})
-            rows, _ = self.org.listed(answer, "pipeline", "the pipelines of Deals")
-            for row in rows:
-                found.setdefault(str(decode(row).get("id")), row)
-        return list(found.values())
-
-    def _choices(self, name: str) -> list[msgspec.Raw]:
-        return [
-            choice
-            for found in self.org.fields(MODULES["deal"].name, anew=True)
-            if found.name == name
-            for choice in found.choices
-        ]
-
-    def _prices(self, book: str) -> Rows:
-        path = f"{MODULES['price_list'].name}/{book}/Products"
-        params = {"fields": "Product_Name,Product_Code,Unit_Price"}
-        return prices(book, self._or_none(lambda: self.org.all_rows(path, "data", params)))
-
-    def _or_none(self, ask: Callable[[], list[msgspec.Raw]]) -> list[msgspec.Raw]:
-        """What it brings; nothing where this edition does not have it."""
-        try:
-            return ask()
-        except Refused as error:
-            if error.code not in NOT_THERE:
-                raise
-            return []
-
 
 def credentials(connection: Mapping[str, Any]) -> tuple[str, ...]:
     """By what the tokens of this connection are granted."""
@@ -418,7 +365,8 @@ def connect(
     """Open a connection; sends nothing yet.
 
     Keys: `accounts_url` (https://accounts.zoho.eu, by data centre) or `data_centre` (com, eu, in, au, jp, cn, sa, ca);
-    `client_id`, `client_secret` and `refresh_token` of a self client. Optional: `api_domain` (used only where a token
+    `client_id`, `client_secret` and `refresh_token` of a self client. Optional: `notification_token` (of the channel of
+    notifications), `api_domain` (used only where a token
     names none), `credits_per_day` (50,000), `keep_credits` (0.1: the share of them that is left to others),
     `parallel` (8 requests under way), `timeout` (60 s), `ca_file`, `allow_http`. Without `budget` credits are
     counted for this process alone, and without `tokens` so are the tokens kept. Raises SourceError that names the
@@ -439,7 +387,9 @@ def connect(
         system, f"{domain}/", auth=auth, budget=budget or LocalBudget(*LIMITS), classify=judge, connections=parallel,
         **options,
     )  # fmt: skip
-    return Zoho(Org(client, parallel, judge))
+    token = str(connection.get("notification_token") or "")
+    conceal([token])
+    return Zoho(Org(client, parallel, judge), token)
 
 
 def _number(system: str, connection: Mapping[str, Any], key: str, usual: float) -> float:

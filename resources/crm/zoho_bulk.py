@@ -77,7 +77,7 @@ def start(org: Org, module: str, fields: Sequence[str], page: int = 1, token: st
 
 def rows_of(org: Org, job: Job) -> Iterator[Rows]:
     """The plain rows of a job and of those after it, 2,000 at a time. Raises SourceError."""
-    kinds = {field.name: field.json_type for field in org.fields(job.module)}
+    kinds = {field.name: field.json_type for field in org.fields(job.module, anew=True)}
     for _ in range(MAX_JOBS):
         result = _waited(org, job)
         following = None
