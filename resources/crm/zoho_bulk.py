@@ -63,7 +63,7 @@ def start(org: Org, module: str, fields: Sequence[str], page: int = 1, token: st
     if fields:
         query["fields"] = list(fields)
     query |= {"page_token": token} if token else {"page": page}
-    answer = org.ask("POST", PATH, json={"query": query, "file_type": "csv"}, cost=CREDITS)
+    answer = org.ask("POST", PATH, json={"query": query, "file_type": "csv"}, cost=CREDITS, about=module)
     rows, _ = org.listed(answer, "data", f"a bulk job of {module}")
     try:
         number = str(msgspec.json.decode(rows[0], type=_Made).details["id"])
@@ -93,7 +93,7 @@ def rows_of(org: Org, job: Job) -> Iterator[Rows]:
 def _waited(org: Org, job: Job) -> _Result:
     pause = FIRST_PAUSE
     for _ in range(MAX_LOOKS):
-        answer = org.ask("GET", f"{PATH}/{job.id}")
+        answer = org.ask("GET", f"{PATH}/{job.id}", about=job.module)
         rows, _ = org.listed(answer, "data", f"the bulk job of {job.module}")
         try:
             said = msgspec.json.decode(rows[0], type=_State)
@@ -164,17 +164,18 @@ def _rows_of_file(org: Org, job: Job, kinds: dict[str, str]) -> Iterator[Rows]:
 
 
 def _fetched(org: Org, job: Job) -> zipfile.ZipFile:
+    shown = ""
     for _ in range(FETCHES):
-        answer = org.ask("GET", f"{PATH}/{job.id}/result", want="any")
+        answer = org.ask("GET", f"{PATH}/{job.id}/result", want="any", about=job.module)
         try:
             archive = zipfile.ZipFile(io.BytesIO(answer.content))
             if archive.namelist() and archive.testzip() is None:
                 return archive
         except zipfile.BadZipFile:
-            continue
+            shown = "" if answer.content[:2] == b"PK" else f": «{answer.text}»"
     raise SourceError(
-        f"{org.system}: the result of the bulk job of {job.module} came cut off, or as no archive, {FETCHES} times: "
-        f"«{answer.text}»; try again later",
+        f"{org.system}: the result of the bulk job of {job.module} came cut off, or as no archive, {FETCHES} "
+        f"times{shown}; try again later",
         retriable=True,
     )
 

@@ -68,7 +68,7 @@ def one_by_one(org: Org, fields: Sequence[str], ids: Iterable[str]) -> Iterator[
     """These orders, each asked for by itself, with their lines; absent ones are left out. Raises SourceError."""
 
     def ask(number: str) -> msgspec.Raw | None:
-        answer = org.ask("GET", f"{API}Sales_Orders/{number}")
+        answer = org.ask("GET", f"{API}Sales_Orders/{number}", about="Sales_Orders")
         rows, _ = org.listed(answer, "data", f"sales order {number}")
         return whole_order(rows[0], fields) if rows else None
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -104,10 +104,18 @@ class Org:
         self._fields: dict[str, list[Field]] = {}
         self._lock = threading.Lock()
 
-    def ask(self, method: str, path: str, *, cost: float = 1.0, **options: Any) -> Answer:
-        """One request, `cost` credits of it. Raises SourceError, also while too few credits are left."""
+    def ask(self, method: str, path: str, *, cost: float = 1.0, about: str = "", **options: Any) -> Answer:
+        """One request, `cost` credits of it. Raises SourceError, also while too few credits are left.
+
+        `about`: what it concerns, in messages, where the address does not say.
+        """
         self.credits.expect()
-        return self.client.request(method, path, cost=cost, **options)
+        try:
+            return self.client.request(method, path, cost=cost, **options)
+        except SourceError as error:
+            if about:
+                error.args = (f"{self.system}: {about}: {str(error).removeprefix(f'{self.system}: ')}",)
+            raise
 
     def query(
         self,
@@ -123,7 +131,7 @@ class Org:
         text = f"select {', '.join(fields)} from {module} where {where} order by {order} limit 0, {most}"
         cost = 1.0 if most <= FEW_ROWS else 2.0 if most <= 1000 else 3.0
         try:
-            answer = self.ask("POST", API + "coql", json={"select_query": text}, cost=cost)
+            answer = self.ask("POST", API + "coql", json={"select_query": text}, cost=cost, about=module)
         except Refused as error:
             if error.code != "LIMIT_EXCEEDED" or most <= FEW_ROWS:
                 raise
@@ -152,7 +160,11 @@ class Org:
         found: list[msgspec.Raw] = []
         for number in range(1, MAX_LIST_PAGES + 1):
             answer = self.ask(
-                "GET", API + path, params={**params, "page": number, "per_page": LIST_ROWS}, **options
+                "GET",
+                API + path,
+                params={**params, "page": number, "per_page": LIST_ROWS},
+                about=path,
+                **options,
             )
             rows, more = self.listed(answer, name, path)
             if rows and found and bytes(rows[0]) == bytes(found[-len(rows)]):
@@ -167,7 +179,7 @@ class Org:
 
     def count(self, module: str) -> int:
         """How many living records a module has; one credit."""
-        said = self.ask("GET", f"{API}{module}/actions/count").json()
+        said = self.ask("GET", f"{API}{module}/actions/count", about=module).json()
         if not isinstance(said, dict) or not isinstance(said.get("count"), int):
             raise SourceError(f"{self.system}: {module} was not counted; try again later", retriable=True)
         return int(said["count"])
@@ -177,7 +189,7 @@ class Org:
         with self._lock:
             known = self._fields.get(module)
             if known is None or anew:
-                answer = self.ask("GET", API + "settings/fields", params={"module": module})
+                answer = self.ask("GET", API + "settings/fields", params={"module": module}, about=module)
                 rows, _ = self.listed(answer, "fields", f"the fields of {module}")
                 heads = [msgspec.json.decode(row, type=_Field) for row in rows]
                 known = [Field(h.api_name, h.json_type or "", tuple(h.pick_list_values or ())) for h in heads]
@@ -244,16 +256,15 @@ def error_of(answer: Answer) -> dict[str, Any]:
 
 
 def words(said: Mapping[str, Any]) -> str:
-    """The vendor's error in one line: code, message, and what its details name."""
+    """The vendor's error in one line: message, what its details name, and its code."""
     details = said.get("details")
     named = ""
     if isinstance(details, dict) and details:
         shown = {k: v for k, v in details.items() if isinstance(v, str | int)}
-        named = " (" + ", ".join(f"{k}: {v}" for k, v in shown.items()) + ")" if shown else ""
-    return f"{said['code']}: {said.get('message', '')}{named}" if said.get("code") else ""
+        named = " (" + ", ".join(f"{k} {v}" for k, v in shown.items()) + ")" if shown else ""
+    return f"{said.get('message', '')}{named} [{said['code']}]" if said.get("code") else ""
 
 
-Missing = Literal["FEATURE_NOT_ENABLED", "NOT_SUPPORTED", "INVALID_MODULE"]
 NOT_THERE: Final = ("FEATURE_NOT_ENABLED", "NOT_SUPPORTED", "INVALID_MODULE")
 """Codes for what this edition or organization does not have at all."""
 

@@ -143,7 +143,7 @@ class Writer(CrmTarget):
         content = encode({"data": [body for _, body in rows], "trigger": [], **beside})
         try:
             answer = self.org.ask(
-                method, API + path, content=content, write=True, classify=classify,
+                method, API + path, content=content, write=True, classify=classify, about=path,
                 headers={"Content-Type": "application/json", **(headers or {})},
                 cost=float(-(-len(rows) // ROWS_A_CREDIT)),
             )  # fmt: skip
