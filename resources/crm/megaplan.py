@@ -37,6 +37,7 @@ from resources.crm.megaplan_entities import CLIENTS, ENTITIES, INSIDE, LISTINGS,
 from resources.crm.megaplan_lists import Lists
 from resources.crm.megaplan_rows import heads, owned, parts_of, stages
 from resources.crm.megaplan_token import authorized
+from resources.crm.megaplan_write import Writer
 from resources.crm.rows import Shape
 from resources.http import Client
 from resources.tokens import TokenStore
@@ -49,7 +50,7 @@ CONNECTIONS: Final = 8
 OurOwn = Callable[[str, Sequence[str]], Mapping[str, datetime]]
 
 
-class Megaplan(CrmSource):
+class Megaplan(Writer, CrmSource):
     """One account, read and written. Threads may share it.
 
     `fields_read` (by entity), `fields_written` (by kind) and `mapping_file` are set by whoever knows the mapping,
@@ -58,6 +59,7 @@ class Megaplan(CrmSource):
 
     capabilities: ClassVar[Capabilities] = Capabilities(
         entities=ENTITIES,
+        writes=("deal", "company", "task"),
         overlap_seconds=3600,
         version="stamp",  # of a record read back: when our write changed it
         volatile=VOLATILE,
@@ -71,6 +73,9 @@ class Megaplan(CrmSource):
             account, lambda entity: self.fields_read.get(entity, ()), lambda: self.mapping_file
         )
         self.known_stamps: OurOwn | None = None
+        self._money: dict[str, dict[str, bool]] = {}
+        self._base = ""
+        self._made: dict[str, str] = {}
 
     # ---- Source -------------------------------------------------------------------------------
 

@@ -169,7 +169,7 @@ class Lists:
             term = {"contentType": "FilterTermRef", "field": name, "comparison": "equals", "value": links}
             wanted = set(keys[start : start + REF_LINKS])
             try:
-                for page in self.pages(listing, {"filter": _filter(listing.filter, term)}):
+                for page in self.pages(listing, {"filter": filtered(listing.filter, term)}):
                     rows = [row for row in page.rows if link_of(row, name) in wanted]
                     if rows:
                         yield rows
@@ -271,8 +271,9 @@ def _by_change() -> dict[str, Any]:
     return {"contentType": "SortField", "fieldName": "timeUpdated", "desc": True}
 
 
-def _filter(kind: str, *terms: Mapping[str, Any]) -> dict[str, Any]:
-    group = {"contentType": "FilterTermGroup", "join": "and", "terms": list(terms)}
+def filtered(kind: str, *terms: Mapping[str, Any], join: str = "and") -> dict[str, Any]:
+    """A filter of these terms, as the vendor writes one."""
+    group = {"contentType": "FilterTermGroup", "join": join, "terms": list(terms)}
     return {"contentType": kind, "config": {"contentType": "FilterConfig", "termGroup": group}}
 
 
@@ -283,7 +284,7 @@ def _changed_since(kind: str, since: datetime) -> dict[str, Any]:
         "from": day_of(since - timedelta(days=1)),
         "to": day_of(datetime.now(UTC) + AHEAD),
     }
-    return _filter(
+    return filtered(
         kind, {"contentType": "FilterTermDate", "field": "timeUpdated", "comparison": "equals", "value": days}
     )
 
