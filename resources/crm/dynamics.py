@@ -174,17 +174,19 @@ class Dynamics(Writer, CrmSource):
             yield from self._where(asked, (asked.table.key,), keys)
 
     def read_keys(self, entity: str, keys: Sequence[str]) -> Iterator[Page]:
-        """See ReadsByKey; deals with their lines."""
+        """See ReadsByKey; deals with their lines, merged records with what is their survivors'."""
         keys = [key for key in keys if is_key(key)] if entity in TABLES else keys
-        yield from super().read_keys(entity, keys)
-        if entity != "deal":
-            return
+        survivors: set[str] = set()
+        for page in super().read_keys(entity, keys):
+            survivors |= {record.merged_into for record in page.records if record.merged_into}
+            yield page
+        yield from self._of_survivors({entity: survivors}, set(TABLES))
         lines = self._asked("deal_line")
-        with self._explained("deal_line"):
-            for some in _parts(keys):
+        for some in _parts(keys) if entity == "deal" else ():
+            with self._explained("deal_line"):
                 rows = [row for part in self._where(lines, ("_opportunityid_value",), some) for row in part]
-                records, rejects = self.records("deal_line", rows)
-                yield Page("deal_line", records, complete_parents=some, rejects=rejects)
+            records, rejects = self.records("deal_line", rows)
+            yield Page("deal_line", records, complete_parents=some, rejects=rejects)
 
     def keys_of(self, entity: str) -> Iterator[Sequence[str]]:
         """See CrmSource.keys_of: pages of keys alone, without the merged ones."""

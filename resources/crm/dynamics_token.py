@@ -67,6 +67,6 @@ def _meaning(answer: Answer) -> Verdict:
     words = str(said.get("error_description") or answer.text).partition(" Trace ID")[0]
     remedy = next((_REMEDIES[code] for code in codes if code in _REMEDIES), "")
     return Verdict(
-        "unauthorized", f"Entra ID gives no token: {words}",
+        "unauthorized", f"Entra ID lets us not in ({words.rstrip('.')})",
         remedy or "check tenant, client_id and client_secret in the connection", str(said.get("error") or ""),
     )  # fmt: skip
