@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from mappings import load
 from resources.connector import (
     Conflict,
     Delivery,
@@ -26,6 +29,7 @@ from resources.crm.dynamics_check import findings
 from tests.dynamics_town import Send, Town, bent, heard, now, number, opened, read
 from tests.sandbox_process import running
 
+MAPPINGS = Path(__file__).parents[1] / "mappings"
 ABSENT = "00000000-0000-f011-8c4d-00000000dead"
 TASK = "22222222-2222-4333-8444-555555555501"
 
@@ -298,6 +302,21 @@ def test_a_sound_environment_is_found_sound(crm: Dynamics) -> None:
     assert {"connection", "change tracking", "deal columns", "company columns", "deal", "stage"} <= {
         one.subject for one in found
     }
+
+
+def test_the_ready_mapping_finds_all_that_it_names(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in (MAPPINGS / "crm" / "dynamics.yaml", MAPPINGS / "demo" / "onec.yaml"):
+        shutil.copy(file, tmp_path)
+    for name, value in town.connection.items():
+        monkeypatch.setenv(f"SVERKA_DYNAMICS_{name.upper()}", str(value))
+    system = load(tmp_path, connected=False).system("dynamics")
+    crm = opened(system.connection)
+    crm.fields_read, crm.fields_written = system.fields_read(), system.fields_written()
+    assert [one for one in crm.check() if not one.ok] == []
+    assert set(crm.fields_written) == set(crm.capabilities.writes)
+    assert not set(system.echo_fields("deal")) & set(crm.fields_read["deal"])
 
 
 def test_columns_that_are_not_there_are_told_with_what_to_do(crm: Dynamics) -> None:
