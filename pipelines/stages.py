@@ -24,7 +24,7 @@ from pipelines.refresh import Outcome
 from pipelines.runs import alive
 from pipelines.sync import Road
 from pipelines.table import Table, tables
-from resources.connector import SourceError
+from resources.connector import SourceError, Target
 from resources.warehouse import LockHeld
 
 _ROADS: dict[str, Road] = {}
@@ -190,8 +190,8 @@ def _reachable(context: dg.AssetExecutionContext, road: Road) -> Road:
     found = []
     for system in road.mappings.systems:
         try:
-            if system.role == "crm" and system.feedback:
-                road.target(system)
+            if system.role == "crm" and system.feedback and not isinstance(road.target(system), Target):
+                raise SourceError(f"its connector {system.connector} cannot write; remove `feedback`")
             found.append(system)
         except (MappingError, SourceError) as error:
             context.log.error("%s is not written to: %s", system.name, error)
