@@ -23,19 +23,37 @@ from datetime import datetime
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
+import msgspec
+
 from resources.budget import Budget, LocalBudget
 from resources.connector import (
     Capabilities,
+    Change,
+    Delivery,
+    Finding,
+    Hint,
     Page,
     Record,
     Reject,
     SourceError,
 )
 from resources.crm.crm_source import NOTHING, CrmSource, Rows
-from resources.crm.megaplan_account import API, CALLS, PAGE, Account, judge
-from resources.crm.megaplan_entities import CLIENTS, ENTITIES, INSIDE, LISTINGS, MAIN, SHAPES, VOLATILE
+from resources.crm.megaplan_account import API, CALLS, LINKS, PAGE, Account, judge
+from resources.crm.megaplan_check import findings
+from resources.crm.megaplan_entities import (
+    CLIENTS,
+    ENTITIES,
+    INSIDE,
+    LISTINGS,
+    MAIN,
+    PAYERS,
+    SHAPES,
+    VOLATILE,
+    own_fields,
+)
+from resources.crm.megaplan_hooks import hints
 from resources.crm.megaplan_lists import Lists
-from resources.crm.megaplan_rows import heads, owned, parts_of, stages
+from resources.crm.megaplan_rows import Standing, fields_in, heads, key_of, owned, parts_of, stages
 from resources.crm.megaplan_token import authorized
 from resources.crm.megaplan_write import Writer
 from resources.crm.rows import Shape
@@ -127,11 +145,6 @@ class Megaplan(Writer, CrmSource):
             if kept:
                 yield kept
 
-    def newest(self, entity: str) -> Rows:
-        """See CrmSource.newest; key and stamp alone. Empty where the account does not sort by it."""
-        got = self.lists.newest(LISTINGS[entity], bare=True)
-        return got.rows if got is not None else []
-
     def rows_by_key(self, entity: str, keys: Sequence[str]) -> Iterator[Rows]:
         """See CrmSource.rows_by_key."""
         yield from self.lists.by_key(LISTINGS[entity], list(keys))
@@ -173,6 +186,22 @@ class Megaplan(Writer, CrmSource):
         if absent:
             yield Page(entity, [Record(key, NOTHING, deleted=True) for key in absent])
 
+    def hear(self, delivery: Delivery) -> Sequence[Hint]:
+        """See HearsEvents.hear; `megaplan_hooks`."""
+        return hints(delivery)
+
+    def findings(self) -> Iterator[Finding]:
+        """See CrmSource.findings; `megaplan_check`."""
+        return findings(self)
+
+    def changes(self, since: datetime) -> Iterator[Change]:
+        """See Source.changes: the newest of deals, companies, persons and products, in one request."""
+        listings = [LISTINGS[name] for name in MAIN]
+        for listing, rows in self.lists.newest_of(listings):
+            for record in self.records(listing.entity, rows)[0]:
+                if record.modified_at is not None and record.modified_at >= since:
+                    yield Change(listing.entity, record.source_id, record.modified_at)
+
     def records(self, entity: str, rows: Rows) -> tuple[list[Record], list[Reject]]:
         """See CrmSource.records: stages are taken out of their programs."""
         return super().records(entity, stages(rows) if entity == "stage" else rows)
@@ -184,15 +213,38 @@ class Megaplan(Writer, CrmSource):
             inside = INSIDE[child]
             if entity not in inside.owners:
                 continue
+            held = [
+                (str(head.id), [] if head.dropped else owned(parts_of(row, inside.field), inside.owner, head))
+                for row, head in zip(rows, heads(rows), strict=True)
+                if head is not None
+            ]
+            whole = self._completed(child, [part for _, parts in held for part in parts])
             records: list[Record] = []
             rejects: list[Reject] = []
-            owners = [(row, head) for row, head in zip(rows, heads(rows), strict=True) if head is not None]
-            for row, head in owners:
-                parts = [] if head.dropped else owned(parts_of(row, inside.field), inside.owner, head)
-                good, bad = super().records(child, parts)
-                records += [replace(record, parent_id=str(head.id)) for record in good]
+            for owner, parts in held:
+                good, bad = super().records(child, [whole.get(key_of(part), part) for part in parts])
+                records += [replace(record, parent_id=owner) for record in good]
                 rejects += bad
-            yield Page(child, records, complete_parents=[str(head.id) for _, head in owners], rejects=rejects)
+            yield Page(child, records, complete_parents=[owner for owner, _ in held], rejects=rejects)
+
+    def _completed(self, entity: str, parts: Sequence[msgspec.Raw]) -> dict[str, msgspec.Raw]:
+        """Requisites that came without custom fields that the mapping names, by id: asked for whole.
+
+        Raises SourceError for a field that the account does not have.
+        """
+        names = own_fields(self.fields_read.get(entity, ())) if entity == "requisite" else []
+        if not names:
+            return {}
+        bare = [key_of(part) for part in parts if not all(name in fields_in(part) for name in names)]
+        whole: dict[str, msgspec.Raw] = {}
+        for start in range(0, len(bare), LINKS):
+            found = self.account.by_links(PAYERS.types[0], bare[start : start + LINKS])
+            for row in Standing(found, frozenset(PAYERS.types)).rows():
+                for name in names:
+                    if name not in fields_in(row):
+                        raise self.lists.no_field(entity, name)
+                whole[key_of(row)] = row
+        return whole
 
     # ---- Merges and deletions -----------------------------------------------------------------
 

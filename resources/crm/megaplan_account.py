@@ -188,7 +188,7 @@ class Account:
     def by_links(self, kind: str, keys: Sequence[str]) -> Raws:
         """Records of a type by their ids, whole; those that are absent or hidden are missing, the order is any."""
         links = [{"contentType": kind, "id": key} for key in keys]
-        return self._listed(self.post("bulk/getEntitiesByLinks", links))
+        return self.rows_in(self.post("bulk/getEntitiesByLinks", links))
 
     # ---- Lists ------------------------------------------------------------------------------------
 
@@ -214,7 +214,7 @@ class Account:
                 if error.code not in ("404", "405") or anchor is not None or not following:
                     raise
                 self._paths[listing.entity] = following[0]
-        rows = self._listed(said)
+        rows = self.rows_in(said)
         paging = said.meta.pagination if said.meta is not None else None
         limit = int(asked["limit"])
         if paging is not None and paging.limit and paging.limit < limit:
@@ -296,7 +296,8 @@ class Account:
                 retriable=True,
             ) from None
 
-    def _listed(self, said: Envelope) -> Raws:
+    def rows_in(self, said: Envelope) -> Raws:
+        """The rows of an answer that is a list. Raises SourceError where it is something else."""
         try:
             return _rows(said.data)
         except msgspec.DecodeError:

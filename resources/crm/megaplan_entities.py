@@ -92,6 +92,9 @@ LISTINGS: Final[Mapping[str, Listing]] = {
     "currency": Listing("currency", "currency", ("Currency",), ("name", "abbreviation"), ("isBase",)),
 }  # fmt: skip
 
+# Requisites by themselves: asked only whether they have a field, since the list holds our own too.
+PAYERS: Final = Listing("requisite", "payer", ("Payer",), ("name",))
+
 MAIN: Final = ("product", "company", "contact", "deal")  # read by time
 CLIENTS: Final = ("company", "contact")  # whoever has requisites, and deals
 

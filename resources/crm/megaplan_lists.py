@@ -17,9 +17,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from resources.connector import Refused, SourceError
-from resources.crm.megaplan_account import LINKS, Account, Got, Raws
+from resources.crm.megaplan_account import LINKS, Account, Got, Raws, address
 from resources.crm.megaplan_entities import MAIN, Listing, fields_of
-from resources.crm.megaplan_rows import Standing, heads, link_of, parts_of
+from resources.crm.megaplan_rows import Standing, heads, key_of, link_of, parts_of
 from resources.parallel import in_order
 
 NEWEST: Final = 100  # rows of the page that is looked at first
@@ -107,23 +107,63 @@ class Lists:
             return [name for name in names if self.missing(listing, [name])]
         return []
 
+    def no_field(self, entity: str, name: str) -> SourceError:
+        """What to raise where the mapping names a field that the account does not have."""
+        return SourceError(
+            f"{self.system}: {entity} has no field {name}, which the mapping reads; create it in Megaplan again, or "
+            f"correct or take out its name in {self.mapping_file()}"
+        )
+
     # ---- Changes and keys -------------------------------------------------------------------------
 
-    def newest(self, listing: Listing, *, bare: bool = False) -> Got | None:
+    def newest(self, listing: Listing) -> Got | None:
         """The rows changed last, the newest first; None where the account does not sort so."""
-        if listing.entity in self.unsorted or "timeUpdated" in self.absent.get(listing.entity, ()):
+        if self._unsorted(listing):
             return None
-        query: dict[str, Any] = {"limit": min(NEWEST, self.account.size), "sortBy": [_by_change()]}
-        if bare:
-            query |= {"fields": ["timeUpdated"], "onlyRequestedFields": True}
         try:
-            got = self.account.page(listing, query) if bare else self.page(listing, query)
+            got = self.page(listing, {"limit": min(NEWEST, self.account.size), "sortBy": [_by_change()]})
         except Refused as error:
             if error.code != "422":
                 raise
             self.unsorted.add(listing.entity)
             return None
-        return got if "timeUpdated" not in self.absent.get(listing.entity, ()) and _falls(got) else None
+        return got if not self._unsorted(listing) and _falls(got) else None
+
+    def newest_of(self, listings: Sequence[Listing]) -> Iterator[tuple[Listing, Raws]]:
+        """Keys and stamps of the rows changed last, of several lists in one request; without lists that do not sort so.
+
+        Raises SourceError where the account does not answer for one of them.
+        """
+        asked = [listing for listing in listings if not self._unsorted(listing)]
+        query = {
+            "limit": min(NEWEST, self.account.size),
+            "sortBy": [_by_change()],
+            "fields": ["timeUpdated"],
+            "onlyRequestedFields": True,
+        }
+        calls = [("GET", address(self.account.path(listing), query), None) for listing in asked]
+        for listing, said in zip(asked, self.account.bulk(calls) if calls else (), strict=True):
+            if said.status == 422:
+                self.unsorted.add(listing.entity)
+            elif said.status in (404, 405) and listing.paths:  # its list is elsewhere in this account
+                got = self.newest(listing)
+                if got is not None:
+                    yield listing, got.rows
+            elif said.status != 200:
+                raise SourceError(
+                    f"{self.system}: {listing.path}: status {said.status}: {said.words}; see the message",
+                    retriable=True,
+                )
+            else:
+                rows = self.account.rows_in(said)
+                found = [(row, head) for row, head in zip(rows, heads(rows), strict=True)
+                         if head is None or head.type in (None, *listing.types)]  # fmt: skip
+                got = Got([row for row, _ in found], [head for _, head in found], more=False)
+                if _falls(got):
+                    yield listing, got.rows
+
+    def _unsorted(self, listing: Listing) -> bool:
+        return listing.entity in self.unsorted or "timeUpdated" in self.absent.get(listing.entity, ())
 
     def changed(self, listing: Listing, since: datetime) -> Iterator[Raws]:
         """Rows changed since then, inclusive, by pages; rows without a stamp too."""
@@ -228,8 +268,8 @@ class Lists:
                 if head is not None and head.updated is None and head.type in (None, *listing.types)
             ]  # fmt: skip
             if bare:
-                whole = {_key(row): row for part in self.by_key(listing, bare) for row in part}
-                rows = [whole.get(_key(row), row) for row in rows]
+                whole = {key_of(row): row for part in self.by_key(listing, bare) for row in part}
+                rows = [whole.get(key_of(row), row) for row in rows]
         kept = [
             (row, head) for row, head in zip(rows, heads(rows), strict=True)
             if head is None or head.type in (None, *listing.types)
@@ -247,10 +287,7 @@ class Lists:
         named = set(self.named(listing.entity))
         for name in told:
             if name in named:
-                raise SourceError(
-                    f"{self.system}: {listing.entity} has no field {name}, which the mapping reads; create it in Megaplan "
-                    f"again, or correct or take out its name in {self.mapping_file()}"
-                )
+                raise self.no_field(listing.entity, name)
             if name in listing.fields:
                 raise error
         if not told:
@@ -310,11 +347,6 @@ def _falls(got: Got) -> bool:
 def _reaches(got: Got, since: datetime) -> bool:
     oldest = got.heads[-1] if got.heads else None
     return oldest is not None and oldest.at is not None and oldest.at < since
-
-
-def _key(row: Any) -> str:
-    (head,) = heads([row])
-    return "" if head is None else str(head.id)
 
 
 def _keys(rows: Raws) -> set[str]:

@@ -12,7 +12,7 @@ Everything else stays the vendor's bytes: numbers are never decoded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 from typing import Final
 
@@ -228,6 +228,20 @@ def parts_of(row: msgspec.Raw, name: str) -> Raws:
         return _array(inner) if inner is not None else []
     except msgspec.DecodeError:
         return []
+
+
+def key_of(row: msgspec.Raw) -> str:
+    """The id of a row; "" for none."""
+    (head,) = heads([row])
+    return "" if head is None else str(head.id)
+
+
+def fields_in(row: msgspec.Raw) -> Collection[str]:
+    """The names of a row's fields."""
+    try:
+        return _object(row)
+    except msgspec.DecodeError:
+        return ()
 
 
 def owned(parts: Iterable[msgspec.Raw], name: str, owner: Stamped) -> Raws:
