@@ -55,7 +55,7 @@ def _read_config(values: dict[str, bool]) -> dict[str, object]:
 
 def plan(*, approved_by: str | None) -> int:
     """Read what changed and show what the next sync would write. Nothing is sent. `approved_by`: it may be."""
-    from pipelines import checks, sync
+    from pipelines import checks, freshness, sync
     from pipelines.commands.plan import show_plan
     from pipelines.table import stage_tables
 
@@ -68,7 +68,7 @@ def plan(*, approved_by: str | None) -> int:
                 if system.role == "crm"
                 else [e for e in system.entities if e in sync.CATALOGUES]
             )
-            unread += [batch.error for batch in sync.read(found, system, wanted) if batch.error]
+            unread += [batch.error for batch in freshness.read(found, system, wanted) if batch.error]
         for error in dict.fromkeys(unread):
             CONSOLE.print(error, style="red", markup=False)
         sync.refresh_stage(found, "core")
