@@ -13,6 +13,7 @@ again); whether a record by id that was deleted comes as null; whether a page of
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -66,6 +67,8 @@ BULK_FROM: Final = 5_000  # records: of more a job is faster than pages, and tak
 NEWEST: Final = 200  # records that a sensor is told of
 DELETED_SINCE: Final = timedelta(days=14)  # the vendor's list of deletions reaches back 15
 
+log = logging.getLogger(__name__)
+
 Met = dict[str, dict[str, Record]]
 
 
@@ -101,7 +104,6 @@ class Salesforce(Writer, CrmSource):
         self._total = total_with_vat(*line_vat)
         self.bulk_page = PAGE_ROWS
         self.fields = Fields(self)
-        self.unfit: dict[str, str] = {}  # by entity: why the vendor ran no job for it
 
     # ---- Source -------------------------------------------------------------------------------
 
@@ -254,7 +256,7 @@ class Salesforce(Writer, CrmSource):
                     yield as_rest(names, table, described.fields if described else {})
                 return
             except BulkUnfitError as error:
-                self.unfit[entity] = str(error)
+                log.warning("%s: no job reads %s, pages do: %s", self.system, query.object, error)
         yield from self.org.pages(query)
 
     def _stages(self) -> list[msgspec.Raw]:
@@ -297,7 +299,10 @@ class Salesforce(Writer, CrmSource):
                     yield from self._pages(entity, rows, (), emit=True)
 
     def _deleted(self, met: Met, since: datetime, until: datetime) -> Iterator[Page]:
-        """Tombstones of what the vendor's list of deletions names and no row of the recycle bin showed."""
+        """Tombstones of what the vendor's list of deletions names and no row of the recycle bin showed.
+
+        The vendor passes over the seconds of both times: the last minute is the next read's.
+        """
         names = list(met)
         start = max(since, until - DELETED_SINCE)
         times = (

@@ -59,8 +59,8 @@ def tables(org: Org, query: Query, stop: Event, page: int = PAGE_ROWS) -> Iterat
         raise BulkUnfitError(str(error)) from None
     path = f"jobs/query/{job.id}"
     try:
-        if _completed(org, path, query, stop):
-            yield from _results(org, path, query, stop, page)
+        if (done := _completed(org, path, query, stop)) is not None:
+            yield from _results(org, path, query, stop, page, done.numberRecordsProcessed)
     finally:
         try:
             org.request("DELETE", path, want="any")
@@ -78,14 +78,20 @@ def as_rest(names: Sequence[str], table: Table, fields: Mapping[str, Field]) -> 
     return [msgspec.Raw((template % row).encode()) for row in zip(*columns, strict=True)]
 
 
-def _completed(org: Org, path: str, query: Query, stop: Event) -> bool:
+def _completed(org: Org, path: str, query: Query, stop: Event) -> _Job | None:
+    """The job once it is done; None where `stop` was set."""
     pause = FIRST_POLL
     for _ in range(MAX_POLLS):
         if stop.is_set():
-            return False
-        job = org.opened(org.request("GET", path), _Job, "jobs/query")
+            return None
+        try:
+            job: _Job = org.opened(org.request("GET", path), _Job, "jobs/query")
+        except Refused as error:
+            raise BulkUnfitError(str(error)) from None
+        if job.object != query.object:
+            raise BulkUnfitError(f"the job that was begun for {query.object} reads {job.object}")
         if job.state == "JobComplete":
-            return True
+            return job
         if job.state == "Failed":
             raise BulkUnfitError(job.errorMessage or "the job failed without a word")
         if job.state == "Aborted":
@@ -101,16 +107,27 @@ def _completed(org: Org, path: str, query: Query, stop: Event) -> bool:
     )
 
 
-def _results(org: Org, path: str, query: Query, stop: Event, page: int) -> Iterator[tuple[list[str], Table]]:
-    locator, met = "", {""}
+def _results(
+    org: Org, path: str, query: Query, stop: Event, page: int, most: int | None
+) -> Iterator[tuple[list[str], Table]]:
+    """`most`: how many rows the job tells of, where it tells."""
+    locator, met, first, received = "", {""}, [""], 0
     for _ in range(MAX_RESULTS):
         if stop.is_set():
             return
-        answer, names, table = _page(org, path, query, locator, page)
+        answer, names, table = _page(org, path, query, locator, page, first)
         if table:
+            first = list(table[0])
+            received += len(table)
             yield names, table
         locator = answer.headers.get("sforce-locator", "null").strip()
         if locator in ("null", ""):
+            if most is not None and received != most:
+                raise SourceError(
+                    f"{org.system}: the job that reads {query.object} tells of {most} rows and gave {received}; "
+                    "try again later",
+                    retriable=True,
+                )
             return
         if locator in met:
             raise SourceError(
@@ -122,7 +139,9 @@ def _results(org: Org, path: str, query: Query, stop: Event, page: int) -> Itera
     raise SourceError(f"{org.system}: the job that reads {query.object} has more than {MAX_RESULTS} pages")
 
 
-def _page(org: Org, path: str, query: Query, locator: str, page: int) -> tuple[Answer, list[str], Table]:
+def _page(
+    org: Org, path: str, query: Query, locator: str, page: int, before: Sequence[str]
+) -> tuple[Answer, list[str], Table]:
     """One page of results; a locator may be used again, so one that came cut off is asked for once more."""
     params = {"maxRecords": page, **({"locator": locator} if locator else {})}
     trouble = ""
@@ -133,6 +152,8 @@ def _page(org: Org, path: str, query: Query, locator: str, page: int) -> tuple[A
             missing = set(query.fields) - set(names)
             if missing and table:
                 raise ValueError(f"the columns {', '.join(sorted(missing))} are missing")
+            if table and list(table[0]) == before:
+                raise ValueError("it repeats the one before")
         except ValueError as error:
             trouble = str(error)
             continue
@@ -184,5 +205,7 @@ def _text(value: str) -> str:
 
 class _Job(msgspec.Struct):
     id: str
+    object: str = ""
     state: str = ""
+    numberRecordsProcessed: int | None = None
     errorMessage: str | None = None

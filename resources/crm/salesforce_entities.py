@@ -69,10 +69,10 @@ KINDS: Final[Mapping[str, Kind]] = {
         ("Amount", "CurrencyIsoCode", "CloseDate", "IsClosed", "IsWon", "LeadSource", "OwnerId", "CampaignId",
          "ContactId", "Pricebook2Id", "HasOpportunityLineItem", "Probability"),
     ),
-    "deal_line": Kind(
+    "deal_line": Kind(  # its Name and ProductCode are made of others', whose changes move no stamp here
         "OpportunityLineItem",
         ("Id", "IsDeleted", STAMP, "OpportunityId", "Product2Id"),
-        ("Name", "ProductCode", "Quantity", "UnitPrice", "TotalPrice", "Discount", "SortOrder", "ServiceDate",
+        ("Quantity", "UnitPrice", "TotalPrice", "Discount", "SortOrder", "ServiceDate", "Description",
          "CurrencyIsoCode", "PricebookEntryId"),
     ),
     "product": Kind(

@@ -28,6 +28,7 @@ MARK: Final = "sverka-"
 _MARKED: Final = re.compile(r"\s*\[sverka-([^\]\s]+)\]\s*$")
 _TASK_FIELDS: Final = ("Id", STAMP, "CreatedDate", "Subject", "Description", "Status", "Priority", "OwnerId", "WhatId",
                        "ActivityDate")  # fmt: skip
+_OF_ALL: Final = ("INVALID_FIELD", "INVALID_TYPE", "NOT_FOUND")  # refusals that no row has for itself
 _ALLOWED: Final = {
     "Sforce-Duplicate-Rule-Header": "allowSave=true"
 }  # a rule against doubles is no reason here
@@ -122,6 +123,13 @@ class Writer(CrmTarget):
         headers = {"Content-Type": "application/json", **_ALLOWED}
         try:
             answer = self.org.request(method, path, content=content, headers=headers, write=True)
+        except Refused as error:
+            # One value that is none makes the vendor refuse the whole call; halves find it.
+            if len(rows) == 1 or error.code in _OF_ALL:
+                return [error for _ in rows]
+            half = len(rows) // 2
+            parts = (rows[:half], rows[half:])
+            return [outcome for part in parts for outcome in self._send(method, path, sobject, part)]
         except SourceError as error:
             return [error for _ in rows]
         try:
