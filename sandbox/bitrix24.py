@@ -82,7 +82,7 @@ def routes(
             return _refused(error)
 
     async def token(request: Request) -> Response:
-        base = str(request.base_url).rstrip("/")
+        base = str(request.url.replace(query="")).partition("/oauth/")[0]
         try:
             return Response(encode(tokens.grant(request.query_params, base)), media_type=JSON)
         except RestError as error:
@@ -125,14 +125,16 @@ def _show_client(portal: Portal, event: Event) -> None:
     company = portal.company
     owners = [c for c, parties in company.clients.items() if event.id in (c, *parties)]
     for client in owners:
-        portal.project_client(client)
-        if event.kind == "corrected":
-            continue
+        moved = []
         for deal in [d for d in company.deals.values() if d.client_id == client]:
             shown = portal.items[2].get(projection.deal_id(deal.id))
             owner = projection.company_id(client, dirt.uses_duplicate(company, deal))
             if shown is not None and shown["companyId"] not in (0, owner):
-                portal.project_deal(deal, touch=False)  # as a merge leaves it
+                moved.append(deal)
+        portal.project_client(client)
+        if event.kind != "corrected":
+            for deal in moved:
+                portal.project_deal(deal)
 
 
 def _refused(error: RestError) -> Response:

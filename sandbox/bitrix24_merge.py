@@ -39,7 +39,9 @@ def merge_batch(portal: Portal, params: dict[str, Any]) -> Answer:
     with portal.store.together():
         for loser in losers:
             _take(kind, main, loser)
-            _hand_over(portal, kind, loser["id"], main["id"])
+            portal.hand_over(kind, loser["id"], main["id"])
+            for requisite in portal.requisites_of(loser["id"]) if kind == fields.COMPANY else ():
+                portal.requisites.put({**requisite, "ENTITY_ID": str(main["id"])})
             portal.delete_item(kind, loser["id"])
         changes = {name: value for name, value in main.items() if name not in fields.READ_ONLY}
         portal.update_item(kind, main["id"], changes)
@@ -65,21 +67,3 @@ def _take(kind: int, main: Record, loser: Record) -> None:
     for entry in loser.get("fm") or ():
         if (entry["typeId"], entry["value"]) not in known:
             main["fm"] = [*(main.get("fm") or ()), entry]
-
-
-def _hand_over(portal: Portal, kind: int, loser: int, main: int) -> None:
-    single, several = {
-        fields.COMPANY: ("companyId", "companyIds"),
-        fields.CONTACT: ("contactId", "contactIds"),
-        fields.DEAL: ("parentId2", ""),
-    }.get(kind, ("", ""))
-    for other, table in portal.items.items():
-        known = fields.kinds_of(fields.ITEM_FIELDS[other])
-        for row in table.where(single, loser) if single in known else ():
-            row[single] = main
-            if several in known:
-                row[several] = [main if value == loser else value for value in row.get(several) or ()]
-            table.put(row)
-    if kind == fields.COMPANY:
-        for requisite in portal.requisites_of(loser):
-            portal.requisites.put({**requisite, "ENTITY_ID": str(main)})

@@ -59,6 +59,11 @@ CURRENCIES = (
     ("EUR", "94.1500", "N", "Евро"),
 )
 PRICE_TYPES = ((1, "BASE"), (2, "Оптовая"))
+NAMED_BY = {
+    fields.COMPANY: ("companyId", "companyIds"),
+    fields.CONTACT: ("contactId", "contactIds"),
+    fields.DEAL: ("parentId2", ""),
+}
 WHOLESALE = Decimal("0.9")
 VATS = ((1, "Без НДС", None), (2, "НДС 0%", 0), (3, "НДС 10%", 10), (5, "НДС 20%", 20), (7, "НДС 22%", 22))
 
@@ -171,8 +176,11 @@ class Portal:
         return row
 
     def delete_item(self, kind: int, number: int) -> None:
-        """Raises KeyError when there is none. Product rows and requisites of the record go with it."""
+        """Raises KeyError when there is none. Its product rows and requisites go with it, and what named it names
+        nothing from then on, its stamp as it was (CCrmContact::ProcessCompanyDeletion of the box edition)."""
         self.items[kind].delete(number)
+        if kind != fields.DEAL:
+            self.hand_over(kind, number, 0)
         if kind == fields.DEAL:
             self.rows.put(str(number), {"rows": []})
             if number in self.links:
@@ -180,6 +188,19 @@ class Portal:
         elif kind == fields.COMPANY:
             for requisite in self.requisites_of(number):
                 self.requisites.delete(int(requisite["ID"]))
+
+    def hand_over(self, kind: int, loser: int, main: int) -> None:
+        """Let every record that names one company, contact or deal name another, or none (0); no stamp moves."""
+        single, several = NAMED_BY.get(kind, ("", ""))
+        for other, table in self.items.items():
+            known = fields.kinds_of(fields.ITEM_FIELDS[other])
+            for row in table.where(single, loser) if single in known else ():
+                row[single] = main
+                if several in known:
+                    row[several] = [
+                        main if n == loser else n for n in row.get(several) or () if main or n != loser
+                    ]
+                table.put(row)
 
     def requisites_of(self, owner: int) -> list[Record]:
         from sandbox.bitrix24_table import PAGE, read_where
@@ -259,6 +280,7 @@ class Portal:
             self.items[fields.COMPANY].put(row)
         duplicate = projection.company_id(client, duplicate=True)
         if len(shown) == 1 and duplicate in self.items[fields.COMPANY]:
+            self.hand_over(fields.COMPANY, duplicate, projection.company_id(client))
             self.delete_item(fields.COMPANY, duplicate)
         for requisite in projection.requisite_records(self.company, client, projection.iso(stamp)):
             self.requisites.put(requisite)

@@ -51,6 +51,7 @@ class SmallPortal:
         self, deals: int = 0, lines: Callable[[int], int] = lambda deal: 2, iso: bool = True
     ) -> None:
         self.iso = iso  # whether stamps with offset work in filters
+        self.chooses = True  # False: chosen fields with useOriginalUfNames bring no field of the vendor's own
         self.deals = [self.deal(number) for number in range(1, deals + 1)]
         self.lines: list[dict[str, Any]] = [
             {"id": number * 1000 + line, "ownerId": number, "ownerType": "D", "price": 1.10}
@@ -109,7 +110,7 @@ class SmallPortal:
                 for part in re.findall(r"\[([^\]]+)\]", value):
                     try:
                         found = found[int(part)] if isinstance(found, list) else found[part]
-                    except (KeyError, IndexError):
+                    except (KeyError, IndexError, TypeError):
                         found = ""
                         break
                 tree[key] = str(found)
@@ -125,7 +126,7 @@ class SmallPortal:
             return {"result": {"fields": {"id": {"upperName": "ID"}, "UF_CRM_SVERKA_DEBT": {}}}}
         if method == "crm.item.list":
             rows = self.deals if int(params["entityTypeId"]) == 2 else []
-            return {"result": {"items": self.listed(rows, params)}}
+            return {"result": {"items": self.shown(self.listed(rows, params), params)}}
         if method == "crm.item.productrow.list":
             return {"result": {"productRows": self.listed(self.lines, params)}}
         if method == "crm.item.update":
@@ -139,6 +140,13 @@ class SmallPortal:
             tasks = [task for task in self.tasks if params["filter"]["TAG"] in task["TAGS"]]
             return {"result": {"tasks": tasks}}
         return {"error": "ERROR_METHOD_NOT_FOUND", "error_description": method}
+
+    def shown(self, rows: list[dict[str, Any]], params: dict[str, Any]) -> list[Any]:
+        """A portal with b24-rest-docs issue 263; PHP writes a row without fields as []."""
+        select = set(params.get("select", {}).values())
+        if self.chooses or params.get("useOriginalUfNames") != "Y" or not select or "*" in select:
+            return rows
+        return [{name: row[name] for name in row if name.startswith("UF_")} or [] for row in rows]
 
     def listed(self, rows: list[dict[str, Any]], params: dict[str, Any]) -> list[dict[str, Any]]:
         filters = dict(params.get("filter", {}))

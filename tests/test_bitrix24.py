@@ -219,6 +219,57 @@ def test_a_row_that_a_batch_says_nothing_of_is_uncertain_when_written() -> None:
     assert isinstance(outcome, Uncertain)
 
 
+@pytest.mark.parametrize("chooses", [True, False])
+def test_portals_that_leave_out_chosen_fields_are_asked_for_all_of_them(chooses: bool) -> None:
+    small = SmallPortal(130)
+    small.chooses = chooses
+    crm = opened(small)
+    pages = everything(crm, "deal")
+    assert sorted(map(int, ids(pages, "deal"))) == list(range(1, 131))
+    assert not [reject for page in pages for reject in page.rejects]
+    since = START + timedelta(minutes=100)
+    assert len(ids(everything(crm, "deal", since=since), "deal")) == 31
+    assert len(crm.find("deal", ["7", "8"])) == 2
+    assert sorted(int(key) for part in crm.keys("deal") for key in part) == list(range(1, 131))
+
+
+@pytest.mark.parametrize("said", [None, {"items": None}])
+def test_null_in_the_place_of_rows_is_asked_again_and_told_as_what_it_is(said: Any) -> None:
+    small = SmallPortal(120)
+    times = iter([True] * 3)
+
+    def broken(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
+        whole = params.get("order") == {"id": "ASC"}
+        return {"result": said} if method == "crm.item.list" and whole and next(times, False) else None
+
+    small.errors.append(broken)
+    assert len(ids(everything(opened(small), "deal"), "deal")) == 120
+    times = iter([True] * 1_000)
+    with pytest.raises(SourceError, match="null came in the place of the rows") as told:
+        everything(opened(small), "deal")
+    assert told.value.retriable
+    small.errors[0] = lambda method, _: {"result": said} if method == "crm.item.list" else None
+    with pytest.raises(SourceError, match=r"crm\.item\.list: null came in the place of the rows") as told:
+        everything(opened(small), "deal")
+    assert told.value.retriable
+    assert "limit" not in str(told.value)
+
+
+def test_a_portal_without_invoices_is_read_without_them_and_a_right_that_lacks_is_told() -> None:
+    small = SmallPortal(3)
+    refusal = {"error": "ENTITY_TYPE_NOT_SUPPORTED", "error_description": "Entity type is not supported"}
+
+    def refuse(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
+        return refusal if str(params.get("entityTypeId")) == "31" else None
+
+    small.errors.append(refuse)
+    assert everything(opened(small), "invoice") == []
+    assert len(ids(everything(opened(small), "deal"), "deal")) == 3
+    refusal = {"error": "ACCESS_DENIED", "error_description": "Access denied"}
+    with pytest.raises(SourceError, match="right to this object"):
+        everything(opened(small), "invoice")
+
+
 def test_a_row_without_its_id_is_held_and_the_others_pass() -> None:
     small = SmallPortal(3)
     broken = {"title": "без номера"}

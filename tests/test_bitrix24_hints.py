@@ -45,6 +45,7 @@ def webhook(event: str = "ONCRMDEALUPDATE", number: str = "662", **auth: str) ->
         ("ONCRMCOMPANYUPDATE", "company"),
         ("ONCRMCONTACTDELETE", "contact"),
         ("onCrmRequisiteUpdate", "requisite"),
+        ("ONCRMDEALMOVETOCATEGORY", "deal"),
         ("CATALOG.PRODUCT.ON.UPDATE", "product"),
         ("CATALOG.PRICE.ON.ADD", "product_price"),
     ],
@@ -53,6 +54,16 @@ def test_an_event_names_its_record(event: str, entity: str) -> None:
     crm = connect("b24", {"url": URL})
     assert isinstance(crm, HearsEvents)
     assert crm.hear(webhook(event)) == [Hint(entity, "662")]
+
+
+@pytest.mark.parametrize("event", ["ONCRMDYNAMICITEMADD", "ONCRMDYNAMICITEMUPDATE", "ONCRMDYNAMICITEMDELETE"])
+def test_of_dynamic_items_the_invoices_are_heard_and_no_others(event: str) -> None:
+    crm = connect("b24", {"url": URL})
+    said = webhook(event)
+    for kind, heard in (("31", [Hint("invoice", "662")]), ("1220", [])):
+        body = said.body + b"&" + urlencode({"data[FIELDS][ENTITY_TYPE_ID]": kind}).encode()
+        assert crm.hear(Delivery({}, said.headers, body)) == heard
+    assert crm.hear(said) == []
 
 
 def test_other_events_concern_us_nothing() -> None:
@@ -116,7 +127,9 @@ def whole(crm: Bitrix24, *names: str) -> dict[str, list[Page]]:
     return found
 
 
-@pytest.mark.parametrize("entity", ["deal", "company", "contact", "requisite", "product", "product_price"])
+@pytest.mark.parametrize(
+    "entity", ["deal", "company", "contact", "requisite", "product", "product_price", "invoice"]
+)
 def test_records_are_read_by_id_just_as_they_are_read_with_all_others(crm: Bitrix24, entity: str) -> None:
     assert isinstance(crm, ReadsByKey)
     family = [e.name for e in crm.capabilities.entities if entity in (e.name, e.parent)]

@@ -102,6 +102,36 @@ def test_what_a_day_changes_is_read_and_then_it_is_quiet(sandbox: Running, crm: 
     assert list(crm.read(["deal", "deal_line"], later() - timedelta(hours=1), later())) == []
 
 
+@pytest.mark.parametrize(("kind", "entity"), [(4, "company"), (3, "contact")])
+def test_a_merge_brings_the_records_that_named_the_loser_though_their_stamps_stay(
+    sandbox: Running, crm: Bitrix24, kind: int, entity: str
+) -> None:
+    field = f"{entity}Id"
+    owned: dict[int, set[str]] = {}
+    bodies = {}
+    for record in records(crm.read(["deal"], None, later())):
+        bodies[record.source_id] = body = json.loads(record.payload)
+        owned.setdefault(body[field], set()).add(record.source_id)
+    main, loser = sorted((number for number in owned if number), key=lambda number: -len(owned[number]))[:2]
+    item = sandbox.call("crm.item.get", entityTypeId=kind, id=main)["result"]["item"]
+    names = ("title", "name", "lastName", "secondName", "post", "companyId", "sourceId", "industry")
+    same = {name: item[name] for name in names if name in item}
+    asked = {"entityTypeId": kind, "entityIds": [main, loser]}
+    assert sandbox.call("crm.entity.mergeBatch", params=asked)["result"]["STATUS"] == "CONFLICT"
+    sandbox.call("crm.item.update", entityTypeId=kind, id=loser, fields=same)
+    since = datetime.now(UTC).replace(microsecond=0)
+    said = sandbox.call("crm.entity.mergeBatch", params=asked)["result"]
+    assert said == {"STATUS": "SUCCESS", "ENTITY_IDS": [loser]}
+    assert not records(crm.read(["deal"], since + timedelta(seconds=1), later()))  # no stamp of a deal moved
+    pages = list(crm.read([entity], since, later()))
+    after = {r.source_id: json.loads(r.payload) for p in pages if p.entity == "deal" for r in p.records}
+    assert owned[main] | owned[loser] <= set(after)
+    for number in owned[loser]:
+        assert after[number][field] == main
+        assert after[number]["updatedTime"] == bodies[number]["updatedTime"]
+    assert str(loser) not in {key for part in crm.keys(entity) for key in part}
+
+
 def test_status_and_debt_are_written_and_read_back(crm: Bitrix24) -> None:
     keys = [key for part in crm.keys("deal") for key in part][:45]
     rows = [

@@ -33,6 +33,7 @@ WRITING = 25.0  # seconds that a batch of writes should take, as far as the answ
 MAX_ASKED = 20  # times that a small question is asked again while its method is blocked
 SMALLEST_BATCH = 10
 SLOW, QUICK = 30.0, 12.0  # seconds of one batch: half as many calls above (60 is the limit), more below
+LIMIT_PAUSE = 2.0  # seconds after which the leaky bucket has room again
 BLOCKED_SECONDS = 60.0  # a method blocked by its operating time, when the vendor has not said until when
 
 
@@ -337,7 +338,8 @@ class Portal:
         )
         name = code.lower()
         if name == "query_limit_exceeded":
-            return Verdict("retry", reason, "the portal's request limit; nothing to do", after=2.0, bucket="")
+            remedy = "the portal's request limit; nothing to do"
+            return Verdict("retry", reason, remedy, after=LIMIT_PAUSE, bucket="")
         if name == "operation_time_limit":
             after = self._reset_at.pop(method, 0.0) - self._clock()
             after = after if 0 < after <= 600 else BLOCKED_SECONDS

@@ -36,6 +36,7 @@ class InTheBody(OAuth):
     """
 
     requires_request_body = True
+    host: str | None = None  # the only portal that it may be used with; None: whichever its token names
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """httpx's own protocol: send, and once more with a new token where the first was refused."""
@@ -47,8 +48,15 @@ class InTheBody(OAuth):
                 yield _with(request, fresh)
 
     def endpoint(self) -> str:
-        """Where the portal's methods are, as its token says. Raises SourceError."""
-        return self.token().extra["client_endpoint"]
+        """Where the portal's methods are, as its token says. Raises SourceError for another portal than `host`."""
+        address = self.token().extra["client_endpoint"]
+        there = urlsplit(address).hostname
+        if self.host and there != self.host:
+            raise SourceError(
+                f"{self.system}: the application's token is of the portal {there}, and the connection's url names "
+                f"{self.host}; correct the url, or take the token of that portal's application"
+            )
+        return address
 
 
 def is_application(connection: Mapping[str, Any]) -> bool:
@@ -78,11 +86,12 @@ def authorized(
     secrets = [said["client_secret"], said["refresh_token"], said["code"]]
     server = said["token_server"] or TOKEN_SERVER
     http = Client(system, server, secrets=secrets, classify=_verdict, connections=1, timeout=TIMEOUT)
-    host = urlsplit(str(connection.get("url") or "").strip()).hostname
-    return InTheBody(system, tokens or MemoryTokens(), _grant(http, said, host, clock), clock=clock)
+    auth = InTheBody(system, tokens or MemoryTokens(), _grant(http, said, clock), clock=clock)
+    auth.host = urlsplit(str(connection.get("url") or "").strip()).hostname
+    return auth
 
 
-def _grant(http: Client, said: Mapping[str, str], host: str | None, clock: Callable[[], datetime]) -> Grant:
+def _grant(http: Client, said: Mapping[str, str], clock: Callable[[], datetime]) -> Grant:
     def grant(known: Token | None) -> Token:
         refresh = (known.refresh if known else "") or said["refresh_token"]
         asked = {"grant_type": "authorization_code", "code": said["code"]}
@@ -98,11 +107,6 @@ def _grant(http: Client, said: Mapping[str, str], host: str | None, clock: Calla
             raise SourceError(
                 f"{http.system}: the token server answered without a token or the portal's address; try again later",
                 retriable=True,
-            )
-        if host and urlsplit(address).hostname != host:
-            raise SourceError(
-                f"{http.system}: the application's token is of the portal {urlsplit(address).hostname}, and the "
-                f"connection's url names {host}; correct the url, or take the token of that portal's application"
             )
         return token_of(
             answer,
