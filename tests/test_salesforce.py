@@ -437,3 +437,28 @@ def test_too_many_long_calls_are_waited_for_and_a_used_up_day_is_not(town: Town)
 
 def test_a_stamp_is_asked_for_in_whole_seconds_rounded_down() -> None:
     assert salesforce._literal(datetime(2026, 1, 2, 3, 4, 5, 999_999, UTC)) == "2026-01-02T03:04:05Z"
+
+
+def test_an_org_of_one_currency_and_without_campaigns_is_read_without_them(town: Town) -> None:
+    hidden = ("CurrencyType", "Campaign")
+
+    def plain(request: httpx.Request, send: Send) -> httpx.Response:
+        if not request.url.path.endswith("/composite") or b"/describe" not in request.content:
+            return send(request)
+        answer = json.loads(send(request).content)
+        for part in answer["compositeResponse"]:
+            if isinstance(part["body"], dict) and part["body"]["name"] in hidden:
+                part |= {"httpStatusCode": 404, "body": error("NOT_FOUND", "no such resource")}
+        return httpx.Response(200, json=answer)
+
+    crm = bent(town, plain)
+    kept = stored(crm.read(["currency", "campaign", "price_list"], None, now()))
+    assert living(kept, "currency") == {
+        "RUB": {"IsoCode": "RUB", "ConversionRate": 1, "IsCorporate": True, "IsActive": True}
+    }
+    assert "campaign" not in kept
+    crm.fields_read = {"campaign": ("Name",)}
+    with pytest.raises(
+        SourceError, match=r"does not see the object Campaign \(campaign\); give its permission set"
+    ):
+        list(crm.read(["campaign"], None, now()))

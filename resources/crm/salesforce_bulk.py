@@ -26,7 +26,7 @@ FIRST_POLL, LONGEST_POLL = 0.1, 10.0  # seconds between questions whether a job 
 MAX_POLLS: Final = 2_000  # of one job: some five hours
 MAX_RESULTS: Final = 100_000  # pages of one job
 PAGE_ATTEMPTS: Final = 3  # of a page of results that came cut off
-PAGE_ROWS: Final = 20_000  # of one page of results
+PAGE_ROWS: Final = 10_000  # of one page of results; two of each object are held at once
 NUMBERS: Final = ("int", "long", "double", "currency", "percent")
 ACCEPTS: Final = {"Accept": "text/csv"}
 
