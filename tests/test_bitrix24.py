@@ -270,6 +270,29 @@ def test_a_portal_without_invoices_is_read_without_them_and_a_right_that_lacks_i
         everything(opened(small), "invoice")
 
 
+@pytest.mark.parametrize("refuses", [False, True])
+def test_deals_of_a_company_that_changed_come_with_it_where_the_portal_can_list_them(refuses: bool) -> None:
+    small = SmallPortal(3)
+    for deal in small.deals:
+        deal["companyId"] = 7
+    refusal = {
+        "error": "INVALID_ARG_VALUE",
+        "error_description": "field 'companyId' is not allowed in filter",
+    }
+
+    def companies(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
+        named = "@companyId" in params.get("filter", {})
+        if method == "crm.item.list" and params["entityTypeId"] == "4":
+            return {"result": {"items": small.listed([{**small.deal(7), "updatedTime": stamp(900)}], params)}}
+        return refusal if named and refuses else None
+
+    small.errors.append(companies)
+    pages = everything(opened(small), "company", since=START + timedelta(minutes=800))
+    assert ids(pages, "company") == ["7"]
+    assert ids(pages, "deal") == ([] if refuses else ["1", "2", "3"])
+    assert ids(everything(opened(small), "company"), "deal") == []  # a full read brings them by itself
+
+
 def test_a_row_without_its_id_is_held_and_the_others_pass() -> None:
     small = SmallPortal(3)
     broken = {"title": "без номера"}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
+import msgspec
 import pytest
 
 from resources.budget import LocalBudget
@@ -146,6 +147,21 @@ def test_records_are_read_by_id_just_as_they_are_read_with_all_others(crm: Bitri
         assert expected or child == "deal_requisite"
         assert {r.source_id: r for p in pages if p.entity == child for r in p.records} == expected
         assert {parent for p in pages if p.entity == child for parent in p.complete_parents} == set(wanted)
+
+
+def test_lines_that_changed_without_the_deals_stamp_come_with_its_webhook_and_by_no_ordinary_read(
+    sandbox: Running, crm: Bitrix24
+) -> None:
+    deal = next(key for part in crm.keys("deal") for key in part if int(key) % 2)
+    since = datetime.now(UTC) - timedelta(seconds=1)
+    rows = [{"productName": "Кабель", "price": 12.2, "quantity": 3, "taxRate": 22, "taxIncluded": "Y"}]
+    sandbox.call("crm.item.productrow.set", ownerType="D", ownerId=int(deal), productRows=rows)
+    assert list(crm.read(["deal", "deal_line"], since, datetime.now(UTC))) == []
+    (hint,) = crm.hear(webhook(number=deal))
+    lines = [
+        r for p in crm.read_keys(hint.entity, [hint.source_id]) if p.entity == "deal_line" for r in p.records
+    ]
+    assert [msgspec.json.decode(line.payload)["productName"] for line in lines] == ["Кабель"]
 
 
 def test_a_deleted_deal_is_a_tombstone_whose_lines_are_gone(sandbox: Running, crm: Bitrix24) -> None:

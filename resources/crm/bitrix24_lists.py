@@ -157,6 +157,7 @@ class Chain:
     emit: bool = True  # False where only the children of these rows are wanted
     child_listings: Sequence[Listing] = ()
     followers: Sequence[Listing] = ()  # of other records that name these rows: read again where these changed
+    optional: bool = False  # what the portal refuses of it is left to the next full read
     our_own: OurOwn | None = None  # rows that still bear the stamp it tells are passed over
     done: bool = False
     _records: list[Record] = field(default_factory=list)
@@ -192,6 +193,9 @@ class Chain:
         start = self.after
         for outcome in outcomes:
             if outcome.error is not None:
+                if self.optional and outcome.error.kind == "refused":
+                    self.done = True
+                    break
                 if not outcome.again:
                     raise reader.portal.error(self.listing.method, outcome.error)
                 self._reason = outcome.error.reason
@@ -258,7 +262,10 @@ class Chain:
         found = [group for listing in self.child_listings for group in reader.groups(listing, fresh)]
         for start in range(0, len(fresh), MAX_OWNERS):
             part = fresh[start : start + MAX_OWNERS]
-            found += [Chain(listing, {listing.owners: part}, pages_wanted=2) for listing in self.followers]
+            found += [
+                Chain(listing, {listing.owners: part}, pages_wanted=2, optional=True)
+                for listing in self.followers
+            ]
         return found
 
 

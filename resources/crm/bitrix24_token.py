@@ -24,8 +24,8 @@ TIMEOUT: Final = 30.0  # seconds for the token server
 NAMES: Final = ("client_id", "client_secret", "refresh_token", "code", "token_server")  # keys of a connection
 REFUSED: Final = frozenset({"expired_token", "invalid_token", "no_auth_found"})
 AGAIN: Final = (
-    "let the application in once more: press «Save» with «Reinstall» in its card in the portal, and put the new "
-    "refresh_token (or a code, good for 30 seconds) into the connection"
+    "let the application in once more: press «Reinstall» in its card in the portal, and put the refresh_token that it "
+    "then gets (or a code, good for 30 seconds) into the connection"
 )
 
 
