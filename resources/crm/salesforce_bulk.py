@@ -32,8 +32,8 @@ ACCEPTS: Final = {"Accept": "text/csv"}
 
 log = logging.getLogger(__name__)
 
-_NUMBERS: Final = re.compile(r"(?:(?:-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)?\n)*")
-_NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]++)?+")
+_NUMBERS: Final = re.compile(rf"(?:{_NUMBER.pattern}\n|\n)*+")  # a whole column at once
 
 Table = Sequence[Sequence[str]]
 

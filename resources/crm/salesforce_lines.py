@@ -23,26 +23,25 @@ def total_with_vat(rate: str, included: str) -> Lift:
     `rate`: the field that holds VAT in per cent; `included`: the one that says whether the price has it in. Without
     either, and of a line that says nothing, it has. A row that cannot be read stays as it is, to be set apart.
     """
-    decode = _decoder(rate, included)
+    decode, key = _decoder(rate, included), f',"{TOTAL}":'.encode()
 
     def lift(row: msgspec.Raw) -> msgspec.Raw:
         try:
             line = decode(row)
-            total, share, has = (_number(line.total), _number(line.rate), line.included)
+            total, share = bytes(line.total), bytes(line.rate)
+            if total == b"null":
+                return row
+            if line.included is False and share != b"null":
+                total = _with_vat(total, share)
         except (msgspec.DecodeError, ArithmeticError):
             return row
-        if total is None:
-            return row
-        if has is False and share is not None:
-            total = total * (100 + share) / 100
-        return msgspec.Raw(bytes(row).rstrip()[:-1] + f',"{TOTAL}":{total:f}}}'.encode())
+        return msgspec.Raw(bytes(row).rstrip()[:-1] + key + total + b"}")
 
     return lift
 
 
-def _number(text: msgspec.Raw) -> Decimal | None:
-    value = bytes(text).decode()
-    return None if value in ("", "null") else Decimal(value)
+def _with_vat(total: bytes, share: bytes) -> bytes:
+    return f"{Decimal(total.decode()) * (100 + Decimal(share.decode())) / 100:f}".encode()
 
 
 def _decoder(rate: str, included: str) -> Callable[[msgspec.Raw], Any]:
