@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -185,18 +186,16 @@ def _text(cell: str) -> Any:
 
 
 def _number(cell: str) -> Any:
-    if "." in cell and "e" not in cell.lower():
-        cell = cell.rstrip("0").rstrip(".")
-    try:
-        msgspec.json.decode(cell)
-    except msgspec.DecodeError:
+    if not _NUMBER(cell):
         return cell
-    return msgspec.Raw(cell.encode())
+    return msgspec.Raw((cell.rstrip("0").rstrip(".") if "." in cell else cell).encode())
 
 
 def _lookup(cell: str) -> Any:
     return {"id": cell} if cell.isdigit() else cell
 
+
+_NUMBER: Final = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?").fullmatch
 
 _CONVERT: Final[dict[str, Callable[[str], Any]]] = {
     "integer": _number,

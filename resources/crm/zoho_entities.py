@@ -183,13 +183,15 @@ def prices(book: str, rows: Iterable[msgspec.Raw]) -> list[msgspec.Raw]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value or None
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else value.normalize()
     if isinstance(value, dict):
         return {"id": value["id"]} if value.get("id") else value
     if isinstance(value, list):
         return [_plain(one) for one in value] or None
-    return None if value == "" else value
+    return value
 
 
 class _Pipeline(msgspec.Struct):

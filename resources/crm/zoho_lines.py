@@ -27,7 +27,9 @@ class Lines:
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="sverka-lines-")
-        self._file = sqlite3.connect(Path(self._folder.name) / "lines", isolation_level=None)
+        self._file = sqlite3.connect(
+            Path(self._folder.name) / "lines", isolation_level=None, check_same_thread=False
+        )
         self._file.execute("pragma synchronous = off")
         self._file.execute("pragma journal_mode = off")
         self._file.execute("create table line (parent integer, place integer, body blob)")
@@ -81,13 +83,8 @@ class _Id(msgspec.Struct):
     id: str
 
 
-class _Owner(msgspec.Struct):
-    Parent_Id: _Id | None = None
-    Sequence_Number: int | None = None
-
-
 def _placed(row: msgspec.Raw) -> tuple[int, int, bytes]:
     """A line as it is laid down: its order, its place there, its body."""
-    head = msgspec.json.decode(row, type=_Owner)
-    body = encode(plain_line(decode(row)))
-    return int(head.Parent_Id.id) if head.Parent_Id else 0, head.Sequence_Number or 0, body
+    line = decode(row)
+    order = line.get("Parent_Id") or {}
+    return int(order.get("id") or 0), int(line.get("Sequence_Number") or 0), encode(plain_line(line))

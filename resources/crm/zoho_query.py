@@ -20,7 +20,8 @@ from resources.connector import SourceError
 from resources.crm.zoho_org import FEW_ROWS, MAX_IDS, QUERY_ROWS, Org, Rows
 
 MAX_PAGES: Final = 100_000  # of one reading
-PAGE_ATTEMPTS: Final = 3  # of a page that repeats the one before
+PAGE_ATTEMPTS: Final = 3  # of a page that repeats another
+STAMPS: Final = {"id", "Created_Time", "Modified_Time"}
 EVERY: Final = "id is not null"
 BY_ID: Final = "id asc"
 BY_TIME: Final = "Modified_Time asc, id asc"
@@ -47,7 +48,8 @@ def changed(org: Org, module: str, fields: Sequence[str], since: datetime) -> It
         for _ in range(PAGE_ATTEMPTS):
             got, more = org.query(module, fields, where, BY_TIME, rows=rows)
             first, end = _ends(org, module, got) if got else (last, last)
-            if not got or (first.id, first.Modified_Time) != (last.id, last.Modified_Time):
+            seen = (first.id, first.Modified_Time) == (last.id, last.Modified_Time)
+            if not got or (not seen and _asked_for(got, fields)):
                 break
         else:
             raise _repeats(org, module)
@@ -95,7 +97,7 @@ def _by_id(org: Org, module: str, fields: Sequence[str], condition: str, rows: i
         where = f"({condition} and {behind})" if condition and behind else condition or behind or EVERY
         for _ in range(PAGE_ATTEMPTS):
             got, more = org.query(module, fields, where, BY_ID, rows=rows)
-            if not got or int(_ends(org, module, got)[0].id) > last:
+            if not got or (int(_ends(org, module, got)[0].id) > last and _asked_for(got, fields)):
                 break
         else:
             raise _repeats(org, module)
@@ -119,6 +121,17 @@ def _ends(org: Org, module: str, rows: Rows) -> tuple[Head, Head]:
     return first, last
 
 
+def _asked_for(rows: Rows, fields: Sequence[str]) -> bool:
+    """Whether the rows answer this question, and not one that was asked before."""
+    asked = {*fields} - STAMPS
+    try:
+        names = msgspec.json.decode(rows[0], type=dict[str, msgspec.Raw])
+        there = {name for name in names if not name.startswith("$")} - STAMPS
+    except msgspec.DecodeError:
+        return False
+    return there <= asked and bool(there) == bool(asked)
+
+
 def _moment(head: Head) -> datetime:
     try:
         return datetime.fromisoformat(head.Modified_Time or "")
@@ -128,7 +141,7 @@ def _moment(head: Head) -> datetime:
 
 def _repeats(org: Org, module: str) -> SourceError:
     return SourceError(
-        f"{org.system}: a page of {module} repeats the one before, {PAGE_ATTEMPTS} times; try again later",
+        f"{org.system}: a page of {module} repeats another, {PAGE_ATTEMPTS} times; try again later",
         retriable=True,
     )
 
