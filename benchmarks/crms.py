@@ -140,7 +140,7 @@ class StandIn:
 def _speed(place: Place, name: str, quick: bool) -> list[Figure]:
     """Rows per second of the contenders, and requests per 1,000 records, of one stand-in without limits."""
     repeats = 1 if quick else REPEATS
-    size = min(DEALS // 10 if quick else DEALS, VENDORS[name].listed)
+    size = min(_size(DEALS, name, quick), VENDORS[name].listed)
     stand_in = StandIn(place, place.sandbox(size, "--no-limits"), name)
     stand_in.work("memory", stand_in.database())  # the first reader waits for the stand-in to word its rows
     runs: dict[str, list[Spent]] = {"deals": [], "floor": [], "dlt": []}
@@ -224,8 +224,7 @@ def _share(name: str, limits: list[dict[str, Any]], requests: int, spent: Spent)
     else:
         how = f"a burst of {burst:,.0f} and {rate:.2f} a second"
     if requests <= burst:
-        return [Figure("share of the permitted rate", 0.0, "share",
-                       note=f"not felt: {requests:,} requests, and {how}")]  # fmt: skip
+        return []
     permitted = burst + rate * window["over"]
     note = f"{window['granted']:,} of {permitted:,.0f} in {window['over']:.0f} s: {how}; {spent.said['rows']:,} records"
     return [
@@ -237,7 +236,7 @@ def _memory(place: Place, name: str, quick: bool) -> list[Figure]:
     """Peak memory of the process that reads few deals, and many."""
     peaks = {}
     for size in (FEWER, MORE):
-        stand_in = StandIn(place, place.sandbox(size // 10 if quick else size, "--no-limits"), name)
+        stand_in = StandIn(place, place.sandbox(_size(size, name, quick), "--no-limits"), name)
         spent = stand_in.work("memory", stand_in.database())
         peaks[spent.said["rows"]] = spent.peak_mb
         place.processes.stop_all()
@@ -246,6 +245,10 @@ def _memory(place: Place, name: str, quick: bool) -> list[Figure]:
         *(Figure(f"peak memory, {rows:,} deals", peak, "MB", at_most=MAX_MB) for rows, peak in peaks.items()),
         Figure("growth of peak memory", high / low, "times", at_most=MAX_GROWTH),
     ]
+
+
+def _size(deals: int, name: str, quick: bool) -> int:
+    return deals // VENDORS[name].slow // (10 if quick else 1)
 
 
 def _of(runs: list[Spent]) -> str:
