@@ -26,7 +26,7 @@ from mappings import Mappings, System
 from pipelines.hooks_log import Tally, log
 from pipelines.hooks_store import Heard, HookStore, StoreAway
 from pipelines.sync import HOOK_SECRET, Road
-from resources.connector import Delivery, Forged, HearsEvents, Hint, SourceError
+from resources.connector import Delivery, Forged, HearsEvents, Hint, SignsForEvents, SourceError
 from resources.http import conceal
 
 MAX_BODY: Final = 1024 * 1024  # bytes
@@ -156,6 +156,9 @@ class _Receiver:
         except Exception as error:  # noqa: BLE001 - whatever a body does to a connector, its text must not be logged
             self._tally.count(f"{name} broken", f"{name}: a webhook could not be read: {_where(error)}")
             return _said(500, "not understood")
+        if isinstance(hearing.connector, SignsForEvents):
+            media_type, text = hearing.connector.receipt
+            return Response(text, media_type=media_type)
         return _said(200, "ok")
 
 

@@ -309,6 +309,13 @@ class HearsEvents(Protocol):
 
 
 @runtime_checkable
+class SignsForEvents(Protocol):
+    """A vendor that takes a webhook for delivered only when the answer says so in its own words."""
+
+    receipt: ClassVar[tuple[str, str]]  # media type and body
+
+
+@runtime_checkable
 class CountsEntities(Protocol):
     """A source that counts: ids are compared only where a count differs from what is stored."""
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -54,6 +55,21 @@ def test_hints_of_what_is_not_read_are_dropped_and_many_are_kept_in_parts(
     assert kept(warehouse) == []
     assert HTTP.post(receiver, content=told(*map(str, range(1_200)))).status_code == 200
     assert [len(ids) for _, ids, _, _ in kept(warehouse)] == [500, 500, 200]  # type: ignore[arg-type]
+
+
+class Formal(Town):
+    """A vendor that sends a webhook again until it is answered in its own words."""
+
+    receipt: ClassVar[tuple[str, str]] = ("text/xml; charset=utf-8", "<Ack>true</Ack>")
+
+
+def test_a_vendor_that_wants_its_own_words_gets_them_once_its_hints_are_kept(warehouse: Warehouse) -> None:
+    with receiving(warehouse, Formal()) as address:
+        answer = HTTP.post(f"{address}/town/{SECRET}", content=told("1"))
+        unread = HTTP.post(f"{address}/town/{SECRET}", content=b"nonsense")
+    assert (answer.text, answer.headers["content-type"]) == ("<Ack>true</Ack>", "text/xml; charset=utf-8")
+    assert kept(warehouse) == [("deal", ["1"], 1, True)]
+    assert (unread.status_code, unread.text) == (400, "not understood")
 
 
 def test_strangers_all_hear_the_same(warehouse: Warehouse, receiver: str) -> None:

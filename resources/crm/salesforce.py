@@ -53,7 +53,7 @@ from resources.crm.salesforce_entities import (
     VOLATILE,
 )
 from resources.crm.salesforce_fields import TOTAL, Fields
-from resources.crm.salesforce_hooks import hints
+from resources.crm.salesforce_hooks import RECEIPT, hints
 from resources.crm.salesforce_lines import total_with_vat
 from resources.crm.salesforce_org import Allowance, Judge, Org, Query
 from resources.crm.salesforce_token import SECRETS, authorized
@@ -229,6 +229,9 @@ class Salesforce(Writer, CrmSource):
             living = [record.source_id for record in page.records if not record.deleted]
             if page.entity == "deal" and living:
                 yield from self._lines(living)
+
+    # Without this acknowledgement the vendor sends a message again for 24 hours.
+    receipt: ClassVar[tuple[str, str]] = ("text/xml; charset=utf-8", RECEIPT)
 
     def hear(self, delivery: Delivery) -> Sequence[Hint]:
         """See HearsEvents.hear; `salesforce_hooks`."""

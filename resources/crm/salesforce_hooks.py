@@ -13,6 +13,12 @@ from resources.connector import Delivery, Forged, Hint
 from resources.crm.salesforce_entities import KINDS
 
 OUTBOUND: Final = "{http://soap.sforce.com/2005/09/outbound}"
+RECEIPT: Final = (
+    '<?xml version="1.0" encoding="UTF-8"?>'
+    '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"><soapenv:Body>'
+    '<notificationsResponse xmlns="http://soap.sforce.com/2005/09/outbound"><Ack>true</Ack></notificationsResponse>'
+    "</soapenv:Body></soapenv:Envelope>"
+)
 _TYPE: Final = "{http://www.w3.org/2001/XMLSchema-instance}type"
 _ENTITIES: Final = {kind.object: entity for entity, kind in KINDS.items()}
 
