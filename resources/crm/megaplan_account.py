@@ -20,7 +20,8 @@ from resources.crm.megaplan_rows import Stamped, heads
 from resources.http import Answer, Client, Verdict, by_status, retry_after
 
 API: Final = "api/v3/"
-PAGE: Final = 500  # rows; the answer tells where the account gives fewer
+PAGE: Final = 500  # rows asked for
+DEFAULT_PAGE: Final = 100  # rows where no number is asked for, as documented; the greatest number is not
 MAX_PAGES: Final = 1_000_000  # of one list
 ANCHORS: Final = (
     50  # rows of a page that are tried as anchors, from its end, where they were deleted meanwhile
@@ -139,6 +140,9 @@ class Account:
     client: Client
     size: int = PAGE
     _paths: dict[str, str] = field(default_factory=dict)  # of lists that are elsewhere in this account
+    # Rows of the largest page so far, at least the vendor's own number. As many as that may have been cut at a limit
+    # that is not told, so that only a smaller page is a list's last.
+    _largest: int = DEFAULT_PAGE
 
     @property
     def system(self) -> str:
@@ -225,7 +229,9 @@ class Account:
                 "try again later",
                 retriable=True,
             )
-        return Got(rows, heads(rows), len(rows) >= limit)
+        more = len(rows) >= min(limit, self._largest)
+        self._largest = max(self._largest, len(rows))
+        return Got(rows, heads(rows), more)
 
     def pages(self, listing: Listing, query: Mapping[str, Any] | None = None) -> Iterator[Got]:
         """Pages of a list to its end, the next one under way while one is worked on.

@@ -26,6 +26,9 @@ NEWEST: Final = 100  # rows of the page that is looked at first
 FILTERED_SINCE: Final = timedelta(days=400)  # what lies further back is not worth a filter
 AHEAD: Final = timedelta(days=400)  # the end of a filter's days: nothing is bounded by it
 REF_LINKS: Final = 25  # links in one filter: the whole query stands in the address
+STRAYS: Final = (
+    20  # rows of a page that are none of what was filtered for: more of them, and it was not filtered
+)
 AT_ONCE: Final = 4
 _ABSENT: Final = re.compile(r"have not this fields?:?\s*(?P<names>[\w ,]*)")
 
@@ -202,7 +205,8 @@ class Lists:
 
     def linked(self, listing: Listing, name: str, kind: str, keys: Sequence[str]) -> Iterator[Raws]:
         """Rows whose field `name` is one of these records, found by a filter; none where the account knows no such one."""
-        if f"{listing.entity} {name}" in self.unfiltered:
+        way = f"{listing.entity} {name} {kind}"
+        if way in self.unfiltered:
             return
         for start in range(0, len(keys), REF_LINKS):
             links = [{"contentType": kind, "id": key} for key in keys[start : start + REF_LINKS]]
@@ -213,13 +217,13 @@ class Lists:
                     rows = [row for row in page.rows if link_of(row, name) in wanted]
                     if rows:
                         yield rows
-                    if len(rows) < len(page.rows):  # passed over in silence: all rows come
-                        self.unfiltered.add(f"{listing.entity} {name}")
+                    if len(page.rows) - len(rows) > STRAYS:  # passed over in silence: all rows come
+                        self.unfiltered.add(way)
                         return
             except Refused as error:
                 if error.code not in ("422", "400"):
                     raise
-                self.unfiltered.add(f"{listing.entity} {name}")
+                self.unfiltered.add(way)
                 return
 
     def by_key(self, listing: Listing, keys: Sequence[str]) -> Iterator[Raws]:
