@@ -252,7 +252,7 @@ def filter_loses(request: httpx.Request, send: Send) -> httpx.Response:
     return send(request)
 
 
-@pytest.mark.parametrize("bend", [unsorted, without("filter"), no_filter, filter_loses], ids=str)
+@pytest.mark.parametrize("bend", [unsorted, without("filter"), no_filter, filter_loses], ids=["unsorted", "no filter known", "no filter", "a filter that loses"])
 def test_changes_are_found_whatever_the_account_sorts_and_filters(town: Town, bend: Bend) -> None:
     crm = bent(town, bend)
     kept = whole(crm, "deal", "company")
