@@ -16,7 +16,9 @@ import pytest
 from resources.connector import SourceError
 from resources.crm import zoho, zoho_query
 from resources.crm.zoho import Zoho
+from resources.crm.zoho_org import Credits, Judge
 from resources.crm.zoho_token import authorized
+from resources.http import Answer
 from resources.tokens import MemoryTokens
 from tests.sandbox_process import running
 from tests.zoho_town import (
@@ -236,6 +238,16 @@ def test_the_days_credits_are_used_to_nine_tenths_and_not_beyond(town: Town, crm
     assert 54 <= used["granted"] <= 56
     assert used["denied"] == 0
     town.usage(anew=True)
+
+
+def test_refusals_for_too_many_tell_used_up_credits_from_requests_at_once() -> None:
+    judge = Judge(Credits("zoho", 50_000, 0.1))
+    refusal = json.dumps({"code": "TOO_MANY_REQUESTS", "message": "slow down", **REFUSAL}).encode()
+    judge(Answer(200, {"x-api-credits-remaining": "0"}, b"{}"))
+    assert judge(Answer(429, {}, refusal)).after == 3600
+    judge(Answer(200, {}, b"{}"))  # less than half are used again
+    assert judge(Answer(429, {}, refusal)).after is None
+    assert judge(Answer(429, {"retry-after": "7"}, refusal)).after == 7
 
 
 def test_eight_requests_are_under_way_at_once_and_never_more(town: Town) -> None:

@@ -76,8 +76,11 @@ class Credits:
         self.left: float | None = None
         self._low_until = 0.0
 
-    def note(self, headers: Mapping[str, str]) -> None:
-        told = headers.get("x-api-credits-remaining", "").strip()
+    def note(self, answer: Answer) -> None:
+        """Take in what an answer tells; a success without a word means that less than half are used."""
+        told = answer.headers.get("x-api-credits-remaining", "").strip()
+        if not told and answer.status < 400:
+            self.left = None
         if told.isdigit():
             self.left = float(told)
             if self.left < self.a_day * self.keep:
@@ -215,7 +218,7 @@ class Judge:
 
     def __call__(self, answer: Answer) -> Verdict:
         """The verdict."""
-        self.credits.note(answer.headers)
+        self.credits.note(answer)
         said = error_of(answer)
         code = str(said.get("code") or "")
         if answer.status < 400 and not code:

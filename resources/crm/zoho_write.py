@@ -136,7 +136,7 @@ class Writer(CrmTarget):
         def classify(answer: Answer) -> Verdict:
             # With an outcome for each row the request was carried out, whatever its status says.
             if answer.status < 500 and _outcomes(answer):
-                self.org.credits.note(answer.headers)
+                self.org.credits.note(answer)
                 return OK
             return self.org.client.classify(answer)
 
