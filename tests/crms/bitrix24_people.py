@@ -16,7 +16,7 @@ STAGES = {
     0: ("NEW", "PREPARATION", "EXECUTING", "WON", "LOSE"),
     1: ("C1:NEW", "C1:EXECUTING", "C1:WON", "C1:LOSE"),
 }
-MAX_PAGES = 1_000
+PAGE, MAX_PAGES = 50, 1_000
 MERGES = 8  # of a kind: more would look to the sweep like a right that was lost
 
 
@@ -28,6 +28,8 @@ class People:
     rng: random.Random
     quiet: set[int] = field(default_factory=set)
     done: Counter[str] = field(default_factory=Counter)
+    products: list[dict[str, Any]] = field(default_factory=list)
+    totals: dict[int, int] = field(default_factory=dict)  # how many of a kind there were when last looked
 
     def work(self, count: int) -> None:
         """So many changes; what finds nothing to change does not count."""
@@ -48,7 +50,12 @@ class People:
     def some(
         self, kind: int, fits: Callable[[dict[str, Any]], Any] = lambda row: True
     ) -> dict[str, Any] | None:
-        found = [row for row in self.rows(kind) if fits(row)]
+        start = self.rng.randrange(0, self.totals.get(kind, 1), PAGE)
+        page = self.sandbox.call("crm.item.list", entityTypeId=kind, order={"id": "ASC"}, start=start)
+        self.totals[kind] = max(1, page["total"])
+        found = [row for row in page["result"]["items"] if fits(row)] or [
+            row for row in self.rows(kind) if fits(row)
+        ]
         return self.rng.choice(found) if found else None
 
     def update(self, kind: int, row: dict[str, Any], **fields: Any) -> bool:
@@ -61,7 +68,7 @@ class People:
 
     def edit_deal(self) -> bool:
         deal = self.some(DEAL)
-        person = self.rng.choice([row["assignedById"] for row in self.rows(COMPANY)])
+        person = (self.some(COMPANY) or {}).get("assignedById")
         fields: dict[str, Any] = self.rng.choice(
             [
                 {"title": f"Сделка после правки {self.rng.randrange(10**6)}"},
@@ -93,11 +100,11 @@ class People:
         return True
 
     def _set_lines(self, deal: dict[str, Any]) -> None:
-        products = list(
+        self.products = self.products or list(
             listed(self.sandbox, "catalog.product.list", "products", select=["id", "iblockId"], filter={"iblockId": 24})
         )  # fmt: skip
         rows = [
-            {"productId": self.rng.choice(products)["id"], "price": self.rng.randrange(1, 10**6) / 100,
+            {"productId": self.rng.choice(self.products)["id"], "price": self.rng.randrange(1, 10**6) / 100,
              "quantity": self.rng.randrange(1, 9), "taxRate": 22, "taxIncluded": "Y"}
             for _ in range(self.rng.randrange(1, 4))
         ]  # fmt: skip
