@@ -31,6 +31,7 @@ from resources.warehouse import Warehouse, home_folder
 PRINTS_TABLES: Final = True
 DEALS: Final = 200_000
 FEWER, MORE = 100_000, 500_000  # deals, between which memory must not grow
+QUICK_FEWER, QUICK_MORE = 50_000, 100_000  # of fewer the first page of a bulk job is not full
 REPEATS: Final = 3
 CHANGES: Final = 1_000
 SHORT_WINDOW: Final = 10.0  # seconds: shorter than any measured run
@@ -140,7 +141,8 @@ class StandIn:
 def _speed(place: Place, name: str, quick: bool) -> list[Figure]:
     """Rows per second of the contenders, and requests per 1,000 records, of one stand-in without limits."""
     repeats = 1 if quick else REPEATS
-    size = min(_size(DEALS, name, quick), VENDORS[name].listed)
+    known = VENDORS[name]
+    size = min((DEALS // 10 if quick else DEALS) // known.slow, known.listed)
     stand_in = StandIn(place, place.sandbox(size, "--no-limits"), name)
     stand_in.work("memory", stand_in.database())  # the first reader waits for the stand-in to word its rows
     runs: dict[str, list[Spent]] = {"deals": [], "floor": [], "dlt": []}
@@ -235,8 +237,8 @@ def _share(name: str, limits: list[dict[str, Any]], requests: int, spent: Spent)
 def _memory(place: Place, name: str, quick: bool) -> list[Figure]:
     """Peak memory of the process that reads few deals, and many."""
     peaks = {}
-    for size in (FEWER, MORE):
-        stand_in = StandIn(place, place.sandbox(_size(size, name, quick), "--no-limits"), name)
+    for size in (QUICK_FEWER, QUICK_MORE) if quick else (FEWER, MORE):
+        stand_in = StandIn(place, place.sandbox(size // VENDORS[name].slow, "--no-limits"), name)
         spent = stand_in.work("memory", stand_in.database())
         peaks[spent.said["rows"]] = spent.peak_mb
         place.processes.stop_all()
@@ -245,10 +247,6 @@ def _memory(place: Place, name: str, quick: bool) -> list[Figure]:
         *(Figure(f"peak memory, {rows:,} deals", peak, "MB", at_most=MAX_MB) for rows, peak in peaks.items()),
         Figure("growth of peak memory", high / low, "times", at_most=MAX_GROWTH),
     ]
-
-
-def _size(deals: int, name: str, quick: bool) -> int:
-    return deals // VENDORS[name].slow // (10 if quick else 1)
 
 
 def _of(runs: list[Spent]) -> str:

@@ -1,8 +1,8 @@
 """The floor that a connector is held against: its own requests, sent by bare httpx and COPYed as they come.
 
 No keys, no stamps, no comparing, no retries. Requests that deals do not come by are sent too, and their answers
-dropped. Of a job that the vendor runs in the background only the ordering is sent again: the new one is asked for
-until it is there, and fetched. As many requests are under way as ours had.
+dropped. A line of a CSV is one string of JSON. Of a job that the vendor runs in the background only the ordering is
+sent again: the new one is asked for until it is there, and fetched. As many requests are under way as ours had.
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ TIMEOUT: Final = 120.0
 POLL_SECONDS: Final = 0.1
 MAX_POLLS: Final = 12_000
 MAX_PAGES: Final = 10_000
-TABLE: Final = "create table floor (payload jsonb, line text)"
 Rows = Sequence[msgspec.Raw]
-Part = tuple[str, bytes]  # a column of the table, and its values as COPY takes them
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +41,10 @@ class Kept:
 def read_floor(url: str, kept: Kept, vendor: Vendor, authorization: str) -> None:
     """Fetch all, and COPY the rows that deals come in, into the table `floor`."""
     with psycopg.connect(url) as conn:
-        conn.execute(TABLE)
+        conn.execute("create table floor (payload jsonb)")
         for parts in _answers(kept, vendor, authorization):
-            for column, lines in parts:
-                with conn.cursor().copy(f"copy floor ({column}) from stdin".encode()) as copy:
+            for lines in parts:
+                with conn.cursor().copy("copy floor (payload) from stdin") as copy:
                     copy.write(lines)
 
 
@@ -54,7 +52,7 @@ def count_floor(url: str, vendor: Vendor) -> int:
     """How many deals came."""
     with psycopg.connect(url) as conn:
         row = conn.execute(
-            "select count(distinct coalesce(payload #>> %s, line)) from floor", [list(vendor.key)]
+            "select count(distinct coalesce(payload #>> %s, payload #>> '{}')) from floor", [list(vendor.key)]
         ).fetchone()
     return int(row[0]) if row else 0
 
@@ -68,7 +66,7 @@ def largest(content: bytes) -> Rows:
     return msgspec.json.decode(here, type=list[msgspec.Raw]) if first == b"[" else []
 
 
-def _answers(kept: Kept, vendor: Vendor, authorization: str) -> Iterator[Sequence[Part]]:
+def _answers(kept: Kept, vendor: Vendor, authorization: str) -> Iterator[Sequence[bytes]]:
     limits = httpx.Limits(max_connections=kept.in_flight)
     with (
         httpx.Client(timeout=TIMEOUT, limits=limits, trust_env=False) as client,
@@ -80,14 +78,14 @@ def _answers(kept: Kept, vendor: Vendor, authorization: str) -> Iterator[Sequenc
             sent = client.request(said["method"], said["url"], content=said["body"].encode(), headers=headers)
             return sent.raise_for_status()
 
-        def fetch(said: Request) -> Sequence[Part]:
+        def fetch(said: Request) -> Sequence[bytes]:
             if vendor.job and re.search(vendor.job, said["url"]):
                 return [] if said["method"] != "POST" else list(_job(said, kept, send))
             answer = send(said)
             if not answer.content.strip() or not vendor.brings_deals(said):
                 return []
             rows = largest(answer.content)
-            return [("payload", _text(b"\n".join(map(bytes, rows)) + b"\n"))] if rows else []
+            return [_copied(b"\n".join(map(bytes, rows)) + b"\n")] if rows else []
 
         flying = [pool.submit(fetch, said) for said in kept.requests[: kept.in_flight]]
         following = iter(kept.requests[kept.in_flight :])
@@ -97,14 +95,21 @@ def _answers(kept: Kept, vendor: Vendor, authorization: str) -> Iterator[Sequenc
                 flying.append(pool.submit(fetch, said))
 
 
-def _text(lines: bytes) -> bytes:
-    return lines.replace(b"\\", b"\\\\").replace(b"\t", b"\\t").replace(b"\r", b"")
+def _copied(lines: bytes) -> bytes:
+    """One value of JSON a line, as COPY takes them."""
+    return lines.replace(b"\\", b"\\\\")
+
+
+def _strings(csv: bytes) -> bytes:
+    """The lines of a CSV without its heading, each as one string of JSON."""
+    lines = csv.partition(b"\n")[2].replace(b"\r", b"").replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    return b'"' + lines.rstrip(b"\n").replace(b"\t", b"\\t").replace(b"\n", b'"\n"') + b'"\n'
 
 
 # ---- Jobs in the background ----------------------------------------------------------------------
 
 
-def _job(said: Request, kept: Kept, send: Callable[[Request], httpx.Response]) -> Iterator[Part]:
+def _job(said: Request, kept: Kept, send: Callable[[Request], httpx.Response]) -> Iterator[bytes]:
     """Order a job, ask for it until it is there, and fetch its CSV."""
     made = send(said).json()
     number = made["id"] if "id" in made else made["data"][0]["details"]["id"]
@@ -121,7 +126,7 @@ def _job(said: Request, kept: Kept, send: Callable[[Request], httpx.Response]) -
     else:
         raise RuntimeError(f"the job does not end: {told(said)[:200]}")
     for content in (_zipped if "data" in state else _paged)(address, kept, get):
-        yield "line", _text(content.partition(b"\n")[2])
+        yield _copied(_strings(content))
 
 
 def _zipped(address: str, _: Kept, get: Callable[[str], httpx.Response]) -> Iterator[bytes]:
