@@ -106,6 +106,12 @@ def living(kept: Stored, entity: str) -> dict[str, dict[str, Any]]:
     return {key: json.loads(one.payload) for key, one in kept.get(entity, {}).items() if not one.deleted}
 
 
+def told_by_stamps(records: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Without what changes while its record's stamp, or that of an invoice's deal, stays."""
+    silent = ("advertisingWay", "contact", "contacts", "taxTotal", "status", "actualPaymentDate")
+    return {key: {k: v for k, v in one.items() if k not in silent} for key, one in records.items()}
+
+
 def now() -> datetime:
     return datetime.now(UTC)
 

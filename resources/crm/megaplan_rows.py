@@ -28,6 +28,9 @@ Key = tuple[str, str]
 
 # Values that hold no record: passed on as they are, by their first bytes where these are written closely.
 _PLAIN: Final = frozenset({"Money", "DateTime", "DateInterval", "Discount"})
+_OPEN: Final = frozenset(b"{[")
+_LIST: Final = ord("[")
+SHORT: Final = 200  # bytes: a value that comes again and again is as short, and worked out once
 _PLAIN_STARTS: Final = tuple(f'{{"contentType":"{name}"'.encode() for name in sorted(_PLAIN))
 
 
@@ -94,7 +97,7 @@ class Standing:
         self._rows = rows
         self._own = OWN - whole
         self._known: dict[Key, msgspec.Raw] = {}
-        self._first: dict[Key, msgspec.Raw] | None = None
+        self._met: dict[bytes, msgspec.Raw] = {}  # short texts, such as bare links, and what they come to
 
     def rows(self, keep: Iterable[str] | None = None) -> Raws:
         """The rows; with `keep`, only these of their fields (and their key). One that is no object stays as it is."""
@@ -106,27 +109,37 @@ class Standing:
             except msgspec.DecodeError:
                 made.append(row)
                 continue
-            made.append(
-                msgspec.Raw(
-                    _encode(
-                        {
-                            name: self._value(value, 1)
-                            for name, value in fields.items()
-                            if names is None or name in names
-                        }
-                    )
-                )
-            )
+            if names is not None:
+                fields = {name: value for name, value in fields.items() if name in names}
+            made.append(self._inside(fields, 0))
         return made
 
-    def _value(self, value: msgspec.Raw, depth: int) -> msgspec.Raw:
-        text = bytes(value)
-        first = text[:1]
-        if first not in b"{[" or text.startswith(_PLAIN_STARTS) or depth > MAX_DEPTH:
+    def _inside(self, fields: dict[str, msgspec.Raw], depth: int) -> msgspec.Raw:
+        for name, value in fields.items():
+            text = bytes(value)
+            if text[0] in _OPEN and not text.startswith(_PLAIN_STARTS):
+                fields[name] = self._value(value, text, depth + 1)
+        return msgspec.Raw(_encode(fields))
+
+    def _value(self, value: msgspec.Raw, text: bytes, depth: int) -> msgspec.Raw:
+        """An object or a list. `text` is the value's own."""
+        if depth > MAX_DEPTH or len(text) == 2:
             return value
-        if first == b"[":
+        if text[0] == _LIST:
             parts = _array(text)
-            return msgspec.Raw(_encode([self._value(part, depth + 1) for part in parts])) if parts else value
+            for place, part in enumerate(parts):
+                inner = bytes(part)
+                if inner[0] in _OPEN and not inner.startswith(_PLAIN_STARTS):
+                    parts[place] = self._value(part, inner, depth + 1)
+            return msgspec.Raw(_encode(parts))
+        if len(text) > SHORT:
+            return self._object(value, text, depth)
+        made = self._met.get(text)
+        if made is None:
+            made = self._met[text] = self._object(value, text, depth)
+        return made
+
+    def _object(self, value: msgspec.Raw, text: bytes, depth: int) -> msgspec.Raw:
         try:
             head = _head(text)
         except msgspec.DecodeError:
@@ -148,21 +161,19 @@ class Standing:
         self._known.setdefault(key, made)
         return made
 
-    def _inside(self, fields: dict[str, msgspec.Raw], depth: int) -> msgspec.Raw:
-        return msgspec.Raw(_encode({name: self._value(value, depth + 1) for name, value in fields.items()}))
-
     def _found(self, key: Key, bare: msgspec.Raw, depth: int) -> msgspec.Raw:
         """The record whole: met before, or, where it was met within a record that is left out, looked up."""
-        if key in self._known:
-            return self._known[key]
-        if self._first is None:
-            self._first = {}
+        if key not in self._known:
+            self._known[key] = bare  # should it name itself somewhere inside
+            kind, number = key[0].encode(), key[1].encode()
             for row in self._rows:
-                _collect(row, self._first, 0)
-        self._known[key] = bare  # should it name itself somewhere inside
-        whole = self._first.get(key)
-        if whole is not None:
-            self._known[key] = self._inside(_object(whole), depth)
+                text = bytes(row)
+                if kind in text and number in text:
+                    found: dict[Key, msgspec.Raw] = {}
+                    _collect(row, found, 0)
+                    if key in found:
+                        self._known[key] = self._inside(_object(found[key]), depth)
+                        break
         return self._known[key]
 
 
