@@ -131,6 +131,7 @@ class Writer(CrmTarget):
             again = self._send(kind, rows, calls(rows, plain))
             if any(isinstance(outcome, Written) for outcome in again):
                 self._money.setdefault(kind, {}).update(dict.fromkeys(doubtful, False))
+            if not all(isinstance(outcome, Refused) for outcome in again):
                 return again
         return outcomes
 
