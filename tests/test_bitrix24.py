@@ -281,6 +281,8 @@ def test_deals_of_a_company_that_changed_come_with_it_where_the_portal_can_list_
     }
 
     def companies(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
+        if method == "crm.requisite.link.list":
+            return {"result": []}
         named = "@companyId" in params.get("filter", {})
         if method == "crm.item.list" and params["entityTypeId"] == "4":
             return {"result": {"items": small.listed([{**small.deal(7), "updatedTime": stamp(900)}], params)}}
@@ -290,6 +292,10 @@ def test_deals_of_a_company_that_changed_come_with_it_where_the_portal_can_list_
     pages = everything(opened(small), "company", since=START + timedelta(minutes=800))
     assert ids(pages, "company") == ["7"]
     assert ids(pages, "deal") == ([] if refuses else ["1", "2", "3"])
+    whole = sorted(
+        {parent for page in pages if page.entity == "deal_line" for parent in page.complete_parents}
+    )
+    assert whole == ids(pages, "deal")  # a deal's sum never comes without its lines
     assert ids(everything(opened(small), "company"), "deal") == []  # a full read brings them by itself
 
 

@@ -49,6 +49,7 @@ from resources.crm.bitrix24_hints import hints_of, pages_of
 from resources.crm.bitrix24_lists import (
     PAGE,
     Chain,
+    Family,
     Listing,
     OurOwn,
     Reader,
@@ -134,8 +135,8 @@ class Bitrix24(Writer):
     ) -> Iterator[Page]:
         """Pages of the named entities; children only where they are named too.
 
-        With `since`, the deals, contacts and invoices of companies that changed come too, without being asked
-        for, and the deals and invoices of such contacts: a merge hands them over and leaves their stamps.
+        With `since`, the deals (with lines), contacts and invoices of companies that changed come too, without
+        being asked for, and the deals and invoices of such contacts: a merge hands them over and leaves their stamps.
         With `since`, whatever was changed from then on, also after `until`: the portal stamps whole seconds
         by a clock of its own, so a bound by ours would leave out what was changed just now.
         `known_max`: the highest id stored, by entity; ids above it are read whatever their stamp says
@@ -224,10 +225,11 @@ class Bitrix24(Writer):
         """The lists of what belongs to its records."""
         return [LISTINGS[entity.name] for entity in self.capabilities.entities if entity.parent == name]
 
-    def followers_of(self, name: str) -> list[Listing]:
-        """The lists of records that name such a record; see FOLLOWERS."""
+    def followers_of(self, name: str) -> list[Family]:
+        """The lists of records that name such a record; see FOLLOWERS. They come whole: the sum of a deal without
+        the lines that it is the sum of would be read as a contradiction."""
         return [
-            replace(listing, owners=f"@{field}")
+            (replace(listing, owners=f"@{field}"), self.children_of(entity))
             for entity, field in FOLLOWERS.get(name, {}).items()
             for listing in self._listings(entity)
         ]

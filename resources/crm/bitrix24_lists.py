@@ -73,6 +73,9 @@ class Listing:
         return "FILTER" if self.legacy_order else "filter"
 
 
+Family = tuple[Listing, Sequence[Listing]]  # a list, and those of what belongs to its rows
+
+
 class Reader:
     """Runs chains and dictionaries to their ends. One a read: it learns how many children parents have."""
 
@@ -156,7 +159,7 @@ class Chain:
     complete: bool = False  # the whole entity: held until it is all here
     emit: bool = True  # False where only the children of these rows are wanted
     child_listings: Sequence[Listing] = ()
-    followers: Sequence[Listing] = ()  # of other records that name these rows: read again where these changed
+    followers: Sequence[Family] = ()  # other records that name these rows: read again where these changed
     optional: bool = False  # what the portal refuses of it is left to the next full read
     our_own: OurOwn | None = None  # rows that still bear the stamp it tells are passed over
     done: bool = False
@@ -263,8 +266,8 @@ class Chain:
         for start in range(0, len(fresh), MAX_OWNERS):
             part = fresh[start : start + MAX_OWNERS]
             found += [
-                Chain(listing, {listing.owners: part}, pages_wanted=2, optional=True)
-                for listing in self.followers
+                Chain(listing, {listing.owners: part}, pages_wanted=2, optional=True, child_listings=children)
+                for listing, children in self.followers
             ]
         return found
 

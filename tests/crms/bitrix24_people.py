@@ -99,6 +99,16 @@ class People:
         self._set_lines(deal)
         return True
 
+    def change_lines_quietly(self) -> int:
+        """Until the portal leaves a deal's stamp alone; the deal."""
+        for _ in range(MAX_PAGES):
+            deal = self.some(DEAL, lambda row: not row["title"].startswith("ТЕСТ"))
+            assert deal is not None
+            self._set_lines(deal)
+            if deal["id"] in self.quiet:
+                return int(deal["id"])
+        raise AssertionError("every change of lines moved the stamp")
+
     def _set_lines(self, deal: dict[str, Any]) -> None:
         self.products = self.products or list(
             listed(self.sandbox, "catalog.product.list", "products", select=["id", "iblockId"], filter={"iblockId": 24})
