@@ -71,7 +71,7 @@ def test_the_first_sync_succeeds_and_1c_holds_what_the_truth_says(demo: Demo) ->
 def test_every_table_tells_its_rows_and_where_its_columns_come_from(demo: Demo) -> None:
     materialized = [t for t in tables().values() if not t.is_view]
     assert len(materialized) > 30
-    # What no connected system has (a CRM's own invoices) comes from nowhere.
+    # What no connected system has (campaigns) comes from nowhere.
     filled = {read.table for system in load(DEMO, connected=False).systems for read in system.reads}
     for table in materialized:
         event = demo.instance.get_latest_materialization_event(asset_key(table.name))
