@@ -335,7 +335,7 @@ BROKEN: list[tuple[Callable[[Path], None], str, tuple[str, ...]]] = [
     (
         _other_columns,
         "Сделки-новые.csv",
-        ("branch", "Сделки-новые.csv", "№ сделки", "correct `key` and `columns`"),
+        ("branch", "Сделки-новые.csv", "№ сделки", "correct the names in the connection"),
     ),
 ]
 
