@@ -42,6 +42,10 @@ class BulkUnfitError(Exception):
     """The vendor does not run this query as a job; the REST API may."""
 
 
+class _ForeignJobError(BulkUnfitError):
+    """The job that the vendor named is another's: not ours to end."""
+
+
 def tables(org: Org, query: Query, stop: Event, page: int = PAGE_ROWS) -> Iterator[tuple[list[str], Table]]:
     """The names of the columns and rows of the result, page by page. The job is deleted afterwards.
 
@@ -57,15 +61,19 @@ def tables(org: Org, query: Query, stop: Event, page: int = PAGE_ROWS) -> Iterat
         job = org.opened(org.request("POST", "jobs/query", json=body), _Job, "jobs/query")
     except Refused as error:
         raise BulkUnfitError(str(error)) from None
-    path = f"jobs/query/{job.id}"
+    path, ours = f"jobs/query/{job.id}", True
     try:
         if (done := _completed(org, path, query, stop)) is not None:
             yield from _results(org, path, query, stop, page, done.numberRecordsProcessed)
+    except _ForeignJobError:
+        ours = False
+        raise
     finally:
-        try:
-            org.request("DELETE", path, want="any")
-        except SourceError as error:
-            log.info("%s: a finished job stays behind, for seven days: %s", org.system, error)
+        if ours:  # else another read may be at it
+            try:
+                org.request("DELETE", path, want="any")
+            except SourceError as error:
+                log.info("%s: a finished job stays behind, for seven days: %s", org.system, error)
 
 
 def as_rest(names: Sequence[str], table: Table, fields: Mapping[str, Field]) -> list[msgspec.Raw]:
@@ -89,7 +97,7 @@ def _completed(org: Org, path: str, query: Query, stop: Event) -> _Job | None:
         except Refused as error:
             raise BulkUnfitError(str(error)) from None
         if job.object != query.object:
-            raise BulkUnfitError(f"the job that was begun for {query.object} reads {job.object}")
+            raise _ForeignJobError(f"the job that was begun for {query.object} reads {job.object}")
         if job.state == "JobComplete":
             return job
         if job.state == "Failed":
@@ -115,7 +123,16 @@ def _results(
     for _ in range(MAX_RESULTS):
         if stop.is_set():
             return
-        answer, names, table = _page(org, path, query, locator, page, first)
+        try:
+            answer, names, table = _page(org, path, query, locator, page, first)
+        except Refused as error:
+            if not received:
+                raise BulkUnfitError(str(error)) from None
+            raise SourceError(
+                f"{org.system}: the results of the job that reads {query.object} are gone after {received} rows: "
+                f"{error}; the next run begins another",
+                retriable=True,
+            ) from None
         if table:
             first = list(table[0])
             received += len(table)
