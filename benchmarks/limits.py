@@ -71,7 +71,7 @@ def read_ours(webhook: str, url: str, *entities: str) -> dict[str, Any]:
     """The real connector with the budget that all processes share, into raw."""
     from pipelines.raw.load import read_source
     from resources.budget import SharedBudget
-    from resources.crm import bitrix24
+    from resources.crm.bitrix24 import connector as bitrix24
     from resources.warehouse import Warehouse
 
     warehouse = Warehouse(url)
@@ -93,7 +93,7 @@ def read_theirs(webhook: str, _: str) -> dict[str, Any]:
     import aiohttp
     from fast_bitrix24 import Bitrix
 
-    from resources.crm.bitrix24_entities import DEAL_FIELDS
+    from resources.crm.bitrix24.entities import DEAL_FIELDS
 
     sent: list[str] = []
     plain = aiohttp.ClientSession._request

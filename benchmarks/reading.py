@@ -103,7 +103,7 @@ def read_ours(webhook: str, url: str, requests: Path) -> dict[str, Any]:
     """The real connector and the real loader, deals alone. Keeps the bodies it sends for the floor."""
     from pipelines.raw.load import read_source
     from resources.budget import LocalBudget
-    from resources.crm import bitrix24
+    from resources.crm.bitrix24 import connector as bitrix24
     from resources.warehouse import Warehouse
 
     portal = bitrix24.connect("bitrix24", {"url": webhook}, LocalBudget(1e6, 1e6))
@@ -146,7 +146,7 @@ class _Answer(msgspec.Struct):
 
 def _replay(webhook: str, requests: Path) -> Iterator[list[msgspec.Raw]]:
     """Send the kept bodies, several at once; the rows of each answer as bytes."""
-    from resources.crm.bitrix24 import PARALLEL
+    from resources.crm.bitrix24.connector import PARALLEL
 
     decoder = msgspec.json.Decoder(_Answer)
     client = httpx.Client(timeout=120, headers={"Content-Type": "application/json"})
@@ -169,7 +169,7 @@ def read_dlt(webhook: str, url: str, _: Path) -> dict[str, Any]:
     """dlt's own REST source, paging by `start` as the vendor's pages say, everything else its default."""
     from dlt.sources.rest_api import rest_api_source
 
-    from resources.crm.bitrix24_entities import DEAL_FIELDS
+    from resources.crm.bitrix24.entities import DEAL_FIELDS
 
     source = rest_api_source(
         {

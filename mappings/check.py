@@ -248,7 +248,7 @@ def _constant_fits(value: object, base: str) -> bool:
 def _connection(file: SystemFile) -> Iterator[tuple[Place, str]]:
     """Options of files are many, and a wrong one is seen without opening a file; other connectors check theirs."""
     if file.connector == "files":
-        from resources.crm.file_options import wrong_options
+        from resources.crm.files.options import wrong_options
 
         for place, cause, remedy in wrong_options(file.system, file.connection):
             yield ("connection", *place), f"`{place[-1]}` {cause}. {remedy[:1].upper()}{remedy[1:]}"

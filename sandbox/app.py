@@ -12,12 +12,14 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
-from sandbox import bitrix24, control, onec, panel
-from sandbox.bitrix24_portal import Portal
-from sandbox.bitrix24_rest import Limits
-from sandbox.company import Company
-from sandbox.company_days import KINDS, Event, pass_time
+from sandbox import control, panel
+from sandbox.bitrix24 import stand_in as bitrix24
+from sandbox.bitrix24.portal import Portal
+from sandbox.bitrix24.rest import Limits
+from sandbox.company.days import KINDS, Event, pass_time
+from sandbox.company.model import Company
 from sandbox.faults import FaultMiddleware, Faults
+from sandbox.onec import stand_in as onec
 from sandbox.panel import Vendors
 from sandbox.store import Store
 

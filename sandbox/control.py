@@ -11,9 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from sandbox import bitrix24, company_truth, dirt, files, onec
-from sandbox import bitrix24_projection as projection
-from sandbox.bitrix24_table import decode, encode
+from sandbox import dirt, files
+from sandbox.bitrix24 import projection
+from sandbox.bitrix24 import stand_in as bitrix24
+from sandbox.bitrix24.table import decode, encode
+from sandbox.company import truth as company_truth
+from sandbox.onec import stand_in as onec
 
 if TYPE_CHECKING:
     from sandbox.app import World

@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from datetime import datetime, time, timedelta
 
-from sandbox.company import MOSCOW, Company, Deal, Party
+from sandbox.company.model import MOSCOW, Company, Deal, Party
 
 FIRST_STAMP = datetime(2025, 3, 3, 10, tzinfo=MOSCOW)
 """When the first records of a CRM were made."""

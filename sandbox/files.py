@@ -17,9 +17,9 @@ from typing import Any
 
 from openpyxl import Workbook
 
-from sandbox.company import GOODS, STAGES, Company, Deal, Party, line_amounts
-from sandbox.company_growth import DealDraw
-from sandbox.company_truth import deal_truth, outcome_of
+from sandbox.company.growth import DealDraw
+from sandbox.company.model import GOODS, STAGES, Company, Deal, Party, line_amounts
+from sandbox.company.truth import deal_truth, outcome_of
 from sandbox.store import Store
 
 DEALS_AT_FIRST, DEALS_A_ROUND = 40, 5

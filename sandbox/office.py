@@ -25,7 +25,7 @@ from typing import Any, Final
 
 import httpx
 
-from sandbox.desk import Desk, Happening
+from sandbox.desk.records import Desk, Happening
 from sandbox.faults import Faults
 from sandbox.store import Store
 

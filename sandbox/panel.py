@@ -31,9 +31,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sandbox.company_days import Event
-from sandbox.desk import ENTITIES, Body, Desk
-from sandbox.desk_changes import change
+from sandbox.company.days import Event
+from sandbox.desk.changes import change
+from sandbox.desk.records import ENTITIES, Body, Desk
 from sandbox.faults import FaultMiddleware
 from sandbox.office import Office, vendors
 

@@ -17,8 +17,8 @@ import httpx
 
 from resources.budget import LocalBudget
 from resources.connector import Page
-from resources.crm.bitrix24 import Bitrix24
-from resources.crm.bitrix24_portal import Portal
+from resources.crm.bitrix24.connector import Bitrix24
+from resources.crm.bitrix24.portal import Portal
 from tests.clock import Clock
 
 SECRET = "wh00kc0de"

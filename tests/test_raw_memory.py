@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from pipelines.raw.load import read_source, tell_known
-from resources.accounting import onec
+from resources.accounting.onec import connector as onec
 from resources.connector import (
     Capabilities,
     ChecksFields,
@@ -27,7 +27,8 @@ from resources.connector import (
     SourceError,
     UpdatesMany,
 )
-from resources.crm import bitrix24, files
+from resources.crm.bitrix24 import connector as bitrix24
+from resources.crm.files import connector as files
 from resources.warehouse import Warehouse
 
 WRITTEN = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -14,11 +14,11 @@ import pytest
 from stdnum.ru import inn, ogrn
 
 from sandbox import files
-from sandbox.bitrix24_projection import deal_record, row_records
-from sandbox.bitrix24_rest import Limits, RestError, parse_query
-from sandbox.company import LOST_STAGES, WON_STAGES, Company, deal_amounts, line_amounts, main_vat_rate
-from sandbox.company_days import pass_time
-from sandbox.company_truth import deal_truth
+from sandbox.bitrix24.projection import deal_record, row_records
+from sandbox.bitrix24.rest import Limits, RestError, parse_query
+from sandbox.company.days import pass_time
+from sandbox.company.model import LOST_STAGES, WON_STAGES, Company, deal_amounts, line_amounts, main_vat_rate
+from sandbox.company.truth import deal_truth
 from sandbox.dirt import spelled_name, spelled_phone, touched_at
 from sandbox.store import Store
 

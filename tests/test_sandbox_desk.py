@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.company import Company
-from sandbox.desk import Desk, Traits
-from sandbox.desk_changes import change
+from sandbox.company.model import Company
+from sandbox.desk.changes import change
+from sandbox.desk.records import Desk, Traits
 from sandbox.store import Store
 
 FOUNDED = datetime(2026, 11, 20, 12, tzinfo=UTC)

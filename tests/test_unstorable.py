@@ -13,9 +13,9 @@ import pytest
 from pipelines.raw.load import read_source
 from resources.connector import Capabilities, Change, Entity, Finding, Page, Record, Reject, SourceError
 from resources.warehouse import Warehouse
-from tests.drop_folder import HEAD, NOON, Make, at, numbers
+from tests.files.drop_folder import HEAD, NOON, Make, at, numbers
 
-pytest_plugins = ("tests.drop_fixtures",)
+pytest_plugins = ("tests.files.drop_fixtures",)
 
 
 @pytest.mark.parametrize("encoding", ["utf-32", "utf-32-le", "utf-32-be", "utf-16", "utf-16-le", "utf-16-be"])

@@ -136,7 +136,7 @@ def test_an_application_loses_nothing_where_everything_fails_now_and_then(
 ) -> None:
     monkeypatch.setattr("resources.http.FIRST_PAUSE", 0.001)
     monkeypatch.setattr("resources.http.LONGEST_PAUSE", 0.002)
-    monkeypatch.setattr("resources.crm.bitrix24_portal.LIMIT_PAUSE", 0.002)
+    monkeypatch.setattr("resources.crm.bitrix24.portal.LIMIT_PAUSE", 0.002)
     with connected(portal, warehouse, tmp_path / "road", monkeypatch, application=True) as road:
         for full in (False, True):
             for kind in FAULTS:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from resources.connector import Capabilities, Change, Entity, Finding, Page, Record, Refused, Reject, Written
-from resources.crm.bitrix24_entities import ENTITIES
+from resources.crm.bitrix24.entities import ENTITIES
 
 Payload = dict[str, Any]
 STAMPS = {"deal": "updatedTime", "company": "updatedTime", "contact": "updatedTime",

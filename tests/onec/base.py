@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 import httpx
 import msgspec
 
-from resources.accounting.onec import OneC
-from resources.accounting.onec_profile import ACCOUNTING_3, Profile
-from resources.accounting.onec_session import Session
+from resources.accounting.onec.connector import OneC
+from resources.accounting.onec.profile import ACCOUNTING_3, Profile
+from resources.accounting.onec.session import Session
 from resources.http import Client
 
 MOSCOW = ZoneInfo("Europe/Moscow")

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from resources.accounting import onec_odata as odata
-from resources.accounting.onec_profile import Profile
+from resources.accounting.onec import odata
+from resources.accounting.onec.profile import Profile
 from tests.onec.base import KEY, METADATA, MOSCOW, key_of
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from resources.accounting import onec_odata as odata
-from resources.accounting.onec_profile import ACCOUNTING_3
-from resources.accounting.onec_session import NARROW
+from resources.accounting.onec import odata
+from resources.accounting.onec.profile import ACCOUNTING_3
+from resources.accounting.onec.session import NARROW
 from resources.connector import SourceError
 from tests.onec.base import (
     DAY,

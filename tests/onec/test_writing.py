@@ -9,10 +9,10 @@ import httpx
 import msgspec
 import pytest
 
-from resources.accounting import onec_odata as odata
-from resources.accounting.onec import OneC, connect
-from resources.accounting.onec_check import PROBE_KEY, closed_until
-from resources.accounting.onec_profile import ACCOUNTING_3
+from resources.accounting.onec import odata
+from resources.accounting.onec.check import PROBE_KEY, closed_until
+from resources.accounting.onec.connector import OneC, connect
+from resources.accounting.onec.profile import ACCOUNTING_3
 from resources.connector import Conflict, Exists, Refused, Source, SourceError, Target, Uncertain
 from tests.onec.base import (
     DAY,

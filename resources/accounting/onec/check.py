@@ -1,0 +1,154 @@
+"""What `sverka sources check` says about a 1C base, in words that its administrator can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from resources.accounting.onec import odata
+from resources.accounting.onec.session import FORMAT
+from resources.connector import Exists, Finding, Refused, SourceError
+
+if TYPE_CHECKING:
+    from resources.accounting.onec.connector import OneC
+
+PROBE_KEY = "6f6c1c55-2f0e-5b58-9d0a-53766572616b"  # of the item that proves our keys are honoured
+PROBE_BODY = {"Description": "Сверка: проверка ключа (не использовать)", "DeletionMark": True}
+CLOCK_SKEW = 60  # seconds between our clock and the server's that are still nothing to report
+PUBLISH = (
+    "in 1C: Администрирование - Синхронизация данных - Настройка автоматического REST-сервиса, tick {name}"
+)
+
+
+def findings(base: OneC, now: datetime | None = None) -> list[Finding]:
+    """All findings, in the order in which a person would repair them. Never raises SourceError."""
+    now = now or datetime.now(UTC)
+    try:
+        answer = base.session.get("", {"$format": FORMAT})
+        published = {str(item["name"]) for item in answer.json()["value"]}
+    except SourceError as error:
+        return [
+            Finding("connection", False, str(error), "repair the connection first; nothing else was tried")
+        ]
+    except (KeyError, TypeError, ValueError):
+        remedy = "correct the url of the connection: it ends in /odata/standard.odata/"
+        return [
+            Finding("connection", False, f"{base.system}: the address answers, but not as 1C does", remedy)
+        ]
+    found = [Finding("connection", True, f"1C answers; {len(published)} sets are published")]
+    found += _sets(base, published, now)
+    found += _fields(base)
+    found += [_own_keys(base), _closed(base, published), *_clock(base, dict(answer.headers), now)]
+    return found
+
+
+def closed_until(base: OneC) -> date | None:
+    """The latest date up to which changes are forbidden, where 1C publishes its register of such dates.
+
+    Raises SourceError where it does not. The register may close earlier or later for one organization,
+    section or user; the latest is the careful reading.
+    """
+    rows = base.session.rows(base.profile.closed_dates, {"$top": base.session.page})
+    dates = [str(odata.decode(row).get("ДатаЗапрета", odata.EMPTY_DATE)) for row in rows]
+    latest = max(dates, default=odata.EMPTY_DATE)
+    return None if latest <= odata.EMPTY_DATE else datetime.fromisoformat(latest).date()
+
+
+def _sets(base: OneC, published: set[str], now: datetime) -> Iterator[Finding]:
+    for entity, place in base.profile.places.items():
+        if not {place.set, place.set.removesuffix("_RecordType")} & published:
+            yield Finding(entity, False, f"{place.set} is not published", PUBLISH.format(name=place.set))
+            continue
+        resource = base.balance_table(place, now) if place.kind == "balance" else place.set
+        try:
+            base.session.rows(resource, {"$top": 1})
+            yield Finding(entity, True, f"{place.set} is published and readable")
+        except SourceError as error:
+            yield Finding(entity, False, str(error), f"let user {base.session.user} read {place.set}")
+
+
+def _fields(base: OneC) -> Iterator[Finding]:
+    try:
+        sets = base.metadata()
+    except SourceError as error:
+        yield Finding("metadata", False, str(error), "$metadata must be readable to check names of fields")
+        return
+    for entity, wanted in base.required.items():
+        place = base.profile.places.get(entity)
+        if place is None or place.set not in sets:
+            continue
+        absent = [name for name in wanted if name not in sets[place.set]]
+        if absent:
+            yield Finding(
+                f"{entity} fields",
+                False,
+                f"{place.set} has no {', '.join(absent)}; 1C would ignore them silently in a write",
+                "correct the names in the mapping, or choose the profile of this configuration",
+            )
+        else:
+            yield Finding(f"{entity} fields", True, f"{place.set} has all {len(list(wanted))} fields in use")
+
+
+def _own_keys(base: OneC) -> Finding:
+    kind = base.profile.probe
+    if not kind:
+        return Finding("own keys", True, "not tried: the profile names no catalog to try it in")
+    said = "1C keeps the key that we choose, so that no document can be created twice"
+    try:
+        if base.find(kind, [PROBE_KEY]):
+            return Finding("own keys", True, said)
+        if not base.probe_writes:
+            remedy = (
+                "run the check once without `probe: false` in the connection before the first documents go"
+            )
+            return Finding("own keys", True, "not tried: writing is not allowed to the check", remedy)
+        base.create(kind, PROBE_KEY, PROBE_BODY)
+        if base.find(kind, [PROBE_KEY]):
+            return Finding("own keys", True, f"{said} (tried with a {kind} marked for deletion)")
+        message = "1C accepted a record with our key and does not find it under that key"
+    except Exists:
+        return Finding("own keys", True, said)
+    except Refused as error:
+        message = str(error)
+    except SourceError as error:
+        message = f"could not be tried: {error}"
+    remedy = f"let user {base.session.user} write {kind}; do not send documents before this is settled"
+    return Finding("own keys", False, message, remedy)
+
+
+def _closed(base: OneC, published: set[str]) -> Finding:
+    register = base.profile.closed_dates
+    if register not in published:
+        return Finding(
+            "closed period",
+            True,
+            "its date is not published: a closed period will be known only when 1C refuses a document",
+            PUBLISH.format(name=register) if register else "",
+        )
+    try:
+        day = closed_until(base)
+    except SourceError as error:
+        return Finding("closed period", False, str(error), f"let user {base.session.user} read {register}")
+    return Finding(
+        "closed period", True, f"changes are forbidden up to {day}" if day else "nothing is closed"
+    )
+
+
+def _clock(base: OneC, headers: dict[str, str], now: datetime) -> Iterator[Finding]:
+    zone = base.session.zone
+    yield Finding(
+        "time zone",
+        True,
+        f"times of 1C are read as {zone.key}; by that its clock shows {odata.base_time(now, zone)} now",
+        "compare with the clock of the 1C server; if they differ, correct `timezone` in the connection",
+    )
+    stamp = {name.lower(): value for name, value in headers.items()}.get("date", "")
+    try:
+        skew = abs((parsedate_to_datetime(stamp) - now).total_seconds())
+    except (TypeError, ValueError):
+        return
+    if skew > CLOCK_SKEW:
+        message = f"the server's clock and ours differ by {skew:.0f} s"
+        yield Finding("clock", False, message, "set both by NTP; documents near midnight get a wrong date")

@@ -1,0 +1,444 @@
+"""1C:Enterprise 8.3 over its standard OData interface: read whole and by change, written once and posted.
+
+1C has no stamp of modification. What changed is found by versions: a scan of headers (`Ref_Key`,
+`DataVersion`) is compared with the versions that are stored (`known_versions`), and only bodies of an
+unknown version are fetched. Catalogs are always scanned in full, and so are documents of which there are few
+(WHOLE_UP_TO). More of them are scanned in a window of their business date, and in full by the first read of a
+day (back-dated and old ones). So `modified_at` is None
+everywhere. A deletion mark is content; a physical deletion shows only as a missing key (`keys`).
+
+Ledger entries follow the documents that recorded them: `read` yields, before a page of changed
+documents, a page of their entries with `complete_parents` (also for documents that were unposted and have
+none left). Before, so that a run which dies between the two reads both again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from msgspec import Raw
+
+from resources.accounting.onec import odata
+from resources.accounting.onec.profile import PROFILES, Place, Profile
+from resources.accounting.onec.session import Named, Session
+from resources.budget import Budget
+from resources.connector import (
+    Capabilities,
+    Change,
+    Entity,
+    Finding,
+    Page,
+    Record,
+    Refused,
+    Reject,
+    SourceError,
+    Written,
+)
+from resources.http import Client
+
+WINDOW_DAYS = 62  # how far before the last read documents are scanned anew: a quarter being closed
+WHOLE_UP_TO = 20_000  # documents of a kind whose headers are always scanned in full: five pages
+WHOLE_SHARE = 4  # when more than one in so many headers changed, whole pages are cheaper than keys
+SEARCH_LIMIT = 50  # records one search may return
+HEADER = "Ref_Key,DataVersion"
+
+LIMITS = None  # 1C publishes none; `concurrency` bounds what runs at once
+
+
+def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = None) -> OneC:
+    """Open a base. `connection`: `url` (…/odata/standard.odata/), `user`, `password`, `timezone` (IANA, of
+    the base's server), and optionally `profile` (a name or a mapping, see onec_profile), `concurrency` (4),
+    `page` (1000 rows), `window_days` (62), `scan_whole_up_to` (20000 documents of a kind),
+    `query_limit` (2000 characters), `timeout` (120 s), `ca_file`, `allow_http`, `probe: false` (check()
+    then writes nothing). Sends nothing. Raises SourceError for a connection that cannot be right."""
+    missing = [name for name in ("url", "user", "password", "timezone") if not connection.get(name)]
+    if missing:
+        raise SourceError(f"{system}: the connection lacks {', '.join(missing)}; add it")
+    try:
+        zone = ZoneInfo(str(connection["timezone"]))
+    except (ZoneInfoNotFoundError, ValueError):
+        raise SourceError(
+            f"{system}: {connection['timezone']!r} is no IANA time zone; 1C keeps local time without a zone, "
+            "so name the zone of its server, e.g. Europe/Moscow"
+        ) from None
+    given = connection.get("profile", "accounting_3")
+    try:
+        profile = Profile.read(given if isinstance(given, Mapping) else PROFILES[given])
+    except KeyError:
+        raise SourceError(f"{system}: no 1C profile {given!r}; there are {', '.join(PROFILES)}") from None
+    except ValueError as error:
+        raise SourceError(f"{system}: {error}") from None
+    concurrency = int(connection.get("concurrency", 4))
+    http = Client(
+        system,
+        str(connection["url"]).rstrip("/") + "/",
+        auth=(str(connection["user"]), str(connection["password"])),
+        budget=budget,
+        timeout=float(connection.get("timeout", 120)),
+        connections=concurrency * 2,
+        ca_file=connection.get("ca_file"),
+        allow_http=bool(connection.get("allow_http", False)),
+    )
+    session = Session(
+        http,
+        str(connection["user"]),
+        zone,
+        concurrency=concurrency,
+        page=int(connection.get("page", 1000)),
+        query_limit=int(connection.get("query_limit", odata.QUERY_LIMIT)),
+        closed_period=profile.closed_period,
+    )
+    return OneC(
+        session,
+        profile,
+        window_days=int(connection.get("window_days", WINDOW_DAYS)),
+        whole_up_to=int(connection.get("scan_whole_up_to", WHOLE_UP_TO)),
+        probe_writes=bool(connection.get("probe", True)),
+    )
+
+
+def _no_versions(entity: str) -> Mapping[str, str]:
+    return {}
+
+
+class OneC:
+    """A base as Source and Target. Thread-safe.
+
+    `known_versions(entity) -> {source_id: DataVersion}` is set by whoever stores records; with the default
+    (nothing known) every read by change fetches the whole window.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        entities=(
+            *(
+                Entity(name, incremental=True)
+                for name in (
+                    "organization", "currency", "unit", "account", "warehouse", "currency_rate",
+                    "counterparty", "contract", "product", "invoice", "realization", "payment", "refund",
+                    "entry",
+                )
+            ),
+            Entity("balance", incremental=False),
+        ),
+        writes=("counterparty", "contract", "product", "invoice", "realization"),
+        overlap_seconds=0,  # versions decide, not times
+        posted="Posted",
+        version="DataVersion",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        session: Session,
+        profile: Profile,
+        *,
+        window_days: int = WINDOW_DAYS,
+        whole_up_to: int = WHOLE_UP_TO,
+        probe_writes: bool = True,
+    ) -> None:
+        self.system = session.system
+        self.profile = profile
+        self.session = session
+        self.window_days, self.whole_up_to = window_days, whole_up_to
+        self.required: Mapping[str, Sequence[str]] = profile.required  # fields that check() looks for
+        self.probe_writes = probe_writes
+        self.known_versions: Callable[[str], Mapping[str, str]] = _no_versions
+        self._metadata: dict[str, dict[str, str]] | None = None
+        self._metadata_lock = threading.Lock()
+
+    def close(self) -> None:
+        """End the connection; a later call opens none."""
+        self.session.close()
+
+    # ---- Source -------------------------------------------------------------------------------
+
+    def read(self, entities: Sequence[str], since: datetime | None, until: datetime) -> Iterator[Page]:
+        """Yield pages. `since=None`: everything; else what has a version that is not known.
+
+        `balance` is one complete page: balances at the end of the base's day of `until`. `entry` alone
+        reads the register: all of it, or by the first read of a day the window, for documents that are
+        not in the profile (an accountant's manual entries).
+        """
+        for entity in entities:
+            place = self._place(entity)
+            if place.kind == "balance":
+                yield self._balance(place, until)
+            elif since is None:
+                yield from self._whole(place, "")
+            elif place.kind == "rows":
+                yield from self._whole(place, self._window(place, since))
+            elif place.kind == "entries":
+                if self._first_of_day(since, until):
+                    yield from self._recent_entries(place, self._window(place, since))
+            else:
+                known = self.known_versions(entity)
+                full = self._first_of_day(since, until)
+                yield from self._changed(place, "" if full else self._scanned(place, since, known), known)
+
+    def keys(self, entity: str) -> Iterator[Sequence[str]]:
+        """Yield every key there is; complete or SourceError, so that what is missing is truly deleted."""
+        place = self._place(entity)
+        if place.kind == "balance":
+            yield [record.source_id for record in self._balance(place, datetime.now(UTC)).records]
+            return
+        for page in self._walk(place, "", select=",".join(place.key)):
+            yield [key for key, _ in page if key]
+
+    def changes(self, since: datetime) -> Iterator[Change]:
+        """Yield records whose version is not known: one header scan an entity, many documents by window."""
+        for place in self.profile.places.values():
+            if place.kind not in ("object", "document"):
+                continue
+            known = self.known_versions(place.entity)
+            for page in self._walk(place, self._scanned(place, since, known), select=HEADER):
+                for key, row in page:
+                    version = odata.decode_header(row).version
+                    if key and (not version or known.get(key) != version):
+                        yield Change(place.entity, key, None, version)
+
+    def check(self) -> list[Finding]:
+        """Connection, rights, publication, fields, our own keys, closed periods, clock. Never raises.
+
+        Writes once: an item marked for deletion, under a fixed key, that proves our keys are honoured."""
+        from resources.accounting.onec.check import findings
+
+        return findings(self)
+
+    # ---- Target -------------------------------------------------------------------------------
+
+    def create(self, kind: str, key: str, body: Mapping[str, Any]) -> Written:
+        """Create a record under our key. Money as Decimal, times aware or on the base's wall clock.
+
+        Raises Exists, Refused (`code="closed_period"` for a closed period), Uncertain, SourceError.
+        The version in the answer may be empty: read it back before an update by version.
+        """
+        place = self._place(kind)
+        subject = f"{kind} {key}"
+        answer = self.session.write("POST", place.set, subject, {**body, "Ref_Key": odata.canonical(key)})
+        given = str(answer.get("Ref_Key", key)).lower()
+        if given != odata.canonical(key):
+            raise Refused(
+                f"{self.system}: {subject} was created by 1C under another key ({given}); this release does "
+                "not honour our keys: delete that record and update the platform before writing",
+                code="foreign_key",
+            )
+        return Written(given, answer)
+
+    def update(self, kind: str, key: str, body: Mapping[str, Any], version: str | None = None) -> Written:
+        """Change the named fields; a tabular part is replaced as a whole, each row with its LineNumber.
+
+        Raises Conflict when `version` is not the present DataVersion; else as `create`.
+        """
+        resource = f"{self._place(kind).set}({odata.guid(key)})"
+        answer = self.session.write("PATCH", resource, f"{kind} {key}", body, version=version)
+        return Written(odata.canonical(key), answer)
+
+    def post(self, kind: str, key: str) -> None:
+        """Post a document (not operationally: its own date holds). The version changes."""
+        resource = f"{self._place(kind).set}({odata.guid(key)})/Post"
+        options = {"PostingModeOperational": "false"}
+        self.session.write("POST", resource, f"posting of {kind} {key}", options=options)
+
+    def find(self, kind: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Whole bodies by key, fractions as Decimal; absent keys are missing."""
+        place = self._place(kind)
+        found: dict[str, Mapping[str, Any]] = {}
+        for _, rows in self._bodies(place, keys):
+            for row in rows:
+                body = odata.decode(row)
+                found[str(body["Ref_Key"]).lower()] = body
+        return {key: found[odata.canonical(key)] for key in keys if odata.canonical(key) in found}
+
+    def search(self, kind: str, fields: Mapping[str, object]) -> list[Mapping[str, Any]]:
+        """Bodies whose fields equal the given values (ИНН and КПП, Артикул …), marked ones included.
+
+        Raises Refused when there are more than 50: the question is then too wide to decide by.
+        """
+        place = self._place(kind)
+        where = odata.both(*(f"{name} eq {odata.literal(name, value)}" for name, value in fields.items()))
+        rows = self.session.rows(place.set, {"$filter": where, "$top": SEARCH_LIMIT + 1})
+        if len(rows) > SEARCH_LIMIT:
+            raise Refused(
+                f"{self.system}: more than {SEARCH_LIMIT} of {kind} have {', '.join(fields)} as given; "
+                "search by more fields",
+                code="too_many",
+            )
+        return [odata.decode(row) for row in rows]
+
+    # ---- what the base is ---------------------------------------------------------------------
+
+    def metadata(self) -> dict[str, dict[str, str]]:
+        """{set: {property: edm type}} of all that is published, read once (tens of megabytes)."""
+        with self._metadata_lock:
+            if self._metadata is None:
+                self._metadata = odata.parse_metadata(self.session.get("$metadata", json=False).content)
+            return self._metadata
+
+    def unknown_fields(self, kind: str, body: Mapping[str, Any]) -> list[str]:
+        """Names in a body that this base does not have; it would ignore them silently. Empty is good."""
+        return odata.unknown_fields(self.metadata(), self._place(kind).set, body)
+
+    # ---- helpers ------------------------------------------------------------------------------
+
+    def _place(self, entity: str) -> Place:
+        try:
+            return self.profile.places[entity]
+        except KeyError:
+            raise SourceError(
+                f"{self.system}: its profile names no set for {entity}; add it under `sets`"
+            ) from None
+
+    def _first_of_day(self, since: datetime, until: datetime) -> bool:
+        zone = self.session.zone
+        return since.astimezone(zone).date() != until.astimezone(zone).date()
+
+    def _window(self, place: Place, since: datetime) -> str:
+        """The condition of the re-read window; nothing where the set has no business time."""
+        if not place.period:
+            return ""
+        start = odata.wall_clock(since - timedelta(days=self.window_days), self.session.zone)
+        return f"{place.period} ge {odata.moment(start.replace(hour=0, minute=0, second=0, microsecond=0))}"
+
+    def _scanned(self, place: Place, since: datetime, known: Mapping[str, str]) -> str:
+        """The condition of a scan of headers: none where the set is small enough to be met whole."""
+        return "" if len(known) <= self.whole_up_to else self._window(place, since)
+
+    def _walk(self, place: Place, where: str, *, select: str = "") -> Iterator[list[Named]]:
+        orders = {"entries": "Period,Recorder,LineNumber", "rows": ",".join(place.key)}
+        order = orders.get(place.kind, "Ref_Key")
+        yield from self.session.walk(place.set, _naming(place), select=select, where=where, order=order)
+
+    def _whole(self, place: Place, where: str) -> Iterator[Page]:
+        for page in self._walk(place, where):
+            yield self._page(place, page)
+
+    def _changed(self, place: Place, where: str, known: Mapping[str, str]) -> Iterator[Page]:
+        changed: set[str] = set()
+        scanned = 0
+        for page in self._walk(place, where, select=HEADER):
+            scanned += len(page)
+            for key, row in page:
+                version = odata.decode_header(row).version
+                if not version or known.get(key) != version:
+                    changed.add(key)
+        if not changed:
+            return
+        if "" in changed or len(changed) * WHOLE_SHARE > scanned > odata.KEYS_PER_REQUEST:
+            bodies: Iterator[list[Named]] = (
+                [(key, row) for key, row in page if key in changed or not key]
+                for page in self._walk(place, where)
+            )
+        else:
+            name = _naming(place)
+            bodies = ([(name(row), row) for row in rows] for _, rows in self._bodies(place, sorted(changed)))
+        for page in _gathered(bodies, self.session.page):
+            if place.entity in self.profile.recorders:
+                yield from self._entries_of(place, [key for key, _ in page if key])
+            yield self._page(place, page)
+
+    def _bodies(self, place: Place, keys: Iterable[str]) -> Iterator[tuple[list[str], list[Raw]]]:
+        terms = [(key, f"Ref_Key eq {odata.guid(key)}") for key in dict.fromkeys(keys)]
+        yield from self.session.pick(place.set, terms)
+
+    def _entries_of(self, document: Place, keys: Sequence[str]) -> Iterator[Page]:
+        """All entries of these documents, which are complete: what is stored and not here is gone."""
+        places = [place for place in self.profile.places.values() if place.kind == "entries"]
+        terms = [(key, f"Recorder eq {odata.reference(key, document.set)}") for key in keys]
+        for place in places:
+            name = _naming(place)
+            rows = [row for _, chunk in self.session.pick(place.set, terms) for row in chunk]
+            yield self._page(place, [(name(row), row) for row in rows], complete_parents=tuple(keys))
+
+    def _recent_entries(self, place: Place, where: str) -> Iterator[Page]:
+        """The window of the register. Recorders whose lines are all met (1, 2, … n) count as complete;
+        the recorders of a page's last moment wait for the next page, for it may bring more lines."""
+        waiting: list[Named] = []
+        for page in self._walk(place, where):
+            if not page:
+                continue
+            rows = [*waiting, *page]
+            last = odata.decode_entry(page[-1][1]).period
+            waiting = [named for named in rows if odata.decode_entry(named[1]).period == last]
+            yield from self._complete(place, [n for n in rows if odata.decode_entry(n[1]).period != last])
+        yield from self._complete(place, waiting)
+
+    def _complete(self, place: Place, rows: list[Named]) -> Iterator[Page]:
+        lines: dict[str, set[int]] = {}
+        for _, row in rows:
+            entry = odata.decode_entry(row)
+            lines.setdefault(entry.document, set()).add(int(entry.line))
+        whole = [document for document, met in lines.items() if met == set(range(1, len(met) + 1))]
+        if rows:
+            yield self._page(place, rows, complete_parents=tuple(whole))
+
+    def balance_table(self, place: Place, until: datetime) -> str:
+        """The virtual table of balances at the end of the base's day. 1C's Balance(Period) is the balance
+        before that moment, so the end of a day is the next midnight."""
+        day = odata.wall_clock(until, self.session.zone) + timedelta(days=1)
+        period = odata.moment(day.replace(hour=0, minute=0, second=0, microsecond=0))
+        codes = odata.either(f"Account/Code eq {odata.text(code)}" for code in self.profile.balance_accounts)
+        condition = f",AccountCondition={odata.text(codes)}" if codes else ""
+        return f"{place.set}/Balance(Period={period}{condition})"
+
+    def _balance(self, place: Place, until: datetime) -> Page:
+        rows = self.session.rows(self.balance_table(place, until), {})
+        page = self._page(place, [(_balance_name(row), row) for row in rows])
+        return Page(place.entity, page.records, complete=True, rejects=page.rejects)
+
+    def _page(self, place: Place, rows: Iterable[Named], *, complete_parents: Sequence[str] = ()) -> Page:
+        records, rejects = [], []
+        for key, row in rows:
+            payload = bytes(row)
+            if key:
+                parent = key.rpartition(":")[0] if place.kind == "entries" else None
+                records.append(Record(key, payload, parent_id=parent))
+            else:
+                reason = f"a row without {' and '.join(place.key)}; look at it in 1C"
+                rejects.append(Reject(f"{self.system}, {place.set}", reason, payload))
+        return Page(place.entity, records, complete_parents=complete_parents, rejects=rejects)
+
+
+def _naming(place: Place) -> Callable[[Raw], str]:
+    if place.kind == "entries":
+        return _entry_name
+    if place.kind == "rows":
+        return lambda row: _row_name(row, place.key)
+    return _object_name
+
+
+def _object_name(row: Raw) -> str:
+    return odata.decode_header(row).ref_key.lower()
+
+
+def _entry_name(row: Raw) -> str:
+    entry = odata.decode_entry(row)
+    return f"{entry.document}:{entry.line}" if entry.document and entry.line else ""
+
+
+def _row_name(row: Raw, key: Sequence[str]) -> str:
+    body = msgspec.json.decode(row)
+    parts = [str(body.get(name) or "") for name in key]
+    return ":".join(parts) if all(parts) else ""
+
+
+def _balance_name(row: Raw) -> str:
+    """A balance is named by its account and every dimension of the row, in the order of their names."""
+    body = msgspec.json.decode(row)
+    rest = sorted(name for name in body if name.endswith("_Key") or name.startswith("ExtDimension"))
+    return ":".join(str(body[name] or "") for name in rest if not name.endswith("_Type"))
+
+
+def _gathered(pages: Iterable[list[Named]], size: int) -> Iterator[list[Named]]:
+    """Small answers gathered into pages of at least `size` rows (the last may be smaller)."""
+    gathered: list[Named] = []
+    for page in pages:
+        gathered += page
+        if len(gathered) >= size:
+            yield gathered
+            gathered = []
+    if gathered:
+        yield gathered

@@ -1,0 +1,105 @@
+"""What a connection to Dynamics 365 says, turned into a client that sends nothing yet; `dynamics.connect` explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any, Final
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from resources.budget import Budget, LocalBudget
+from resources.connector import SourceError
+from resources.crm.dynamics.api import HEADERS, PAGE, Environment, meaning
+from resources.crm.dynamics.token import LOGIN, granted
+from resources.http import Client
+from resources.tokens import MemoryTokens, OAuth, TokenStore
+
+# 6000 requests in any 300 s, of one user on one server: 200 at once and 19.3 a second are 5990 in the worst window.
+LIMITS: Final = (19.3, 200.0)
+# The vendor's other wall is 1200 s of its work in 300 s: four requests under way all the time. (52 is the third.)
+PARALLEL: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the keys of a connection amount to."""
+
+    environment: Environment
+    lead_source: tuple[str, str]  # table and column of the option set
+    zone: tzinfo
+    hook: tuple[str, str]  # the header that webhooks bear, and what stands in it
+
+
+def credentials(connection: Mapping[str, Any]) -> tuple[str, ...]:
+    """By what the tokens of this connection are granted."""
+    names = ("url", "tenant", "token_url", "scope", "client_id", "client_secret")
+    return tuple(str(connection.get(name) or "") for name in names)
+
+
+def opened(
+    system: str, connection: Mapping[str, Any], budget: Budget | None, tokens: TokenStore | None
+) -> Opened:
+    """A connection's keys as what they amount to. Raises SourceError that names the key and the remedy."""
+
+    def said(name: str) -> str:
+        return str(connection.get(name) or "").strip()
+
+    url = said("url").rstrip("/")
+    address = urlsplit(url)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise SourceError(
+            f"{system}: the connection's url is no address; it looks like https://<org>.crm4.dynamics.com"
+        )
+    needed = ["client_id", "client_secret", *([] if said("token_url") else ["tenant"])]
+    if missing := [name for name in needed if not said(name)]:
+        raise SourceError(
+            f"{system}: the connection lacks {', '.join(missing)}; they are on the page of the app registration "
+            "(Microsoft Entra admin centre, App registrations)"
+        )
+    table, dot, column = (said("lead_source") or "lead.leadsourcecode").partition(".")
+    if not (table.isidentifier() and dot and column.isidentifier()):
+        raise SourceError(f"{system}: lead_source in the connection is table.column, as lead.leadsourcecode")
+    try:
+        zone = ZoneInfo(said("timezone") or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        raise SourceError(
+            f"{system}: there is no time zone {said('timezone')!r}; use one like Europe/Moscow as timezone"
+        ) from None
+    numbers = {
+        "parallel": float(PARALLEL), "page": float(PAGE), "timeout": 120.0, "rate_per_second": LIMITS[0],
+        "burst": LIMITS[1],
+    }  # fmt: skip
+    for name in numbers:
+        try:
+            numbers[name] = float(said(name) or numbers[name])
+        except ValueError:
+            raise SourceError(f"{system}: {name} in the connection is not a number: {said(name)!r}") from None
+    parallel = max(1, int(numbers["parallel"]))
+    secret = said("client_secret")
+    options: dict[str, Any] = {
+        "timeout": numbers["timeout"],
+        "ca_file": said("ca_file") or None,
+        "allow_http": said("allow_http").lower() == "true",
+        "secrets": [secret, said("webhook_key")],
+    }
+    token_url = said("token_url") or LOGIN.format(tenant=said("tenant"))
+    form = {
+        "grant_type": "client_credentials", "client_id": said("client_id"), "client_secret": secret,
+        "scope": said("scope") or f"{url}/.default",
+    }  # fmt: skip
+    start, _, page = token_url.rpartition("/")
+    login = Client(system, f"{start}/", connections=1, **options)
+    api = (said("api") or f"{url}/api/data/v9.2").rstrip("/")
+    client = Client(
+        system, f"{api}/", auth=OAuth(system, tokens or MemoryTokens(), granted(login, page, form)), headers=HEADERS,
+        budget=budget or LocalBudget(numbers["rate_per_second"], numbers["burst"]), classify=meaning, connections=parallel + 2, **options,
+    )  # fmt: skip
+    size = max(1, min(PAGE, int(numbers["page"])))
+    return Opened(
+        Environment(client, login, size, parallel),
+        (table, column),
+        zone,
+        (said("webhook_header"), said("webhook_key")),
+    )

@@ -1,0 +1,1 @@
+"""A stand-in of a Bitrix24 portal over HTTP."""

@@ -1,0 +1,1 @@
+"""The one simulated company whose truth is known."""

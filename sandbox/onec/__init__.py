@@ -1,0 +1,1 @@
+"""A stand-in of 1C's standard OData over HTTP."""

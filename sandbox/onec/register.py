@@ -1,0 +1,262 @@
+"""Virtual tables of the accounting register and of the rates: Balance, Turnovers, SliceLast and the rest.
+
+Balance(Period) is the balance before that moment: for the end of a day pass the next day's midnight.
+Turnovers take both ends of the period. Column names are the query language's own in English
+(`СуммаBalanceDr`, `СуммаOpeningBalance`). Sums are roubles as doubles, quantities as kept.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from sandbox.onec.base import Base, order_of
+from sandbox.onec.condition import Scope
+from sandbox.onec.error import NO_METHOD, OPTION, ODataError
+from sandbox.onec.ledger import Entry, Movement, Side, record, rubles
+from sandbox.onec.model import (
+    ACCOUNTS,
+    CURRENCIES,
+    EMPTY_REF,
+    ORGANIZATIONS,
+    RATES,
+    RECORD_WITH_DIMENSIONS,
+    REGISTER,
+    Property,
+    Row,
+    properties,
+)
+from sandbox.onec.values import DATETIME, GUID
+
+EXT_DIMENSION_KINDS = {
+    "Catalog_Контрагенты": "Контрагенты",
+    "Catalog_ДоговорыКонтрагентов": "Договоры",
+    "Document": "ДокументыРасчетовСКонтрагентами",
+    "Catalog_Номенклатура": "Номенклатура",
+    "Catalog_Склады": "Склады",
+    "Catalog_БанковскиеСчета": "БанковскиеСчета",
+}
+_NAMESPACE = uuid.UUID("b63d7f0e-4a6f-4a37-9d5f-0d6b6e8e3a11")
+_DIMENSIONS = properties(
+    f"Account_Key>{ACCOUNTS} ExtDimension1:c ExtDimension2:c ExtDimension3:c "
+    f"Организация_Key>{ORGANIZATIONS} Валюта_Key>{CURRENCIES} Подразделение_Key"
+)
+_RESOURCES = ("Сумма", "ВалютнаяСумма", "Количество")
+_SIDES = ("", "Dr", "Cr")
+_START = "0001-01-01T00:00:00"
+_END = "9999-12-31T23:59:59"
+_KEPT_ANSWERS = 16
+
+
+def _columns(*suffixes: str) -> dict[str, Property]:
+    names = " ".join(
+        f"{resource}{suffix}{side}:m" for resource in _RESOURCES for suffix in suffixes for side in _SIDES
+    )
+    return _DIMENSIONS | properties(names)
+
+
+VIRTUAL_TABLES: dict[str, dict[str, dict[str, Property]]] = {
+    REGISTER: {
+        "Balance": _columns("Balance"),
+        "Turnovers": _columns("Turnover"),
+        "BalanceAndTurnovers": _columns("OpeningBalance", "Turnover", "ClosingBalance"),
+        "RecordsWithExtDimensions": RECORD_WITH_DIMENSIONS,
+    },
+    RATES: {
+        "SliceLast": properties(f"Period:t Валюта_Key>{CURRENCIES} Курс:r Кратность:i"),
+        "SliceFirst": properties(f"Period:t Валюта_Key>{CURRENCIES} Курс:r Кратность:i"),
+    },
+}
+PARAMETERS: dict[str, tuple[str, ...]] = {
+    "Balance": ("Period", "AccountCondition", "Condition", "Dimensions", "ExtraDimensions"),
+    "Turnovers": (
+        "StartPeriod",
+        "EndPeriod",
+        "AccountCondition",
+        "Condition",
+        "Dimensions",
+        "ExtraDimensions",
+    ),
+    "BalanceAndTurnovers": (
+        "StartPeriod",
+        "EndPeriod",
+        "AccountCondition",
+        "Condition",
+        "Dimensions",
+        "ExtraDimensions",
+    ),
+    "RecordsWithExtDimensions": ("StartPeriod", "EndPeriod", "Condition"),
+    "SliceLast": ("Period", "Condition"),
+    "SliceFirst": ("Period", "Condition"),
+}
+
+
+def ext_dimension_kind(set_name: str) -> str:
+    """Key of the kind of ext dimension (план видов характеристик) that holds references to a set."""
+    name = EXT_DIMENSION_KINDS.get(set_name) or EXT_DIMENSION_KINDS.get(set_name.split("_", 1)[0], "")
+    return str(uuid.uuid5(_NAMESPACE, name)) if name else EMPTY_REF
+
+
+def virtual_table(base: Base, set_name: str, name: str, arguments: Mapping[str, str]) -> list[Row]:
+    """Rows of a virtual table. Raises ODataError 11 for an unknown one, 400 for a wrong argument."""
+    if name not in VIRTUAL_TABLES.get(set_name, {}):
+        raise ODataError(NO_METHOD, f'Метод "{name}" не найден.')
+    if set_name == RATES:
+        return _slice(base, arguments, last=name == "SliceLast")
+    if name == "RecordsWithExtDimensions":
+        return _records(base, arguments)
+    kept = base.answers
+    key = (base.ledger.changes, name, tuple(sorted(arguments.items())))
+    if key not in kept:
+        if len(kept) >= _KEPT_ANSWERS:
+            kept.clear()
+        kept[key] = _Totals(base, name, arguments).rows()
+    return kept[key]
+
+
+class _Totals:
+    """Sums by account and dimensions. A group holds, for each of the table's periods, both sides."""
+
+    def __init__(self, base: Base, name: str, arguments: Mapping[str, str]) -> None:
+        self._base, self._name = base, name
+        if name == "Balance":
+            self._start = self._end = _moment(arguments, "Period", _END)
+        else:
+            self._start = _moment(arguments, "StartPeriod", _START)
+            self._end = _moment(arguments, "EndPeriod", _END)
+        self._by = [word.strip() for word in arguments.get("Dimensions", "").split(",") if word.strip()]
+        self._extra = [
+            word.strip() for word in arguments.get("ExtraDimensions", "").split(",") if word.strip()
+        ]
+        for key in self._extra:
+            if not GUID.fullmatch(key.removeprefix("guid").strip("'")):
+                raise ODataError(OPTION, f"Ошибка разбора опций запроса: ExtraDimensions={key[:60]}")
+        self._accounts = self._wanted_accounts(arguments.get("AccountCondition", ""))
+        condition = arguments.get("Condition", "")
+        self._matches = Scope(base, _DIMENSIONS, order=order_of).predicate(condition) if condition else None
+
+    def rows(self) -> list[Row]:
+        groups: dict[tuple[Any, ...], list[float]] = {}
+        for movement, _, entry in self._base.ledger.lines():
+            period = movement.period
+            before = period < self._start
+            if not before and (self._name == "Balance" or period > self._end):
+                continue
+            for place, side in enumerate((entry.debit, entry.credit)):
+                if self._accounts is not None and side.account not in self._accounts:
+                    continue
+                totals = groups.setdefault(self._group(movement, side), [0] * 12)
+                at = (0 if before else 6) + place
+                totals[at] += entry.kopecks
+                totals[at + 2] += side.currency_sum
+                totals[at + 4] += round(side.quantity * 1000)
+        return list(self._shown(groups))
+
+    def _shown(self, groups: dict[tuple[Any, ...], list[float]]) -> Iterator[Row]:
+        for group, totals in groups.items():
+            row = self._head(group)
+            if self._matches is not None and not self._matches(row):
+                continue
+            alive = False
+            for n, resource in enumerate(_RESOURCES):
+                opening = totals[2 * n] - totals[2 * n + 1]
+                debit, credit = totals[6 + 2 * n], totals[7 + 2 * n]
+                show = _quantity if resource == "Количество" else _money
+                if self._name == "Balance":
+                    _balance(row, f"{resource}Balance", opening, show)
+                    alive = alive or opening != 0
+                    continue
+                if self._name == "BalanceAndTurnovers":
+                    _balance(row, f"{resource}OpeningBalance", opening, show)
+                    _balance(row, f"{resource}ClosingBalance", opening + debit - credit, show)
+                    alive = alive or opening != 0
+                row[f"{resource}Turnover"] = show(debit - credit)
+                row[f"{resource}TurnoverDr"] = show(debit)
+                row[f"{resource}TurnoverCr"] = show(credit)
+                alive = alive or debit != 0 or credit != 0
+            if alive:
+                yield row
+
+    def _group(self, movement: Movement, side: Side) -> tuple[Any, ...]:
+        dimensions: tuple[tuple[str, str], ...] = side.dimensions
+        if self._extra:
+            kinds = [key.removeprefix("guid").strip("'").lower() for key in self._extra[:3]]
+            by_kind = {ext_dimension_kind(name): (name, key) for name, key in dimensions if name}
+            chosen = [by_kind.get(kind, ("", "")) for kind in kinds]
+            dimensions = (*chosen, *[("", "")] * (3 - len(chosen)))
+        group: tuple[Any, ...] = (side.account, dimensions, movement.organization, side.currency)
+        if not self._by:
+            return group
+        by = {name.removesuffix("_Key") for name in self._by}
+        return (
+            side.account if "Account" in by else "",
+            tuple(d if f"ExtDimension{n}" in by else ("", "") for n, d in enumerate(dimensions, 1)),
+            movement.organization if "Организация" in by else EMPTY_REF,
+            side.currency if "Валюта" in by else EMPTY_REF,
+        )
+
+    def _head(self, group: tuple[Any, ...]) -> Row:
+        account, dimensions, organization, currency = group
+        row: Row = {"Account_Key": self._base.account(account) if account else EMPTY_REF}
+        for n, (name, key) in enumerate(dimensions, 1):
+            row[f"ExtDimension{n}"] = key
+            row[f"ExtDimension{n}_Type"] = f"StandardODATA.{name or 'Undefined'}"
+        return row | {"Организация_Key": organization, "Валюта_Key": currency, "Подразделение_Key": EMPTY_REF}
+
+    def _wanted_accounts(self, condition: str) -> set[str] | None:
+        if not condition:
+            return None
+        matches = Scope(self._base, _DIMENSIONS, order=order_of).predicate(condition)
+        accounts = self._base.rows[ACCOUNTS]
+        return {row["Code"] for key, row in accounts.items() if matches({"Account_Key": key})}
+
+
+def _balance(row: Row, name: str, value: float, show: Callable[[float], int | float]) -> None:
+    row[name] = show(value)
+    row[f"{name}Dr"] = show(max(value, 0))
+    row[f"{name}Cr"] = show(max(-value, 0))
+
+
+def _money(value: float) -> int | float:
+    return rubles(int(value))
+
+
+def _quantity(value: float) -> int | float:
+    return int(value) // 1000 if value % 1000 == 0 else value / 1000
+
+
+def _records(base: Base, arguments: Mapping[str, str]) -> list[Row]:
+    start, end = _moment(arguments, "StartPeriod", _START), _moment(arguments, "EndPeriod", _END)
+    condition = arguments.get("Condition", "")
+    matches = Scope(base, RECORD_WITH_DIMENSIONS, order=order_of).predicate(condition) if condition else None
+    lines: list[tuple[Movement, int, Entry]] = [
+        line for line in base.ledger.lines() if start <= line[0].period <= end
+    ]
+    lines.sort(key=lambda line: (line[0].period, line[0].recorder, line[1]))
+    rows = (record(movement, place, entry, base.account) for movement, place, entry in lines)
+    return [row for row in rows if matches is None or matches(row)]
+
+
+def _slice(base: Base, arguments: Mapping[str, str], *, last: bool) -> list[Row]:
+    moment = _moment(arguments, "Period", _END if last else _START)
+    condition = arguments.get("Condition", "")
+    known = VIRTUAL_TABLES[RATES]["SliceLast"]
+    matches = Scope(base, known, order=order_of).predicate(condition) if condition else None
+    chosen: dict[str, Row] = {}
+    for row in sorted(base.rates.values(), key=lambda rate: str(rate["Period"]), reverse=not last):
+        inside = row["Period"] <= moment if last else row["Period"] >= moment
+        if inside and (matches is None or matches(row)):
+            chosen[row["Валюта_Key"]] = row
+    return list(chosen.values())
+
+
+def _moment(arguments: Mapping[str, str], name: str, default: str) -> str:
+    """A date argument: `datetime'2026-01-31T00:00:00'` (the quotes may come without `datetime`)."""
+    text = arguments.get(name, "").strip()
+    if not text:
+        return default
+    bare = text.removeprefix("datetime").strip("'")
+    if not DATETIME.fullmatch(bare):
+        raise ODataError(OPTION, f"Ошибка разбора опций запроса: {name}={text[:60]}")
+    return bare

@@ -1,0 +1,184 @@
+"""Bodies for accounting and the CRM, rules in ops, and the document that accountants sign."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mappings import compile_write, load, lookups, mapping_document, write_rules
+from mappings.tables import targets
+from pipelines.table import tables
+from resources.warehouse import Connection, Warehouse
+from tests.mapping.mapping_road import ENVIRON, MAPPINGS, crm, write_folder
+
+KEY = "11111111-1111-1111-1111-111111111111"
+
+
+@pytest.fixture
+def conn(warehouse: Warehouse) -> Any:
+    with warehouse.connect() as connection:
+        for name in (
+            "core.accounting_account",
+            "core.accounting_warehouse",
+            "documents.document",
+            "documents.document_line",
+        ):
+            connection.execute(tables()[name].create_sql)
+        yield connection
+        connection.rollback()
+
+
+def account(conn: Connection, code: str, key: str) -> None:
+    conn.execute(
+        "insert into core.accounting_account (account_key, source, source_id, code, is_deleted, problems)"
+        " values (%s, 'onec', %s, %s, false, '{}')",
+        [f"onec:{key}", key, code],
+    )
+
+
+def line(conn: Connection, place: int, *, service: bool, amount: str) -> None:
+    conn.execute(
+        """insert into documents.document_line (line_id, deal_id, position, product_name, product_key,
+           product_matches, is_service, quantity, price, amount, vat, vat_amount)
+           values (%s, 'b:1', %s, 'Товар', %s, 1, %s, 2.5, 10.1, %s, 'НДС20', 1)""",
+        [f"b:{place}", place, f"onec:{KEY}", service, amount],
+    )
+
+
+def test_a_realization_becomes_the_body_that_1c_expects(conn: Connection) -> None:
+    system = load(MAPPINGS / "demo", ENVIRON).system("onec")
+    for place, code in enumerate(("62.01", "62.02", "90.01.1", "90.02.1", "90.03", "41.01")):
+        account(conn, code, f"a{place}")
+    conn.execute(
+        """insert into documents.document (document_key, deal_id, kind, revision, document_date,
+           counterparty_key, currency_key, rate, rate_units, amount, has_goods, has_services, comment)
+           values ('onec:d', 'b:1', 'realization', 1, '2026-02-10', %s, null, 1, 1, 37.755, true, true,
+           'crm:b:1')""",
+        [f"onec:{KEY}"],
+    )
+    for place, service in enumerate((False, True, False), 1):
+        line(conn, place, service=service, amount="12.50")
+    row = conn.execute(f"select {compile_write(system, 'realization')} from documents.document d").fetchone()
+    assert row is not None
+    body = row[0]
+    assert body["Date"] == "2026-02-10T00:00:00"
+    assert body["Контрагент_Key"] == KEY
+    assert "ВалютаДокумента_Key" not in body
+    assert "Склад_Key" not in body
+    assert body["СуммаВключаетНДС"] is True
+    assert Decimal(str(body["СуммаДокумента"])) == Decimal("37.76")
+    assert (body["СчетУчетаРасчетовСКонтрагентом_Key"], body["Комментарий"]) == ("a0", "crm:b:1")
+    assert [(r["LineNumber"], r["СчетДоходов_Key"], r["СчетУчета_Key"]) for r in body["Товары"]] == [
+        ("1", "a2", "a5"), ("2", "a2", "a5")
+    ]  # fmt: skip
+    assert [r["LineNumber"] for r in body["Услуги"]] == ["1"]
+    assert body["Товары"][0]["Количество"] == 2.5
+
+
+def test_what_a_body_looks_up_can_be_asked_beforehand(conn: Connection) -> None:
+    system = load(MAPPINGS / "demo", ENVIRON).system("onec")
+    found = {(lookup.what, lookup.value): lookup for lookup in lookups(system, "realization")}
+    assert {value for what, value in found if what == "account"} == {
+        "62.01", "62.02", "90.01.1", "90.02.1", "90.03", "41.01"
+    }  # fmt: skip
+    lookup = found["account", "62.01"]
+    assert lookup.place.startswith("mappings/demo/onec.yaml:")
+    assert conn.execute(f"select {lookup.sql}").fetchone() == (None,)
+    account(conn, "62.01", "x")
+    assert conn.execute(f"select {lookup.sql}").fetchone() == ("x",)
+
+
+def test_feedback_maps_clears_and_fills_templates(warehouse: Warehouse) -> None:
+    system = load(MAPPINGS / "demo", ENVIRON).system("bitrix24")
+    row = (
+        "(select 'paid'::text as payment_status, null::text as shipment_status, null::numeric as debt,"
+        " '17'::text as source_id, 'O''Neil {x}'::text as title, 'RUB'::text as currency, 'bitrix24:7'::text as employee_id,"
+        " date '2026-02-01' as due_on, timestamptz '2026-02-01 12:00+00' as deadline) d"
+    )
+    deal = warehouse.scalar(f"select {compile_write(system, 'deal')} from {row}")
+    assert deal == {
+        "UF_CRM_SVERKA_PAYMENT_STATUS": "Оплачено",
+        "UF_CRM_SVERKA_SHIPMENT_STATUS": "",
+        "UF_CRM_SVERKA_DEBT": 0,
+    }
+    task = warehouse.scalar(f"select {compile_write(system, 'task')} from {row}")
+    assert task["TITLE"] == "Просрочена оплата: O'Neil {x}, долг  RUB"
+    assert (task["RESPONSIBLE_ID"], task["DEADLINE"]) == ("7", "2026-02-01T15:00:00")
+    assert set(system.echo_fields("deal")) == set(deal)
+
+
+def test_a_body_may_have_more_fields_than_a_function_has_arguments(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    fields = "\n".join(f"      f{n}: {{constant: {n}}}" for n in range(130))
+    system = crm(tmp_path / "m", f"feedback:\n  deal:\n    fields:\n{fields}\n")
+    body = warehouse.scalar(f"select {compile_write(system, 'deal')} from (select 1) d")
+    assert len(body) == 130
+
+
+def test_rules_are_written_once_and_a_change_is_told(warehouse: Warehouse, tmp_path: Path) -> None:
+    shop = (
+        "system: shop\nconnector: files\nrole: crm\ntitle: Shop\nconnection: {secret: s3cret}\n"
+        "products: {aliases: [{name: GTXPro, is: GTX Pro, from: 2016-01-01}]}\n"
+        "stages:\n- {pipeline: [A, B], stage: [x, y], documents: [invoice], due_days: %s}\n"
+        "- {outcome: lost, documents: []}\n"
+    )
+    with warehouse.connect() as conn:
+        mappings = load(write_folder(tmp_path, shop=shop % 5), {})
+        assert set(write_rules(conn, mappings)) == {"ops.stage_rule", "ops.product_alias", "ops.setting"}
+        rules = conn.execute(
+            "select position, pipeline_code, stage_code, outcome, documents, due_days"
+            " from ops.stage_rule order by 1"
+        ).fetchall()
+        assert rules[0] == (1, "A", "x", None, ["invoice"], 5)
+        assert rules[4] == (5, None, None, "lost", [], None)
+        assert conn.execute("select name_key, is_name from ops.product_alias").fetchone() == (
+            "gtxpro",
+            "GTX Pro",
+        )
+        conn.execute("delete from ops.change_log")
+        assert write_rules(conn, mappings) == []
+        assert write_rules(conn, load(write_folder(tmp_path, shop=shop % 7), {})) == ["ops.stage_rule"]
+        assert conn.execute("select table_name, key from ops.change_log").fetchall() == [
+            ("ops.stage_rule", "*"),
+            ("ops.mapping_version", "*"),
+        ]
+        kept = conn.execute("select content from ops.mapping_version where system = 'shop'").fetchall()
+        assert len(kept) == 2
+        assert all("s3cret" not in content and "due_days" in content for (content,) in kept)
+        own = conn.execute(
+            "select system, value from ops.setting where name = 'accounting_system'"
+        ).fetchall()
+        assert own == [("books", "books")]
+
+
+@pytest.mark.parametrize(("language", "words"), [
+    ("en", ["| Pipeline | Stage |", "invoice for payment", "from 2026-01-01", "Chief accountant"]),
+    ("ru", ["| Воронка | Стадия |", "счёт на оплату", "с 01.01.2026", "Главный бухгалтер"]),
+])  # fmt: skip
+def test_the_mapping_document_tells_everything_that_is_decided(language: Any, words: list[str]) -> None:
+    mappings = load(MAPPINGS / "demo", ENVIRON)
+    text = mapping_document(mappings, language)
+    for word in words:
+        assert word in text
+    assert mappings.fingerprint in text
+    for system in mappings.systems:
+        assert system.title in text
+        for rule in (*system.write.values(), *system.feedback.values()):
+            assert all(f"`{name}`" in text for name in rule.fields)
+        for read in system.reads:
+            assert all(f"`{name}`" in text for name in read.rule.fields)
+            assert all(ignored.why in text for ignored in read.rule.ignore)
+    assert text == mapping_document(load(MAPPINGS / "demo", ENVIRON), language)
+
+
+def test_every_table_and_column_of_the_document_has_a_name_in_both_languages() -> None:
+    from mappings.words import CARRIED, TABLES
+
+    assert set(targets()) <= set(TABLES)
+    for column in CARRIED:
+        table, _, name = column.rpartition(".")
+        assert targets()[table].column(name) is not None

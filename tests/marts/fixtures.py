@@ -1,0 +1,56 @@
+"""Databases for tests of the marts: an empty one and the company, made once a file, copied to be changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+from resources.warehouse import Warehouse
+from tests.marts.company import deploy_empty, found_company
+
+
+@pytest.fixture(scope="module")
+def company_database(server_url: str, template: str) -> Iterator[str]:
+    """Name of a database with the company in it, to be read or copied."""
+    yield from _database(server_url, template, "marts_company", found_company)
+
+
+@pytest.fixture(scope="module")
+def company(server_url: str, company_database: str) -> Warehouse:
+    """The company, read-only: all tests of a file share it."""
+    return _read_only(server_url, company_database)
+
+
+@pytest.fixture
+def own_company(server_url: str, company_database: str) -> Iterator[Warehouse]:
+    """The company for one test that changes it."""
+    for name in _database(server_url, company_database, f"{company_database}_copy"):
+        yield Warehouse(_url(server_url, name))
+
+
+@pytest.fixture(scope="module")
+def empty(server_url: str, template: str) -> Iterator[Warehouse]:
+    """Tables and marts without data, read-only."""
+    for name in _database(server_url, template, "marts_empty", deploy_empty):
+        yield _read_only(server_url, name)
+
+
+def _database(
+    server_url: str, like: str, name: str, fill: Callable[[Warehouse], None] | None = None
+) -> Iterator[str]:
+    with psycopg.connect(server_url, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name} TEMPLATE {like}")
+        if fill is not None:
+            fill(Warehouse(_url(server_url, name)))
+        yield name
+        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _url(server_url: str, database: str) -> str:
+    return f"{server_url.rsplit('/', 1)[0]}/{database}"
+
+
+def _read_only(server_url: str, database: str) -> Warehouse:
+    return Warehouse(f"{_url(server_url, database)}?options=-cdefault_transaction_read_only%3Don")

@@ -1,0 +1,468 @@
+"""Zoho's connector read over HTTP against its stand-in, and against answers bent on their way where the vendor's
+documentation reads two ways. What the organization truly holds is asked of the stand-in's control panel."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+
+from resources.connector import SourceError
+from resources.crm.zoho import connector as zoho
+from resources.crm.zoho import query as zoho_query
+from resources.crm.zoho.connector import Zoho
+from resources.crm.zoho.org import Credits, Judge
+from resources.crm.zoho.token import authorized
+from resources.http import Answer
+from resources.tokens import MemoryTokens
+from tests.sandbox_process import running
+from tests.zoho.town import (
+    CLIENTS,
+    ORDERS,
+    PREFIX,
+    Bend,
+    Send,
+    Stored,
+    Town,
+    bent,
+    living,
+    now,
+    opened,
+    stored,
+    with_body,
+)
+
+HOUR = timedelta(hours=1)
+ALL = [entity.name for entity in Zoho.capabilities.entities]
+MAIN = ["company", "contact", "deal", "order", "product"]
+TRUE = {"client": "company", "contact": "contact", "deal": "deal", "product": "product", "employee": "employee",
+        "pipeline": "pipeline", "source": "lead_source", "invoice": "invoice", "campaign": "campaign",
+        "price_list": "price_list", "price": "product_price"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Town]:
+    with running("--deals", "90") as sandbox:
+        yield Town(sandbox)
+
+
+@pytest.fixture
+def crm(town: Town) -> Iterator[Zoho]:
+    usual = town.option()
+    found = opened(town)
+    yield found
+    found.close()
+    town.sandbox.control("faults", method="DELETE")
+    town.option(**usual)
+
+
+# ---- Reading ----------------------------------------------------------------------------------
+
+
+def test_a_full_read_brings_every_record_and_the_lines_of_every_deal(town: Town, crm: Zoho) -> None:
+    kept = stored(crm.read(ALL, None, now()))
+    for theirs, ours in TRUE.items():
+        assert len(living(kept, ours)) == len(town.truth(theirs)), ours
+        if ours not in ("lead_source", "product_price"):  # known by their names, which deals bear
+            assert set(living(kept, ours)) == set(town.truth(theirs)), ours
+    assert {s["actual_value"] for s in living(kept, "stage").values()} == {
+        stage["name"] for stage in town.truth("stage").values()
+    }
+    sold: dict[str, set[tuple[str, str | None, Decimal]]] = {}
+    for key, line in town.truth("line").items():
+        sold.setdefault(line["deal"], set()).add((key, line["product"], Decimal(line["quantity"])))
+    found: dict[str, set[tuple[str, str | None, Decimal]]] = {}
+    for order in living(kept, "order").values():
+        for line in order["Ordered_Items"]:
+            product = line.get("Product_Name", {}).get("id")
+            entry = (line["id"], product, Decimal(str(line["Quantity"])))
+            found.setdefault(order["Deal_Name"]["id"], set()).add(entry)
+    assert found == sold
+    assert all(Decimal(str(deal["Amount"])) == Decimal(town.truth("deal")[key]["amount"])
+               for key, deal in list(living(kept, "deal").items())[:5])  # fmt: skip
+
+
+WAYS: dict[str, tuple[Mapping[str, int], Mapping[str, Any]]] = {
+    "by bulk jobs": ({"BULK_FROM": 1}, {}),
+    "by bulk jobs of several pages": ({"BULK_FROM": 1}, {"bulk_rows": 50}),
+    "by short queries": ({}, {"coql_rows": 200}),
+    "orders one by one": ({"LINES_BY_BULK_FROM": 1_000_000}, {}),
+    "where lists bring lines": ({}, {"lines_in_lists": True}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_whatever_way_records_come_they_are_the_same_to_the_byte(
+    town: Town, crm: Zoho, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = _payloads(stored(crm.read(MAIN, None, now())))
+    bounds, options = WAYS[way]
+    for name, value in bounds.items():
+        monkeypatch.setattr(zoho, name, value)
+    town.option(**options)
+    assert _payloads(stored(crm.read(MAIN, None, now()))) == usual
+    assert {key for keys in crm.keys("deal") for key in keys} == set(town.truth("deal"))
+
+
+def _payloads(kept: Stored) -> dict[tuple[str, str], bytes]:
+    return {(name, key): one.payload for name, rows in kept.items() for key, one in rows.items()}
+
+
+@pytest.mark.parametrize("reading", [{"merged_type": "recycle", "deleted_none": 204}, {}])
+def test_changes_deletions_and_merges_bring_the_store_to_what_a_full_read_finds(
+    town: Town, crm: Zoho, reading: dict[str, Any]
+) -> None:
+    town.option(**{name: value for name, value in reading.items() if name in town.option()})
+    kept = stored(crm.read(MAIN, None, now()))
+    begun = now()
+    done = town.work(3 + len(reading), 120)
+    # Lines that change and leave the order's stamp leave no trace: only a whole read finds them.
+    quiet = {str(PREFIX + one["deal"]) for one in done if one["kind"] == "quiet_line"}
+    kept = stored(crm.read(MAIN, begun - HOUR, now()), kept)
+    fresh = stored(crm.read(MAIN, None, now()))
+    for name in MAIN:
+        found, true = living(kept, name), living(fresh, name)
+        assert set(found) == set(true), name
+        back = {
+            key
+            for key in true
+            if (kept[name][key].modified_at or begun) > (fresh[name][key].modified_at or begun)
+        }
+        differ = {key for key in true if found[key] != true[key] and key not in back}
+        assert name == "order" or not differ, name
+        assert {true[key]["Deal_Name"]["id"] for key in differ if name == "order"} <= quiet
+    assert set(living(kept, "deal")) == set(town.truth("deal"))
+
+
+def test_a_merge_leaves_a_tombstone_and_its_deals_are_read_again(town: Town, crm: Zoho) -> None:
+    deals = town.truth("deal")
+    loser, survivor = sorted({deal["client"] for deal in deals.values() if deal["client"]})[:2]
+    theirs = {key for key, deal in deals.items() if deal["client"] == loser}
+    begun = now()
+    town.do("merge", "client", int(loser) - CLIENTS, into=int(survivor) - CLIENTS)
+    kept = stored(crm.read(["company", "deal"], begun - timedelta(seconds=1), now()))
+    assert kept["company"][loser].deleted
+    assert kept["company"][loser].merged_into is None  # the vendor names no survivor
+    assert theirs
+    read = living(kept, "deal")
+    assert {read[key]["Account_Name"]["id"] for key in theirs} == {survivor}
+
+
+def test_a_restored_record_lives_again_whatever_its_stamp(town: Town, crm: Zoho) -> None:
+    begun = now() - timedelta(seconds=1)
+    town.do("remove", "deal", 5)
+    kept = stored(crm.read(["deal"], begun, now()))
+    assert kept["deal"][str(PREFIX + 5)].deleted
+    assert (
+        kept["deal"][str(PREFIX + 5)].modified_at is None
+    )  # so that no stamp of the restored one is too old
+    town.do("restore", "deal", 5)
+    kept = stored(crm.read(["deal"], begun, now()), kept)
+    assert not kept["deal"][str(PREFIX + 5)].deleted
+    assert crm.counts(["deal", "order"])["deal"] == len(town.truth("deal"))
+
+
+def test_many_changes_of_one_second_ahead_of_our_clock_are_read_over_small_pages(
+    town: Town, crm: Zoho, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zoho_query, "FEW_ROWS", 3)
+    monkeypatch.setattr(zoho_query, "QUERY_ROWS", 3)
+    at = (now() + timedelta(hours=2)).replace(microsecond=0)
+    chosen = sorted(town.truth("deal"))[-11:]
+    for key in chosen:
+        town.do("put", "deal", int(key) - PREFIX, body={"title": "one second"}, at=at.isoformat())
+    read = stored(crm.read(["deal"], now() - HOUR, now()))
+    assert set(chosen) <= {
+        key for key, deal in living(read, "deal").items() if deal["Deal_Name"] == "one second"
+    }
+
+
+def test_rows_that_change_and_go_while_pages_are_read_hide_no_others(
+    town: Town, crm: Zoho, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zoho_query, "QUERY_ROWS", 6)
+    there = sorted(town.truth("deal"))
+    met: set[str] = set()
+    for number, page in enumerate(crm.read(["deal"], None, now())):
+        met |= {record.source_id for record in page.records}
+        if number < 3:  # always behind what was read
+            town.do("remove", "deal", int(there[number]) - PREFIX)
+    assert set(there) <= met
+    for number in range(3):
+        town.do("restore", "deal", int(there[number]) - PREFIX)
+
+
+def test_single_deals_come_with_their_orders_and_the_absent_ones_are_tombstones(crm: Zoho) -> None:
+    kept = stored(crm.read_keys("deal", [str(PREFIX + 11), str(PREFIX + 999), "x"]))
+    assert set(living(kept, "deal")) == {str(PREFIX + 11)}
+    assert kept["deal"][str(PREFIX + 999)].deleted
+    orders = living(kept, "order").values()
+    assert {order["Deal_Name"]["id"] for order in orders} == {str(PREFIX + 11)}
+    assert all(order["Ordered_Items"] for order in orders)
+
+
+def test_news_costs_a_request_and_a_credit_an_entity(town: Town, crm: Zoho) -> None:
+    begun = now() - timedelta(seconds=1)
+    town.do("put", "deal", 12, body={"title": "news"})
+    list(crm.changes(begun))
+    town.usage(anew=True)
+    told_of = {(change.entity, change.source_id) for change in crm.changes(begun)}
+    used = town.usage()
+    assert ("deal", str(PREFIX + 12)) in told_of
+    assert used["requests"] == used["limits"]["credits"]["granted"] == 7
+
+
+# ---- Limits -----------------------------------------------------------------------------------
+
+
+def spend(crm: Zoho) -> None:
+    for _ in range(100):
+        crm.newest("deal")
+
+
+def test_the_days_credits_are_used_to_nine_tenths_and_not_beyond(town: Town, crm: Zoho) -> None:
+    town.usage(anew=True)
+    town.option(credits=60)
+    few = opened(town, credits_per_day=60)
+    with pytest.raises(
+        SourceError, match="of the day's 60 API credits are left, and the last 10% are kept"
+    ) as told:
+        spend(few)
+    assert told.value.retriable
+    used = town.usage()["limits"]["credits"]
+    assert 54 <= used["granted"] <= 56
+    assert used["denied"] == 0
+    town.usage(anew=True)
+
+
+def test_refusals_for_too_many_tell_used_up_credits_from_requests_at_once() -> None:
+    judge = Judge(Credits("zoho", 50_000, 0.1))
+    refusal = json.dumps({"code": "TOO_MANY_REQUESTS", "message": "slow down", **REFUSAL}).encode()
+    judge(Answer(200, {"x-api-credits-remaining": "0"}, b"{}"))
+    assert judge(Answer(429, {}, refusal)).after == 3600
+    judge(Answer(200, {}, b"{}"))  # less than half are used again
+    assert judge(Answer(429, {}, refusal)).after is None
+    assert judge(Answer(429, {"retry-after": "7"}, refusal)).after == 7
+
+
+def test_eight_requests_are_under_way_at_once_and_never_more(town: Town) -> None:
+    at_once, most = 0, 0
+    lock, meeting = threading.Lock(), threading.Barrier(8)
+
+    def counted(request: httpx.Request, send: Send) -> httpx.Response:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        meeting.wait(timeout=20)  # goes on when eight are here
+        answer = send(request)
+        with lock:
+            at_once -= 1
+        return answer
+
+    orders = [str(int(key) - PREFIX + ORDERS) for key in sorted(town.truth("deal"))[:64]]
+    pages = list(bent(town, counted, parallel=zoho.PARALLEL).read_keys("order", orders))
+    assert sum(len(page.records) for page in pages) == 64
+    assert most == 8
+
+
+# ---- Whatever goes wrong ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "kind", ["http_500", "html", "truncate", "limit", "drop_before", "drop_after", "repeat"]
+)
+def test_a_read_gets_over_a_passing_failure(town: Town, crm: Zoho, kind: str) -> None:
+    list(crm.keys("company"))  # what a repeated answer repeats
+    town.fault(kind, match="coql", times=2)
+    town.fault(kind, match="/result", times=1)
+    kept = stored(crm.read(["deal", "order"], None, now()))
+    assert set(living(kept, "deal")) == set(town.truth("deal"))
+    sold = {line["deal"] for line in town.truth("line").values()}
+    assert {order["Deal_Name"]["id"] for order in living(kept, "order").values()} == sold
+
+
+LASTING = {
+    "html": "Deals: POST coql: a page came instead of data.*Авторизация.*check the address",
+    "http_500": "Deals: POST coql: HTTP 500.*try again later",
+    "truncate": "the answer is cut off after",
+    "unauthorized": r"HTTP 401: .*\[INVALID_TOKEN\].*put a new refresh_token into the connection",
+    "limit": "HTTP 429.*too many requests at once; lower parallel",
+}
+
+
+@pytest.mark.parametrize("kind", LASTING)
+def test_a_lasting_failure_is_told_in_words_and_the_next_read_loses_nothing(
+    town: Town, crm: Zoho, kind: str
+) -> None:
+    crm.client.attempts = 2
+    begun = now()
+    town.do("put", "deal", 20, body={"title": f"before {kind}"})
+    town.fault(kind, match="coql", times=None)
+    with pytest.raises(SourceError, match=f"(?s){LASTING[kind]}") as caught:
+        list(crm.read(["deal"], begun - HOUR, now()))
+    assert town.connection["client_secret"] not in str(caught.value)
+    town.sandbox.control("faults", method="DELETE")
+    read = living(stored(crm.read(["deal"], begun - HOUR, now())), "deal")
+    assert read[str(PREFIX + 20)]["Deal_Name"] == f"before {kind}"
+
+
+def stuck(request: httpx.Request, send: Send) -> httpx.Response:
+    body = json.loads(request.content)
+    query = body["select_query"].replace("limit 0, 2000", "limit 0, 5")
+    query = query[: query.index(" where ")] + " where id is not null" + query[query.index(" order ") :]
+    return send(httpx.Request("POST", request.url, json={"select_query": query}, headers=_kept(request)))
+
+
+def _kept(request: httpx.Request) -> dict[str, str]:
+    return {"Authorization": request.headers["authorization"]}
+
+
+def elsewhere(request: httpx.Request, send: Send) -> httpx.Response:
+    def change(body: Any) -> Any:
+        for job in body["data"]:
+            if job.get("result"):
+                job["result"]["download_url"] = "https://evil.example/crm/bulk/v8/read/1/result"
+        return body
+
+    return with_body(send(request), change)
+
+
+def short(request: httpx.Request, send: Send) -> httpx.Response:
+    def change(body: Any) -> Any:
+        for job in body["data"]:
+            if job.get("result"):
+                job["result"]["count"] += 1
+        return body
+
+    return with_body(send(request), change)
+
+
+def answering(status: int, body: dict[str, Any]) -> Bend:
+    return lambda request, send: httpx.Response(status, json=body)
+
+
+REFUSAL = {"details": {}, "status": "error"}
+BENT: dict[str, tuple[str, Bend, str]] = {
+    "a page that repeats the one before": ("coql", stuck, "a page of Deals repeats another, 3 times"),
+    "a result at another host": ("bulk/v8/read/5", elsewhere, r"at another host \(evil.example\).*accounts_url"),
+    "a result with a row too few": ("bulk/v8/read/5", short, r"counts \d+ rows, and \d+ came; try again later"),
+    "an error within a 200": (
+        "coql",
+        answering(200, {"code": "NO_PERMISSION", "message": "permission denied", **REFUSAL}),
+        r"Deals.*permission denied \[NO_PERMISSION\]; give the profile of the user .* the right",
+    ),
+    "a missing scope": (
+        "coql",
+        answering(401, {"code": "OAUTH_SCOPE_MISMATCH", "message": "invalid oauth scope", **REFUSAL}),
+        "lacks the scope for this: make a refresh token with all scopes",
+    ),
+    "an answer that is no list": ("coql", answering(200, {"rows": []}), "to a query of Deals is no list"),
+    "a row without its id": (
+        "coql", answering(200, {"data": [{"Deal_Name": "x"}], "info": {"more_records": True}}), "came without its id"
+    ),
+    "a bulk job that fails": (
+        "bulk/v8/read/5", answering(200, {"data": [{"id": "1", "state": "FAILURE"}]}), "bulk job of Ordered_Items failed"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BENT)
+def test_an_answer_that_cannot_be_trusted_stops_the_read_in_words(town: Town, what: str) -> None:
+    place, bend, words = BENT[what]
+
+    def there(request: httpx.Request, send: Send) -> httpx.Response:
+        at = request.url.path.endswith(place) or (
+            place in request.url.path and "/result" not in request.url.path
+        )
+        return bend(request, send) if at else send(request)
+
+    with pytest.raises(SourceError, match=words):
+        list(bent(town, there).read(["deal", "order"], None, now()))
+
+
+def test_a_field_that_is_hidden_or_gone_is_named_with_the_nearest(town: Town, crm: Zoho) -> None:
+    crm.fields_read = {"deal": ("Deal_Name", "Stagee")}
+    with pytest.raises(
+        SourceError, match=r"Deals has no field Stagee.*did you mean Stage\? Correct it in the mapping"
+    ):
+        list(crm.read(["deal"], None, now()))
+    crm.fields_read = {"deal": ("Deal_Name", "Amount")}
+    town.option(hidden=["Deals.Amount"])
+    with pytest.raises(
+        SourceError, match=r"Deals has no field Amount that this user sees.*show it to the user's profile"
+    ):
+        list(crm.read(["deal"], now() - HOUR, now()))
+    town.option(hidden=[])
+    assert len(living(stored(crm.read(["deal"], None, now())), "deal")) == len(town.truth("deal"))
+
+
+# ---- Connection -------------------------------------------------------------------------------
+
+KEYS = {"client_id": "a", "client_secret": "secret", "refresh_token": "lasting"}
+
+
+@pytest.mark.parametrize(
+    ("connection", "words"),
+    [
+        (KEYS, "accounts_url is no address; it looks like https://accounts.zoho.eu"),
+        ({**KEYS, "data_centre": "moon"}, "data_centre 'moon' is none of com, eu"),
+        ({"data_centre": "eu", "client_id": "a"}, "lacks client_secret, refresh_token; make a self client"),
+        ({**KEYS, "accounts_url": "http://accounts.zoho.eu"}, "plain http"),
+        (
+            {**KEYS, "data_centre": "eu", "credits_per_day": "many"},
+            "credits_per_day is no number; it is 50000",
+        ),
+    ],
+)
+def test_a_wrong_connection_names_the_key_and_the_remedy(connection: dict[str, str], words: str) -> None:
+    with pytest.raises(SourceError, match=words):
+        zoho.connect("zoho", connection)
+
+
+def test_the_address_of_the_api_comes_with_the_token_and_by_data_centre_before(town: Town) -> None:
+    assert zoho.connect("zoho", {**KEYS, "data_centre": "eu"}).client.base_url == "https://www.zohoapis.eu/"
+    assert zoho.connect("zoho", {**KEYS, "data_centre": "ca"}).client.base_url == "https://www.zohoapis.ca/"
+    wrong = opened(town, MemoryTokens(), api_domain="http://127.0.0.1:9/nowhere")
+    assert crm_names(wrong)
+    assert wrong.client.base_url == f"{town.connection['api_domain']}/"
+
+
+def crm_names(crm: Zoho) -> list[str]:
+    return [key for keys in crm.keys("employee") for key in keys]
+
+
+def test_tokens_are_renewed_once_kept_for_others_and_their_end_is_told(town: Town) -> None:
+    with running("--deals", "5") as own:
+        there = Town(own)
+        first, second = opened(there), opened(there)
+        assert crm_names(first) == crm_names(second)
+        own.control("crm/zoho/tokens", {"do": "expire"})
+        assert crm_names(first) == crm_names(second)
+        assert there.usage()["refreshes"] == 2
+        own.control("crm/zoho/tokens", {"do": "revoke"})
+        with pytest.raises(
+            SourceError, match=r"invalid_code; the refresh token was revoked.*make a new one"
+        ) as caught:
+            crm_names(first)
+        assert there.connection["client_secret"] not in str(caught.value)
+
+
+def test_asking_for_tokens_too_often_is_waited_for() -> None:
+    waits: list[float] = []
+    refusal = {"error": "Access Denied", "error_description": "too many requests"}
+    options = {
+        "transport": httpx.MockTransport(lambda request: httpx.Response(400, json=refusal)),
+        "sleep": waits.append,
+    }
+    auth = authorized("zoho", "https://accounts.zoho.eu", KEYS, None, options)
+    with pytest.raises(SourceError, match=r"HTTP 400: too many requests.*wait ten minutes") as told:
+        auth.token()
+    assert told.value.retriable
+    assert waits == [60.0, 60.0, 60.0]
