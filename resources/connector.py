@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 
@@ -27,6 +27,9 @@ class Record:
     modified_at: datetime | None = None
     parent_id: str | None = None  # the deal of a deal line, the company of a requisite ...
     deleted: bool = False  # a tombstone the vendor gave us; payload is then b"{}" or the last state
+    our_key: str | None = (
+        None  # where the target numbers records itself: our key that this one carries (AssignsKeys)
+    )
     merged_into: str | None = None  # of a tombstone: the record that it was merged into
 
 
@@ -331,6 +334,67 @@ class ChecksFields(Protocol):
     fields_read: Mapping[str, Sequence[str]]  # by entity, the vendor's names
     fields_written: Mapping[str, Sequence[str]]  # by kind
     mapping_file: str  # where a person corrects them, in messages
+
+
+@runtime_checkable
+class AssignsKeys(Protocol):
+    """A target that numbers its records itself: what we write bears our key in a reference that can be searched.
+
+    Everywhere in the calls of `Target` a key is ours (a UUID). Bodies name other records by the vendor's keys: whoever
+    sends puts these in before. `read` tells in `Record.our_key` which records bear a key of ours.
+    """
+
+    # By kind and our keys: the vendor's, of those that are known. Set before the first call; until then nothing is known.
+    known_keys: Callable[[str, Sequence[str]], Mapping[str, str]]
+
+    def key_of(self, kind: str, body: Mapping[str, Any]) -> str:
+        """The vendor's own key of a record that was created or found."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A period that accounting has closed: nothing dated up to and including `until` may be written."""
+
+    until: date
+    organization: str = ""  # the vendor's key of one of our legal entities; "" is all of them
+    subject: str = ""  # the vendor's word for what is closed, for messages; "" is everything
+
+
+@runtime_checkable
+class LocksPeriods(Protocol):
+    """A target that can be asked which periods are closed before anything is sent there."""
+
+    def locks(self) -> Sequence[Lock]:
+        """The locks in force. Raises SourceError; Refused where the rights to read them are missing."""
+        ...
+
+
+@runtime_checkable
+class Unposts(Protocol):
+    """A target whose posted documents are taken back to drafts before they are changed."""
+
+    def unpost(self, kind: str, key: str) -> None:
+        """Take the posting of a document back. Raises as `Target.post`."""
+        ...
+
+
+@runtime_checkable
+class Voids(Protocol):
+    """A target that takes a document back by a step of its own instead of by a correcting document."""
+
+    def void(self, kind: str, key: str, version: str | None = None) -> Written:
+        """Make the document count for nothing; it stays readable. Raises as `Target.update`."""
+        ...
+
+
+@runtime_checkable
+class KnowsItsShape(Protocol):
+    """A target that publishes what records it has and with which fields."""
+
+    def shape(self) -> Mapping[str, Mapping[str, str]]:
+        """By entity: its fields and the vendor's type of each; table parts as `Part/Field`. Raises SourceError."""
+        ...
 
 
 Rows = Sequence[tuple[str, Mapping[str, Any]]]  # of a write: key and body
