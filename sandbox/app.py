@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
-from sandbox import control, panel
+from sandbox import books, control, panel
 from sandbox.bitrix24 import stand_in as bitrix24
 from sandbox.bitrix24.portal import Portal
 from sandbox.bitrix24.rest import Limits
@@ -44,9 +44,11 @@ class World:
     events: list[tuple[int, Event]] = field(default_factory=list)
     founded: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     vendors: Vendors = field(init=False)
+    ledgers: books.Ledgers = field(init=False)
 
     def __post_init__(self) -> None:
         self.vendors = Vendors(self)
+        self.ledgers = books.Ledgers(self)
 
     @classmethod
     def open(cls, folder: Path | None, seed: int, deals: int, today: date | None) -> World:
@@ -95,23 +97,29 @@ class World:
             self.vendors.show(events)
             rng = random.Random(f"{self.company.seed}:accounting:{number}")
             accounting = onec.tick(self.company, self.store, days, rng)
+            others = self.ledgers.pass_time(days, number)
             ticks.put(str(number), {"days": days, "deals": deals, "kinds": chosen})
         return {
             "tick": number,
             "today": self.company.today.isoformat(),
             "crm": counts,
             "accounting": accounting,
+            **others,
         }
 
 
 def application(world: World, limits: bool = True, latency: float = 0.0) -> Starlette:
     """The ASGI application. `latency` in seconds is added to every vendor answer."""
     crm = bitrix24.routes(world.portal, world.faults, world.secret, Limits(enforced=limits), latency)
-    books = onec.routes(world.company, world.store, world.faults)
-    world.vendors.limited, world.vendors.latency = limits, latency
+    onec_routes = onec.routes(world.company, world.store, world.faults)
+    for hosts in (world.vendors, world.ledgers):
+        hosts.limited, hosts.latency = limits, latency
     return Starlette(
         routes=[
-            Mount("/control", routes=[*control.routes(world), *panel.routes(world.vendors)]),
+            Mount(
+                "/control",
+                routes=[*control.routes(world), *panel.routes(world.vendors), *books.routes(world.ledgers)],
+            ),
             Mount(
                 BITRIX24_MOUNT,
                 routes=crm,
@@ -119,9 +127,10 @@ def application(world: World, limits: bool = True, latency: float = 0.0) -> Star
             ),
             Mount(
                 ONEC_MOUNT,
-                routes=books,
+                routes=onec_routes,
                 middleware=[Middleware(FaultMiddleware, faults=world.faults, where="onec")],
             ),
             *world.vendors.mounts(),
+            *world.ledgers.mounts(),
         ]
     )

@@ -134,31 +134,31 @@ def routes(vendors: Vendors) -> list[BaseRoute]:
 
     async def everyone(request: Request) -> Response:
         base = str(request.base_url).removesuffix("/control/").rstrip("/")
-        return _json({name: vendors.connection(name, base) for name in vendors.names})
+        return json_answer({name: vendors.connection(name, base) for name in vendors.names})
 
     async def one(request: Request) -> Response:
         base = str(request.base_url).removesuffix("/control/").rstrip("/")
-        return _json(vendors.connection(request.path_params["name"], base))
+        return json_answer(vendors.connection(request.path_params["name"], base))
 
     async def truth(request: Request) -> Response:
-        return _json(vendors.truth(request.path_params["name"]))
+        return json_answer(vendors.truth(request.path_params["name"]))
 
     async def work(request: Request) -> Response:
-        said = await _said(request)
+        said = await said_by(request)
         desk = vendors.office(request.path_params["name"]).desk
         with desk.store.together():
             done = change(
                 desk, random.Random(said.get("seed", 0)), int(said.get("count", 1)), said.get("kinds")
             )
-        return _json({"done": done})
+        return json_answer({"done": done})
 
     async def do(request: Request) -> Response:
-        return _json(_do(vendors.office(request.path_params["name"]).desk, await _said(request)))
+        return json_answer(_do(vendors.office(request.path_params["name"]).desk, await said_by(request)))
 
     async def deliver(request: Request) -> Response:
-        said = await _said(request)
+        said = await said_by(request)
         office = vendors.office(request.path_params["name"])
-        return _json(
+        return json_answer(
             await office.deliver(
                 lose=float(said.get("lose", 0)), repeat=float(said.get("repeat", 0)),
                 shuffle=bool(said.get("shuffle")), seed=int(said.get("seed", 0)),
@@ -166,11 +166,11 @@ def routes(vendors: Vendors) -> list[BaseRoute]:
         )  # fmt: skip
 
     async def tokens(request: Request) -> Response:
-        what = (await _said(request)).get("do")
+        what = (await said_by(request)).get("do")
         office = vendors.office(request.path_params["name"])
         if what not in ("expire", "revoke"):
             raise ValueError("do must be expire or revoke")
-        return _json({"tokens": office.tokens.expire() if what == "expire" else office.tokens.revoke()})
+        return json_answer({"tokens": office.tokens.expire() if what == "expire" else office.tokens.revoke()})
 
     async def usage(request: Request) -> Response:
         office = vendors.office(request.path_params["name"])
@@ -179,17 +179,19 @@ def routes(vendors: Vendors) -> list[BaseRoute]:
             for window in office.windows.values():
                 window.forget()
         counts = {name: window.usage() for name, window in office.windows.items()}
-        return _json({"requests": office.requests, "refreshes": office.tokens.refreshes, "limits": counts})
+        return json_answer(
+            {"requests": office.requests, "refreshes": office.tokens.refreshes, "limits": counts}
+        )
 
     return [
-        Route("/crm", _checked(everyone), methods=["GET"]),
-        Route("/crm/{name}", _checked(truth), methods=["GET"]),
-        Route("/crm/{name}/connection", _checked(one), methods=["GET"]),
-        Route("/crm/{name}/change", _checked(work), methods=["POST"]),
-        Route("/crm/{name}/do", _checked(do), methods=["POST"]),
-        Route("/crm/{name}/deliver", _checked(deliver), methods=["POST"]),
-        Route("/crm/{name}/tokens", _checked(tokens), methods=["POST"]),
-        Route("/crm/{name}/usage", _checked(usage), methods=["GET", "DELETE"]),
+        Route("/crm", checked(everyone), methods=["GET"]),
+        Route("/crm/{name}", checked(truth), methods=["GET"]),
+        Route("/crm/{name}/connection", checked(one), methods=["GET"]),
+        Route("/crm/{name}/change", checked(work), methods=["POST"]),
+        Route("/crm/{name}/do", checked(do), methods=["POST"]),
+        Route("/crm/{name}/deliver", checked(deliver), methods=["POST"]),
+        Route("/crm/{name}/tokens", checked(tokens), methods=["POST"]),
+        Route("/crm/{name}/usage", checked(usage), methods=["GET", "DELETE"]),
     ]
 
 
@@ -227,19 +229,19 @@ def _name(vendor: str, portal: int) -> str:
     return vendor if portal == 1 else f"{vendor}-{portal}"
 
 
-def _checked(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+def checked(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
     """Words a wrong argument as 400 with the reason instead of an error page."""
 
     async def checked(request: Request) -> Response:
         try:
             return await handler(request)
         except (ValueError, KeyError) as error:
-            return _json({"error": str(error)}, 400)
+            return json_answer({"error": str(error)}, 400)
 
     return checked
 
 
-async def _said(request: Request) -> dict[str, Any]:
+async def said_by(request: Request) -> dict[str, Any]:
     body = await request.body()
     said = _decode(body) if body.strip() else {}
     if not isinstance(said, dict):
@@ -247,5 +249,5 @@ async def _said(request: Request) -> dict[str, Any]:
     return said
 
 
-def _json(value: Any, status: int = 200) -> Response:
+def json_answer(value: Any, status: int = 200) -> Response:
     return Response(_encode(value), status, media_type="application/json; charset=utf-8")
