@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mappings.quick import date_sql, moment_sql, number_sql
 from mappings.quoting import identifier, literal
@@ -191,7 +191,9 @@ class Values:
             return f"h._p{c.number}"
         if c.base == "text":
             text = mapped(field, f"h._g{c.number}")
-            return f"{literal(self.system.name + ':')} || {text}" if field.ref else text
+            if not field.ref:
+                return text
+            return f"{literal(self.system.name + ':')} || {called('our_key', self.system, self.system.entities_of(field.ref), text)}"
         return fitted(f"h._p{c.number}", c.target.type, whole=field.as_ == "integer")
 
     # ---- layer "rows"
@@ -268,6 +270,16 @@ class Values:
             if c is not None and c.field.clean and name not in self.by_name:
                 return f"nullif(v.{part}{c.number}, '')"
         return None
+
+
+def called(
+    function: Literal["our_key", "their_key"], system: System, entities: Sequence[str], key: str
+) -> str:
+    """SQL: our key of a record of these entities, of SQL that gives its number in its system; or the other way."""
+    if not system.numbers_itself or not entities:
+        return key
+    named = ", ".join(literal(entity) for entity in entities)
+    return f"ops.{function}({literal(system.name)}, array[{named}], {key})"
 
 
 def row_columns(values: Values, key: str) -> str:

@@ -25,7 +25,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from mappings import paths
-from mappings.columns import Values, empty_row, row_columns
+from mappings.columns import Values, called, empty_row, row_columns
 from mappings.folder import Read, System
 from mappings.literal_rows import compile_rows
 from mappings.quoting import identifier, literal, table_name
@@ -136,11 +136,15 @@ class _Compiler:
 
     def changed(self) -> str:
         if self.keying in ("own", "each"):
-            return f"select {self.prefix} || key as key from change"
+            numbered = f"select {self.prefix} || key as key from change"
+            if not self.aliases:
+                return numbered
+            # Whatever it was called until now goes, and comes again under our key.
+            return f"{numbered}\nunion select {self.prefix} || {self.ours('key')} from change"
         if self.keying == "child":
             target = table_name(self.table.name)
             return (
-                f"select {self.prefix} || r.parent_id as key from change join {self.raw} r"
+                f"select {self.prefix} || {self.ours('r.parent_id')} as key from change join {self.raw} r"
                 " on r.source_id = change.key and r.is_current where r.parent_id is not null\n"
                 f"union select t.{identifier(self.table.scope)} from change join {target} t"
                 f" on t.{identifier(self.table.key)} = {self.prefix} || change.key"
@@ -154,9 +158,25 @@ class _Compiler:
         value = self.scope_value("r")
         living = "" if self.keying in ("own", "value") else " and not r.deleted"
         return (
-            f"select distinct {self.prefix} || {value} as key from {self.raw} r"
+            f"select distinct {self.prefix} || {self.ours(value)} as key from {self.raw} r"
             f" where r.is_current{living} and {value} is not null"
         )
+
+    @cached_property
+    def aliases(self) -> tuple[str, ...]:
+        """The entities whose records may bear a key of ours, where rows are called by such a record."""
+        if not self.system.numbers_itself or self.keying in ("value", "member"):
+            return ()
+        if self.keying == "child":
+            assert self.rule.parent is not None
+            return self.system.entities_of(self.rule.parent.ref)
+        return (self.rule.from_ or "",)
+
+    def ours(self, number: str) -> str:
+        return called("our_key", self.system, self.aliases, number)
+
+    def theirs(self, key: str) -> str:
+        return called("their_key", self.system, self.aliases, key)
 
     def scope_value(self, alias: str) -> str:
         """The scope's key without its prefix, of the raw row `alias`."""
@@ -241,6 +261,8 @@ class _Compiler:
     def source(self) -> str:
         start = len(self.system.name) + 2
         living = "" if self.keying in ("own", "value") else " and not r.deleted"
+        number = self.scope_value("r")
+        only = f" and {self.ours(number)} = s.id" if self.aliases else ""
         return (
             # Distinct, so that the planner knows its keys to be so, and hashes them and not the records.
             # Joined with nothing, a record is unpacked once, and not for each of its fields: four times as fast.
@@ -248,7 +270,7 @@ class _Compiler:
             f" r.payload || '{{}}'::jsonb as payload"
             f" from (select distinct substr(key, {start}) as id"
             f" from scope where starts_with(key, {self.prefix})) s"
-            f" join {self.raw} r on {self.scope_value('r')} = s.id and r.is_current{living} offset 0) r"
+            f" join {self.raw} r on {number} = {self.theirs('s.id')}{only} and r.is_current{living} offset 0) r"
             f"{self.elements()}{self.joins()}\n      where true"
         )
 
@@ -312,10 +334,11 @@ class _Compiler:
     def row_id(self) -> str:
         if self.keying == "value":
             return "r.id"
+        own = "r.id" if self.aliases and self.keying in ("own", "each") else "r.source_id"
         if self.rule.each is None:
-            return "r.source_id"
+            return own
         part = f" || {literal('/' + self.rule.part)}" if self.rule.part else ""
-        return f"r.source_id{part} || '/' || e.own"
+        return f"{own}{part} || '/' || e.own"
 
     def key_sql(self) -> str:
         return f"{self.prefix} || v._id"

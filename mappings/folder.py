@@ -86,6 +86,15 @@ class System:
         return self.file.approval
 
     @property
+    def numbers_itself(self) -> bool:
+        """Whether the system numbers what we write, so that `ops.alias` says which record is which."""
+        return self.file.keys == "theirs"
+
+    def entities_of(self, table: str) -> tuple[str, ...]:
+        """The raw entities whose records are rows of a table."""
+        return tuple(dict.fromkeys(r.rule.from_ for r in self.reads_of(table) if r.rule.from_ and not r.join))
+
+    @property
     def path(self) -> Path:
         """The mapping file."""
         return self.source.path

@@ -430,6 +430,8 @@ class SystemFile(Section):
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "RUB"  # accounting's own
     defaults: Defaults = Defaults()
     reconcile: Reconcile = Reconcile()
+    # Of accounting: whether the records that we write bear keys of our choosing, or numbers that the system gives.
+    keys: Literal["ours", "theirs"] = "ours"
     approval: Literal["auto", "manual"] = "auto"  # accounting: whether a person lets operations go
     gate: Gate = Gate()
     write: dict[str, WriteRule] = Field(default_factory=dict)

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from mappings import Mappings, System, load
+from pipelines.aliases import numbers
 from pipelines.core.cleaning import clean
 from pipelines.deploy import Reads, deploy, reads_of
 from pipelines.operations.again import try_again, try_reopened
@@ -29,7 +30,7 @@ from pipelines.raw.load import Batch, read_source, store_page
 from pipelines.refresh import Outcome, empty_scope, prune_changes, refresh
 from pipelines.table import Table, stage_tables, tables
 from resources.budget import SharedBudget
-from resources.connector import ChecksFields, Page, Record, Source, SourceError, Target
+from resources.connector import AssignsKeys, ChecksFields, Page, Record, Source, SourceError, Target
 from resources.tokens import StoredTokens, mark
 from resources.warehouse import PROJECT, Connection, Warehouse, trusted
 
@@ -110,8 +111,25 @@ class Road:
                 connector.fields_read = system.fields_read()
                 connector.fields_written = system.fields_written()
                 connector.mapping_file = system.source.name
+            if system.role == "accounting":
+                self._agree_on_keys(system, connector)
             self._open[system.name] = connector
         return self._open[system.name]
+
+    def _agree_on_keys(self, system: System, connector: Any) -> None:
+        """Let a connector that is given numbers know them. Raises SourceError where mapping and connector disagree."""
+        theirs = isinstance(connector, AssignsKeys)
+        if theirs != system.numbers_itself:
+            raise SourceError(
+                f"{system.name}: {system.connector} {'gives records its own numbers' if theirs else 'takes the keys that we choose'};"
+                f" write `keys: {'theirs' if theirs else 'ours'}` into {system.source.name}"
+            )
+        if theirs:
+            connector.known_keys = functools.partial(self._known_keys, system)
+
+    def _known_keys(self, system: System, kind: str, keys: Sequence[str]) -> dict[str, str]:
+        with self.warehouse.transaction() as conn:
+            return numbers(conn, system.name, keys, entity_of(system, kind))
 
     def _budget(self, system: System) -> SharedBudget | None:
         """The rate that all processes share; None for a system that declares none."""
@@ -269,6 +287,7 @@ def _carry(road: Road, progress: Callable[[Carried], None] | None) -> Carried:
         workers=int(system.connection.get("concurrency", 4)),
         read_back=_keep_read_back(road, system),
         progress=progress,
+        entities={kind: entity_of(system, kind) for kind in system.write},
     )
 
 
@@ -276,10 +295,22 @@ def _keep_read_back(road: Road, system: System) -> ReadBack:
     """Records read back after writing are what the source says: the next read need not fetch them."""
 
     def keep(kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None:
-        entity = (system.write[kind].entity if kind in system.write else None) or kind
-        store_records(road, system, entity, [Record(key, _JSON.encode(body)) for key, body in bodies.items()])
+        target = road.target(system)
+        number = target.key_of if isinstance(target, AssignsKeys) else None
+        records = [
+            Record(number(kind, body), _JSON.encode(body), our_key=key)
+            if number
+            else Record(key, _JSON.encode(body))
+            for key, body in bodies.items()
+        ]
+        store_records(road, system, entity_of(system, kind), records)
 
     return keep
+
+
+def entity_of(system: System, kind: str) -> str:
+    """The entity as which records of a written kind are read."""
+    return (system.write[kind].entity if kind in system.write else None) or kind
 
 
 def store_records(road: Road, system: System, entity: str, records: Sequence[Record]) -> None:

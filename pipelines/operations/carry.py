@@ -9,6 +9,7 @@ document that is taken back; so far nothing takes one back, and nothing sets it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,9 +20,11 @@ from uuid import UUID
 import msgspec
 from psycopg.types.json import Jsonb
 
+from pipelines.aliases import learn, numbers
 from pipelines.operations.compare import differences
 from pipelines.operations.waiting import READY
 from resources.connector import (
+    AssignsKeys,
     Conflict,
     CreatesMany,
     Exists,
@@ -100,9 +103,11 @@ def carry(
     workers: int = 4,
     read_back: ReadBack | None = None,
     progress: Callable[[Carried], None] | None = None,
+    entities: Mapping[str, str] | None = None,
 ) -> Carried:
     """Carry every approved operation of the target whose parents are verified.
 
+    `entities`: by kind the entity as which its records are read, where that has another name.
     Raises LockHeld when another process carries into the same target.
     """
     carried = Carried()
@@ -111,7 +116,7 @@ def carry(
         warehouse.lock(conn, f"carry:{target.system}"),
         ThreadPoolExecutor(workers) as pool,
     ):
-        work = _Carrier(conn, target, run_id, pool, carried, read_back)
+        work = _Carrier(conn, target, run_id, pool, carried, read_back, entities or {})
         work.settle_interrupted()
         work.read_again()
         for _ in range(MAX_CHUNKS):
@@ -131,8 +136,10 @@ class _Carrier:
         pool: ThreadPoolExecutor,
         carried: Carried,
         read_back: ReadBack | None,
+        entities: Mapping[str, str],
     ) -> None:
         self.conn, self.target, self.run_id, self.pool = conn, target, run_id, pool
+        self.entities = entities
         self.carried, self.read_back = carried, read_back
         self.posted_field = target.capabilities.posted
         self.version_field = target.capabilities.version
@@ -214,10 +221,29 @@ class _Carrier:
             """,
             [self.target.system, *parameters],
         ).fetchall()
+        bodies = self._named_theirs([row[5] for row in rows])
         return [
             Operation(operation_id, kind, action, key, subject, _decode(body), attempts, version)
-            for operation_id, kind, action, key, subject, body, attempts, version in rows
+            for (operation_id, kind, action, key, subject, _, attempts, version), body in zip(
+                rows, bodies, strict=True
+            )
         ]
+
+    def _named_theirs(self, bodies: Sequence[str | None]) -> Sequence[str | None]:
+        """Bodies in which the records that we wrote stand under the numbers that the target gave them."""
+        if not isinstance(self.target, AssignsKeys):
+            return bodies
+        named = {key for body in bodies if body for key in _OUR_KEY.findall(body)}
+        if not named:
+            return bodies
+        known = numbers(self.conn, self.target.system, list(named))
+        return [body and _OUR_KEY.sub(lambda found: known.get(found[0], found[0]), body) for body in bodies]
+
+    def _learn(self, kind: str, given: Mapping[str, str]) -> None:
+        """Keep the numbers that the target gave to records of ours, by our keys."""
+        if given and isinstance(self.target, AssignsKeys):
+            theirs = {number: key for key, number in given.items() if number}
+            learn(self.conn, self.target.system, self.entities.get(kind, kind), theirs)
 
     def _send_all(self, chunk: Sequence[Operation]) -> list[Written | Exception]:
         there = self._there_already(chunk)
@@ -292,6 +318,13 @@ class _Carrier:
                     self.failures += 1
                     if isinstance(answer, SourceError) and not answer.retriable:
                         self.carried.stopped = str(answer)
+        if chunk:
+            given = {
+                o.key: answer.key
+                for o, answer in zip(chunk, answers, strict=True)
+                if isinstance(answer, Written) and o.action == "create" and answer.key != o.key
+            }
+            self._learn(chunk[0].kind, given)
         self._move(confirmed, "confirmed", None)
         for state, told in outcomes.items():
             self._move_each(told, state, codes)
@@ -374,7 +407,12 @@ class _Carrier:
     def _find(self, kind: str, group: Sequence[Operation]) -> dict[str, Mapping[str, Any]] | None:
         self.conn.commit()  # no transaction stays open while we wait for the target
         try:
-            return self.target.find(kind, [operation.key for operation in group])
+            found = self.target.find(kind, [operation.key for operation in group])
+            if isinstance(self.target, AssignsKeys):
+                target = self.target
+                self._learn(kind, {key: target.key_of(kind, body) for key, body in found.items()})
+                self.conn.commit()
+            return found
         except SourceError as error:
             self.failures += 1
             if self.failures >= MAX_FAILURES or not error.retriable:
@@ -451,5 +489,8 @@ def _decode(text: str | None) -> Mapping[str, Any]:
     """A body with its numbers as decimals: money never passes through a float."""
     return _BODY.decode(text) if text else {}
 
+
+# Our keys are UUIDs; nothing else of a body looks like one that we have an alias for.
+_OUR_KEY: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 _BODY = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)

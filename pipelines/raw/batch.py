@@ -48,6 +48,9 @@ class Incoming:
     allow_deletions: bool = False
     asked: bool = True  # False: it came along with what was asked for, and its cursor stays
     files: list[str] = field(default_factory=list)  # read to the end, of a source of files
+    aliased: list[str] = field(
+        default_factory=list
+    )  # records of which we learned that they bear a key of ours
     direct: bool = False  # straight into the empty raw table, all pages in one transaction
     opened: bool = False  # its temporary table is there
     temporary: str = field(init=False)

@@ -9,6 +9,7 @@ from hashlib import sha256
 
 import psycopg
 
+from pipelines.aliases import learn
 from pipelines.raw.batch import Incoming, raw_table
 from resources.connector import Entity, Page, Record, Reject
 from resources.warehouse import Connection, trusted
@@ -68,6 +69,9 @@ def _note(conn: Connection, system: str, incoming: Incoming, page: Page) -> None
                 """,
                 [(system, page.entity, keepable(lost), keepable(kept)) for lost, kept in merged],
             )
+    carrying = {r.source_id: r.our_key for r in page.records if r.our_key and not r.deleted}
+    if carrying:
+        incoming.aliased += learn(conn, system, page.entity, carrying)
     for reject in page.rejects:
         conn.execute(
             """

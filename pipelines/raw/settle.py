@@ -65,6 +65,11 @@ def settle(
             )
         changed, deleted, added = store(conn, name, incoming.batch_id)
         conn.execute("drop table settled, news")
+    if incoming.aliased:  # also of records that are as they were: they are called otherwise from now on
+        conn.execute(
+            "insert into ops.change_log (table_name, key) select %s, unnest(%s::text[])",
+            [name, incoming.aliased],
+        )
     batch = Batch(
         system,
         incoming.entity.name,
