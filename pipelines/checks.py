@@ -68,6 +68,8 @@ def run_gate(road: Road, log: Callable[[str], None]) -> tuple[Outcome, list[dg.A
         found = standing(conn)
     if outcome.evaluated:
         log(f"the gate looked at {outcome.evaluated} deals and holds {outcome.held} of them")
+    for sentence in outcome.broken:
+        log(sentence)
     results = [
         dg.AssetCheckResult(
             check_name=check.check,

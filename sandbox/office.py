@@ -8,7 +8,7 @@ A vendor's stand-in is one module of the package `sandbox.crm` with
     def source_id(entity: str, number: int) -> str            the id that it shows for a number of the desk
     def hook(office, happening) -> list[Letter]               webhooks about it (optional)
 
-and is found by its name; nothing else lists vendors. Parts of a long one are modules called NAME_part.
+and is found by its name; nothing else lists vendors. A long one is a folder: `stand_in.py` and its parts.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from sandbox.desk.records import Desk, Happening
 from sandbox.faults import Faults
 from sandbox.store import Store
 
+OFFERED: Final = ("TRAITS", "connection", "routes", "source_id")  # and `hook`, where the vendor sends webhooks
 MAX_LETTERS: Final = 10_000
 HOOK_SECONDS: Final = 5.0
 
@@ -38,7 +39,12 @@ def vendors() -> dict[str, ModuleType]:
     import sandbox.crm as package
 
     names = sorted(module.name for module in pkgutil.iter_modules(package.__path__) if "_" not in module.name)
-    return {name: importlib.import_module(f"sandbox.crm.{name}") for name in names}
+    modules = {name: importlib.import_module(f"sandbox.crm.{name}") for name in names}
+    for name, module in modules.items():
+        lacking = [given for given in OFFERED if not hasattr(module, given)]
+        if lacking:
+            raise TypeError(f"sandbox.crm.{name} offers no {', '.join(lacking)}; see the top of sandbox/office.py")
+    return modules
 
 
 @dataclass(frozen=True, slots=True)

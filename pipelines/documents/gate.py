@@ -2,8 +2,9 @@
 
 Every deal that changed is checked against the suites of `expectations/documents/`; what fails is a row
 of `documents.failure`, and a critical one holds the documents of its deal and of no other (law 9). A
-batch in which most deals are suddenly held is not bad data but a broken feed or mapping: it stops the
-load whole, and leaves everything as it was.
+batch in which most deals of a CRM are suddenly held is not bad data but a broken feed or mapping. Where
+that CRM is the only one, the load stops whole and leaves everything as it was; among several, all that
+changed in that one is set aside (`SET_ASIDE`) and looked at again each time, and the others go on.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ GATED: Final = ("documents.deal", "documents.document_line")
 MAX_HELD_SHARE: Final = 0.5  # setting gate_max_held_share
 MIN_BATCH: Final = 20  # setting gate_min_batch; 0 and 1 both mean any number
 MONTHS_AHEAD: Final = 12  # documents.deal, document_date_near
+SET_ASIDE: Final = "source_batch"  # the check by which the deals of a broken batch are held
 
 
 class BatchBroken(GateError):
@@ -35,6 +37,7 @@ class GateOutcome:
 
     evaluated: deals in scope. held: of these, with a critical failure that nobody released.
     newly_held: of these, not held before. `checks` by table, empty where nothing was to be checked.
+    broken: a sentence for each CRM whose batch was set aside.
     """
 
     outcome: Outcome
@@ -42,6 +45,7 @@ class GateOutcome:
     held: int
     newly_held: int
     checks: Mapping[str, Sequence[CheckResult]]
+    broken: Sequence[str] = ()
 
     @property
     def held_share(self) -> float:
@@ -82,10 +86,11 @@ def gate(
     if deal_ids is not None:
         outcome = refresh_scopes(conn, _failure(), deal_ids, work.check)
     else:
+        again = _ripe(conn, today)
         outcome = refresh(conn, _failure(), everything=everything, before_rows=work.check)
-        if ripe := _ripe(conn, today):
-            outcome = refresh_scopes(conn, _failure(), ripe, work.check).after(outcome)
-    return GateOutcome(outcome, work.evaluated, work.held, work.newly_held, work.checks)
+        if again:
+            outcome = refresh_scopes(conn, _failure(), again, work.check).after(outcome)
+    return GateOutcome(outcome, work.evaluated, work.held, work.newly_held, work.checks, tuple(work.broken))
 
 
 def standing(conn: Connection) -> list[Standing]:
@@ -120,6 +125,7 @@ class _Work:
     def __init__(self, today: date) -> None:
         self._parameters = {"latest_document_date": _latest(today)}
         self.evaluated = self.held = self.newly_held = 0
+        self.broken: list[str] = []
         self.checks: dict[str, Sequence[CheckResult]] = {}
 
     def check(self, conn: Connection) -> None:
@@ -147,20 +153,24 @@ class _Work:
             )
 
     def _measure(self, conn: Connection) -> None:
-        row = conn.execute(_MEASURE).fetchone()
-        evaluated, held, before = row if row else (0, 0, 0)
-        self.evaluated += evaluated
-        self.held += held
-        self.newly_held += held - before
         most = float(_setting(conn, "gate_max_held_share", MAX_HELD_SHARE, 0, 1))
         least = int(_setting(conn, "gate_min_batch", MIN_BATCH, 0, 1_000_000_000))
-        batch = evaluated - before  # what was held and stays so tells nothing of this batch
-        if batch >= least and held - before > most * batch:
-            raise BatchBroken(_broken(conn, held - before, batch, most))
+        for source, evaluated, held, before in conn.execute(_MEASURE).fetchall():
+            self.evaluated += evaluated
+            batch = evaluated - before  # what was held and stays so tells nothing of this batch
+            if batch >= least and held - before > most * batch:
+                if not _is_one_of_several(conn, source):
+                    raise BatchBroken(_broken(conn, source, held - before, batch, most) + _WHOLE)
+                self.broken.append(_broken(conn, source, held - before, batch, most) + _APART)
+                said = _APART_RU.format(source=source, held=held - before, batch=batch)
+                conn.execute(_HOLD_ALL, {"source": source, "reason": self.broken[-1], "reason_ru": said})
+                held = evaluated
+            self.held += held
+            self.newly_held += held - before
 
 
-# Deals in scope; of these held, with a release honoured; of these held before too.
-_MEASURE: Final = """
+# By CRM: deals in scope; of these held, with a release honoured; of these held before too.
+_MEASURE: Final = f"""
 with held as (
     select distinct f.deal_id from gate_failure f
     where f.severity = 'critical' and not exists (
@@ -169,13 +179,25 @@ with held as (
 ), before as (
     select distinct f.deal_id from documents.failure f
     join scope on scope.key = f.deal_id
-    where f.severity = 'critical' and not exists (
+    where f.severity = 'critical' and f.check_name <> '{SET_ASIDE}' and not exists (
         select from ops.release r
         where r.deal_id = f.deal_id and r.revoked_at is null and r.check_name in (f.check_name, '*'))
 )
-select (select count(*) from documents.deal d join scope on scope.key = d.deal_id),
-       (select count(*) from held),
-       (select count(*) from held join before using (deal_id))
+select split_part(d.deal_id, ':', 1) as source, count(*), count(held.deal_id),
+       count(*) filter (where held.deal_id is not null and before.deal_id is not null)
+from documents.deal d
+join scope on scope.key = d.deal_id
+left join held on held.deal_id = d.deal_id
+left join before on before.deal_id = d.deal_id
+group by source order by source
+"""
+
+_HOLD_ALL: Final = f"""
+with gone as (delete from gate_failure where starts_with(deal_id, %(source)s || ':'))
+insert into gate_failure (deal_id, table_name, record_key, check_name, severity, reason, reason_ru)
+select d.deal_id, 'documents.deal', d.deal_id, '{SET_ASIDE}', 'critical', %(reason)s, %(reason_ru)s
+from documents.deal d
+where starts_with(d.deal_id, %(source)s || ':') and d.deal_id in (select key from scope)
 """
 
 _ROWS: Final = """
@@ -197,13 +219,13 @@ def _failure() -> Table:
 
 
 def _ripe(conn: Connection, today: date) -> list[str]:
-    """Deals held for a date too far ahead that time alone has brought near: no change tells of them."""
+    """Deals that no change tells of: held for a date that time alone has brought near, or set aside."""
     found = conn.execute(
         """
         select distinct f.deal_id from documents.failure f join documents.deal d on d.deal_id = f.deal_id
-        where f.check_name = 'document_date_near' and d.document_date <= %s
+        where f.check_name = 'document_date_near' and d.document_date <= %s or f.check_name = %s
         """,
-        [_latest(today)],
+        [_latest(today), SET_ASIDE],
     ).fetchall()
     return [row[0] for row in found]
 
@@ -230,21 +252,41 @@ def _setting(conn: Connection, name: str, default: float, least: float, most: fl
     return value
 
 
-def _broken(conn: Connection, held: int, batch: int, most: float) -> str:
+def _is_one_of_several(conn: Connection, source: str) -> bool:
+    row = conn.execute(
+        "select exists (select from documents.deal where not starts_with(deal_id, %s || ':'))", [source]
+    ).fetchone()
+    return bool(row and row[0])
+
+
+_CAUSE: Final = (
+    "Mend the cause (most often a mapping, or a field that the source stopped sending) and run again"
+)
+_RAISE: Final = (
+    "if these deals are to be held indeed, raise `max_held_share` under `gate` in accounting's mapping file"
+)
+_WHOLE: Final = f"Nothing was changed. {_CAUSE}; {_RAISE}"
+_APART_RU: Final = (
+    "из {batch} изменившихся сделок {source} пришлось бы задержать {held}: похоже на ошибку сопоставления или "
+    "выгрузки, поэтому отложено всё, что там изменилось; исправьте причину и запустите снова"
+)
+_APART: Final = f"All that changed there is set aside, and the other systems go on. {_CAUSE}; {_RAISE}"
+
+
+def _broken(conn: Connection, source: str, held: int, batch: int, most: float) -> str:
     row = conn.execute(
         """
         select check_name, count(distinct deal_id) as deals, min(reason)
-        from gate_failure where severity = 'critical'
+        from gate_failure where severity = 'critical' and starts_with(deal_id, %s || ':')
         group by check_name order by deals desc, check_name limit 1
-        """
+        """,
+        [source],
     ).fetchone()
     check, deals, reason = row if row else ("", 0, "")
     return (
-        f"the gate stopped this load: {held} of {batch} deals would be newly held ({held / batch:.0%}), and "
-        f"gate_max_held_share allows {most:.0%}. The commonest cause, {check}, in {deals} deals, such as: "
-        f"{reason}. Nothing was changed. Mend the cause (most often a mapping, or a field that the source "
-        "stopped sending) and run again; if these deals are to be held indeed, raise `max_held_share` under "
-        "`gate` in accounting's mapping file"
+        f"the gate stopped this load of {source}: {held} of {batch} deals would be newly held "
+        f"({held / batch:.0%}), and gate_max_held_share allows {most:.0%}. The commonest cause, {check}, in "
+        f"{deals} deals, such as: {reason}. "
     )
 
 

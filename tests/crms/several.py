@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 
 from pipelines.definitions import sverka
-from resources.warehouse import PROJECT, Warehouse
+from resources.warehouse import Warehouse
 from tests.crms.stand_in import MAPPINGS, StandIn, vendors
 from tests.whole_road import Company, addresses, environment
 
@@ -34,15 +34,11 @@ class Several:
         return sverka().resolve_job_def("sync").execute_in_process(instance=instance, raise_on_error=False)
 
 
-def _has_connector(name: str) -> bool:
-    return (PROJECT / "resources" / "crm" / f"{name}.py").is_file()
-
-
 @contextmanager
 def several(company: Company, folder: Path) -> Iterator[Several]:
     """Write the mapping files of the company into `folder`, and set the variables that they name."""
     folder.mkdir(parents=True)
-    ready = [name for name in vendors() if name not in ("amocrm", "bitrix24") and _has_connector(name)]
+    ready = [name for name in vendors() if name not in ("amocrm", "bitrix24")]
     stand_ins = {
         system: StandIn(name, company.sandbox.address, company.sandbox.http)
         for system, name in {**PORTALS, **{name: name for name in ready}}.items()

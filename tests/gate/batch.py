@@ -74,14 +74,16 @@ def create(conn: Connection) -> None:
         conn.execute(tables()[name].create_sql)
 
 
-def put(conn: Connection, number: int, line: Mapping[str, Any] | None = None, **deal: Any) -> str:
-    """Deal `number` with one line, both good but for what is given; its id."""
-    deal_id = f"b24:{number}"
+def put(
+    conn: Connection, number: int, line: Mapping[str, Any] | None = None, source: str = "b24", **deal: Any
+) -> str:
+    """Deal `number` of a CRM with one line, both good but for what is given; its id."""
+    deal_id = f"{source}:{number}"
     _insert(conn, "documents.deal", {"deal_id": deal_id, "source_id": str(number), **DEAL, **deal})
     _insert(
         conn,
         "documents.document_line",
-        {"line_id": f"b24:l{number}", "deal_id": deal_id, **LINE, **(line or {})},
+        {"line_id": f"{source}:l{number}", "deal_id": deal_id, **LINE, **(line or {})},
     )
     tell(conn, deal_id)
     return deal_id

@@ -194,6 +194,25 @@ def test_a_batch_mostly_held_is_stopped_and_changes_nothing(stage: Warehouse) ->
         assert gate(conn, today=TODAY).newly_held == 11
 
 
+def test_a_broken_batch_of_one_crm_is_set_aside_and_the_others_go_on(stage: Warehouse) -> None:
+    with undone(stage) as conn:
+        put(conn, 1, source="amo")
+        put(conn, 2, source="amo", amount=Decimal(1))
+        for number in range(20):
+            put(conn, number, rule=None if number < 11 else "b24.yaml:12", stage_code="NEW")
+        outcome = gate(conn, today=TODAY)
+        assert (outcome.evaluated, outcome.held) == (22, 21)
+        assert "this load of b24: 11 of 20 deals would be newly held (55%)" in outcome.broken[0]
+        aside = {f"b24:{number}": {"source_batch"} for number in range(20)}
+        assert failures(conn) == {**aside, "amo:2": {"amount_equals_lines"}}
+        # Nothing changed: it is looked at again all the same, and stays aside until the cause is mended.
+        assert len(gate(conn, today=TODAY).broken) == 1
+        for number in range(11):
+            put(conn, number, rule="b24.yaml:12", stage_code="NEW")
+        assert gate(conn, today=TODAY).broken == ()
+        assert failures(conn) == {"amo:2": {"amount_equals_lines"}}
+
+
 def test_half_held_is_not_yet_broken_and_a_small_batch_never_is(stage: Warehouse) -> None:
     with undone(stage) as conn:
         for number in range(20):
