@@ -2,7 +2,7 @@
 
 A path leads to one value as text. Blank text counts as no value.
 
-    name            a key; in double quotes where it holds . [ ] / @ or "
+    name            a key; in double quotes where it holds . [ ] or ", or begins with / or @
     name[2]         an element by its place, from 0
     name[k=v]       the first element whose k is v
     [k=v].name      the key, if the record's own k is v

@@ -1,6 +1,6 @@
 """Tokens that a system gives for a time: renewed once for all processes, and stored before they are used.
 
-    auth = OAuth("zoho", store, grant, renew, scheme="Zoho-oauthtoken")
+    auth = OAuth("zoho", store, grant, scheme="Zoho-oauthtoken")
     client = Client("zoho", auth.token().extra["api"], auth=auth, ...)
 
 A refresh token that is good for one use only makes two processes that renew at once a dead integration.

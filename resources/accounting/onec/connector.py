@@ -24,6 +24,7 @@ import msgspec
 from msgspec import Raw
 
 from resources.accounting.onec import odata
+from resources.accounting.onec.check import locks
 from resources.accounting.onec.profile import PROFILES, Place, Profile
 from resources.accounting.onec.session import Named, Session
 from resources.budget import Budget
@@ -32,6 +33,7 @@ from resources.connector import (
     Change,
     Entity,
     Finding,
+    Lock,
     Page,
     Record,
     Refused,
@@ -52,7 +54,7 @@ LIMITS = None  # 1C publishes none; `concurrency` bounds what runs at once
 
 def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = None) -> OneC:
     """Open a base. `connection`: `url` (…/odata/standard.odata/), `user`, `password`, `timezone` (IANA, of
-    the base's server), and optionally `profile` (a name or a mapping, see onec_profile), `concurrency` (4),
+    the base's server), and optionally `profile` (a name or a mapping, see `profile.py`), `concurrency` (4),
     `page` (1000 rows), `window_days` (62), `scan_whole_up_to` (20000 documents of a kind),
     `query_limit` (2000 characters), `timeout` (120 s), `ca_file`, `allow_http`, `probe: false` (check()
     then writes nothing). Sends nothing. Raises SourceError for a connection that cannot be right."""
@@ -242,6 +244,19 @@ class OneC:
         resource = f"{self._place(kind).set}({odata.guid(key)})/Post"
         options = {"PostingModeOperational": "false"}
         self.session.write("POST", resource, f"posting of {kind} {key}", options=options)
+
+    def unpost(self, kind: str, key: str) -> None:
+        """Take the posting of a document back; it is a draft then, and may be changed. See Unposts."""
+        resource = f"{self._place(kind).set}({odata.guid(key)})/Unpost"
+        self.session.write("POST", resource, f"unposting of {kind} {key}")
+
+    def locks(self) -> Sequence[Lock]:
+        """The days up to which changes are forbidden; see LocksPeriods. None where the register is not published:
+        then a closed period is known only when 1C refuses a document."""
+        try:
+            return locks(self) if self.profile.closed_dates else []
+        except Refused:
+            return []
 
     def find(self, kind: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """Whole bodies by key, fractions as Decimal; absent keys are missing."""
