@@ -10,7 +10,7 @@ from typing import Any
 
 from mappings import paths
 from mappings.reader import Problem, Source, shown
-from mappings.schema import Dated, FieldRule, ReadRule, StageRule, SystemFile
+from mappings.schema import Dated, FieldRule, ReadRule, StageRule, SystemFile, WriteRule
 from mappings.tables import STANDARD, TargetColumn, TargetTable
 
 Place = tuple[str | int, ...]
@@ -26,6 +26,7 @@ KINDS_OF_TYPE = {
 CRM_ONLY = ("stages", "feedback", "products", "tax_numbers")
 ACCOUNTING_ONLY = (
     "write", "vat", "units", "currency", "currencies", "organization", "defaults", "reconcile", "gate", "approval",
+    "expects", "keys",
 )  # fmt: skip
 LONGEST_NAME = 63  # bytes of a table's name in PostgreSQL
 
@@ -66,6 +67,7 @@ def check_folder(
                 "system",
             )
         first.setdefault(file.system, source)
+    yield from _shared_tables(files)
     books = [(file, source) for file, source in files if file.role == "accounting"]
     if not books and not broken:
         yield Problem(shown(folder), 1, "no accounting system. Add a file with `role: accounting`")
@@ -74,6 +76,23 @@ def check_folder(
             f"a second accounting system; {books[0][1].name} is one already. Put it into a folder of its own",
             "role",
         )
+
+
+def _shared_tables(files: Sequence[tuple[SystemFile, Source]]) -> Iterator[Problem]:
+    """`shop` with an entity `north_deal` and `shop_north` with `deal` would lie in one raw table."""
+    owners: dict[str, str] = {}
+    for file, source in files:
+        rules = [rule for listed in file.read.values() for rule in listed]
+        entities = {rule.from_ for rule in rules if rule.from_}
+        entities |= {join.entity for rule in rules for join in rule.join.values()}
+        for entity in sorted(entities):
+            owner = owners.setdefault(f"{file.system}_{entity}", file.system)
+            if owner != file.system:
+                yield source.problem(
+                    f"`{entity}` of `{file.system}` would lie in the table raw.{file.system}_{entity}, which is one of "
+                    f"`{owner}` already. Give one of the two systems another name",
+                    "system",
+                )
 
 
 def _read(
@@ -359,6 +378,26 @@ def _writes(file: SystemFile) -> Iterator[tuple[Place, str]]:
                         yield from _written_expression(field.expression, (*place, name))
             for index, lines in enumerate(rule.lines):
                 yield from _written_expression(lines.when, (*where, "lines", index, "when"))
+            yield from _policies(file, kind, rule, where)
+
+
+def _policies(file: SystemFile, kind: str, rule: WriteRule, where: Place) -> Iterator[tuple[Place, str]]:
+    """A policy may name only what this file can write."""
+    follows = {"correction": "correction", "reversal": "return"}
+    for state, actions in rule.policy.items():
+        for field, action in actions.items():
+            place = (*where, "policy", state, field)
+            if action in follows and kind != "realization":
+                yield place, f"a {action} follows a realization only. Write update, ask or leave"
+            elif action in follows and follows[action] not in file.write:
+                yield (
+                    place,
+                    f"a {action} is written as a `{follows[action]}`, which `write` lacks. Add it, or write ask",
+                )
+            if action in ("update", "correction") and field == "cancelled":
+                yield place, "a deal that is cancelled leaves nothing to write. Write reversal, ask or leave"
+            if action == "update" and state == "closed":
+                yield place, "nothing is changed in a closed period. Write correction, reversal, ask or leave"
 
 
 def _written_expression(text: str, where: Place) -> Iterator[tuple[Place, str]]:

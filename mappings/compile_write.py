@@ -1,7 +1,8 @@
 """A write section as SQL: one expression that gives the vendor's body of one of our documents.
 
 It stands over the alias `d` (a row of documents.document, documents.counterparty ... or of a feedback
-table) and reads documents.document_line as `l` for the lines: those of the same deal. Nulls without an
+table) and reads documents.document_line as `l` for the lines: the document's own where it has some, else
+those of its deal. Nulls without an
 `empty` are left out of the body, so the vendor's own default stays.
 """
 
@@ -17,6 +18,12 @@ from mappings.schema import FieldRule, LinesRule, WriteRule
 from mappings.template import parts
 
 PAIRS = 45  # of one jsonb_build_object: PostgreSQL passes 100 arguments to a function at most
+LINES = (
+    "select x.* from documents.document_line x where x.deal_id = d.deal_id and d.lines is null"
+    " union all select y.* from jsonb_populate_recordset(null::documents.document_line, d.lines) y"
+)
+"""SQL: the lines of document `d`."""
+
 LINE_NUMBER = "line_number"
 """Pseudo column of lines: 1, 2, 3 ... within the tabular part, whatever `position` says."""
 
@@ -84,7 +91,7 @@ def _lines(system: System, lines: LinesRule) -> str:
         "(select coalesce(jsonb_agg(n.o order by n.at), '[]'::jsonb) from ("
         f"select l.position as at, {_object(system, lines.fields, 'l')} as o"
         f" from (select l.*, row_number() over (order by l.position) as {LINE_NUMBER}"
-        f" from documents.document_line l where l.deal_id = d.deal_id and {when}) l) n)"
+        f" from ({LINES}) l where {when}) l) n)"
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from mappings.check import check_file, check_folder
 from mappings.paths import payload_keys
 from mappings.reader import SUFFIXES, MappingError, Problem, Source, expand, read_file, shown, validate
-from mappings.schema import ReadRule, SystemFile, WriteRule
+from mappings.schema import Approval, ReadRule, SystemFile, WriteRule
 from mappings.tables import TargetTable, targets
 
 
@@ -52,7 +52,7 @@ class System:
 
     @property
     def connector(self) -> str:
-        """The module that speaks to it: resources/<crm or accounting>/<connector>.py."""
+        """The module that speaks to it: resources/<crm or accounting>/<connector>."""
         return self.file.connector
 
     @property
@@ -81,8 +81,8 @@ class System:
         return self.file.timezone
 
     @property
-    def approval(self) -> Literal["auto", "manual"]:
-        """Whether planned operations go out by themselves, or a person lets them go."""
+    def approval(self) -> Literal["auto", "manual"] | Approval:
+        """Whether planned operations go out by themselves, a person lets them go, or their sum decides."""
         return self.file.approval
 
     @property

@@ -20,6 +20,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "ops.unit_rule": ("system", "name", "code", "place"),
     "ops.vat_rule": ("system", "rate", "value", "valid_from", "valid_to", "place"),
     "ops.currency_rule": ("system", "code", "value", "place"),
+    "ops.policy": ("system", "kind", "state", "field", "action", "place"),
     "ops.setting": ("system", "name", "value"),
 }  # fmt: skip
 
@@ -75,6 +76,12 @@ def rule_rows(mappings: Mappings) -> dict[str, list[tuple[Any, ...]]]:
             (system.name, currency.code, currency.value, system.place("currencies", i))
             for i, currency in enumerate(system.file.currencies)
         ]
+        rows["ops.policy"] += [
+            (system.name, kind, state, field, action, system.place("write", kind, "policy", state, field))
+            for kind, rule in system.file.write.items()
+            for state, actions in rule.policy.items()
+            for field, action in actions.items()
+        ]
         rows["ops.setting"] += [(system.name, name, _json(value)) for name, value in settings(system).items()]
     return rows
 
@@ -101,7 +108,11 @@ def settings(system: System) -> dict[str, Any]:
         found["currency"] = file.currency
         if file.organization is not None:
             found["organization_tax_number"] = file.organization.tax_number
-        found |= {f"post_{kind}": rule.post for kind, rule in file.write.items()}
+        found["kinds"] = sorted({*file.write, *file.expects})
+        found |= {f"post_{kind}": rule.post is True for kind, rule in file.write.items()}
+        found |= {
+            f"posted_at_once_{kind}": True for kind, rule in file.write.items() if rule.post == "at_once"
+        }
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -10,7 +10,25 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 Kind = Literal["text", "integer", "money", "quantity", "number", "date", "time", "boolean", "key"]
 Clean = Literal["phone", "email", "tax_number", "kpp", "ogrn", "legal_name", "legal_name_key", "person_name"]
-DocumentKind = Literal["invoice", "realization"]
+DocumentKind = Literal["order", "invoice", "realization", "vat_invoice"]
+"""Documents that a stage may call for. A correction and a return follow from what becomes of a realization."""
+
+DocumentState = Literal["draft", "posted", "paid", "closed"]
+PolicyField = Literal[
+    "date",
+    "due_on",
+    "counterparty",
+    "contract",
+    "currency",
+    "amount",
+    "lines",
+    "comment",
+    "other",
+    "cancelled",
+    "*",
+]
+PolicyAction = Literal["update", "correction", "reversal", "ask", "leave"]
+
 Outcome = Literal["open", "won", "lost"]
 NumberStyle = Literal["auto", "ru", "en"]
 DateStyle = Literal["auto", "iso", "ru", "en"]
@@ -377,6 +395,12 @@ class Gate(Section):
     min_batch: int = Field(20, ge=0)
 
 
+class Approval(Section):
+    """Documents up to a sum, in accounting's currency, go by themselves; a person lets go what is larger."""
+
+    auto_up_to: Decimal = Field(ge=0)
+
+
 class Formats(Section):
     """How numbers and dates are written where a field does not say otherwise; see docs/mappings.md."""
 
@@ -393,10 +417,13 @@ class LinesRule(Section):
 
 
 class WriteRule(Section):
-    """The body of one kind of record. `post`: a document is posted once it was read back equal."""
+    """The body of one kind of record. `post`: a document is posted once it was read back equal; `at_once`: it is
+    posted by being written. `policy`: by state of a document that accounting holds and by what changed in the CRM,
+    what is done; see docs/operations.md."""
 
     entity: str | None = None
-    post: bool = False
+    post: bool | Literal["at_once"] = False
+    policy: dict[DocumentState, dict[PolicyField, PolicyAction]] = Field(default_factory=dict)
     fields: Fields
     lines: tuple[LinesRule, ...] = ()
 
@@ -430,9 +457,11 @@ class SystemFile(Section):
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "RUB"  # accounting's own
     defaults: Defaults = Defaults()
     reconcile: Reconcile = Reconcile()
+    # Of accounting: documents that it makes by itself, and that deals call for all the same (billing in SAP).
+    expects: tuple[DocumentKind, ...] = ()
     # Of accounting: whether the records that we write bear keys of our choosing, or numbers that the system gives.
     keys: Literal["ours", "theirs"] = "ours"
-    approval: Literal["auto", "manual"] = "auto"  # accounting: whether a person lets operations go
+    approval: Literal["auto", "manual"] | Approval = "auto"  # accounting: whether a person lets operations go
     gate: Gate = Gate()
     write: dict[str, WriteRule] = Field(default_factory=dict)
     feedback: dict[str, WriteRule] = Field(default_factory=dict)

@@ -28,9 +28,14 @@ app = typer.Typer(
     help="Carries a CRM into accounting, once and correctly, and proves that both sides agree to the last kopeck.",
 )
 hold = typer.Typer(no_args_is_help=True, help="Deals that the gate holds: list them, release them by name.")
+questions_app = typer.Typer(
+    no_args_is_help=True,
+    help="Documents in accounting that their deals no longer agree with: see and decide.",
+)
 sources = typer.Typer(no_args_is_help=True, help="The connected systems.")
 mappings_app = typer.Typer(no_args_is_help=True, help="The mapping files.")
 app.add_typer(hold, name="hold")
+app.add_typer(questions_app, name="questions")
 app.add_typer(sources, name="sources")
 app.add_typer(mappings_app, name="mappings")
 
@@ -211,6 +216,41 @@ def hold_release(
     from pipelines.commands.work import hold_release as run
 
     raise typer.Exit(run(deal, by, reason, check))
+
+
+@questions_app.command("list")
+def questions_list(language: InLanguage = Language.en) -> None:
+    """What accounting holds otherwise than the deals say by now, and somebody has to decide."""
+    from pipelines.commands.decisions import questions_list as run
+
+    raise typer.Exit(run(language.value))
+
+
+@questions_app.command("answer")
+def questions_answer(
+    question: Annotated[str, typer.Argument(help="The question, or the beginning of its id.")],
+    action: Annotated[str, typer.Argument(help="update, correction, reversal or leave.")],
+    by: By,
+    reason: Reason,
+) -> None:
+    """Decide; the next sync does it. update: change the document (unposting it first); correction: a document beside it;
+    reversal: a return, and a new document; leave: it stays as it is, and the difference stays a variance."""
+    from pipelines.commands.decisions import questions_answer as run
+
+    raise typer.Exit(run(question, action, by, reason))
+
+
+@app.command()
+def undo(
+    deal: Annotated[str, typer.Argument(help="The deal, such as bitrix24:4711.")],
+    by: By,
+    reason: Reason,
+    kind: Annotated[str, typer.Option(help="The kind of document.")] = "realization",
+) -> None:
+    """Take a posted document back by a return; never by deleting it. The deal gets no other one."""
+    from pipelines.commands.decisions import undo_document as run
+
+    raise typer.Exit(run(deal, kind, by, reason))
 
 
 @sources.command("check")

@@ -34,7 +34,7 @@ def every_kopeck_is_explained(warehouse: Warehouse) -> Law:
         from (select measure, sum(expected - actual) as difference from ledger.settlement group by measure) s
         full join (
             select measure, sum(amount) as difference from (
-                select case kind when 'invoice' then 'invoiced' else 'realized' end as measure,
+                select ops.measure(kind) as measure,
                        coalesce(expected_amount, 0) - case when not is_posting_kind or coalesce(is_posted, false)
                                                            then coalesce(actual_amount, 0) else 0 end as amount
                 from ledger.position

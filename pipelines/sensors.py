@@ -132,7 +132,7 @@ def waiting_sensor(mappings: Mappings) -> dg.SensorDefinition:
         from resources.warehouse import WarehouseError
 
         targets = {s.name: True for s in mappings.sources() if s.feedback}
-        targets[mappings.accounting().name] = mappings.accounting().approval == "auto"
+        targets[mappings.accounting().name] = mappings.accounting().approval != "manual"
         road = sync.Road.from_environment()
         try:
             if syncing(context.instance, road.warehouse):

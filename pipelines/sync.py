@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import ipaddress
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,10 +28,19 @@ from pipelines.operations.carry import Carried, ReadBack, carry
 from pipelines.operations.plan import Planned, plan
 from pipelines.raw.hints import forget_hooks
 from pipelines.raw.load import Batch, read_source, store_page
-from pipelines.refresh import Outcome, empty_scope, prune_changes, refresh
+from pipelines.refresh import Outcome, empty_scope, lock_changes, prune_changes, refresh
 from pipelines.table import Table, stage_tables, tables
 from resources.budget import SharedBudget
-from resources.connector import AssignsKeys, ChecksFields, Page, Record, Source, SourceError, Target
+from resources.connector import (
+    AssignsKeys,
+    ChecksFields,
+    LocksPeriods,
+    Page,
+    Record,
+    Source,
+    SourceError,
+    Target,
+)
 from resources.tokens import StoredTokens, mark
 from resources.warehouse import PROJECT, Connection, Warehouse, trusted
 
@@ -38,6 +48,8 @@ from resources.warehouse import PROJECT, Connection, Warehouse, trusted
 CATALOGUES = (
     "organization", "counterparty", "contract", "product", "unit", "currency", "currency_rate", "warehouse", "account",
 )  # fmt: skip
+
+log = logging.getLogger(__name__)
 
 _JSON = msgspec.json.Encoder(decimal_format="number")
 
@@ -253,7 +265,39 @@ def clean_values(conn: Connection, kind: str, country: str, statement: str) -> i
     return len(values)
 
 
+def read_locks(road: Road) -> None:
+    """Keep which periods accounting has closed. Where it does not say, what was known stays. Raises WarehouseError."""
+    system = road.accounting
+    try:
+        target = road.target(system)
+        if not isinstance(target, LocksPeriods):
+            return
+        said = [(system.name, lock.organization, lock.subject, lock.until) for lock in target.locks()]
+    except SourceError as error:
+        log.warning("%s; the closed periods are those that were known before", error)
+        return
+    with road.warehouse.transaction() as conn:
+        known = conn.execute(
+            "select system, organization, subject, until from ops.period_lock where system = %s",
+            [system.name],
+        ).fetchall()
+        if sorted(known) == sorted(said):
+            return
+        conn.execute("delete from ops.period_lock where system = %s", [system.name])
+        with conn.cursor() as cursor:
+            cursor.executemany(
+                "insert into ops.period_lock (system, organization, subject, until) values (%s, %s, %s, %s)",
+                said,
+            )
+        lock_changes(conn)
+        conn.execute(
+            "insert into ops.change_log (table_name, key) values ('ops.period_lock', %s)", [system.name]
+        )
+
+
 def plan_operations(road: Road, *, everything: bool = False) -> Planned:
+    """Plan what is to be written, by the periods that accounting has closed by now."""
+    read_locks(road)
     return plan(road.warehouse, road.accounting, run_id=road.run_id, everything=everything)
 
 

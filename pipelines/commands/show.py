@@ -182,7 +182,7 @@ def lacking(warehouse: Warehouse) -> None:
     rows = warehouse.rows(
         """
         select reason, count(distinct subject) from ops.operation
-        where state = 'held' and reason_code is null and action <> 'post' and kind in ('invoice', 'realization')
+        where state = 'held' and reason_code is null and action <> 'post' and ops.is_document(kind)
           and not exists (select from documents.held h where h.deal_id = subject)
         group by reason order by 2 desc, 1
         """

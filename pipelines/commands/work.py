@@ -10,7 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from mappings import System
 from pipelines.commands import show
 from pipelines.commands.session import CONSOLE, database, need_sandbox, recall_sandbox, road, sandbox_trouble
-from pipelines.operations.plan import lacking
+from pipelines.operations.desired import lacking
 from pipelines.signals import called
 from pipelines.sync import Road, mappings_folder
 from resources.warehouse import Warehouse, home_folder
@@ -180,7 +180,7 @@ def hold_release(deal: str, by: str, reason: str, check: str) -> int:
                     "update ops.operation set reason_code = null where operation_id = any(%s)", [waiting]
                 )
                 conn.execute("select ops.move_many(%s, 'planned', %s, %s)", [waiting, by, reason])
-        after = "" if found.accounting.approval == "auto" else ", once `sverka plan --approve` lets it go"
+        after = "" if found.accounting.approval != "manual" else ", once `sverka plan --approve` lets it go"
         if known:
             CONSOLE.print(
                 f"{deal} is released from {check or ', '.join(known)}; the next sync carries it{after}"

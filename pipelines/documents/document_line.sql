@@ -21,6 +21,10 @@ create table documents.document_line (
     vat_rate        numeric(5,2),              -- percent; null means without VAT
     vat             text,                      -- VAT rate as accounting names it; null where no rule fits
     vat_amount      numeric(18,2),             -- VAT in `amount`, rounded half up to the kopeck
+    quantity_before numeric(18,4),             -- of a correction: what the document said before
+    price_before    numeric(18,4),             -- likewise
+    amount_before   numeric(18,2),             -- likewise
+    vat_before      numeric(18,2),             -- VAT in `amount_before`
     problems        text                       -- what could not be read from the CRM, in sentences
 );
 
@@ -118,6 +122,10 @@ select
     l.vat_rate,
     vat.value as vat,
     coalesce(round(l.amount * l.vat_rate / (100 + l.vat_rate), 2), 0) as vat_amount,
+    null as quantity_before,
+    null as price_before,
+    null as amount_before,
+    null as vat_before,
     nullif(array_to_string(l.problems, '; '), '') as problems
 from resolved l
 cross join target

@@ -5,7 +5,7 @@
 -- @emits deal_id expected_counterparty_key actual_counterparty_key
 create table ledger.position (
     document_key              text not null primary key, -- key in accounting, also where it is not there yet
-    kind                      text not null,             -- invoice or realization
+    kind                      text not null,             -- order, invoice, realization, vat_invoice, correction or return
     deal_id                   text,                      -- core.deal; null for documents that are not ours
     number                    text,                      -- number shown in accounting
     expected_counterparty_key text,                      -- whom the CRM expects it with
@@ -15,7 +15,7 @@ create table ledger.position (
     expected_date             date,                      -- date the CRM expects
     actual_date               date,                      -- date accounting holds
     due_on                    date,                      -- day by which the client pays
-    expected_amount           numeric(18,2),             -- null: the CRM expects no such document
+    expected_amount           numeric(18,2),             -- of a return negative; null: the CRM expects no such document
     sent_amount               numeric(18,2),             -- null: we never wrote it
     actual_amount             numeric(18,2),             -- null: accounting does not hold it (or marked it for deletion)
     is_posted                 boolean,                   -- posted in accounting
@@ -68,7 +68,7 @@ from change
 join ops.operation p
   on p.key = substr(change.key, strpos(change.key, ':') + 1) and p.target = split_part(change.key, ':', 1)
 join ops.operation c on c.depends_on @> array[p.operation_id]
-where c.kind in ('invoice', 'realization') and c.state in ('planned', 'approved')
+where ops.is_document(c.kind) and c.state in ('planned', 'approved')
 ;
 
 -- @changed documents.counterparty documents.contract documents.product
@@ -105,17 +105,17 @@ with target as (
     from ops.operation o
     cross join target t
     join scope on o.key = substr(scope.key, length(t.system) + 2)
-    where o.target = t.system and o.kind in ('invoice', 'realization')
+    where o.target = t.system and ops.is_document(o.kind)
 ), writing as (
     -- What stands still says more than what waits for it: the posting of a document that was refused.
     select o.document_key, o.kind, o.subject as deal_id,
            (array_agg(o.state order by o.is_stopped desc, o.action = 'post' desc, o.planned_at desc)
-              filter (where o.state not in ('verified', 'superseded')))[1] as unfinished,
+              filter (where o.state not in ('verified', 'superseded', 'reversed')))[1] as unfinished,
            (array_agg(o.reason order by o.is_stopped desc, o.action = 'post' desc, o.planned_at desc)
-              filter (where o.state not in ('verified', 'superseded')))[1] as reason,
+              filter (where o.state not in ('verified', 'superseded', 'reversed')))[1] as reason,
            (array_agg(o.amount order by o.planned_at desc)
-              filter (where o.state = 'verified' and o.action in ('create', 'update')))[1] as sent_amount,
-           bool_or(o.state = 'verified') as is_written
+              filter (where o.state in ('verified', 'reversed') and o.action in ('create', 'update')))[1] as sent_amount,
+           bool_or(o.state in ('verified', 'reversed')) as is_written
     from operations o
     group by o.document_key, o.kind, o.subject
 ), waiting as (
@@ -123,7 +123,7 @@ with target as (
            case parent.state when 'rejected' then ': accounting refused it: ' else ': ' end as why,
            case parent.state when 'rejected' then ': учёт отказал: ' else ': ' end as why_ru,
            case parent.kind when 'counterparty' then 'контрагент' when 'product' then 'номенклатура'
-                            when 'contract' then 'договор' else 'счёт' end as kind_ru,
+                            when 'contract' then 'договор' else ops.kind_name_ru(parent.kind) end as kind_ru,
            coalesce(cp.legal_name, pr.name, co.name, parent.subject, '') as name
     from operations o
     cross join unnest(o.depends_on) as awaited(operation_id)
@@ -154,9 +154,9 @@ select
     e.document_date as expected_date,
     a.document_date as actual_date,
     e.due_on,
-    e.amount as expected_amount,
-    w.sent_amount,
-    case when not a.is_deleted then a.amount end as actual_amount,
+    e.amount * ops.sign(e.kind) as expected_amount,
+    w.sent_amount * ops.sign(w.kind) as sent_amount,
+    case when not a.is_deleted then a.amount * ops.sign(coalesce(e.kind, a.kind)) end as actual_amount,
     a.is_posted,
     coalesce(e.kind, a.kind, w.kind) = any(t.posting_kinds) as is_posting_kind,
     coalesce(a.is_deleted, false) as is_marked,

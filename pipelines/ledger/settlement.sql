@@ -7,7 +7,7 @@ create table ledger.settlement (
     settlement_key   text not null primary key, -- counterparty/currency/measure
     counterparty_key text not null,             -- core.accounting_counterparty; '-' where it is not decided
     currency_key     text not null,             -- core.accounting_currency; '-' where it is not decided
-    measure          text not null,             -- invoiced, realized or paid
+    measure          text not null,             -- ordered, invoiced, realized, vat_invoiced or paid
     expected         numeric(18,2) not null,    -- what the CRM expects; for `paid`: sums of the documents that were paid at least in part
     actual           numeric(18,2) not null,    -- what accounting holds; for `paid`: receipts less refunds
     variance         numeric(18,2) not null,    -- sum of the variances
@@ -68,14 +68,14 @@ with keys as (
     select exists (select from keys where key is null) as yes
 ), facts as (
     select expected_counterparty_key as counterparty_key, expected_currency_key as currency_key,
-           case kind when 'invoice' then 'invoiced' else 'realized' end as measure,
+           ops.measure(kind) as measure,
            expected_amount as expected, 0::numeric as actual, 0::numeric as variance
     from ledger.position
     where expected_amount is not null
       and (expected_counterparty_key in (select key from keys)
            or (expected_counterparty_key is null and (select yes from has_none)))
     union all
-    select actual_counterparty_key, actual_currency_key, case kind when 'invoice' then 'invoiced' else 'realized' end,
+    select actual_counterparty_key, actual_currency_key, ops.measure(kind),
            0, actual_amount, 0
     from ledger.position
     where actual_amount is not null and (not is_posting_kind or coalesce(is_posted, false))

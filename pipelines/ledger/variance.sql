@@ -79,12 +79,12 @@ with rounding as (
     where r.name = 'rounding_up_to'
       and r.system = (select n.value #>> '{}' from ops.setting n where n.name = 'accounting_system')
 ), p as (
-    select p.*, case p.kind when 'invoice' then 'invoiced' else 'realized' end as measure,
+    select p.*, ops.measure(p.kind) as measure,
            case when p.is_posting_kind and not coalesce(p.is_posted, false) then null else p.actual_amount end as counted,
            coalesce(p.number, 'без номера') as shown_number,
            to_char(p.actual_date, 'DD.MM.YYYY') as shown_date,
-           case p.kind when 'invoice' then 'invoice' else 'realization' end as kind_en,
-           case p.kind when 'invoice' then 'счёт' else 'реализация' end as kind_ru
+           ops.kind_name(p.kind) as kind_en,
+           ops.kind_name_ru(p.kind) as kind_ru
     from ledger.position p join scope on scope.key = p.document_key
 ), our_lines as (
     select p.document_key,
@@ -345,7 +345,7 @@ with rounding as (
            case when paid < amount then 'partial_payment' else 'overpayment' end as reason,
            amount::text as expected, paid::text as actual,
            format('%s %s of %s: %s of %s paid, due on %s', kind, coalesce(number, '?'), document_date, paid, amount, due_on) as sentence,
-           format('%s %s от %s: оплачено %s из %s, срок %s', case kind when 'invoice' then 'счёт' else 'реализация' end,
+           format('%s %s от %s: оплачено %s из %s, срок %s', ops.kind_name_ru(kind),
                   coalesce(number, '?'), to_char(document_date, 'DD.MM.YYYY'), paid, amount, to_char(due_on, 'DD.MM.YYYY')) as sentence_ru,
            'sales' as owner
     from paid

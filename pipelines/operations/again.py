@@ -78,7 +78,7 @@ _REFUSED: Final = f"""
         from ops.operation o
         left join documents.document d on d.document_key = o.target || ':' || o.key
         where o.target = %(target)s and o.state = 'rejected'
-          and not (o.kind in ('invoice', 'realization') and exists (
+          and not (ops.is_document(o.kind) and exists (
             select from documents.held h where h.deal_id = o.subject))
           and not exists (
             select from ops.operation w

@@ -3,8 +3,7 @@
 The intent is committed (`sent`) before a request leaves. Whatever a crash or a timeout leaves behind is
 `uncertain` until a probe by our own key decides: there -> `confirmed`, not there -> `planned` again.
 An operation is `verified` when the record was read back and equals what was meant (for a posting: read
-back posted). One carrier a target runs at a time, across processes. The design's state `reversed` is for a
-document that is taken back; so far nothing takes one back, and nothing sets it.
+back posted). One carrier a target runs at a time, across processes.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ from resources.connector import (
     SourceError,
     Target,
     Uncertain,
+    Unposts,
     UpdatesMany,
     Written,
 )
@@ -190,7 +190,7 @@ class _Carrier:
             f"""
             select kind, action from ops.operation o
             where target = %s and {READY}
-            order by array_position(array['create', 'update', 'post'], action), ops.kind_order(kind), kind
+            order by array_position(array['create', 'unpost', 'update', 'post'], action), ops.kind_order(kind), kind
             limit 1
             """,
             [self.target.system],
@@ -282,6 +282,9 @@ class _Carrier:
                 case "post":
                     self.target.post(operation.kind, operation.key)
                     return Written(operation.key, {})
+                case "unpost" if isinstance(self.target, Unposts):
+                    self.target.unpost(operation.kind, operation.key)
+                    return Written(operation.key, {})
                 case action:
                     return Refused(f"{self.target.system}: no way to {action} a {operation.kind}")
         except SourceError as error:
@@ -362,6 +365,8 @@ class _Carrier:
         match operation.action:
             case "post":
                 return bool(body.get(self.posted_field))
+            case "unpost":
+                return not body.get(self.posted_field)
             case "update":
                 return not differences(operation.body, body)
             case _:
@@ -400,6 +405,12 @@ class _Carrier:
                 ""
                 if body.get(self.posted_field)
                 else f"{self.target.system} answered, but the document is not posted"
+            )
+        if operation.action == "unpost":
+            return (
+                f"{self.target.system} answered, but the document is still posted"
+                if body.get(self.posted_field)
+                else ""
             )
         told = differences(operation.body, body)
         return f"{self.target.system} holds something else than was sent: {'; '.join(told)}" if told else ""

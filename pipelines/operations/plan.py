@@ -1,8 +1,7 @@
 """Turn what accounting must hold into operations: new, changed, held, no longer due; equal ones stay as they are.
 
 Only deals whose documents changed since the last plan are looked at. Whatever has left us is never
-rewritten: a verified draft that changed gets an update operation of its own, a posted one is left to the
-accountant and shows as a variance.
+rewritten: what becomes of a document that accounting holds and that changed is decided in `decide.py`.
 """
 
 from __future__ import annotations
@@ -10,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mappings import System, compile_write, lookups
-from pipelines.refresh import changed_scope
-from pipelines.table import Changed, Column, Table
+from mappings import System
+from mappings.schema import Approval
+from pipelines.operations.decide import Decided, decide
+from pipelines.operations.desired import DOCUMENT_KINDS, fill_desired
+from pipelines.refresh import changed_scope, empty_scope, refresh_scopes
+from pipelines.table import Changed, Column, Table, tables
 from resources.warehouse import Connection, Warehouse, trusted
 
 ACTOR = "plan"
@@ -20,11 +22,11 @@ ACTOR = "plan"
 # Deals whose documents are held, or wait for a record that is.
 _HELD = """
     select o.subject as key from ops.operation o
-    where o.state = 'held' and o.kind in ('invoice', 'realization') and exists (select from change)
+    where o.state = 'held' and ops.is_document(o.kind) and exists (select from change)
     union
     select o.subject from ops.operation o cross join unnest(o.depends_on) as needs(parent)
     join ops.operation p on p.operation_id = needs.parent and p.state = 'held'
-    where o.kind in ('invoice', 'realization') and exists (select from change)
+    where ops.is_document(o.kind) and exists (select from change)
 """
 
 # The plan as a consumer of changes: what makes it look at a deal again.
@@ -35,7 +37,7 @@ CONSUMER = Table(
     columns=(Column("operation_id", "uuid", "computed identity"),),
     rows="python",
     all_sql="select deal_id as key from documents.deal"
-    " union select subject from ops.operation where subject is not null and kind in ('invoice', 'realization')",
+    " union select subject from ops.operation where subject is not null and ops.is_document(kind)",
     changed=(
         Changed("documents.document", "select key from change"),
         Changed("documents.document_line", "select key from change"),
@@ -57,16 +59,21 @@ CONSUMER = Table(
             "ops.operation",
             "select o.subject as key from change"
             " join ops.operation o on o.key = substr(change.key, strpos(change.key, ':') + 1)"
-            " where o.kind in ('invoice', 'realization') and o.action <> 'post' and o.state = 'verified'",
+            " where ops.is_document(o.kind) and o.action <> 'post' and o.state = 'verified'",
         ),
+        # Periods were opened or closed: what is held for it, and what is about to leave.
+        Changed(
+            "ops.period_lock",
+            "select o.subject as key from ops.operation o where ops.is_document(o.kind) and o.state in"
+            " ('held', 'planned', 'approved', 'rejected') and exists (select from change)",
+        ),
+        Changed("ops.question", "select key from change"),
         # Documents that name what accounting lacked are looked at again when it has more.
         Changed("core.accounting_account", _HELD),
         Changed("core.accounting_warehouse", _HELD),
         Changed("ops.mapping_version", ""),
     ),
 )
-
-DOCUMENT_KINDS = ("invoice", "realization")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +88,23 @@ class Planned:
     released: int = 0
     superseded: int = 0
     approved: int = 0
+    revised: int = 0  # deals whose posted documents are followed by a correction or a return
+    asked: int = 0  # documents that an accountant is asked about
     by_kind: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def quiet(self) -> bool:
-        return self.new + self.changed + self.updates + self.held + self.released + self.superseded == 0
+        return (
+            self.new
+            + self.changed
+            + self.updates
+            + self.held
+            + self.released
+            + self.superseded
+            + self.revised
+            + self.asked
+            == 0
+        )
 
 
 def plan(warehouse: Warehouse, accounting: System, *, run_id: str = "", everything: bool = False) -> Planned:
@@ -93,133 +112,38 @@ def plan(warehouse: Warehouse, accounting: System, *, run_id: str = "", everythi
     with warehouse.transaction() as conn, changed_scope(conn, CONSUMER, everything=everything) as looked_at:
         if not looked_at:  # but what a person put back is let go all the same
             return Planned(approved=_approve(conn, accounting, run_id))
-        _desired(conn, accounting)
-        return _apply(conn, accounting, looked_at, run_id)
-
-
-def lacking(conn: Connection, accounting: System, kind: str) -> str | None:
-    """What a kind's bodies name and accounting does not have, in a sentence: it would be left out silently."""
-    absent = [
-        f"{lookup.place} names {lookup.what} '{lookup.value}', which accounting does not have; correct it, or create"
-        " it there"
-        for lookup in lookups(accounting, kind)
-        if conn.execute(trusted(f"select {lookup.sql} is null")).fetchone() == (True,)
-    ]
-    return "; ".join(absent) or None
+        fill_desired(conn, accounting)
+        decided = decide(conn, accounting, run_id)
+        if decided.deals:
+            conn.execute("select set_config('sverka.run_id', %s, true)", [run_id])
+            scope = [row[0] for row in conn.execute("select key from scope").fetchall()]
+            refresh_scopes(conn, tables()["documents.document"], decided.deals)
+            empty_scope(conn)
+            conn.execute("insert into scope select unnest(%s::text[])", [scope])
+            fill_desired(conn, accounting)
+            decide(conn, accounting, run_id)
+        return _apply(conn, accounting, looked_at, run_id, decided)
 
 
 def _approve(conn: Connection, accounting: System, run_id: str) -> int:
     """Let planned operations go where the target needs no person for it; how many."""
-    if accounting.approval != "auto":
-        return 0
-    parameters = {"system": accounting.name, "run_id": run_id, "actor": ACTOR}
-    return _move(conn, _TO_APPROVE, "approved", "the target is approved automatically", parameters)
+    parameters: dict[str, object] = {"system": accounting.name, "run_id": run_id, "actor": ACTOR}
+    match accounting.approval:
+        case "manual":
+            return 0
+        case Approval() as by_amount:
+            parameters["most"] = by_amount.auto_up_to
+            reason = f"sums up to {by_amount.auto_up_to} are approved automatically"
+            return _move(conn, _TO_APPROVE_UP_TO, "approved", reason, parameters)
+        case _:
+            return _move(conn, _TO_APPROVE, "approved", "the target is approved automatically", parameters)
 
 
-def _desired(conn: Connection, accounting: System) -> None:
-    """Fill temporary table `desired`: every write that should have happened for the deals in scope."""
-    conn.execute("drop table if exists desired, needed, latest")
-    conn.execute(
-        """
-        create temporary table desired (
-            operation_id uuid primary key, kind text, key text, subject text, source text, source_ref text,
-            body jsonb, content_hash text, depends_on uuid[], amount numeric(18,2), currency text,
-            hold text, rank integer
-        ) on commit drop
-        """
-    )
-    conn.execute("create index on desired (kind, key)")
-    conn.execute("create index on desired (kind, subject)")
-    conn.execute(
-        """
-        create temporary table needed on commit drop as
-        select d.*, (select string_agg(h.reason, '; ' order by h.check_name) from documents.held h
-                      where h.deal_id = d.deal_id) as hold
-        from documents.document d join scope on scope.key = d.deal_id
-        """
-    )
+def _apply(conn: Connection, accounting: System, looked_at: int, run_id: str, decided: Decided) -> Planned:
     system = accounting.name
-    for kind, statement in _MASTERS.items():
-        if kind in accounting.write:
-            conn.execute(
-                trusted(statement.format(body=compile_write(accounting, kind), strip=len(system) + 2))
-            )
-    for rank, kind in enumerate(DOCUMENT_KINDS, start=4):
-        if kind in accounting.write:
-            statement = _DOCUMENTS.format(
-                body=compile_write(accounting, kind), strip=len(system) + 2, kind=kind, rank=rank
-            )
-            conn.execute(trusted(statement))
-    for kind in accounting.write:
-        if (absent := lacking(conn, accounting, kind)) is not None:
-            conn.execute("update desired set hold = coalesce(hold, %s) where kind = %s", [absent, kind])
-    conn.execute("update desired set content_hash = md5(body::text) where body is not null")
-    conn.execute("analyze desired")
-
-
-# Masters are planned once some deal that is not held needs them and accounting has no such record yet.
-_MASTERS = {
-    "counterparty": """
-        insert into desired (operation_id, kind, key, subject, body, depends_on, rank)
-        select substr(d.counterparty_key, {strip})::uuid, 'counterparty', substr(d.counterparty_key, {strip}),
-               d.counterparty_id, {body}, '{{}}', 1
-        from documents.counterparty d
-        where d.origin = 'created'
-          and d.counterparty_id in (select counterparty_id from needed where hold is null)
-        on conflict do nothing
-    """,
-    "product": """
-        insert into desired (operation_id, kind, key, subject, body, depends_on, rank)
-        select distinct on (d.product_key) substr(d.product_key, {strip})::uuid, 'product',
-               substr(d.product_key, {strip}), d.product_id, {body}, '{{}}'::uuid[], 2
-        from documents.product d
-        where d.origin = 'created' and d.product_id in (
-            select l.product_id from documents.document_line l
-            where l.deal_id in (select deal_id from needed where hold is null))
-        order by d.product_key, d.product_id
-        on conflict do nothing
-    """,
-    "contract": """
-        insert into desired (operation_id, kind, key, subject, body, depends_on, rank)
-        select substr(d.contract_key, {strip})::uuid, 'contract', substr(d.contract_key, {strip}),
-               d.contract_id, {body},
-               array(select p.operation_id from desired p where p.kind = 'counterparty'
-                      and p.subject = d.counterparty_id), 3
-        from documents.contract d
-        where d.origin = 'created'
-          and d.contract_id in (select counterparty_id || '/' || currency from needed where hold is null)
-        on conflict do nothing
-    """,
-}
-
-_DOCUMENTS = """
-    insert into desired (operation_id, kind, key, subject, source, source_ref, body, depends_on, amount, currency,
-                         hold, rank)
-    select substr(d.document_key, {strip})::uuid, d.kind, substr(d.document_key, {strip}), d.deal_id,
-           split_part(d.deal_id, ':', 1), substr(d.deal_id, strpos(d.deal_id, ':') + 1),
-           case when d.hold is null then {body} end,
-           array(
-               select p.operation_id from desired p where p.kind = 'counterparty' and p.subject = d.counterparty_id
-               union all
-               select p.operation_id from desired p where p.kind = 'contract'
-                  and p.subject = d.counterparty_id || '/' || d.currency
-               union all
-               select p.operation_id from desired p
-                join documents.document_line l on l.deal_id = d.deal_id
-                 and p.kind = 'product' and p.key = substr(l.product_key, {strip})
-               union all
-               select p.operation_id from desired p
-                where p.kind = 'invoice' and d.kind = 'realization' and p.subject = d.deal_id
-           ),
-           d.amount, d.currency, d.hold, {rank}
-    from needed d
-    where d.kind = '{kind}'
-"""
-
-
-def _apply(conn: Connection, accounting: System, looked_at: int, run_id: str) -> Planned:
-    system = accounting.name
-    posted = [kind for kind in DOCUMENT_KINDS if kind in accounting.write and accounting.write[kind].post]
+    posted = [
+        kind for kind in DOCUMENT_KINDS if kind in accounting.write and accounting.write[kind].post is True
+    ]
     parameters = {"system": system, "run_id": run_id, "posted": posted, "actor": ACTOR}
     conn.execute(
         "select set_config('sverka.actor', %(actor)s, true), set_config('sverka.run_id', %(run_id)s, true)",
@@ -233,7 +157,10 @@ def _apply(conn: Connection, accounting: System, looked_at: int, run_id: str) ->
     _move(conn, _CHANGED_UNSENT, "planned", "its content changed", {**parameters, "again": again})
     changed = _count(conn, _REPLAN, parameters)
     superseded = _move(conn, _STALE_UPDATE, "superseded", "something newer is to be written", parameters)
+    _count(conn, _INSERT_UNPOST, parameters)
     updates = _count(conn, _INSERT_UPDATE, parameters)
+    _count(conn, _INSERT_POST_AGAIN, parameters)
+    _move(conn, _TAKEN_BACK, "reversed", "a document that takes it back is written", parameters)
     superseded += _move(conn, _NO_LONGER_DUE, "superseded", "the deal no longer calls for it", parameters)
     held = _move(conn, _TO_HOLD, "held", None, parameters)
     released += _move(conn, _TO_RELEASE, "planned", "what held it is mended", parameters)
@@ -244,14 +171,15 @@ def _apply(conn: Connection, accounting: System, looked_at: int, run_id: str) ->
         parameters,
     ).fetchall()
     return Planned(
-        looked_at, new + new_posts, changed, updates, held, released, superseded, approved, dict(kinds)
-    )
+        looked_at, new + new_posts, changed, updates, held, released, superseded, approved,
+        len(decided.deals), decided.asked, dict(kinds),
+    )  # fmt: skip
 
 
 _INSERT_CREATE = """
-    insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, body,
+    insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, body, content,
                                content_hash, depends_on, amount, currency, run_id)
-    select operation_id, %(system)s, kind, 'create', key, source, source_ref, subject, body, content_hash,
+    select operation_id, %(system)s, kind, 'create', key, source, source_ref, subject, body, content, content_hash,
            depends_on, amount, currency, %(run_id)s
     from desired d
     where not exists (select from ops.operation o where o.operation_id = d.operation_id)
@@ -291,7 +219,7 @@ _CHANGED_UNSENT = f"""
 
 _REPLAN = f"""
     update ops.operation o
-    set body = d.body, content_hash = d.content_hash, depends_on = d.depends_on, amount = d.amount,
+    set body = d.body, content = d.content, content_hash = d.content_hash, depends_on = d.depends_on, amount = d.amount,
         currency = d.currency, run_id = %(run_id)s
     from desired d
     where {_UNSENT} and o.state in ('planned', 'held', 'approved', 'rejected')
@@ -306,33 +234,78 @@ _STALE_UPDATE = """
       and d.body is not null and o.content_hash is distinct from d.content_hash
 """
 
-# A draft that was written and has changed since: an update with an identity of its own content.
-_INSERT_UPDATE = """
-    insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, body,
-                               content_hash, depends_on, amount, currency, run_id)
-    select ops.uuid8(d.operation_id, 'update/' || d.content_hash || '/' || latest.updates), %(system)s, d.kind,
-           'update', d.key, d.source, d.source_ref, d.subject, d.body, d.content_hash,
-           d.depends_on || d.operation_id || latest.under_way, d.amount, d.currency, %(run_id)s
+# What was written and has changed since, where the policy lets it be updated: an operation with an identity of its own
+# content. A posted document is taken back to a draft first, and posted again after it.
+_UPDATED = """
     from desired d
     join ops.operation o on o.operation_id = d.operation_id and o.state = 'verified'
+    join standing s on s.operation_id = d.operation_id and s.action = 'update'
     cross join lateral (
         select (array_agg(w.content_hash order by w.planned_at desc, w.action desc)
                   filter (where w.state <> 'superseded'))[1] as content_hash,
-               count(*) filter (where w.action = 'update') as updates,
+               count(*) filter (where w.action = 'update' and w.content_hash is distinct from d.content_hash) as updates,
                coalesce(array_agg(w.operation_id) filter (where w.state in ('sent', 'uncertain', 'confirmed')),
                         '{}') as under_way
         from ops.operation w
         where w.target = %(system)s and w.kind = d.kind and w.key = d.key and w.action in ('create', 'update')
     ) latest
-    where d.body is not null and latest.content_hash is distinct from d.content_hash
-      and d.kind in ('invoice', 'realization')
-      and not exists (select from ops.operation p where p.target = %(system)s and p.key = d.key and p.kind = d.kind
-                         and p.action = 'post' and p.state in ('sent', 'uncertain', 'confirmed', 'verified'))
+    cross join lateral (
+        select 'update/' || d.content_hash || '/' || latest.updates as name,
+               s.state <> 'draft' and d.kind = any(%(posted)s) as is_posted
+    ) named
+    where d.body is not null and ops.is_document(d.kind)
+"""
+
+_INSERT_UNPOST = f"""
+    insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, depends_on, amount,
+                               currency, run_id)
+    select ops.uuid8(d.operation_id, 'unpost/' || named.name), %(system)s, d.kind, 'unpost', d.key, d.source, d.source_ref,
+           d.subject, d.depends_on || d.operation_id, d.amount, d.currency, %(run_id)s
+    {_UPDATED} and named.is_posted and latest.content_hash is distinct from d.content_hash
+    on conflict do nothing
+"""
+
+_INSERT_UPDATE = f"""
+    insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, body, content,
+                               content_hash, depends_on, amount, currency, run_id)
+    select ops.uuid8(d.operation_id, named.name), %(system)s, d.kind, 'update', d.key, d.source, d.source_ref, d.subject,
+           d.body, d.content, d.content_hash,
+           d.depends_on || d.operation_id || latest.under_way
+           || case when named.is_posted then array[ops.uuid8(d.operation_id, 'unpost/' || named.name)] else '{{}}' end,
+           d.amount, d.currency, %(run_id)s
+    {_UPDATED} and latest.content_hash is distinct from d.content_hash
+    on conflict do nothing
+"""
+
+_INSERT_POST_AGAIN = """
+    insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, depends_on, amount,
+                               currency, run_id)
+    select ops.uuid8(u.operation_id, 'post'), %(system)s, u.kind, 'post', u.key, u.source, u.source_ref, u.subject,
+           array[u.operation_id], u.amount, u.currency, %(run_id)s
+    from desired d
+    join ops.operation u on u.target = %(system)s and u.key = d.key and u.kind = d.kind and u.action = 'update'
+     and u.state = 'planned'
+    join ops.operation p on p.operation_id = any(u.depends_on) and p.action = 'unpost'
+    where not exists (select from ops.operation o where o.operation_id = ops.uuid8(u.operation_id, 'post'))
+"""
+
+# Everything that was done with a document which a return has taken back.
+_TAKEN_BACK = """
+    select o.operation_id
+    from ops.revision r
+    join scope on scope.key = r.deal_id
+    join ops.operation base on base.operation_id = r.operation_id
+    join ops.operation o on o.target = %(system)s and o.kind = base.kind and o.key = base.key and o.state = 'verified'
+    where r.ending = 'reversed' and exists (
+        select from ops.operation w
+        where w.target = %(system)s and w.kind = 'return' and w.subject = r.deal_id and w.state = 'verified'
+          and w.action = case when 'return' = any(%(posted)s) then 'post' else 'create' end
+          and w.key = ops.key_of(%(system)s, 'return', r.deal_id || '/' || r.kind || '/' || r.revision)::text)
 """
 
 _NO_LONGER_DUE = """
     select o.operation_id from ops.operation o join scope on scope.key = o.subject
-    where o.target = %(system)s and o.kind in ('invoice', 'realization')
+    where o.target = %(system)s and ops.is_document(o.kind)
       and o.state in ('planned', 'held', 'approved', 'rejected')
       and not exists (select from desired d where d.key = o.key)
 """
@@ -365,6 +338,14 @@ _TO_WAIT = f"""
     from ops.operation o
     join desired d on d.key = o.key and d.kind = o.kind
     where o.target = %(system)s and o.action = 'post' and o.state in ('planned', 'approved') and {_UNDER_WAY}
+"""
+
+# Masters go with the documents that need them.
+_TO_APPROVE_UP_TO = """
+    select operation_id from ops.operation
+    where target = %(system)s and state = 'planned' and reason_code is null
+      and abs(coalesce(amount, 0)) * coalesce((content #>> '{document,rate}')::numeric
+          / nullif((content #>> '{document,rate_units}')::numeric, 0), 1) <= %(most)s
 """
 
 _TO_APPROVE = """

@@ -1,4 +1,4 @@
-"""What waits to be carried: which operations may leave now, and what a person released that no sync has seen."""
+"""What waits to be carried: which operations may leave now, and what a person released or answered that no sync has seen."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from resources.warehouse import Warehouse
 
 # Of operations `o`: parents are verified, and a posting has no change of its document before it.
 FREE: Final = """
-    not exists (select from ops.operation p where p.operation_id = any(o.depends_on) and p.state <> 'verified')
+    not exists (select from ops.operation p where p.operation_id = any(o.depends_on) and p.state not in ('verified', 'reversed'))
     and not (action = 'post' and exists (
         select from ops.operation w
         where w.target = o.target and w.kind = o.kind and w.key = o.key and w.action in ('create', 'update')
-          and w.state not in ('verified', 'superseded')))
+          and w.state not in ('verified', 'superseded', 'reversed')))
 """
 
 READY: Final = f"state = 'approved' and {FREE}"  # what may leave now
@@ -50,10 +50,14 @@ def waiting(warehouse: Warehouse, targets: Mapping[str, bool]) -> Waiting | None
                or (o.state = 'approved' and {FREE})
                or (o.state = 'planned' and o.reason_code is null and t.by_itself and {FREE})
             union all
-            select log.seq::text, false from ops.change_log log
-            where log.table_name = 'ops.release' and log.seq > coalesce(
+            select log.seq::text, false
+            from ops.change_log log
+            join (values ('ops.release', 'documents.held'), ('ops.question', 'ops.operation'),
+                         ('ops.revision', 'documents.document')) as said(upstream, consumer)
+              on said.upstream = log.table_name
+            where log.seq > coalesce(
                 (select w.seq from ops.watermark w
-                  where w.consumer = 'documents.held' and w.upstream = 'ops.release'), 0)
+                  where w.consumer = said.consumer and w.upstream = said.upstream), 0)
         )
         select count(*) filter (where is_operation), count(*) filter (where not is_operation),
                md5(string_agg(what, ' ' order by what collate "C"))

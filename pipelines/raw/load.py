@@ -1,10 +1,11 @@
 """Bring what a source says into `raw`, unchanged: every version once, deletions as tombstones.
 
-Pages are copied into temporary tables as they come (memory stays flat), then told apart from what is
-stored in one transaction: new, changed, unchanged, deleted. A version is kept when its content differs
-from the current one, leaving aside what the system stamps itself and what we write back (so our own
-write never comes round as a change). An older version that arrives late changes nothing. What has no
-row yet is copied straight into its raw table, in one transaction, and indexed at the end.
+Pages are copied into temporary tables as they come (memory stays flat; the source makes the next one
+meanwhile), then told apart from what is stored in one transaction: new, changed, unchanged, deleted. A
+version is kept when its content differs from the current one, leaving aside what the system stamps itself
+and what we write back (so our own write never comes round as a change). An older version that arrives
+late changes nothing. What has no row yet is copied straight into its raw table, in one transaction, and
+indexed at the end.
 
 A read that fails half-way keeps what it received and leaves the cursor where it was.
 """
@@ -12,6 +13,7 @@ A read that fails half-way keeps what it received and leaves the cursor where it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 
 from pipelines.raw.batch import (
@@ -30,6 +32,7 @@ from pipelines.raw.receive import keepable, receive
 from pipelines.raw.settle import settle
 from pipelines.raw.sweep import sweep_entity, sweeps_due
 from resources.connector import Capabilities, Entity, Page, ReadsFiles, Source, SourceError
+from resources.parallel import ahead
 from resources.warehouse import Warehouse
 
 
@@ -120,15 +123,19 @@ def _read(
             read_directly(conn, source.system, opened.values())
         try:
             more = highest(conn, source, group) if source.capabilities.known_max else {}
-            for page in source.read([entity.name for entity in group], since, until, **more):
-                if page.entity not in opened:  # what belongs to a record read comes along unasked
-                    entity = next(e for e in source.capabilities.entities if e.name == page.entity)
-                    ensure_tables(conn, source.system, [entity.name])
-                    opened[page.entity] = open_batch(conn, source.system, entity, mode, since, until, run_id)
-                    opened[page.entity].asked = False
-                    if not any(incoming.direct for incoming in opened.values()):
-                        conn.commit()
-                receive(conn, source.system, opened[page.entity], page)
+            reading = source.read([entity.name for entity in group], since, until, **more)
+            with closing(ahead(reading, source.system)) as pages:
+                for page in pages:
+                    if page.entity not in opened:  # what belongs to a record read comes along unasked
+                        entity = next(e for e in source.capabilities.entities if e.name == page.entity)
+                        ensure_tables(conn, source.system, [entity.name])
+                        opened[page.entity] = open_batch(
+                            conn, source.system, entity, mode, since, until, run_id
+                        )
+                        opened[page.entity].asked = False
+                        if not any(incoming.direct for incoming in opened.values()):
+                            conn.commit()
+                    receive(conn, source.system, opened[page.entity], page)
         except SourceError as failure:
             error = keepable(str(failure))
         if isinstance(source, ReadsFiles):

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from resources.accounting.onec import odata
-from resources.accounting.onec.check import PROBE_KEY, closed_until
+from resources.accounting.onec.check import PROBE_KEY
 from resources.accounting.onec.connector import OneC, connect
 from resources.accounting.onec.profile import ACCOUNTING_3
-from resources.connector import Conflict, Exists, Refused, Source, SourceError, Target, Uncertain
+from resources.connector import Conflict, Exists, Lock, Refused, Source, SourceError, Target, Uncertain
 from tests.onec.base import (
     DAY,
     KEY,
@@ -204,7 +204,7 @@ def test_a_check_says_in_words_what_is_wrong_and_what_to_do() -> None:
     assert found["own keys"].ok
     assert "2025-12-31" in found["closed period"].message
     assert "Europe/Moscow" in found["time zone"].message
-    assert closed_until(onec) == date(2025, 12, 31)
+    assert onec.locks() == [Lock(date(2025, 12, 31))]
 
 
 def test_a_base_that_makes_its_own_keys_is_found_out_before_any_document() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from resources.accounting.onec import odata
 from resources.accounting.onec.session import FORMAT
-from resources.connector import Exists, Finding, Refused, SourceError
+from resources.connector import Exists, Finding, Lock, Refused, SourceError
 
 if TYPE_CHECKING:
     from resources.accounting.onec.connector import OneC
@@ -44,16 +44,24 @@ def findings(base: OneC, now: datetime | None = None) -> list[Finding]:
     return found
 
 
-def closed_until(base: OneC) -> date | None:
-    """The latest date up to which changes are forbidden, where 1C publishes its register of such dates.
+def locks(base: OneC) -> list[Lock]:
+    """The dates up to which changes are forbidden, by organization where the register says so.
 
-    Raises SourceError where it does not. The register may close earlier or later for one organization,
-    section or user; the latest is the careful reading.
+    A date that is set for one section of accounting or one user counts for all: that is the careful reading.
+    Raises SourceError where 1C does not publish its register of such dates, or forbids to read it.
     """
-    rows = base.session.rows(base.profile.closed_dates, {"$top": base.session.page})
-    dates = [str(odata.decode(row).get("ДатаЗапрета", odata.EMPTY_DATE)) for row in rows]
-    latest = max(dates, default=odata.EMPTY_DATE)
-    return None if latest <= odata.EMPTY_DATE else datetime.fromisoformat(latest).date()
+    latest: dict[str, date] = {}
+    for row in base.session.rows(base.profile.closed_dates, {"$top": base.session.page}):
+        body = odata.decode(row)
+        said = str(body.get("ДатаЗапрета", odata.EMPTY_DATE))
+        if said <= odata.EMPTY_DATE:
+            continue
+        of_organization = str(body.get("Объект_Type", "")).endswith("Catalog_Организации")
+        organization = str(body.get("Объект", "")).lower() if of_organization else ""
+        organization = "" if organization == odata.EMPTY_REF else organization
+        day = datetime.fromisoformat(said).date()
+        latest[organization] = max(latest.get(organization, day), day)
+    return [Lock(day, organization) for organization, day in sorted(latest.items())]
 
 
 def _sets(base: OneC, published: set[str], now: datetime) -> Iterator[Finding]:
@@ -128,12 +136,14 @@ def _closed(base: OneC, published: set[str]) -> Finding:
             PUBLISH.format(name=register) if register else "",
         )
     try:
-        day = closed_until(base)
+        found = locks(base)
     except SourceError as error:
         return Finding("closed period", False, str(error), f"let user {base.session.user} read {register}")
-    return Finding(
-        "closed period", True, f"changes are forbidden up to {day}" if day else "nothing is closed"
+    told = ", ".join(
+        f"up to {lock.until}{f' for organization {lock.organization}' if lock.organization else ''}"
+        for lock in found
     )
+    return Finding("closed period", True, f"changes are forbidden {told}" if told else "nothing is closed")
 
 
 def _clock(base: OneC, headers: dict[str, str], now: datetime) -> Iterator[Finding]:

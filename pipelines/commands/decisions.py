@@ -1,0 +1,45 @@
+"""`sverka questions` and `sverka undo`: what a person decides about documents that accounting holds."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+
+from pipelines.commands import show
+from pipelines.commands.session import CONSOLE, road
+from pipelines.operations.decide import answer, questions, undo
+
+
+def questions_list(language: str) -> int:
+    with road() as found, found.warehouse.transaction() as conn:
+        rows = questions(conn)
+    if not rows:
+        CONSOLE.print("Nothing is asked." if language == "en" else "Вопросов нет.")
+        return 0
+    made = show.table(f"To be decided: {len(rows)}", "question", "deal", "document", "since")
+    for row in rows:
+        told = str(row["told_ru"] if language == "ru" else row["told"])
+        show.row(
+            made, str(row["question_id"])[:8], str(row["deal_id"]), told, f"{row['asked_at']:%d.%m.%Y %H:%M}"
+        )
+    CONSOLE.print(made)
+    CONSOLE.print(
+        "sverka questions answer QUESTION update|correction|reversal|leave --by NAME --reason WHY",
+        style="dim",
+    )
+    return 0
+
+
+def questions_answer(question: str, action: str, by: str, reason: str) -> int:
+    with road() as found:
+        with found.warehouse.transaction() as conn:
+            told = answer(conn, found.accounting, question, action, by, reason)
+        CONSOLE.print(escape(told.sentence), style=None if told.done else "red")
+    return 0 if told.done else 1
+
+
+def undo_document(deal: str, kind: str, by: str, reason: str) -> int:
+    with road() as found:
+        with found.warehouse.transaction() as conn:
+            told = undo(conn, found.accounting, deal, kind, by, reason)
+        CONSOLE.print(escape(told.sentence), style=None if told.done else "red")
+    return 0 if told.done else 1

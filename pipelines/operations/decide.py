@@ -1,0 +1,309 @@
+"""What becomes of a document that accounting holds and that its deal no longer agrees with.
+
+The mapping file's `policy` decides by the document's state (draft, posted, paid, closed period) and by what
+changed: it is updated, a correction is written beside it, it is taken back by a return and written anew, an
+accountant is asked (`ops.question`), or it is left. A document that accounting changed meanwhile is always asked about.
+What is decided about a document that stays is a row of `ops.revision`; `documents.document` makes of it what follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mappings import System
+from resources.warehouse import Connection, trusted
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Deals whose documents are other ones now; how many documents people were asked about anew."""
+
+    deals: Sequence[str] = ()
+    asked: int = 0
+
+
+def decide(conn: Connection, accounting: System, run_id: str = "") -> Decided:
+    """Decide about the documents of the deals in `scope`, of which `desired` says what they should be.
+
+    Leaves the temporary table `standing`: each document that differs, its state, what changed and the action.
+    """
+    parameters = {"system": accounting.name, "zone": accounting.timezone, "run_id": run_id}
+    for statement in (_WRITTEN, _STANDING, _ACTION):
+        conn.execute(trusted(statement), parameters)
+    conn.execute("analyze standing")
+    deals = [row[0] for row in conn.execute(trusted(_REVISE), parameters).fetchall()]
+    conn.execute(trusted(_WITHDRAW), parameters)
+    asked = conn.execute(trusted(_ASK), parameters).rowcount
+    return Decided(sorted(set(deals)), asked)
+
+
+def questions(conn: Connection) -> list[Mapping[str, Any]]:
+    """Open questions, the oldest first: question_id, deal_id, kind, state, fields, told, told_ru, asked_at."""
+    cursor = conn.execute(
+        """
+        select question_id, deal_id, kind, state, fields, told, told_ru, asked_at from ops.question
+        where answer is null and withdrawn_at is null order by asked_at, question_id
+        """
+    )
+    names = [column.name for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of a person's decision, in a sentence."""
+
+    done: bool
+    sentence: str
+
+
+ANSWERS: Final = ("update", "correction", "reversal", "leave")
+
+
+def answer(conn: Connection, accounting: System, question: str, action: str, by: str, reason: str) -> Told:
+    """Answer an open question, named by its id or the beginning of it. The next sync does what was answered."""
+    rows = conn.execute(
+        "select question_id, operation_id, deal_id, kind, state, fields from ops.question"
+        " where answer is null and withdrawn_at is null and starts_with(question_id::text, %s)",
+        [question],
+    ).fetchall()
+    if len(rows) != 1:
+        which = "no open question is" if not rows else f"{len(rows)} open questions are"
+        return Told(False, f"{which} called {question}; see `sverka questions list`")
+    question_id, _, deal, kind, state, fields = rows[0]
+    if action not in ANSWERS:
+        return Told(False, f"{action} is no answer; there are {', '.join(ANSWERS)}")
+    if refusal := _impossible(accounting, kind, state, fields, action):
+        return Told(False, refusal)
+    conn.execute(
+        "update ops.question set answer = %s, answered_by = %s, answered_at = clock_timestamp(), reason = %s"
+        " where question_id = %s",
+        [action, by, reason, question_id],
+    )
+    return Told(True, f"{deal}, {kind}: {action}; the next sync sees to it")
+
+
+def undo(conn: Connection, accounting: System, deal: str, kind: str, by: str, reason: str) -> Told:
+    """Take a document back by a return, for good: the deal gets no other of its kind. Nothing is deleted."""
+    if kind != "realization" or "return" not in accounting.write:
+        return Told(
+            False,
+            f"a {kind} cannot be taken back by a document of its own in {accounting.name}"
+            + ("" if kind != "realization" else f": {accounting.source.name} has no `write: return`")
+            + "; take it back in accounting",
+        )
+    parameters = {
+        "system": accounting.name, "zone": accounting.timezone, "deal": deal, "by": by, "reason": reason,
+    }  # fmt: skip
+    row = conn.execute(trusted(_UNDO), parameters).fetchone()
+    if row is None:
+        return Told(
+            False,
+            f"accounting holds no {kind} of {deal} that we wrote and that stands; see `sverka plan` and `sverka questions list`",
+        )
+    return Told(True, f"the {kind} of {deal} is taken back by a return; the next sync writes it")
+
+
+def _impossible(accounting: System, kind: str, state: str, fields: Sequence[str], action: str) -> str:
+    if action == "update" and state == "closed":
+        return "its period is closed in accounting: nothing is changed there; answer correction, reversal or leave"
+    if action == "update" and list(fields) == ["cancelled"]:
+        return "the deal no longer calls for it: there is nothing to update it to; answer reversal or leave"
+    if action == "correction" and list(fields) == ["cancelled"]:
+        return "the deal no longer calls for it: there is nothing to correct it to; answer reversal or leave"
+    follows = {"correction": "correction", "reversal": "return"}.get(action)
+    if follows and kind not in ("realization", "correction"):
+        return f"a {kind} is not followed by a {follows}; answer update or leave"
+    if follows and follows not in accounting.write:
+        return (
+            f"{accounting.source.name} does not say how a {follows} is written; add `{follows}` under `write`"
+        )
+    return ""
+
+
+# Every document of the deals in scope that accounting was given, with what we last wrote. What stays as it is, and
+# has been followed by something, is none of these.
+_WRITTEN: Final = """
+    drop table if exists pg_temp.written, pg_temp.standing;
+    create temporary table written on commit drop as
+    select o.operation_id, o.kind, o.key, o.subject as deal_id, w.content, w.content_hash, w.is_under_way,
+           %(system)s || ':' || o.key as document_key
+    from ops.operation o
+    join scope on scope.key = o.subject
+    cross join lateral (
+        select (array_agg(x.content order by x.planned_at desc, x.action desc) filter (where x.state = 'verified'))[1] as content,
+               (array_agg(x.content_hash order by x.planned_at desc, x.action desc)
+                  filter (where x.state = 'verified'))[1] as content_hash,
+               bool_or(x.state in ('sent', 'uncertain', 'confirmed')) as is_under_way
+        from ops.operation x
+        where x.target = o.target and x.kind = o.kind and x.key = o.key and x.action in ('create', 'update')
+    ) w
+    where o.target = %(system)s and o.action = 'create' and o.state = 'verified' and ops.is_document(o.kind)
+      and not exists (select from documents.document d
+                      where d.document_key = %(system)s || ':' || o.key and d.ended is not null);
+"""
+
+_STANDING: Final = """
+    create temporary table standing on commit drop as
+    select w.*, d.content as wanted, d.content_hash as wanted_hash, d.operation_id is null as is_cancelled,
+           case when d.operation_id is null then array['cancelled']
+                else ops.changed_fields(w.content, d.content) end as fields,
+           l.document_key is not null and not l.is_deleted and w.content is not null and (
+               l.amount is distinct from (w.content #>> '{document,amount}')::numeric
+               or l.counterparty_key is distinct from w.content #>> '{document,counterparty_key}'
+               or l.document_date is distinct from (w.content #>> '{document,document_date}')::date
+           ) and w.kind not in ('correction') as is_edited,
+           l.document_key is null or l.is_deleted as is_gone,
+           case
+               when exists (
+                   select from ops.period_lock p
+                   where p.system = %(system)s
+                     and p.until >= least(l.document_date, (w.content #>> '{document,document_date}')::date)
+                     and p.organization in ('', substr(coalesce(l.organization_key, ''), length(%(system)s) + 2))
+               ) then 'closed'
+               when exists (
+                   select from ledger.allocation a
+                   where a.document_key = w.document_key
+                      or w.kind = 'realization' and a.document_key in (
+                          select o.document_key from ledger.obligation o where o.deal_id = w.deal_id)
+               ) then 'paid'
+               when coalesce(l.is_posted, false) or exists (
+                   select from ops.operation p where p.target = %(system)s and p.kind = w.kind and p.key = w.key
+                      and p.action = 'post' and p.state in ('sent', 'uncertain', 'confirmed', 'verified')
+               ) or exists (
+                   select from ops.setting s where s.system = %(system)s and s.name = 'posted_at_once_' || w.kind
+               ) then 'posted'
+               else 'draft'
+           end as state,
+           l.number, l.document_date, null::text as action
+    from written w
+    left join desired d on d.operation_id = w.operation_id
+    left join ledger.document l on l.document_key = w.document_key
+    where not w.is_under_way
+      and (d.operation_id is null or (d.body is not null and d.content_hash is distinct from w.content_hash))
+"""
+
+# The heaviest of what the policy says of each field. A correction or a return stands beside a realization only.
+_ACTION: Final = """
+    with said as (
+        select s.operation_id,
+               (array['leave', 'update', 'correction', 'reversal', 'ask'])[max(
+                   array_position(array['leave', 'update', 'correction', 'reversal', 'ask'],
+                       coalesce(named.action, other.action,
+                                case when s.state = 'draft' then case f when 'cancelled' then 'leave' else 'update' end
+                                     else 'ask' end)))] as action
+        from standing s
+        cross join unnest(s.fields) as f
+        left join ops.policy named
+          on named.system = %(system)s and named.kind = case s.kind when 'correction' then 'realization' else s.kind end
+         and named.state = s.state and named.field = f
+        left join ops.policy other
+          on other.system = %(system)s and other.kind = case s.kind when 'correction' then 'realization' else s.kind end
+         and other.state = s.state and other.field = '*' and f <> 'cancelled'
+        group by s.operation_id
+    ), answered as (
+        select distinct on (q.operation_id) q.operation_id, q.content_hash, q.answer
+        from ops.question q where q.answer is not null
+        order by q.operation_id, q.answered_at desc
+    )
+    update standing s
+    set action = case
+            when a.answer is not null and a.content_hash = coalesce(s.wanted_hash, '') then a.answer
+            when s.is_gone then 'leave'
+            when s.is_edited and s.state <> 'draft' then 'ask'
+            when said.action in ('correction', 'reversal') and s.kind not in ('realization', 'correction') then 'ask'
+            when said.action = 'update' and s.kind in ('correction', 'return') and s.state <> 'draft' then 'ask'
+            when said.action = 'update' and s.state = 'closed' then 'ask'
+            when s.content is null and said.action in ('correction', 'reversal') then 'ask'
+            else said.action end
+    from said left join answered a on a.operation_id = said.operation_id
+    where said.operation_id = s.operation_id
+"""
+
+_REVISE: Final = """
+    insert into ops.revision (deal_id, kind, revision, number, ending, held, decided_on, decided_by, reason, operation_id)
+    select s.deal_id, 'realization', held.revision, coalesce(before.number, 0) + 1,
+           case s.action when 'reversal' then 'reversed' else 'corrected' end, held.content,
+           (clock_timestamp() at time zone %(zone)s)::date,
+           coalesce((select q.answered_by from ops.question q where q.operation_id = s.operation_id
+                      and q.answer = s.action order by q.answered_at desc limit 1), 'policy'),
+           array_to_string(s.fields, ', ') || ' changed in the CRM (' || s.state || ')',
+           coalesce(before.operation_id, s.operation_id)
+    from standing s
+    left join lateral (
+        -- A correction that is followed: it belongs to the revision that it corrects.
+        select r.* from ops.revision r
+        where s.kind = 'correction' and r.deal_id = s.deal_id and r.kind = 'realization'
+        order by r.revision desc, r.number desc limit 1
+    ) before on true
+    cross join lateral (
+        select case when before.held is null then s.content
+                    else ops.corrected(before.held, s.content) end as content,
+               coalesce(before.revision, (s.content #>> '{document,revision}')::int) as revision
+    ) held
+    where s.action in ('correction', 'reversal') and s.content is not null
+      and not (s.action = 'correction' and s.is_cancelled)
+    on conflict do nothing
+    returning deal_id
+"""
+
+_WITHDRAW: Final = """
+    update ops.question q set withdrawn_at = clock_timestamp()
+    where q.answer is null and q.withdrawn_at is null and q.deal_id in (select key from scope)
+      and not exists (select from standing s where s.operation_id = q.operation_id and s.action = 'ask'
+                         and coalesce(s.wanted_hash, '') = q.content_hash and s.state = q.state and s.fields = q.fields)
+"""
+
+_ASK: Final = """
+    insert into ops.question (question_id, operation_id, deal_id, kind, state, fields, content_hash, told, told_ru)
+    select ops.uuid8(s.operation_id, 'ask/' || coalesce(s.wanted_hash, '') || '/' || s.state || '/' || s.fields::text || '/'
+                     || (select count(*) from ops.question p where p.operation_id = s.operation_id)),
+           s.operation_id, s.deal_id, s.kind, s.state, s.fields, coalesce(s.wanted_hash, ''),
+           format('%%s %%s of %%s (%%s): %%s%%s', ops.kind_name(s.kind), coalesce(s.number, ''), s.document_date, s.state,
+                  case when s.is_cancelled then 'the deal no longer calls for it'
+                       else 'the deal says otherwise: ' || ops.told_changes(s.content, s.wanted, s.fields) end,
+                  case when s.is_edited then '; accounting changed it too' else '' end),
+           format('%%s %%s от %%s (%%s): %%s%%s', ops.kind_name_ru(s.kind), coalesce(s.number, ''),
+                  to_char(s.document_date, 'DD.MM.YYYY'),
+                  case s.state when 'draft' then 'не проведён' when 'posted' then 'проведён' when 'paid' then 'оплачен'
+                               else 'в закрытом периоде' end,
+                  case when s.is_cancelled then 'сделка больше не требует этого документа'
+                       else 'в сделке теперь иначе: ' || ops.told_changes(s.content, s.wanted, s.fields) end,
+                  case when s.is_edited then '; в учёте документ тоже изменён' else '' end)
+    from standing s
+    where s.action = 'ask'
+      and not exists (select from ops.question q where q.operation_id = s.operation_id and q.withdrawn_at is null
+                         and (q.answer is null or q.content_hash = coalesce(s.wanted_hash, '')))
+"""
+
+_UNDO: Final = """
+    insert into ops.revision (deal_id, kind, revision, number, ending, is_final, held, decided_on, decided_by, reason, operation_id)
+    select o.subject, o.kind, (w.content #>> '{document,revision}')::int, coalesce(r.number, 0) + 1, 'reversed', true,
+           coalesce(after.content, w.content), (clock_timestamp() at time zone %(zone)s)::date, %(by)s, %(reason)s, o.operation_id
+    from ops.operation o
+    cross join lateral (
+        select x.content from ops.operation x
+        where x.target = o.target and x.kind = o.kind and x.key = o.key and x.action in ('create', 'update')
+          and x.state = 'verified'
+        order by x.planned_at desc, x.action desc limit 1
+    ) w
+    left join lateral (
+        select * from ops.revision p
+        where p.deal_id = o.subject and p.kind = o.kind and p.revision = (w.content #>> '{document,revision}')::int
+        order by p.number desc limit 1
+    ) r on true
+    left join lateral (
+        -- A correction that was written says what it led to.
+        select ops.corrected(r.held, c.content) as content from ops.operation c
+        where c.target = o.target and c.kind = 'correction' and c.subject = o.subject and c.state = 'verified'
+          and c.action in ('create', 'update') and r.ending = 'corrected'
+          and c.key = ops.key_of(o.target, 'correction', o.subject || '/' || o.kind || '/' || r.revision || '/' || r.number)::text
+        order by c.planned_at desc, c.action desc limit 1
+    ) after on true
+    where o.target = %(system)s and o.subject = %(deal)s and o.kind = 'realization' and o.action = 'create'
+      and o.state = 'verified' and w.content is not null and r.ending is distinct from 'reversed'
+    order by o.planned_at desc limit 1
+    returning deal_id
+"""
