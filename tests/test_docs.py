@@ -1,15 +1,35 @@
-"""What the documentation points to is there: files, and the tests that it calls its proof."""
+"""What the documentation says of the project is so: files, tests that it calls its proof, who offers what."""
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
 import re
+import subprocess
+import typing
 from pathlib import Path
 
 import pytest
 
+from resources import connector
+
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "sandbox" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)(?:\s+\"(?P<title>[^\"]*)\")?\)")
+FENCED = re.compile(r"^```.*?^```", re.M | re.S)
+SPAN = re.compile(r"`([^`\n]+)`")
+FOLDERS = "benchmarks|docs|expectations|mappings|pipelines|resources|sandbox|tests"
+PATH = re.compile(rf"(?<![\w/.])(?:{FOLDERS})/[\w./*-]*[\w/*]")
+FILE = re.compile(r"[\w*]+\.(?:py|sql|yaml)")
+ADAPTED = re.compile(
+    r"\bNAME\b|[<{]|\bmappings/(?:mycompany|mine|ours)/|\bopen_deals\.sql$|\bcore/thing\.yaml$"
+)
+"""Paths that stand for the reader's own: a placeholder, a file of a company, of an example or of a test's folder."""
+OTHERS = {"dagster.yaml", "own_process.yaml"}  # written when it runs
+
+CRMS = sorted(path.stem for path in (ROOT / "mappings" / "crm").glob("*.yaml"))
+ROW = re.compile(r"^\| (?P<names>`\w+`(?:, `\w+`)*) \|[^|]*\| (?P<who>[^|]*) \|$", re.M)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -27,3 +47,125 @@ def test_every_link_leads_to_a_file_and_every_test_named_as_proof_exists(page: P
         ):
             broken.append(f"{match[0]}: no such test")
     assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_file_and_folder_named_in_a_page_is_there(page: Path) -> None:
+    """A path from the project's root; a bare name is of a file beside the page, or for docs of any file of the project."""
+    names = {Path(file).name for file in _files()}
+    absent = []
+    for span in SPAN.findall(FENCED.sub("", page.read_text())):
+        if ADAPTED.search(span):
+            continue
+        absent += [path for path in PATH.findall(span) if not _is_there(path)]
+        if FILE.fullmatch(span) and span not in OTHERS:
+            beside = page.parent if page.parent.name == "sandbox" else None
+            if not (any(beside.glob(span)) if beside else span in names):
+                absent.append(span)
+    assert absent == []
+
+
+def test_every_file_named_in_code_and_mappings_is_there() -> None:
+    absent = []
+    for file in _files():
+        if not file.endswith((".py", ".yaml", ".sql", ".toml")) or file == "tests/test_docs.py":
+            continue
+        for number, line in enumerate((ROOT / file).read_text().splitlines(), start=1):
+            absent += [
+                f"{file}:{number}: {path}"
+                for path in PATH.findall(line)
+                if path.endswith((".py", ".sql", ".yaml", ".md"))
+                and not ADAPTED.search(path)
+                and not _is_there(path)
+            ]
+    assert absent == []
+
+
+def test_the_protocols_are_named_with_everybody_who_offers_them() -> None:
+    """The table of docs/architecture.md, held against the members of every connector's class."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    said = {}
+    for match in ROW.finditer(page):
+        for name in re.findall(r"\w+", match["names"]):
+            said[name] = _those_named(match["who"])
+    classes = _connectors()
+    true = {
+        name: {who for who, members in classes.items() if members >= wanted}
+        for name, wanted in _protocols().items()
+    }
+    assert said == true
+
+
+def test_every_crm_has_a_page_a_column_and_a_row_of_what_proves_its_webhooks() -> None:
+    """Bitrix24, whose mapping file is the demo's, counts among them."""
+    overview = (ROOT / "docs" / "connectors.md").read_text()
+    proofs = (ROOT / "docs" / "webhooks.md").read_text()
+    lacking = []
+    for name in ("bitrix24", *CRMS):
+        link = f"(connectors/{name}.md)"
+        if not (ROOT / "docs" / "connectors" / f"{name}.md").exists():
+            lacking.append(f"docs/connectors/{name}.md")
+        if link not in overview:
+            lacking.append(f"docs/connectors.md: {name}")
+        if not re.search(rf"^\| \[[^\]]+\]{re.escape(link)} \|", proofs, re.M):
+            lacking.append(f"docs/webhooks.md, what proves a webhook: {name}")
+    head = next(line for line in overview.splitlines() if line.startswith("| | "))
+    assert len(head.strip("| ").split(" | ")) == len(CRMS) + 1
+    assert lacking == []
+
+
+def _files() -> list[str]:
+    """What belongs to the project, from its root: what git knows, or would take."""
+    asked = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    try:
+        said = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    except (OSError, subprocess.CalledProcessError):  # a copy without its history
+        said = [
+            path.relative_to(ROOT).as_posix()
+            for folder in FOLDERS.split("|")
+            for path in (ROOT / folder).rglob("*")
+        ]
+    return [file for file in said if file and (ROOT / file).is_file()]
+
+
+def _is_there(path: str) -> bool:
+    return any(ROOT.glob(path)) if "*" in path else (ROOT / path).exists()
+
+
+def _those_named(who: str) -> set[str]:
+    if who == "none yet":
+        return set()
+    return {"bitrix24", *CRMS} if who == "every CRM" else set(SPAN.findall(who))
+
+
+def _protocols() -> dict[str, set[str]]:
+    """The small protocols of resources/connector.py, and the members that a connector has of each."""
+    found = {}
+    for name, kind in vars(connector).items():
+        if (
+            isinstance(kind, type)
+            and getattr(kind, "_is_protocol", False)
+            and name not in ("Protocol", "Source", "Target")
+        ):
+            found[name] = {n for n in (*vars(kind), *inspect.get_annotations(kind)) if not n.startswith("_")}
+    return found
+
+
+def _connectors() -> dict[str, set[str]]:
+    """By name the members of every connector's class: what its classes define and its constructors set."""
+    found = {}
+    for side in ("crm", "accounting"):
+        package = importlib.import_module(f"resources.{side}")
+        for module in pkgutil.iter_modules(package.__path__):
+            made = getattr(importlib.import_module(f"resources.{side}.{module.name}"), "connect", None)
+            if made is not None:
+                found[module.name] = _members(typing.get_type_hints(made)["return"])
+    return found
+
+
+def _members(kind: type) -> set[str]:
+    members = set(dir(kind))
+    for base in kind.__mro__:
+        if inspect.isfunction(vars(base).get("__init__")):
+            members |= set(re.findall(r"self\.(\w+)\b[^=\n]*=", inspect.getsource(base.__init__)))  # type: ignore[misc]
+    return members
