@@ -1,0 +1,235 @@
+"""Rows of SAP as records: how each names itself, when it was changed, and what is worked out for the mapping.
+
+Worked out and put beside the vendor's fields, for a mapping can neither add nor turn signs:
+
+    payment, refund  one record for what a customer's lines of one payment document come to: `PaidAmount` (positive, in
+                     `TransactionCurrency`), and the lines themselves as `Lines`
+    open_item        `Cleared`: the id of the payment that cleared it, "" while it is open
+    entry            `EntryAmount`: positive on its side, negative only for a negative posting
+    counterparty     `TaxNumber`: of the tax types that the connection names, else the first that there is
+    product          `Name`: the description in the connection's language, else the first
+
+Amounts of FI lines are read as signed: debit +, credit -. Whether every service shows them so is unconfirmed. For
+payments `DebitCreditCode` (S, H) decides wherever it is there; for entries `unsigned: true` in the connection says
+that the other reading holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from resources.accounting.sap import keys, odata
+from resources.accounting.sap.entities import PLACES
+from resources.connector import Record, Reject
+
+Row = Mapping[str, Any]
+BILLED: Final = "VBRK"  # of a journal entry: that a billing document made it
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What the connection says about how rows are read."""
+
+    system: str
+    zone: tzinfo = UTC  # of days and times that SAP keeps without one
+    language: str = "EN"
+    payment_types: frozenset[str] = frozenset(("DZ",))
+    tax_types: tuple[str, ...] = ()
+    unsigned: bool = False  # whether amounts of ledger lines bear no sign
+    references: Mapping[str, str] = field(
+        default_factory=lambda: dict(keys.REFERENCES)
+    )  # by kind: our key's field
+
+    def records(self, entity: str, rows: Iterable[Row]) -> tuple[list[Record], list[Reject]]:
+        """Records in the order of the rows, and what cannot be one."""
+        records, rejects = [], []
+        for row in rows:
+            body = self.body(entity, row)
+            key = self.key(entity, body)
+            if not key:
+                place = f"{self.system}, {entity}: a row without {' and '.join(PLACES[entity].key)}"
+                rejects.append(Reject(place, "the row has no key; look at it in SAP", odata.payload(body)))
+                continue
+            records.append(
+                Record(
+                    key, odata.payload(body), self.changed_at(entity, body), parent_of(entity, body),
+                    our_key=self.our_key(entity, body),
+                )
+            )  # fmt: skip
+        return records, rejects
+
+    def body(self, entity: str, row: Row) -> dict[str, Any]:
+        """A row as it is stored and compared: with what is worked out beside it."""
+        body = odata.unpadded(dict(row))
+        match entity:
+            case "counterparty":
+                body["TaxNumber"] = self._tax_number(body)
+            case "product":
+                body["Name"] = self._name(body)
+            case "open_item":
+                body["Cleared"] = cleared_by(body)
+            case "entry":
+                value = amount(body.get("AmountInCompanyCodeCurrency"))
+                turned = body.get("DebitCreditCode") == "H" and not self.unsigned
+                body["EntryAmount"] = format(-value if turned else value, "f")
+        return body
+
+    def key(self, entity: str, body: Row) -> str:
+        """The id of a body; "" where it has none."""
+        match entity:
+            case "counterparty":  # what documents name is the customer
+                return odata.number(str(body.get("Customer") or body.get("BusinessPartner") or ""))
+            case "open_item":
+                return _joined(
+                    body, "CompanyCode", "FiscalYear", "AccountingDocument", "AccountingDocumentItem"
+                )
+            case "payment" | "refund":
+                return _joined(body, "CompanyCode", "FiscalYear", "AccountingDocument", "Customer")
+            case "entry":
+                line = _joined(body, "CompanyCode", "FiscalYear", "AccountingDocument", "LedgerGLLineItem")
+                return line or str(body.get("ID") or "")
+            case "price":
+                end = str(body.get("ConditionValidityEndDate") or "")[:10]
+                record = str(body.get("ConditionRecord") or "")
+                return f"{record}/{end}" if record and end else record
+            case "order" | "realization" | "product" | "stock":
+                return str(body.get(PLACES[entity].key[0]) or "")
+        return str(body.get("Key") or "")
+
+    def our_key(self, entity: str, body: Row) -> str | None:
+        """Our key that a record bears."""
+        field_name = self.references.get(entity)
+        return keys.borne(entity, body, field_name) if field_name else None
+
+    def changed_at(self, entity: str, body: Row) -> datetime | None:
+        """When it was changed last, UTC. A day without a time is its midnight in the connection's zone."""
+        for names in (
+            ("LastChangeDateTime",),
+            ("LastChangeDate", "LastChangeTime"),
+            ("CreationDate", "CreationTime"),
+        ):
+            value = body.get(names[0])
+            if not isinstance(value, str) or not value:
+                continue
+            moment = odata.stamp(value)
+            if moment is None or value.endswith("Z"):
+                return moment
+            clock = _clock(str(body.get(names[-1]) or "")) if len(names) > 1 else 0
+            local = datetime.fromtimestamp(moment.timestamp() + clock, UTC).replace(tzinfo=self.zone)
+            return local.astimezone(UTC)
+        return None
+
+    # ---- Payments -----------------------------------------------------------------------------
+
+    def paid(self, rows: Iterable[Row]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(payment or refund, body) of the lines of payment documents, those of one document and customer together."""
+        groups: dict[str, list[dict[str, Any]]] = {}
+        for row in rows:
+            line = odata.unpadded(dict(row))
+            if str(line.get("AccountingDocumentType") or "") in self.payment_types and line.get("Customer"):
+                groups.setdefault(self.key("payment", line), []).append(line)
+        for lines in groups.values():
+            total = sum((_credit(line) for line in lines), Decimal(0))
+            body = {name: value for name, value in lines[0].items() if name not in _OF_A_LINE}
+            body |= {"PaidAmount": format(abs(total), "f"), "Lines": lines}
+            yield ("refund" if total < 0 else "payment"), body
+
+    # ---- Inside -------------------------------------------------------------------------------
+
+    def _tax_number(self, body: Row) -> str:
+        rows = [row for row in body.get("to_BusinessPartnerTax") or () if isinstance(row, dict)]
+        numbers = {
+            str(row.get("BPTaxType")): str(row.get("BPTaxLongNumber") or row.get("BPTaxNumber") or "")
+            for row in rows
+        }
+        for kind in self.tax_types or sorted(numbers):
+            if numbers.get(kind):
+                return numbers[kind]
+        return ""
+
+    def _name(self, body: Row) -> str:
+        rows = [row for row in body.get("to_Description") or () if isinstance(row, dict)]
+        named = {str(row.get("Language")): str(row.get("ProductDescription") or "") for row in rows}
+        return named.get(self.language) or next((name for name in named.values() if name), "")
+
+
+def cleared_by(body: Row) -> str:
+    """The id of the payment that cleared an item of a customer; "" while it is open.
+
+    The year of the clearing document is its own field, or that of the clearing day.
+    """
+    document = str(body.get("ClearingAccountingDocument") or "")
+    year = str(body.get("ClearingDocFiscalYear") or "").strip("0") or str(body.get("ClearingDate") or "")[:4]
+    if not document or not year:
+        return ""
+    if str(body.get("ClearingDocFiscalYear") or "").strip("0"):
+        year = str(body["ClearingDocFiscalYear"])
+    return _joined({**body, "AccountingDocument": document, "FiscalYear": year}, *_PAYMENT)
+
+
+def parent_of(entity: str, body: Row) -> str | None:
+    """Of an entry: the billing document that made it, else its own journal entry."""
+    if entity != "entry":
+        return None
+    if body.get("ReferenceDocumentType") == BILLED and body.get("ReferenceDocument"):
+        return str(body["ReferenceDocument"])
+    return _joined(body, "CompanyCode", "FiscalYear", "AccountingDocument") or None
+
+
+def amount(value: object) -> Decimal:
+    """A decimal of V2, which is a text; what is none counts as nothing."""
+    try:
+        return Decimal(str(value).strip() or "0") if value is not None else Decimal(0)
+    except InvalidOperation:
+        return Decimal(0)
+
+
+def summed(rows: Iterable[Row], by: Sequence[str], name: str) -> list[dict[str, Any]]:
+    """Rows with an amount added up by some fields: the same whether SAP has aggregated them or not."""
+    sums: dict[tuple[str, ...], Decimal] = {}
+    for row in rows:
+        body = odata.unpadded(dict(row))
+        key = tuple(str(body.get(part) or "") for part in by)
+        sums[key] = sums.get(key, Decimal(0)) + amount(body.get(name))
+    return [
+        {"Key": "/".join(key), **dict(zip(by, key, strict=True)), name: format(total, "f")}
+        for key, total in sorted(sums.items())
+    ]
+
+
+_PAYMENT: Final = ("CompanyCode", "FiscalYear", "AccountingDocument", "Customer")
+_OF_A_LINE: Final = frozenset(
+    ("AccountingDocumentItem", "AmountInCompanyCodeCurrency", "AmountInTransactionCurrency")
+)
+
+
+def _joined(body: Row, *names: str) -> str:
+    parts = [str(body.get(name) or "") for name in names]
+    return "/".join(parts) if all(parts) else ""
+
+
+def _credit(line: Row) -> Decimal:
+    """What a customer's line takes off the debt: a payment is positive, whether its credit is signed or not."""
+    value = amount(line.get("AmountInTransactionCurrency"))
+    match str(line.get("DebitCreditCode") or ""):
+        case "H":
+            return abs(value)
+        case "S":
+            return -abs(value)
+    return -value
+
+
+def _clock(value: str) -> int:
+    """Seconds of an Edm.Time: PT12H30M00S."""
+    seconds, digits = 0, ""
+    for letter in value.removeprefix("PT"):
+        if letter.isdigit():
+            digits += letter
+        else:
+            seconds += int(digits or 0) * {"H": 3600, "M": 60, "S": 1}.get(letter, 0)
+            digits = ""
+    return seconds

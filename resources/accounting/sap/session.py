@@ -1,0 +1,455 @@
+"""Requests to one SAP system: sessions with their tokens, lists read to their end, and writes that are never resent.
+
+A write needs a CSRF token and the cookies of the session that gave it, so every worker has a session of its own
+(`Seat`): a token shared by two is refused to one of them. A token that has ended (403 with `x-csrf-token:
+Required`, by which SAP says that nothing was done) is fetched anew, once.
+
+Lists are paged by key (`SalesOrder gt '4711'`), for `$skip` loses rows when others are deleted meanwhile. A walk ends
+where the count that the first page told is met, or at an empty page; so a page that is shorter than it should be ends
+nothing, whatever limit the service has of its own. Links to further pages are followed on the connection's own host:
+SAP puts its internal one in.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from resources.accounting.sap import faults, odata
+from resources.accounting.sap.multipart import Change, decoded, encoded
+from resources.connector import Refused, SourceError
+from resources.http import OK, Answer, Client, Verdict
+
+MAX_PAGES: Final = 200_000  # of one walk
+MAX_LINKS: Final = 10_000  # pages that the server makes of one request of ours
+SPREAD_FROM: Final = 4  # pages from which on a list is read in several ranges at once
+
+Row = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Seat:
+    """One session: a client with cookies of its own, and the token that goes with them."""
+
+    client: Client
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """Which rows of a set: its service, the fields of its key in their order, and how they are asked for.
+
+    `spread`: the list may be read by ranges of the first field of its key, several at once.
+    """
+
+    service: str
+    entity_set: str
+    key: tuple[str, ...]
+    where: str = ""
+    select: str = ""
+    expand: str = ""
+    spread: bool = False
+
+    def key_of(self, row: Row) -> tuple[str, ...]:
+        return tuple(str(row.get(name) or "") for name in self.key)
+
+
+@dataclass(slots=True)
+class _Range:
+    """A part of a list: what follows `last` in the order of the key, or `low`, up to `high` of its first field."""
+
+    last: tuple[str, ...] = ()
+    low: str = ""
+    high: str = ""
+    met: int = 0
+    total: int | None = None
+    recent: set[tuple[str, ...]] = field(default_factory=set)
+
+
+class Session:
+    """One system under one user. May be used by several threads; each request takes a seat."""
+
+    def __init__(
+        self,
+        seats: Sequence[Client],
+        who: str,
+        *,
+        page: int = 1000,
+        query_limit: int = 4000,
+        closed_text: str = "",
+    ) -> None:
+        self.system = seats[0].system
+        self.who, self.page, self.query_limit, self.closed_text = who, max(2, page), query_limit, closed_text
+        self.at_once = len(seats)
+        self._all = [Seat(client) for client in seats]
+        self._free: queue.LifoQueue[Seat] = queue.LifoQueue()
+        for seat in self._all:
+            self._free.put(seat)
+
+    def close(self) -> None:
+        """End the connections."""
+        for seat in self._all:
+            seat.client.close()
+
+    # ---- Reading ------------------------------------------------------------------------------
+
+    def get(self, service: str, path: str, *, json: bool = True) -> Answer:
+        """One GET below a service. Raises SourceError, Refused."""
+        with self._seat() as seat:
+            return seat.client.request(
+                "GET",
+                f"{service}/{path}",
+                headers=None if json else {"Accept": "*/*"},
+                want="json" if json else "any",
+                classify=lambda answer: faults.read_verdict(service, self.who, answer),
+            )
+
+    def listed(self, service: str, path: str) -> odata.Listed:
+        """One page. Raises SourceError, also for JSON that is no answer of OData V2."""
+        try:
+            content = self.get(service, path).content
+        except Refused as refusal:
+            if refusal.code == faults.NO_DATA:
+                return odata.Listed([], count=0)
+            raise
+        try:
+            return odata.listed(content)
+        except ValueError as error:
+            raise SourceError(
+                f"{self.system}: {service}/{path.partition('?')[0]} answered JSON that is no list ({error}); see "
+                "that url in the connection is that of SAP Gateway, https://<host>/sap/opu/odata/sap/",
+                retriable=True,
+            ) from None
+
+    def count(self, service: str, entity_set: str, where: str = "") -> int:
+        """How many rows there are. Raises SourceError."""
+        said = self.get(service, odata.address(f"{entity_set}/$count", filter=where), json=False).content
+        try:
+            return int(said.decode("utf-8-sig").strip())
+        except ValueError:
+            raise SourceError(
+                f"{self.system}: {entity_set}/$count answered {said[:40]!r}, not a number", retriable=True
+            ) from None
+
+    def whole(self, asked: List, top: int = 0) -> Iterator[Sequence[Row]]:
+        """Every row of a list once, in pages, several ranges at once where it is long. Raises SourceError."""
+        top = top or self.page
+        start = _Range()
+        rows = self._range_page(asked, start, top, counted=True)
+        if rows:
+            yield rows
+        if _is_done(start, rows):
+            return
+        if not (asked.spread and self.at_once > 1 and start.total and start.total > SPREAD_FROM * top):
+            yield from self._rest(asked, start, top)
+            return
+        first = asked.key[0]
+        last = odata.address(
+            asked.entity_set, select=first, filter=asked.where, orderby=f"{first} desc", top=1
+        )
+        edge = self.listed(asked.service, last).rows
+        high = str(edge[0].get(first) or "") if edge else ""
+        yield from self._side_by_side(asked, _ranges(start, high, self.at_once), top)
+
+    def picked(self, asked: List, name: str, values: Sequence[str]) -> Iterator[Sequence[Row]]:
+        """The rows of which a field has one of these values: many values to a request, requests in parallel."""
+        from resources.parallel import in_order
+
+        def ask(part: tuple[list[str], str]) -> list[Row]:
+            narrowed = replace(asked, where=odata.both(asked.where, part[1]))
+            return [row for rows in self.whole(narrowed) for row in rows]
+
+        parts = odata.chunks(name, values, self.query_limit)
+        yield from in_order(ask, parts, self.at_once, self.system)
+
+    def by_skip(self, asked: List) -> Iterator[Sequence[Row]]:
+        """The rows of an aggregating service, whose own key can be neither kept nor compared."""
+        for number in range(MAX_PAGES):
+            path = odata.address(
+                asked.entity_set, select=asked.select, filter=asked.where, orderby=",".join(asked.key),
+                top=self.page, skip=number * self.page or "",
+            )  # fmt: skip
+            rows = self._linked(asked.service, path)[0]
+            if rows:
+                yield rows
+            if len(rows) < self.page:
+                return
+        raise self._endless(asked)
+
+    # ---- Writing ------------------------------------------------------------------------------
+
+    def write(
+        self,
+        method: str,
+        service: str,
+        path: str,
+        subject: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[dict[str, Any], list[str]]:
+        """One write: (the row that came back, {} without one; what SAP remarked on it). Never resent.
+
+        Raises Exists, Conflict, Refused, Uncertain, SourceError. `subject` is what a person reads: "order 7d2c…".
+        """
+        said = (
+            {"Content-Type": "application/json", **(headers or {})}
+            if body is not None
+            else dict(headers or {})
+        )
+        answer = self._written(
+            method,
+            service,
+            path,
+            None if body is None else odata.encode(body),
+            said,
+            lambda answer: self.write_verdict(subject, service, answer),
+        )
+        return returned(answer), odata.warnings(answer.headers.get("sap-message", ""))
+
+    def batch(
+        self, service: str, sets: Sequence[Sequence[Change]], subject: str
+    ) -> list[list[Answer] | None]:
+        """One `$batch` of change sets: the answers of each, or the one that says why it failed; None: left out.
+
+        Raises Uncertain, SourceError for the whole of it.
+        """
+        boundary, content = encoded(sets)
+        answer = self._written(
+            "POST",
+            service,
+            "$batch",
+            content,
+            {"Content-Type": f"multipart/mixed; boundary={boundary}", "Accept": "multipart/mixed"},
+            lambda answer: self._batch_verdict(subject, service, answer),
+        )
+        parts = decoded(answer) or []
+        return [parts[place] if place < len(parts) else None for place in range(len(sets))]
+
+    def write_verdict(self, subject: str, service: str, answer: Answer) -> Verdict:
+        """The meaning of an answer to a write, of a batch's part too."""
+        return faults.write_verdict(subject, service, self.who, self.closed_text, answer)
+
+    def try_token(self, service: str) -> None:
+        """Fetch a CSRF token, as a write would. Raises SourceError."""
+        with self._seat() as seat:
+            seat.token = self._token(seat, service)
+
+    # ---- Inside -------------------------------------------------------------------------------
+
+    @contextmanager
+    def _seat(self) -> Iterator[Seat]:
+        seat = self._free.get()
+        try:
+            yield seat
+        finally:
+            self._free.put(seat)
+
+    def _written(
+        self,
+        method: str,
+        service: str,
+        path: str,
+        content: bytes | None,
+        headers: Mapping[str, str],
+        classify: Callable[[Answer], Verdict],
+    ) -> Answer:
+        with self._seat() as seat:
+            for again in (True, False):
+                if not seat.token:
+                    seat.token = self._token(seat, service)
+                try:
+                    return seat.client.request(
+                        method,
+                        f"{service}/{path}",
+                        content=content,
+                        headers={**headers, "x-csrf-token": seat.token},
+                        write=True,
+                        want="any",
+                        classify=classify,
+                    )
+                except faults.StaleToken as refusal:
+                    seat.token = ""
+                    if not again:
+                        raise Refused(
+                            f"{refusal}; a new token was refused too: see that no proxy between here and SAP takes "
+                            "the cookies away",
+                            code="csrf",
+                        ) from None
+        raise AssertionError("unreachable")
+
+    def _token(self, seat: Seat, service: str) -> str:
+        """A token for this session: by HEAD, or by GET where that is refused. Raises SourceError."""
+        fetch = {"x-csrf-token": "Fetch"}
+        head = seat.client.request("HEAD", f"{service}/", headers=fetch, want="any", classify=_head_verdict)
+        token = head.headers.get("x-csrf-token", "")
+        if head.status >= 400 or _is_no_token(token):
+            answer = seat.client.request(
+                "GET", f"{service}/", headers=fetch, want="any",
+                classify=lambda answer: faults.read_verdict(service, self.who, answer),
+            )  # fmt: skip
+            token = answer.headers.get("x-csrf-token", "")
+        if _is_no_token(token):
+            raise SourceError(
+                f"{self.system}: {service} gave no CSRF token, without which nothing can be written; let the proxy "
+                "before SAP pass the x-csrf-token header in both directions"
+            )
+        return token
+
+    def _batch_verdict(self, subject: str, service: str, answer: Answer) -> Verdict:
+        verdict = self.write_verdict(subject, service, answer)
+        if verdict.kind == "ok" and decoded(answer) is None:
+            said = answer.text[:80]
+            return Verdict("uncertain", f"{subject}: the answer of the batch is cut off, or none: «{said}»")
+        return verdict
+
+    def _range_page(self, asked: List, part: _Range, top: int, *, counted: bool = False) -> list[Row]:
+        """The next rows of a range; moves it on."""
+        conditions = [asked.where, odata.after(asked.key, part.last) if part.last else ""]
+        if part.low:
+            conditions.append(f"{asked.key[0]} gt {odata.text(part.low)}")
+        if part.high:
+            conditions.append(f"{asked.key[0]} le {odata.text(part.high)}")
+        path = odata.address(
+            asked.entity_set, select=asked.select, expand=asked.expand, filter=odata.both(*conditions),
+            orderby=",".join(asked.key), top=top, inlinecount="allpages" if counted else "",
+        )  # fmt: skip
+        rows, count = self._linked(asked.service, path)
+        keys = {asked.key_of(row) for row in rows}
+        if part.recent & keys or (rows and part.last and asked.key_of(rows[0]) == part.last):
+            raise SourceError(
+                f"{self.system}: {asked.entity_set} gave a page that it gave before (with "
+                f"{' / '.join(next(iter(part.recent & keys)))}): its order or its filter by key does not hold; the read "
+                "starts over with the next run, and if it stays tell SAP's administrator",
+                retriable=True,
+            )
+        if rows:
+            part.last, part.low, part.recent = asked.key_of(rows[-1]), "", keys
+        part.met += len(rows)
+        if counted:
+            part.total = count
+        return rows
+
+    def _linked(self, service: str, path: str) -> tuple[list[Row], int | None]:
+        """The rows of one request, with the further pages that the server makes of it."""
+        found = self.listed(service, path)
+        rows, count, links = list(found.rows), found.count, set[str]()
+        for _ in range(MAX_LINKS):
+            if not found.next:
+                return rows, count
+            if found.next in links:
+                raise SourceError(
+                    f"{self.system}: {path.partition('?')[0]}: the link to the next page leads back to a page that was "
+                    "read; the read starts over with the next run, and if it stays tell SAP's administrator",
+                    retriable=True,
+                )
+            links.add(found.next)
+            found = self.listed(service, self._own(service, found.next))
+            rows += found.rows
+        raise SourceError(f"{self.system}: {path.partition('?')[0]} has no end after {MAX_LINKS} pages")
+
+    def _own(self, service: str, link: str) -> str:
+        """A link of the vendor's as a path below the service, whatever host stands in it."""
+        there = urlsplit(link)
+        _, found, path = there.path.rpartition(f"/{service}/")
+        if not there.netloc and not found:
+            path = there.path.lstrip("/")
+        elif not found:
+            raise SourceError(
+                f"{self.system}: the link to the next page leads to {there.hostname or 'another address'}, which is "
+                f"not {service} of this system, and is not followed; see what rewrites links before SAP"
+            )
+        return f"{path}?{there.query}" if there.query else path
+
+    def _rest(self, asked: List, part: _Range, top: int) -> Iterator[Sequence[Row]]:
+        for _ in range(MAX_PAGES):
+            rows = self._range_page(asked, part, top)
+            if rows:
+                yield rows
+            if _is_done(part, rows):
+                return
+        raise self._endless(asked)
+
+    def _side_by_side(self, asked: List, parts: list[_Range], top: int) -> Iterator[Sequence[Row]]:
+        """Pages of several ranges as they come; a range that turns out to be full is split where a worker is idle."""
+        with ThreadPoolExecutor(self.at_once, thread_name_prefix=self.system) as pool:
+            under_way: dict[Future[list[Row]], _Range] = {}
+            for _ in range(MAX_PAGES):
+                while parts and len(under_way) < self.at_once:
+                    part = parts.pop(0)
+                    under_way[pool.submit(self._range_page, asked, part, top)] = part
+                if not under_way:
+                    return
+                done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                for future in done:
+                    part = under_way.pop(future)
+                    rows = future.result()
+                    if not rows:
+                        continue
+                    if len(parts) + len(under_way) + 1 < self.at_once and len(rows) >= top:
+                        parts += _halves(part)
+                    else:
+                        parts.append(part)
+                    yield rows
+        raise self._endless(asked)
+
+    def _endless(self, asked: List) -> SourceError:
+        return SourceError(
+            f"{self.system}: {asked.entity_set} has no end after {MAX_PAGES} pages; raise `page`"
+        )
+
+
+def returned(answer: Answer) -> dict[str, Any]:
+    """The row that a write gave back; {} where it gave none."""
+    try:
+        rows = odata.listed(answer.content).rows if answer.content.strip() else ()
+    except ValueError:
+        return {}
+    return dict(rows[0]) if rows else {}
+
+
+def _is_done(part: _Range, rows: Sequence[Row]) -> bool:
+    return not rows or (part.total is not None and part.met >= part.total)
+
+
+def _ranges(start: _Range, high: str, at_once: int) -> list[_Range]:
+    """The rest of a list in ranges of its first key field; the last one is open, for what is added meanwhile.
+
+    Whatever order the server has, every row is in one: each begins after what the one before ends with.
+    """
+    low = start.last[0]
+    if not (low.isdigit() and high.isdigit() and int(low) < int(high)):
+        return [start]
+    first, last = int(low), int(high)
+    count = min(at_once * 2, last - first)
+    bounds = [str(first + (last - first) * n // count).zfill(len(low)) for n in range(1, count)]
+    edges = ["", *bounds, ""]
+    parts = [_Range(low=edges[n], high=edges[n + 1]) for n in range(count)]
+    parts[0].last, parts[0].recent = start.last, start.recent
+    return parts
+
+
+def _halves(part: _Range) -> list[_Range]:
+    here = part.last[0]
+    if not (here.isdigit() and part.high.isdigit() and int(part.high) - int(here) > 1):
+        return [part]
+    middle = str((int(here) + int(part.high)) // 2).zfill(len(here))
+    left = _Range(last=part.last, high=middle, recent=part.recent)
+    return [left, _Range(low=middle, high=part.high)]
+
+
+def _head_verdict(answer: Answer) -> Verdict:
+    if answer.status == 401:
+        return Verdict("unauthorized", "HTTP 401", "check the credentials in the connection")
+    if answer.status == 429 or answer.status == 503:
+        return Verdict("retry", f"HTTP {answer.status}", bucket="")
+    return OK
+
+
+def _is_no_token(token: str) -> bool:
+    return not token or token.lower() in ("required", "fetch")

@@ -1,0 +1,300 @@
+"""Writing to SAP: customers, products and sales orders, alone or many in one request.
+
+SAP numbers what we write; our key stands in a reference (see `keys`) by which `find` searches. There is no upsert and
+no idempotency key, so what may have arrived is searched before anything is sent again. A change reads the record first,
+and sends what differs, header and items in one change set; the header goes with its version.
+
+Orders are not posted: a delivery and the billing run make revenue of them, and the accountant's documents follow.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from resources.accounting.sap import faults, keys, nodes, odata, paths
+from resources.accounting.sap.connection import Opened
+from resources.accounting.sap.entities import PLACES, Place
+from resources.accounting.sap.multipart import Change
+from resources.accounting.sap.session import returned
+from resources.connector import (
+    Conflict,
+    Exists,
+    Lock,
+    Refused,
+    Rows,
+    SourceError,
+    Uncertain,
+    Written,
+)
+from resources.http import Answer
+from resources.parallel import in_order
+
+log = logging.getLogger(__name__)
+
+KINDS: Final = ("counterparty", "product", "order")
+REMARKS: Final = "sap-message"  # where the remarks on a write that was carried out stand in its body
+_NUMBER: Final = {"counterparty": "Customer", "product": "Product", "order": "SalesOrder"}
+
+Outcome = Written | SourceError
+
+
+def _nothing_known(kind: str, our_keys: Sequence[str]) -> Mapping[str, str]:
+    return {}
+
+
+class Writer:
+    """The writing half of the connector; `Sap` is the whole."""
+
+    def __init__(self, settings: Opened) -> None:
+        self.settings, self.session, self.making = settings, settings.session, settings.making
+        self.system = settings.session.system
+        self.known_keys: Callable[[str, Sequence[str]], Mapping[str, str]] = _nothing_known
+
+    # ---- Target -------------------------------------------------------------------------------
+
+    def create(self, kind: str, key: str, body: Mapping[str, Any]) -> Written:
+        """Create a record that bears our key. Raises Exists (a product whose number is our key), Refused, Uncertain.
+
+        SAP's remarks on it stand in the body under `sap-message`.
+        """
+        place = self._written_kind(kind)
+        made = self._made(kind, key, body)
+        subject = f"{kind} {key}"
+        try:
+            row, remarks = self.session.write("POST", place.service, place.entity_set, subject, made)
+        except Exists as error:
+            raise self._duplicate(kind, body, error) from None
+        return self._created(kind, key, row, remarks)
+
+    def create_many(self, kind: str, rows: Rows) -> list[Outcome]:
+        """See CreatesMany: a change set a record, several in one `$batch`, as many batches as there are sessions.
+
+        Orders of one customer stand together: two sessions at one customer lock each other out.
+        """
+        outcomes: dict[int, Outcome] = {}
+        sets: dict[int, list[Change]] = {}
+        for number, (key, body) in enumerate(rows):
+            try:
+                place = self._written_kind(kind)
+                sets[number] = [Change("POST", place.entity_set, self._made(kind, key, body))]
+            except Refused as error:
+                outcomes[number] = error
+        order = sorted(sets, key=lambda number: str(rows[number][1].get("SoldToParty") or ""))
+        outcomes |= self._in_batches(kind, rows, sets, order)
+        for number, outcome in outcomes.items():
+            if isinstance(outcome, Exists):
+                outcomes[number] = self._duplicate(kind, rows[number][1], outcome)
+        return [outcomes[number] for number in range(len(rows))]
+
+    def update(self, kind: str, key: str, body: Mapping[str, Any], version: str | None = None) -> Written:
+        """Change a record into what the body says; items that it lacks are deleted.
+
+        Reads it first, and sends nothing where it is so already. Raises Conflict where the version is not `version`,
+        else as `create`.
+        """
+        (outcome,) = self._updated(kind, [(key, body)], version)
+        if isinstance(outcome, SourceError):
+            raise outcome
+        return outcome
+
+    def update_many(self, kind: str, rows: Rows) -> list[Outcome]:
+        """See UpdatesMany: a change set a record, as `create_many`."""
+        return self._updated(kind, rows, None)
+
+    def post(self, kind: str, key: str) -> None:
+        """Raises Refused: SAP posts by delivery and billing."""
+        raise Refused(
+            f"{self.system}: a {kind} has no posting step here; its delivery and the billing run make revenue of it. "
+            f"Write `post: false` for {kind} in the mapping"
+        )
+
+    def find(self, kind: str, keys_: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Whole bodies by our keys: by SAP's number where it is known, else by the reference. Absent ones are missing.
+
+        Of two records that bear one key the lower number counts, and the log says so.
+        """
+        place = replace(self._written_kind(kind), where="")
+        known = self.known_keys(kind, keys_)
+        numbers = {number: key for key, number in known.items() if number}
+        found: dict[str, Mapping[str, Any]] = {}
+        for rows in self.session.picked(place.whole(), _NUMBER[kind], list(numbers)):
+            for row in rows:
+                body = self.making.body(kind, row)
+                if ours := numbers.get(self.key_of(kind, body)):
+                    found[ours] = paths.found(body)
+        searched: dict[str, str] = {}
+        for key in keys_:
+            if key not in found:
+                try:
+                    searched[keys.searched(kind, key)] = key
+                except ValueError:
+                    continue  # no UUID was ever written
+        by_reference = {text.lower(): key for text, key in searched.items()}
+        field = self.making.references[kind]
+        for rows in self.session.picked(place.whole(), field, list(searched)):
+            for row in rows:
+                ours = by_reference.get(str(row.get(field) or "").lower())
+                if ours is None:
+                    continue
+                body = self.making.body(kind, row)
+                if ours in found:
+                    first = self.key_of(kind, found[ours])
+                    log.warning(
+                        "%s: two of %s bear the key %s: %s and %s; delete the later one in SAP",
+                        self.system, kind, ours, first, self.key_of(kind, body),
+                    )  # fmt: skip
+                    continue
+                found[ours] = paths.found(body)
+        return found
+
+    # ---- What SAP offers besides --------------------------------------------------------------
+
+    def key_of(self, kind: str, body: Mapping[str, Any]) -> str:
+        """See AssignsKeys: the number of the order, of the product, of the customer (else of the partner)."""
+        return self.making.key(kind, body)
+
+    def locks(self) -> Sequence[Lock]:
+        """See LocksPeriods: what the connection says (`closed_until`). Which posting periods are open none of the
+        released services tells; a billing document into a closed one is refused, and its message is known."""
+        if self.settings.closed_until is None:
+            return ()
+        return (Lock(self.settings.closed_until, self.settings.company_code),)
+
+    def void(self, kind: str, key: str, version: str | None = None) -> Written:
+        """See Voids: every item of an order is rejected, for the reason that the connection names; it stays readable."""
+        if kind != "order":
+            raise Refused(f"{self.system}: a {kind} is not taken back from here, only an order")
+        reason = self.settings.rejection_reason
+        if not reason:
+            raise Refused(
+                f"{self.system}: order {key}: the connection names no rejection_reason; give the code of SAP's reason "
+                "for rejection (customizing, Define Reasons for Rejection), as 00"
+            )
+        current = self.find(kind, [key]).get(key)
+        if current is None:
+            raise Refused(f"{self.system}: {kind} {key} is not there", code="404")
+        items = [
+            {"SalesOrderItem": item["SalesOrderItem"], "SalesDocumentRjcnReason": reason}
+            for item in current.get("to_Item") or ()
+        ]
+        return self.update(kind, key, {"to_Item": items}, version)
+
+    # ---- Inside -------------------------------------------------------------------------------
+
+    def _written_kind(self, kind: str) -> Place:
+        if kind not in KINDS:
+            raise Refused(f"{self.system}: a {kind} is not written from here, only {', '.join(KINDS)}")
+        return PLACES[kind]
+
+    def _made(self, kind: str, key: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The body to send, with our key in it."""
+        try:
+            made = paths.nested(body)
+            borne = keys.references(kind, key, self.making.references[kind])
+        except ValueError as error:
+            raise Refused(f"{self.system}: {kind} {key}: {error}") from None
+        if kind == "product" and not made.get("Product"):
+            made["Product"] = keys.searched(kind, key)
+        return {**made, **borne}
+
+    def _created(self, kind: str, key: str, row: Mapping[str, Any], remarks: Sequence[str]) -> Written:
+        body = self.making.body(kind, row)
+        number = self.key_of(kind, body)
+        if not number:
+            raise Uncertain(
+                f"{self.system}: {kind} {key}: SAP answered without a number; it is looked up before anything is sent again"
+            )
+        for remark in remarks:
+            log.warning("%s: %s %s: %s", self.system, kind, number, remark)
+        return Written(number, paths.found({**body, REMARKS: list(remarks)} if remarks else body))
+
+    def _duplicate(self, kind: str, body: Mapping[str, Any], error: Exists) -> Refused:
+        """Only a product whose number is made of our key is known to be ours."""
+        return (
+            error if kind == "product" and not body.get("Product") else Refused(str(error), code=error.code)
+        )
+
+    def _updated(self, kind: str, rows: Rows, version: str | None) -> list[Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        sets: dict[int, list[Change]] = {}
+        try:
+            self._written_kind(kind)
+            current = self.find(kind, [key for key, _ in rows])
+        except SourceError as error:
+            return [error for _ in rows]
+        for number, (key, body) in enumerate(rows):
+            there = current.get(key)
+            what = f"{self.system}: {kind} {key}"
+            if there is None:
+                outcomes[number] = Refused(f"{what} is not there; it was deleted in SAP", code="404")
+                continue
+            if version and there.get(odata.ETAG) not in (None, version):
+                outcomes[number] = Conflict(f"{what} changed meanwhile: read it again and decide", code="412")
+                continue
+            try:
+                sets[number] = nodes.changes(kind, there, paths.nested(body), version or "*")
+            except (Refused, ValueError) as error:
+                outcomes[number] = error if isinstance(error, Refused) else Refused(f"{what}: {error}")
+                continue
+            if not sets[number]:
+                del sets[number]
+                outcomes[number] = Written(self.key_of(kind, there), there)
+        outcomes |= self._in_batches(kind, rows, sets, list(sets))
+        for number, outcome in outcomes.items():
+            if isinstance(outcome, Written) and not outcome.key:
+                outcomes[number] = Written(self.key_of(kind, current[rows[number][0]]), outcome.body)
+        return [outcomes[number] for number in range(len(rows))]
+
+    def _in_batches(
+        self, kind: str, rows: Rows, sets: Mapping[int, list[Change]], order: Sequence[int]
+    ) -> dict[int, Outcome]:
+        """Each row's outcome; `order` says which stand together in a batch. A change set of its own each."""
+        if not order:
+            return {}
+        size = min(self.settings.batch, -(-len(order) // self.session.at_once))
+        parts = [order[start : start + size] for start in range(0, len(order), size)]
+
+        def send(part: Sequence[int]) -> dict[int, Outcome]:
+            service = PLACES[kind].service
+            subject = f"{kind} {rows[part[0]][0]}" if len(part) == 1 else f"{len(part)} of {kind}"
+            try:
+                answers = self.session.batch(service, [sets[number] for number in part], subject)
+            except SourceError as error:
+                return dict.fromkeys(part, error)
+            return {
+                number: self._outcome(kind, rows[number][0], sets[number], answer)
+                for number, answer in zip(part, answers, strict=True)
+            }
+
+        outcomes: dict[int, Outcome] = {}
+        for found in in_order(send, parts, self.session.at_once, self.system):
+            outcomes |= found
+        return outcomes
+
+    def _outcome(
+        self, kind: str, key: str, asked: Sequence[Change], answers: Sequence[Answer] | None
+    ) -> Outcome:
+        """What became of one change set: carried out whole, or why not."""
+        subject = f"{kind} {key}"
+        if not answers:
+            return Uncertain(
+                f"{self.system}: {subject}: the answer of the batch leaves it out; it is looked up"
+            )
+        for answer in answers:
+            verdict = self.session.write_verdict(subject, PLACES[kind].service, answer)
+            if verdict.kind != "ok":
+                return faults.failure(self.system, verdict)
+        if len(answers) < len(asked):
+            return Uncertain(
+                f"{self.system}: {subject}: the batch answers a part of it alone; it is looked up"
+            )
+        remarks = [one for answer in answers for one in odata.warnings(answer.headers.get(REMARKS, ""))]
+        if asked[0].method != "POST":
+            return Written("", {REMARKS: remarks} if remarks else {})
+        try:
+            return self._created(kind, key, returned(answers[0]), remarks)
+        except SourceError as error:
+            return error
