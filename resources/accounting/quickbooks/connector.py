@@ -1,0 +1,487 @@
+"""QuickBooks Online, Accounting API v3: invoices, payments, customers and items, read whole and by change, and written.
+
+    books = connect("quickbooks", {"realm_id": "...", "client_id": "...", "client_secret": "...", "refresh_token": "..."})
+    for page in books.read(["counterparty", "realization"], None, datetime.now(UTC)): ...
+
+A realization is an Invoice here, a return a CreditMemo, an invoice of ours (a request to pay) an Estimate. Documents
+count as soon as they are saved. What changed is told by change data capture, deletions among it, of the last 30 days and
+of 1,000 records; else it is asked for by the stamp of the last change, and what was deleted shows in the comparison of
+ids. Names (customers, items, accounts) are never deleted, they become inactive. Entries and balances come out of reports
+(`reports`).
+
+Unconfirmed by public documentation, so that both readings work: whether a note can be asked for in a query (it is not);
+whether a number of ours is kept where the company numbers documents itself (`numbers: ours|theirs` overrules the
+setting); which kinds change data capture tells of (one that is refused is read by its stamps); whether voiding keeps the
+rest of a note (our number of the record is kept beside it anyway); whether reports take `columns` (natural amounts and
+debit and credit are both understood); whether a repeated requestid answers a kept refusal (a new one is made each day);
+whether transactions of all kinds share one series of ids, as every recorded one does (they are taken to).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from resources.accounting.quickbooks.books import Books
+from resources.accounting.quickbooks.company import (
+    BATCHES_A_MINUTE,
+    CDC_CAP,
+    MAX_BATCH,
+    MINOR,
+    READS_A_MONTH,
+    Company,
+    head,
+)  # fmt: skip
+from resources.accounting.quickbooks.entities import (
+    DICTIONARIES,
+    DOCUMENTS,
+    ENTITIES,
+    FIELDS,
+    PLACES,
+    POSTING,
+    SHAPES,
+    WRITES,
+    Place,
+)  # fmt: skip
+from resources.accounting.quickbooks.hooks import hints
+from resources.accounting.quickbooks.many import ManyWriter
+from resources.accounting.quickbooks.marks import unmarked
+from resources.accounting.quickbooks.token import KEYS, TOKEN_URL, authorized
+from resources.accounting.quickbooks.write import IDS, SEARCH_DAYS, Writer
+from resources.budget import Budget, LocalBudget
+from resources.connector import (
+    Capabilities,
+    Change,
+    Delivery,
+    Finding,
+    Hint,
+    Lock,
+    Page,
+    Record,
+    Refused,
+    Reject,
+    SourceError,
+)  # fmt: skip
+from resources.crm.crm_source import NOTHING, CrmSource, Rows
+from resources.crm.rows import Shape
+from resources.http import Client, conceal
+from resources.parallel import in_order
+from resources.tokens import TokenStore
+
+# Requests a second and at once: 500 a minute and 10 a second, each by the vendor's own clock of the last minute.
+LIMITS: Final = (8.1, 10.0)
+PARALLEL: Final = 8  # requests under way at once: older pages speak of ten
+ADDRESSES: Final = {
+    "production": "https://quickbooks.api.intuit.com",
+    "sandbox": "https://sandbox-quickbooks.api.intuit.com",
+}
+CDC_REACH: Final = timedelta(
+    days=29, hours=12
+)  # of change data capture: 30 days, less what clocks may differ by
+NEWEST: Final = 200
+
+
+class QuickBooks(ManyWriter, CrmSource):
+    """One company, read and written. Threads may share it."""
+
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        entities=ENTITIES,
+        writes=WRITES,
+        overlap_seconds=600,  # stamps are whole seconds of the vendor's clock
+        version="SyncToken",
+        volatile=("SyncToken", "MetaData"),
+    )
+    shapes: ClassVar[Mapping[str, Shape]] = SHAPES
+
+    def __init__(
+        self,
+        company: Company,
+        *,
+        verifier: str = "",
+        own_numbers: bool | None = None,
+        search_days: int = SEARCH_DAYS,
+    ) -> None:
+        CrmSource.__init__(self, company.client)
+        Writer.__init__(self)
+        self.company = company
+        self.own_numbers, self.search_days = own_numbers, search_days
+        self.known_places: Mapping[str, str] = {}
+        self.places: dict[str, str] = {}
+        self._verifier = verifier
+        self._books = Books(company)
+
+    # ---- Source -------------------------------------------------------------------------------
+
+    def read(self, entities: Sequence[str], since: datetime | None, until: datetime) -> Iterator[Page]:
+        """See Source.read. `balance` is one complete page, as of the day of `until` in UTC."""
+        wanted = [entity.name for entity in self.known(entities)]
+        self._count_on(wanted)
+        news = self._news(wanted, since) if since is not None else None
+        for entity in wanted:
+            if entity in DICTIONARIES:
+                yield self._whole(entity)
+            elif entity == "currency_rate":
+                yield from self._rows_pages(entity, self._rates())
+            elif entity == "balance":
+                yield self._books.balance(until.date())
+            elif entity == "entry":
+                yield from (
+                    self._books.whole()
+                    if news is None
+                    else self._books.changed(*self._moved(news, since, until))
+                )
+            elif news is None:
+                yield from self._rows_pages(entity, self.company.whole(PLACES[entity]))
+            else:
+                yield from self._changed(entity, news, since)
+        self._keep_count(wanted)
+
+    def keys(self, entity: str) -> Iterator[Sequence[str]]:
+        """See Source.keys; what is read is complete, or SourceError."""
+        (found,) = self.known([entity])
+        if found.name in PLACES and found.incremental and entity != "currency_rate":
+            yield self.company.ids(PLACES[entity])
+            return
+        for page in self.read([entity], None, datetime.now(UTC)):
+            if page.records:
+                yield [record.source_id for record in page.records]
+
+    def changes(self, since: datetime) -> Iterator[Change]:
+        """See Source.changes: one request. A deletion alone is not among them."""
+        names = [entity for entity in PLACES if self._captured(entity)]
+        reach = datetime.now(UTC) - CDC_REACH
+        news = self._captured_news([PLACES[name].name for name in names], max(since, reach))
+        for entity in names:
+            for record in self.records(entity, _living(news.get(PLACES[entity].name, []))[0])[0]:
+                if record.modified_at is not None and record.modified_at >= since:
+                    yield Change(entity, record.source_id, record.modified_at)
+
+    def read_keys(self, entity: str, keys: Sequence[str]) -> Iterator[Page]:
+        """See ReadsByKey. Of entries the keys are those of transactions' lines: the transactions are read again."""
+        if entity == "entry":
+            days = self._days(list(dict.fromkeys(key.partition(":")[0] for key in keys)))
+            yield from self._books.changed(days, [])
+            return
+        if entity == "balance":
+            yield self._books.balance(datetime.now(UTC).date())
+            return
+        yield from super().read_keys(entity, keys)
+
+    def counts(self, entities: Sequence[str]) -> Mapping[str, int]:
+        """See CountsEntities: a request an entity, side by side."""
+        names = [
+            entity.name for entity in self.known(entities) if entity.incremental and entity.name in PLACES
+            and entity.name != "currency_rate"
+        ]  # fmt: skip
+        counted = in_order(lambda name: self.company.count(PLACES[name]), names, self.company.parallel)
+        return dict(zip(names, counted, strict=True))
+
+    def check(self) -> list[Finding]:
+        """See Source.check. Writes nothing."""
+        from resources.accounting.quickbooks.check import findings
+
+        return findings(self)
+
+    def hear(self, delivery: Delivery) -> Sequence[Hint]:
+        """See HearsEvents.hear; `hooks`."""
+        return hints(delivery, self.company.realm, self._verifier)
+
+    def locks(self) -> Sequence[Lock]:
+        """See LocksPeriods: the date up to which the books are closed."""
+        try:
+            said = self.company.preferences(anew=True).get("AccountingInfoPrefs") or {}
+        except Refused:
+            raise
+        except SourceError as error:
+            if "HTTP 403" in str(error):
+                raise Refused(str(error), code="403") from None
+            raise
+        day = said.get("BookCloseDate")
+        return [Lock(date.fromisoformat(str(day)[:10]))] if day else []
+
+    def shape(self) -> Mapping[str, Mapping[str, str]]:
+        """See KnowsItsShape: by the documentation, for the vendor describes nothing at run time."""
+        return FIELDS
+
+    # ---- What CrmSource asks for --------------------------------------------------------------
+
+    def rows(self, entity: str) -> Iterator[Rows]:
+        """See CrmSource.rows."""
+        place = PLACES[entity]
+        if entity == "currency":
+            yield self._currencies()
+        elif entity in DICTIONARIES:
+            yield self.company.dictionary(place)
+        else:
+            yield from self.company.whole(place)
+
+    def rows_by_key(self, entity: str, keys: Sequence[str]) -> Iterator[Rows]:
+        """See CrmSource.rows_by_key; in the order of the keys where several requests are needed."""
+        place = PLACES[entity]
+        wanted = list(dict.fromkeys(keys))
+        chunks = [wanted[start : start + IDS] for start in range(0, len(wanted), IDS)]
+        yield from in_order(
+            lambda chunk: self.company.select(place, "Id", chunk), chunks, self.company.parallel, self.system
+        )
+
+    def records(self, entity: str, rows: Rows) -> tuple[list[Record], list[Reject]]:
+        """Records without our sign, and with the key that it told; otherwise the vendor's bytes."""
+        if entity == "currency_rate":
+            return _rates(self.system, rows)
+        records, rejects = self.shapes[entity].records(self.system, rows)
+        for index, record in enumerate(records):
+            payload, key = unmarked(record.payload)
+            if key is not None:
+                records[index] = Record(
+                    record.source_id, payload, record.modified_at, record.parent_id, record.deleted, key
+                )
+        return records, rejects
+
+    # ---- Changes ------------------------------------------------------------------------------
+
+    def _captured(self, entity: str) -> bool:
+        return entity in PLACES and PLACES[entity].cdc
+
+    def _news(self, wanted: Sequence[str], since: datetime) -> dict[str, list[msgspec.Raw]]:
+        """By the vendor's names what change data capture tells; a name that is missing is asked for by its stamps."""
+        if since < datetime.now(UTC) - CDC_REACH:
+            return {}
+        names = [PLACES[entity].name for entity in wanted if self._captured(entity)]
+        if "entry" in wanted:
+            names += POSTING
+        return self._captured_news(list(dict.fromkeys(names)), since - timedelta(seconds=1))
+
+    def _captured_news(self, names: Sequence[str], since: datetime) -> dict[str, list[msgspec.Raw]]:
+        """One request; where it is full, or a name in it is not known, one a name. Full ones are left out."""
+        if not names:
+            return {}
+        try:
+            news = self.company.cdc(names, since)
+        except Refused:
+            if len(names) == 1:
+                return {}
+            news = {}
+        if news and sum(map(len, news.values())) < CDC_CAP:
+            return news
+        if len(names) == 1:
+            return {}
+        found: dict[str, list[msgspec.Raw]] = {}
+        for single in in_order(lambda name: self._captured_news([name], since), names, self.company.parallel):
+            found |= single
+        return found
+
+    def _changed(
+        self, entity: str, news: Mapping[str, list[msgspec.Raw]], since: datetime | None
+    ) -> Iterator[Page]:
+        place = PLACES[entity]
+        assert since is not None
+        if place.name not in news:
+            yield from self._rows_pages(entity, self.company.changed(place, _asked(since)))
+            return
+        living, stubs = _living(news[place.name])
+        if living:
+            yield from self._rows_pages(entity, iter([living]))
+        if stubs:
+            yield Page(entity, [Record(number, NOTHING, deleted=True) for number in stubs])
+
+    def _moved(
+        self, news: Mapping[str, list[msgspec.Raw]], since: datetime | None, until: datetime
+    ) -> tuple[dict[tuple[str, str], str], list[str], date | None]:
+        """Transactions that changed, with their days, and those that were deleted."""
+        assert since is not None
+        days: dict[tuple[str, str], str] = {}
+        gone: list[str] = []
+        for name in POSTING:
+            if name in news:
+                living, stubs = _living(news[name])
+                gone += stubs
+            else:
+                living = self._since(name, since)
+            for row in living:
+                told = head(row)
+                days[name, told.id] = told.day
+        # What a stock's cost moved leaves no stamp on the invoice: once a day the last ones are looked at again.
+        return days, gone, until.date() if since.date() != until.date() else None
+
+    def _since(self, name: str, since: datetime) -> list[msgspec.Raw]:
+        try:
+            return [row for rows in self.company.changed(Place(name), _asked(since)) for row in rows]
+        except Refused:
+            return []  # not of this edition of QuickBooks
+
+    def _days(self, numbers: Sequence[str]) -> dict[tuple[str, str], str]:
+        found: dict[tuple[str, str], str] = {}
+        for name in POSTING:
+            try:
+                for start in range(0, len(numbers), IDS):
+                    for row in self.company.select(Place(name), "Id", numbers[start : start + IDS]):
+                        told = head(row)
+                        found[name, told.id] = told.day
+            except Refused:
+                continue
+        return found
+
+    # ---- Lists --------------------------------------------------------------------------------
+
+    def _rows_pages(self, entity: str, pages: Iterator[Rows]) -> Iterator[Page]:
+        for rows in pages:
+            records, rejects = self.records(entity, rows)
+            if records or rejects:
+                yield Page(entity, records, rejects=rejects)
+
+    def _currencies(self) -> Rows:
+        """The currencies of the company, its own among them, which the vendor's list may lack."""
+        said = self.company.preferences(anew=True).get("CurrencyPrefs") or {}
+        home = said.get("HomeCurrency") or {}
+        try:
+            rows = list(self.company.dictionary(PLACES["currency"]))
+        except Refused:
+            rows = []  # a company with one currency has no such list
+        codes = {msgspec.json.decode(row, type=dict[str, Any]).get("Code") for row in rows}
+        if home.get("value") and home["value"] not in codes:
+            body = {"Code": home["value"], "Name": home.get("name", home["value"]), "Active": True}
+            rows.append(msgspec.Raw(msgspec.json.encode(body)))
+        return rows
+
+    def _rates(self) -> Iterator[Rows]:
+        try:
+            yield self.company.dictionary(PLACES["currency_rate"])
+        except Refused:
+            return  # one currency
+
+    # ---- The month's allowance ----------------------------------------------------------------
+
+    def _count_on(self, wanted: Sequence[str]) -> None:
+        for kept in self.known_places.values():
+            self.company.allowance.remember(kept)
+        self.places = {}
+
+    def _keep_count(self, wanted: Sequence[str]) -> None:
+        if wanted:
+            self.places = {wanted[0]: self.company.allowance.kept}
+
+
+def _asked(since: datetime) -> str:
+    from resources.accounting.quickbooks.company import stamp
+
+    return stamp(since - timedelta(seconds=1))
+
+
+def _living(rows: Sequence[msgspec.Raw]) -> tuple[list[msgspec.Raw], list[str]]:
+    """Rows of change data capture that live, and ids of those that were deleted."""
+    living: list[msgspec.Raw] = []
+    stubs: list[str] = []
+    for row in rows:
+        if b'"Deleted"' in bytes(row) and (told := head(row)).status.lower() == "deleted":
+            stubs.append(told.id)
+        else:
+            living.append(row)
+    return living, stubs
+
+
+class _Rate(msgspec.Struct):
+    currency: str = msgspec.field(name="SourceCurrencyCode")
+    day: str = msgspec.field(name="AsOfDate")
+
+
+def _rates(system: str, rows: Rows) -> tuple[list[Record], list[Reject]]:
+    """Rates have no id of their own that lasts: a currency and a day is one."""
+    records: list[Record] = []
+    rejects: list[Reject] = []
+    for row in rows:
+        try:
+            told = msgspec.json.decode(row, type=_Rate)
+        except msgspec.DecodeError as error:
+            rejects.append(
+                Reject(
+                    f"{system}, currency_rate",
+                    f"a rate without currency and day: {error}; look at it there",
+                    bytes(row),
+                )
+            )
+        else:
+            records.append(Record(f"{told.currency}:{told.day}", bytes(row)))
+    return records, rejects
+
+
+def credentials(connection: Mapping[str, Any]) -> tuple[str, ...]:
+    """By what the tokens of this connection are granted."""
+    return tuple(str(connection.get(name) or "") for name in ("token_url", *KEYS))
+
+
+def connect(
+    system: str, connection: Mapping[str, Any], budget: Budget | None = None, tokens: TokenStore | None = None
+) -> QuickBooks:
+    """Open a connection; sends nothing yet.
+
+    Keys: `realm_id` (the company's number, as text: it is longer than a number in JSON holds), `client_id`,
+    `client_secret` and `refresh_token`. Optional: `environment` (production, or sandbox) or `url`; `token_url`;
+    `webhook_verifier` (the app's verifier token); `numbers` (ours, theirs; by the company's setting where left out);
+    `search_days` (30); `minor_version` (75); `reads_per_month` (500,000: reading calls of the partner programme's tier);
+    `batch` (30 items), `batches_per_minute` (40), `parallel` (8 requests under way), `timeout` (120 s, after which the
+    vendor gives up too), `ca_file`, `allow_http`. Without `budget` the rate is kept by this process alone, and without
+    `tokens` so are the tokens. Raises SourceError that names the key and the remedy.
+    """
+    realm = connection.get("realm_id")
+    if isinstance(realm, float) or (realm and not str(realm).strip().isdigit()):
+        raise SourceError(
+            f'{system}: realm_id is the company\'s number, all digits, written as text ("4620816365000000000"); copy it from '
+            "the redirect after connecting, or from the company's settings"
+        )
+    environment = str(connection.get("environment") or "production").strip().lower()
+    if environment not in ADDRESSES:
+        raise SourceError(
+            f"{system}: environment {environment!r} is none of {', '.join(ADDRESSES)}; correct it"
+        )
+    numbers = str(connection.get("numbers") or "").strip().lower()
+    if numbers not in ("", "auto", "ours", "theirs"):
+        raise SourceError(
+            f"{system}: numbers {numbers!r} is neither ours nor theirs; correct it, or leave it out"
+        )
+    options: dict[str, Any] = {
+        "timeout": _number(system, connection, "timeout", 120.0),
+        "ca_file": connection.get("ca_file") or None,
+        "allow_http": str(connection.get("allow_http") or "").lower() == "true",
+    }
+    auth = authorized(system, connection, tokens, options)
+    parallel = max(1, int(_number(system, connection, "parallel", PARALLEL)))
+    address = str(connection.get("url") or ADDRESSES[environment]).strip().rstrip("/")
+    client = Client(
+        system, f"{address.removesuffix('/v3')}/", auth=auth, budget=budget or LocalBudget(*LIMITS),
+        connections=parallel * 2, **options,
+    )  # fmt: skip
+    company = Company(
+        client,
+        str(realm).strip(),
+        minor=int(_number(system, connection, "minor_version", MINOR)),
+        parallel=parallel,
+        batch=int(_number(system, connection, "batch", MAX_BATCH)),
+        batches_a_minute=_number(system, connection, "batches_per_minute", BATCHES_A_MINUTE),
+        reads_a_month=_number(system, connection, "reads_per_month", READS_A_MONTH),
+    )
+    verifier = str(connection.get("webhook_verifier") or "")
+    conceal([verifier])
+    return QuickBooks(
+        company,
+        verifier=verifier,
+        own_numbers={"ours": True, "theirs": False}.get(numbers),
+        search_days=int(_number(system, connection, "search_days", SEARCH_DAYS)),
+    )
+
+
+def _number(system: str, connection: Mapping[str, Any], key: str, usual: float) -> float:
+    try:
+        found = float(connection.get(key) or usual)
+    except (TypeError, ValueError):
+        found = -1.0
+    if found <= 0:
+        raise SourceError(
+            f"{system}: the connection's {key} is no number above 0; it is {usual:g} where left out"
+        )
+    return found
+
+
+__all__ = ["DOCUMENTS", "LIMITS", "TOKEN_URL", "QuickBooks", "connect", "credentials"]
