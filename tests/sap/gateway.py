@@ -50,6 +50,19 @@ def error(status: int, code: str, message: str, **headers: str) -> httpx.Respons
 
 
 @dataclass
+class Unlimited:
+    """A budget that grants everything at once; `blocked` holds the seconds it was told to grant nothing."""
+
+    blocked: list[float] = field(default_factory=list)
+
+    def take(self, cost: float = 1.0, buckets: Sequence[str] = ()) -> float:
+        return 0.0
+
+    def block(self, seconds: float, bucket: str = "") -> None:
+        self.blocked.append(seconds)
+
+
+@dataclass
 class Gateway:
     """`rows` by set, as OData V2 shows them; `bend` stands before the answer; `asked` is what came."""
 
@@ -59,6 +72,7 @@ class Gateway:
     links: bool = True  # whether a page that the server cut says where it goes on
     head: bool = True  # whether HEAD is let through
     asked: list[httpx.Request] = field(default_factory=list)
+    budget: Unlimited = field(default_factory=Unlimited)
     token: int = 0
     number: int = 4700
 
@@ -72,7 +86,7 @@ class Gateway:
         ]
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        service, _, path = request.url.path.removeprefix(ROOT).partition("/")
+        _, _, path = request.url.path.removeprefix(ROOT).partition("/")
         if request.method in ("HEAD", "GET") and request.headers.get("x-csrf-token") == "Fetch":
             if request.method == "HEAD" and not self.head:
                 return httpx.Response(403)
@@ -112,7 +126,7 @@ class Gateway:
         total = len(rows)
         for part in reversed(said.get("$orderby", "").split(",")):
             way, _, down = part.partition(" ")
-            rows.sort(key=lambda row: str(row.get(way) or ""), reverse=down == "desc")  # noqa: B023
+            rows.sort(key=lambda row: str(row.get(way) or ""), reverse=down == "desc")
         rows = rows[int(said.get("$skip", 0)) + int(said.get("$skiptoken", 0)) :]
         top = int(said.get("$top", 1000)) - int(said.get("$skiptoken", 0))
         shown = rows[: min(top, self.most)]
@@ -211,7 +225,7 @@ class Gateway:
                 headers = {
                     n.strip().lower(): v.strip() for n, _, v in (line.partition(":") for line in lines)
                 }
-                answers.append(self.written(method, path, json.loads(body or "{}"), headers))
+                answers.append(self.written(method, path, json.loads(body.strip() or "{}"), headers))
             bad = next((a for a in answers if a.status_code >= 400), None)
             if bad is not None:
                 self.rows = json.loads(before)
@@ -252,12 +266,14 @@ def fits(row: Row, condition: str) -> bool:
             return f"{bool(value)} {_PYTHON[sign]} {truth.capitalize()}"
         return f"{str(value or '')!r} {_PYTHON[sign]} {text.replace(chr(39) * 2, chr(39))!r}"
 
-    return not condition or bool(eval(_TERM.sub(term, condition)))  # noqa: S307 - of our own filters
+    return not condition or bool(eval(_TERM.sub(term, condition)))
 
 
 def opened(gateway: Gateway, **more: Any) -> Sap:
     """A connector of it that never really waits."""
-    sap = connect("sap", {**CONNECTION, "concurrency": 2, **more}, transport=httpx.MockTransport(gateway))
+    sap = connect(
+        "sap", {**CONNECTION, "concurrency": 2, **more}, gateway.budget, transport=httpx.MockTransport(gateway)
+    )  # fmt: skip
     for seat in sap.session._all:
         seat.client.sleep = lambda seconds: None
     return sap

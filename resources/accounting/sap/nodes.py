@@ -79,10 +79,13 @@ NODES: Final[Mapping[str, Node]] = {
 }  # fmt: skip
 
 
-def changes(kind: str, current: Mapping[str, Any], meant: Mapping[str, Any], etag: str) -> list[Change]:
+def changes(
+    kind: str, current: Mapping[str, Any], meant: Mapping[str, Any], etag: str, mark: str
+) -> list[Change]:
     """What turns `current` into `meant` (both nested); empty where it is so already.
 
-    The header is written whenever anything is: by its version (`etag`) a foreign change is noticed.
+    The header is written whenever anything is, its field `mark` as it is if need be: by its version (`etag`) a
+    foreign change is noticed.
     Raises Refused for a list of which it is not known how one row is told from another.
     """
     node = NODES[kind]
@@ -91,8 +94,7 @@ def changes(kind: str, current: Mapping[str, Any], meant: Mapping[str, Any], eta
     if not header and not parts:
         return []
     if not header:
-        name = next(name for name, value in meant.items() if not isinstance(value, list | dict))
-        header = {name: meant[name]}
+        header = {mark: current.get(mark)}
     return [Change("PATCH", _path(node, current), header, {"If-Match": etag}), *parts]
 
 

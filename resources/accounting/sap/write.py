@@ -235,7 +235,9 @@ class Writer:
                 outcomes[number] = Conflict(f"{what} changed meanwhile: read it again and decide", code="412")
                 continue
             try:
-                sets[number] = nodes.changes(kind, there, paths.nested(body), version or "*")
+                sets[number] = nodes.changes(
+                    kind, there, paths.nested(body), version or "*", self.making.references[kind]
+                )
             except (Refused, ValueError) as error:
                 outcomes[number] = error if isinstance(error, Refused) else Refused(f"{what}: {error}")
                 continue
