@@ -34,7 +34,8 @@ KEYS = {
     "A_MaterialStock": ("Material",),
 }
 Row = dict[str, Any]
-Bend = Callable[[httpx.Request, Callable[[httpx.Request], httpx.Response]], httpx.Response]
+Send = Callable[[httpx.Request], httpx.Response]
+Bend = Callable[[httpx.Request, Send], httpx.Response]
 
 
 def error(status: int, code: str, message: str, **headers: str) -> httpx.Response:
@@ -290,8 +291,9 @@ def pages(sap: Sap, *entities: str, since: datetime | None = None) -> Iterator[P
     yield from sap.read(entities, since, datetime(2026, 6, 1, tzinfo=UTC))
 
 
-def ms(*when: int) -> int:
-    return int(datetime(*when, tzinfo=UTC).timestamp() * 1000)  # type: ignore[arg-type]
+def ms(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> int:
+    """Milliseconds of a moment in UTC, as `/Date()/` has them."""
+    return int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp() * 1000)
 
 
 def orders(count: int, start: int = 1000) -> Sequence[Row]:

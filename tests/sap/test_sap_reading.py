@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from resources.connector import SourceError
-from tests.sap.gateway import Gateway, Row, ms, opened, orders, read
+from tests.sap.gateway import Gateway, Row, Send, ms, opened, orders, read
 from tests.sap.gateway import error as refusal
 
 
@@ -54,9 +54,9 @@ def test_every_order_is_met_once_whatever_a_page_is_cut_to(most: int, links: boo
     assert sorted(found) == sorted({row["SalesOrder"] for row in gateway.rows["A_SalesOrder"]})
 
 
-def shown_inside(request: httpx.Request, send: object) -> httpx.Response:
+def shown_inside(request: httpx.Request, send: Send) -> httpx.Response:
     """Links name the gateway's internal host, as SAP's do."""
-    answer = send(request)  # type: ignore[operator]
+    answer = send(request)
     service = request.url.path.split("/")[5]
     return httpx.Response(
         answer.status_code,
@@ -189,9 +189,9 @@ def test_a_repeating_page_is_an_error_in_words() -> None:
     gateway = Gateway()
     gateway.rows["A_SalesOrder"] = list(orders(30))
 
-    def deaf(request: httpx.Request, send: object) -> httpx.Response:
+    def deaf(request: httpx.Request, send: Send) -> httpx.Response:
         url = str(request.url).replace("%20gt%20", "%20ge%20").replace("SalesOrder%20ge", "SoldToParty%20ge")
-        return send(httpx.Request("GET", url))  # type: ignore[operator]
+        return send(httpx.Request("GET", url))
 
     gateway.bend = deaf
     with pytest.raises(SourceError, match="gave a page that it gave before") as caught:
@@ -202,7 +202,7 @@ def test_a_repeating_page_is_an_error_in_words() -> None:
 def test_a_link_to_another_host_is_never_asked() -> None:
     gateway = Gateway()
 
-    def bend(request: httpx.Request, send: object) -> httpx.Response:
+    def bend(request: httpx.Request, send: Send) -> httpx.Response:
         return httpx.Response(
             200, json={"d": {"results": list(orders(1)), "__next": "https://evil.example/x?$skiptoken=1"}}
         )

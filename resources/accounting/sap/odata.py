@@ -201,11 +201,14 @@ def date_text(value: str) -> str:
     match = _DATE.fullmatch(value)
     if match is None:
         return value
-    moment = _EPOCH + timedelta(milliseconds=int(match[1]))
+    try:
+        moment = _EPOCH + timedelta(milliseconds=int(match[1]))
+    except OverflowError:  # beyond the year 9999: no day that anybody means
+        return value
     if match[2] is None:
-        return moment.strftime("%Y-%m-%dT%H:%M:%S")
+        return moment.replace(tzinfo=None).isoformat(timespec="seconds")
     # The offset says how the writer's clock stood; the milliseconds are of UTC already.
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03}Z"
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def stamp(value: object) -> datetime | None:

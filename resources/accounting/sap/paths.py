@@ -3,9 +3,9 @@
     {"OrganizationBPName1": "ООО Ромашка", "to_BusinessPartnerTax[BPTaxType=RU1].BPTaxNumber": "7701234567",
      "to_Customer.to_CustomerCompany[CompanyCode=1010].ReconciliationAccount": "12100000"}
 
-A name is a path of the same language in which mapping files read: `a.b`, and `a[k=v].b` for the element of the list
-`a` whose `k` is v (several conditions with commas). `nested` makes the body to send; `Found` is a body read back that
-answers to such names too, so that what was meant compares with what is there.
+A name is a path of the same language in which mapping files read: `a.b`, `a[k=v].b` for the element of the list `a`
+whose `k` is v (several conditions with commas), `a[0].b` for one by its place. `nested` makes the body to send; `Found`
+is a body read back that answers to such names too, so that what was meant compares with what is there.
 
 Fields that SAP computes (COMPUTED) are never sent, but compared: `TotalNetAmount: 120.00` in a body says what the
 total must come to.
@@ -24,7 +24,8 @@ COMPUTED: Final = frozenset(
 MAX_STEPS: Final = 6
 _STEP: Final = re.compile(r"(?P<name>\w+)(?:\[(?P<where>[^\]]*)\])?(?:\.|$)")
 
-Step = tuple[str, tuple[tuple[str, str], ...] | None]  # a name, and the conditions of a list's element
+# A name, and which element of the list that it names: by conditions, or by its place.
+Step = tuple[str, tuple[tuple[str, str], ...] | int | None]
 
 
 class Found(dict[str, Any]):
@@ -75,9 +76,7 @@ def steps(path: str) -> tuple[Step, ...]:
             raise ValueError(
                 f"`{path}` is no path of fields; it reads like to_Item[SalesOrderItem=10].Material"
             )
-        out.append(
-            (match["name"], None if match["where"] is None else tuple(_conditions(match["where"], path)))
-        )
+        out.append((match["name"], _element(match["where"], path)))
         position = match.end()
     return tuple(out)
 
@@ -89,6 +88,12 @@ _NOTHING: Final = object()
 
 def _is_path(name: str) -> bool:
     return "." in name or "[" in name
+
+
+def _element(said: str | None, path: str) -> tuple[tuple[str, str], ...] | int | None:
+    if said is None:
+        return None
+    return int(said) if said.strip().isdigit() else tuple(_conditions(said, path))
 
 
 def _conditions(said: str, path: str) -> Iterator[tuple[str, str]]:
@@ -106,6 +111,11 @@ def _place(into: dict[str, Any], way: Sequence[Step]) -> dict[str, Any]:
             into = into.setdefault(name, {})
             continue
         rows: list[dict[str, Any]] = into.setdefault(name, [])
+        if isinstance(where, int):
+            if where >= len(rows):
+                rows.append({})
+            into = rows[min(where, len(rows) - 1)]
+            continue
         row = next((row for row in rows if _fits(row, where)), None)
         if row is None:
             row = dict(where)
@@ -126,7 +136,9 @@ def _at(body: Mapping[str, Any], way: Sequence[Step]) -> Any:
         value = value[name]
         if where is not None:
             rows = [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
-            fitting = [row for row in rows if _fits(row, where)]
+            fitting = (
+                rows[where : where + 1] if isinstance(where, int) else [r for r in rows if _fits(r, where)]
+            )
             # Of two conditions of one type the inactive one is the list price that ours took the place of.
             active = [row for row in fitting if not row.get("ConditionInactiveReason")]
             if not fitting:

@@ -7,6 +7,7 @@ Worked out and put beside the vendor's fields, for a mapping can neither add nor
     open_item        `Cleared`: the id of the payment that cleared it, "" while it is open
     entry            `EntryAmount`: positive on its side, negative only for a negative posting
     counterparty     `TaxNumber`: of the tax types that the connection names, else the first that there is
+    order            `TotalGrossAmount`, and of its items `GrossAmount`: the net amount and the tax that SAP computed
     product          `Name`: the description in the connection's language, else the first
 
 Amounts of FI lines are read as signed: debit +, credit -. Whether every service shows them so is unconfirmed. For
@@ -70,6 +71,8 @@ class Making:
                 body["TaxNumber"] = self._tax_number(body)
             case "product":
                 body["Name"] = self._name(body)
+            case "order":
+                _add_up(body)
             case "open_item":
                 body["Cleared"] = cleared_by(body)
             case "entry":
@@ -199,6 +202,25 @@ def summed(rows: Iterable[Row], by: Sequence[str], name: str) -> list[dict[str, 
         {"Key": "/".join(key), **dict(zip(by, key, strict=True)), name: format(total, "f")}
         for key, total in sorted(sums.items())
     ]
+
+
+def _add_up(order: dict[str, Any]) -> None:
+    """Sums with tax: an order tells its net total alone, the tax stands in its items or their conditions."""
+    total = Decimal(0)
+    items = [item for item in order.get("to_Item") or () if isinstance(item, dict)]
+    for item in items:
+        tax = amount(item.get("TaxAmount"))
+        if item.get("TaxAmount") is None:
+            conditions = [c for c in item.get("to_PricingElement") or () if isinstance(c, dict)]
+            tax = sum((amount(c.get("ConditionAmount")) for c in conditions if _is_tax(c)), Decimal(0))
+        gross = amount(item.get("NetAmount")) + tax
+        item["GrossAmount"] = format(gross, "f")
+        total += gross
+    order["TotalGrossAmount"] = format(total, "f") if items else str(order.get("TotalNetAmount") or "0")
+
+
+def _is_tax(condition: Row) -> bool:
+    return condition.get("ConditionClass") == "D" and not condition.get("ConditionInactiveReason")
 
 
 _PAYMENT: Final = ("CompanyCode", "FiscalYear", "AccountingDocument", "Customer")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 WORKED_OUT: Final[Mapping[str, tuple[str, ...]]] = {
     "counterparty": ("TaxNumber", "ETag"),
     "product": ("Name", "ETag"),
-    "order": ("ETag",),
+    "order": ("ETag", "TotalGrossAmount"),
     "realization": ("ETag",),
     "open_item": ("Cleared",),
     "entry": ("EntryAmount",),
