@@ -99,7 +99,7 @@ def numbered(yes: bool) -> httpx.Response:
         "CurrencyPrefs": {"MultiCurrencyEnabled": False, "HomeCurrency": {"value": "USD"}},
         "AccountingInfoPrefs": {"BookCloseDate": "2025-12-31"},
     }
-    return rows("Preferences", [said])
+    return httpx.Response(200, json={"Preferences": said, "time": "2026-02-10T01:00:00-08:00"})
 
 
 INVOICE: dict[str, Any] = {

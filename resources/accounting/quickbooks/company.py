@@ -193,7 +193,7 @@ class Company:
             stated = msgspec.json.decode(held.get("maxResults", b"null"), type=int | None)
         except msgspec.DecodeError:
             raise SourceError(
-                f"{self.system}: the answer to a query of {name} is no list: «{answer.text}»; {LATER}, and check url if "
+                f"{self.system}: the answer to a query of {name} is no list: «{answer.text}»; {LATER}, and check base_url if "
                 "it stays",
                 retriable=True,
             ) from None
@@ -204,9 +204,10 @@ class Company:
             )
         return rows
 
-    def count(self, place: Place, where: str = "") -> int:
-        """How many records there are, inactive ones included."""
-        answer = self.ask("query", {"query": _text(place, "COUNT(*)", where)}, f"a count of {place.name}")
+    def count(self, place: Place, *, idle: bool = False) -> int:
+        """How many records there are; `idle`: with the inactive ones of a name list."""
+        text = _text(place, "COUNT(*)", idle=idle)
+        answer = self.ask("query", {"query": text}, f"a count of {place.name}")
         try:
             held = msgspec.json.decode(answer.content, type=_Query).response
             return msgspec.json.decode(held["totalCount"], type=int)
@@ -245,24 +246,24 @@ class Company:
 
     def whole(self, place: Place) -> Iterator[Rows]:
         """Every record, active or not; raises SourceError where fewer were met than there are."""
-        total = self.count(place)
+        total = self.count(place, idle=True)
         met: set[str] = set()
         for _ in range(WALKS):
             for rows in self.changed(place, EVER):
                 met.update(self.named(place.name, row).id for row in rows)
                 yield rows
-            if len(met) >= total or len(met) >= (total := self.count(place)):
+            if len(met) >= total or len(met) >= (total := self.count(place, idle=True)):
                 return
         raise self._short(place.name, len(met), total)
 
     def ids(self, place: Place) -> list[str]:
-        """The id of every record; raises SourceError where they are not all there are."""
+        """The id of every record that is not inactive; raises SourceError where they are not all there are."""
         total = 0
         for _ in range(WALKS):
             met: dict[str, None] = {}
             for number in range(MAX_PAGES):
                 order = f"ORDERBY Id STARTPOSITION {number * self.page + 1} MAXRESULTS {self.page}"
-                rows = self.query(place.name, _text(place, "Id", "", order))
+                rows = self.query(place.name, _text(place, "Id", "", order, idle=False))
                 before = len(met)
                 met.update((self.named(place.name, row).id, None) for row in rows)
                 if len(rows) < self.page:
@@ -324,8 +325,11 @@ class Company:
         """The company's settings; asked for once, or anew."""
         with self._lock:
             if self._preferences is None or anew:
-                rows = self.query("Preferences", "SELECT * FROM Preferences")
-                self._preferences = msgspec.json.decode(rows[0], type=dict[str, Any]) if rows else {}
+                held = self.ask("preferences", {}, "the company's settings").json()
+                found = held.get("Preferences") if isinstance(held, dict) else None
+                if not isinstance(found, dict):
+                    raise SourceError(f"{self.system}: the company's settings did not come; {LATER}", retriable=True)
+                self._preferences = found
             return self._preferences
 
     @property
@@ -384,10 +388,9 @@ def stamp(when: datetime) -> str:
     return when.astimezone(UTC).replace(microsecond=0).isoformat()
 
 
-def _text(place: Place, select: str, where: str = "", order: str = "") -> str:
-    conditions = [
-        condition for condition in (where, "Active IN (true, false)" if place.listed else "") if condition
-    ]
+def _text(place: Place, select: str, where: str = "", order: str = "", *, idle: bool = True) -> str:
+    listed = "Active IN (true, false)" if place.listed and idle else ""
+    conditions = [condition for condition in (where, listed) if condition]
     text = f"SELECT {select} FROM {place.name}"
     if conditions:
         text += f" WHERE {' AND '.join(conditions)}"

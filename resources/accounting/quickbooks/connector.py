@@ -228,15 +228,25 @@ class QuickBooks(ManyWriter, CrmSource):
         )
 
     def records(self, entity: str, rows: Rows) -> tuple[list[Record], list[Reject]]:
-        """Records without our sign, and with the key that it told; otherwise the vendor's bytes."""
+        """Records without our sign, and with the key that it told; otherwise the vendor's bytes.
+
+        An inactive name counts as deleted, as the vendor's own lists have it; its last state stays.
+        """
         if entity == "currency_rate":
             return _rates(self.system, rows)
         records, rejects = self.shapes[entity].records(self.system, rows)
+        listed = PLACES[entity].listed
         for index, record in enumerate(records):
             payload, key = unmarked(record.payload)
-            if key is not None:
+            idle = listed and b"false" in payload and not _activity(payload).active
+            if key is not None or idle:
                 records[index] = Record(
-                    record.source_id, payload, record.modified_at, record.parent_id, record.deleted, key
+                    record.source_id,
+                    payload,
+                    record.modified_at,
+                    record.parent_id,
+                    record.deleted or idle,
+                    key,
                 )
         return records, rejects
 
@@ -382,6 +392,13 @@ def _living(rows: Sequence[msgspec.Raw]) -> tuple[list[msgspec.Raw], list[str]]:
     return living, stubs
 
 
+class _Activity(msgspec.Struct):
+    active: bool = msgspec.field(name="Active", default=True)
+
+
+_activity = msgspec.json.Decoder(_Activity).decode
+
+
 class _Rate(msgspec.Struct):
     currency: str = msgspec.field(name="SourceCurrencyCode")
     day: str = msgspec.field(name="AsOfDate")
@@ -418,8 +435,8 @@ def connect(
     """Open a connection; sends nothing yet.
 
     Keys: `realm_id` (the company's number, as text: it is longer than a number in JSON holds), `client_id`,
-    `client_secret` and `refresh_token`. Optional: `environment` (production, or sandbox) or `url`; `token_url`;
-    `webhook_verifier` (the app's verifier token); `numbers` (ours, theirs; by the company's setting where left out);
+    `client_secret` and `refresh_token`. Optional: `environment` (production, or sandbox) or `base_url`; `token_url`;
+    `verifier_token` (the app's verifier token); `numbers` (ours, theirs; by the company's setting where left out);
     `search_days` (30); `minor_version` (75); `reads_per_month` (500,000: reading calls of the partner programme's tier);
     `batch` (30 items), `batches_per_minute` (40), `parallel` (8 requests under way), `timeout` (120 s, after which the
     vendor gives up too), `ca_file`, `allow_http`. Without `budget` the rate is kept by this process alone, and without
@@ -448,7 +465,7 @@ def connect(
     }
     auth = authorized(system, connection, tokens, options)
     parallel = max(1, int(_number(system, connection, "parallel", PARALLEL)))
-    address = str(connection.get("url") or ADDRESSES[environment]).strip().rstrip("/")
+    address = str(connection.get("base_url") or ADDRESSES[environment]).strip().rstrip("/")
     client = Client(
         system, f"{address.removesuffix('/v3')}/", auth=auth, budget=budget or LocalBudget(*LIMITS),
         connections=parallel * 2, **options,
@@ -462,7 +479,7 @@ def connect(
         batches_a_minute=_number(system, connection, "batches_per_minute", BATCHES_A_MINUTE),
         reads_a_month=_number(system, connection, "reads_per_month", READS_A_MONTH),
     )
-    verifier = str(connection.get("webhook_verifier") or "")
+    verifier = str(connection.get("verifier_token") or "")
     conceal([verifier])
     return QuickBooks(
         company,
