@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -196,6 +197,7 @@ def unpadded(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
+@lru_cache(maxsize=16_384)  # a page is full of the same days
 def date_text(value: str) -> str:
     """`/Date(1776470400000)/` as `2026-04-18T00:00:00`, with an offset as an instant with Z; else the text itself."""
     match = _DATE.fullmatch(value)
