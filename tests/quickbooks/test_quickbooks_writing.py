@@ -340,7 +340,7 @@ def test_invoices_and_payments_are_voided_each_in_the_vendors_way() -> None:
 
 def test_a_batch_gives_each_row_its_own_outcome_in_order() -> None:
     def handle(request: httpx.Request) -> httpx.Response:
-        path, params = asked(request)
+        path, _ = asked(request)
         if path == "preferences":
             return numbered(True)
         if path == "invoice":

@@ -223,7 +223,7 @@ class Company:
         and nothing slips between two pages. Of one stamp with more records than a page its rows are counted off.
         """
         seen: set[tuple[str, str]] = set()
-        skipped = 0
+        skipped = stale = 0
         for number in range(1, MAX_PAGES + 1):
             where = f"MetaData.LastUpdatedTime >= {quoted(since)}"
             order = f"ORDERBY MetaData.LastUpdatedTime STARTPOSITION {skipped + 1} MAXRESULTS {self.page}"
@@ -235,7 +235,9 @@ class Company:
                 yield fresh
             if len(rows) < self.page:
                 return
-            if not fresh:
+            # Of the stamp that a page begins with, one page may have been met before; never two.
+            stale = 0 if fresh else stale + 1
+            if stale == 2:
                 raise self._repeats(place.name, number)
             last = heads[-1].stamp
             if not last:
@@ -328,7 +330,9 @@ class Company:
                 held = self.ask("preferences", {}, "the company's settings").json()
                 found = held.get("Preferences") if isinstance(held, dict) else None
                 if not isinstance(found, dict):
-                    raise SourceError(f"{self.system}: the company's settings did not come; {LATER}", retriable=True)
+                    raise SourceError(
+                        f"{self.system}: the company's settings did not come; {LATER}", retriable=True
+                    )
                 self._preferences = found
             return self._preferences
 

@@ -92,7 +92,7 @@ class QuickBooks(ManyWriter, CrmSource):
         writes=WRITES,
         overlap_seconds=600,  # stamps are whole seconds of the vendor's clock
         version="SyncToken",
-        volatile=("SyncToken", "MetaData"),
+        volatile=("MetaData",),
     )
     shapes: ClassVar[Mapping[str, Shape]] = SHAPES
 

@@ -146,7 +146,9 @@ def verdict(answer: Answer, about: str = "", *, write: bool = False) -> Verdict:
         return Verdict("unauthorized", reason, remedy, "401")
     if answer.status == 403 or (fault is not None and "authorization" in fault.kind):
         if fault is not None and fault.code.lstrip("0") == "3100":
-            remedy = "realm_id is of another company or environment than the token: correct realm_id or base_url"
+            remedy = (
+                "realm_id is of another company or environment than the token: correct realm_id or base_url"
+            )
         else:
             remedy = (
                 "the person who connected the company must be its administrator, and may have lost that right"

@@ -33,9 +33,7 @@ def hints(delivery: Delivery, realm: str, verifier: str) -> Sequence[Hint]:
     if verifier:
         made = base64.b64encode(hmac.new(verifier.encode(), delivery.body, hashlib.sha256).digest()).decode()
         if not hmac.compare_digest(delivery.headers.get(SIGNATURE, "").encode(), made.encode()):
-            raise Forged(
-                "the notification's intuit-signature does not fit verifier_token in the connection"
-            )
+            raise Forged("the notification's intuit-signature does not fit verifier_token in the connection")
     try:
         held = msgspec.json.decode(delivery.body)
     except msgspec.DecodeError as error:

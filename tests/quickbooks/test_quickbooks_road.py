@@ -1,0 +1,96 @@
+"""From the CRM down into QuickBooks and back: once, to the kopeck, and quiet afterwards."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mappings import load
+from pipelines import sync
+from pipelines.sync import Road
+from resources.warehouse import Warehouse
+from tests.sandbox_process import Running, running
+from tests.whole_road import DEMO, addresses, sync_road
+
+DEALS = 60
+MAPPING = Path(__file__).parents[2] / "mappings" / "accounting" / "quickbooks.yaml"
+KOPECKS = Decimal(
+    "0.05"
+)  # of rounding: QuickBooks adds the tax to the sum of the lines, the CRM has it in each
+
+
+@pytest.fixture
+def sandbox(warehouse: Warehouse) -> Iterator[Running]:
+    with running("--deals", str(DEALS), "--no-limits") as found:
+        yield found
+
+
+@pytest.fixture
+def road(
+    sandbox: Running, warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Road]:
+    folder = tmp_path / "mappings"
+    folder.mkdir()
+    shutil.copy(MAPPING, folder)
+    shutil.copy(DEMO / "bitrix24.yaml", folder)
+    said = sandbox.control("accounting/quickbooks/connection")
+    for name, value in addresses(sandbox, tmp_path).items():
+        monkeypatch.setenv(name, value)
+    for name, value in said.items():
+        monkeypatch.setenv(f"SVERKA_QUICKBOOKS_{name.upper()}", str(value))
+    monkeypatch.setenv("SVERKA_QUICKBOOKS_RATE_PER_SECOND", "1000")
+    monkeypatch.setenv("SVERKA_QUICKBOOKS_BURST", "1100")
+    monkeypatch.setenv("SVERKA_MAPPINGS", str(folder))
+    made = Road(warehouse, load(folder), "test")
+    sync.prepare(made)
+    yield made
+    made.close()
+
+
+def test_deals_become_invoices_of_quickbooks_once_though_answers_are_lost_and_a_second_sync_is_quiet(
+    sandbox: Running, road: Road, warehouse: Warehouse
+) -> None:
+    for match, times in (("/batch", 2), ("/invoice", 2), ("/customer", 1)):
+        rule = {"where": "quickbooks", "kind": "drop_after", "match": match, "times": times}
+        sandbox.control("faults", rule)
+    first = sync_road(road)
+    assert first.errors == []
+    assert first.carried.probed > 0
+    assert first.carried.stopped == ""
+    assert [law.name for law in first.laws if not law.holds] == []
+
+    deals = {deal["bitrix24"]: deal for deal in sandbox.control("truth")["deals"].values()}
+    due = {
+        number for number, deal in deals.items()
+        if deal["outcome"] == "load" and "realization" in deal["documents"] and "product_alias" not in deal["dirt"]
+    }  # fmt: skip
+    invoices = _invoices(sandbox)
+    assert due <= invoices.keys()
+    for number, found in invoices.items():
+        assert len(found) == 1, f"deal {number} has {len(found)} invoices"
+        assert abs(Decimal(found[0]["total"]) - Decimal(deals[number]["total"])) <= KOPECKS
+
+    held = warehouse.rows(
+        "select kind, subject from ops.operation where state in ('uncertain', 'rejected', 'sent')"
+    )
+    assert held == []
+    assert warehouse.rows("select count(*) from ledger.entry where not is_deleted")[0][0] > 0
+
+    second = sync_road(road)
+    assert (second.planned.quiet, second.carried.written, second.written_back) == (True, 0, [])
+    assert {number: len(found) for number, found in _invoices(sandbox).items()} == dict.fromkeys(invoices, 1)
+
+
+def _invoices(sandbox: Running) -> dict[Any, list[Mapping[str, Any]]]:
+    """The stand-in's own invoices that carry a deal, by its number."""
+    found: dict[Any, list[Mapping[str, Any]]] = {}
+    for document in sandbox.control("accounting/quickbooks")["documents"].values():
+        note = str(document["note"])
+        if document["kind"] == "Invoice" and note.startswith("crm:bitrix24:"):
+            found.setdefault(int(note.removeprefix("crm:bitrix24:").partition("\n")[0]), []).append(document)
+    return found
