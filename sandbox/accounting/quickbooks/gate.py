@@ -66,7 +66,7 @@ class Gate:
             said.headers.update(headers)
             return said
         if wants_xml:
-            answer = said if isinstance(said, Mapping) else decode(said)
+            answer = decode(said if isinstance(said, bytes) else encode(said))
             return Response(xml(answer, time), 200, headers, "application/xml;charset=UTF-8")
         return Response(said if isinstance(said, bytes) else encode(said), 200, headers, JSON)
 
@@ -114,15 +114,12 @@ class Gate:
             raise self._unsupported(request)
         if method == "POST" and len(parts) == 1:
             operation, include = params.get("operation", ""), params.get("include", "")
-            return self._once(
-                params,
-                lambda: {
-                    kind.name: reading.show(
-                        file, kind.name, writing.write(file, kind, _json(body), operation, include)
-                    ),
-                    "time": time,
-                },
-            )
+
+            def work() -> Row:
+                row = writing.write(file, kind, _json(body), operation, include)
+                return {kind.name: writing.shown(file, kind, row), "time": time}
+
+            return self._once(params, work)
         if method == "POST" and len(parts) == 3 and parts[2] == "send":
             return {kind.name: self._sent(kind, parts[1], params.get("sendTo", "")), "time": time}
         if method == "GET" and len(parts) == 2:
@@ -153,8 +150,6 @@ class Gate:
             row = self.file.get(kind.name, key)
         if row is None:
             raise fault.not_found()
-        if kind.name == "Preferences":
-            row = preferences(self.file, row)
         return reading.show(self.file, kind.name, row)
 
     def _sent(self, kind: Kind, key: str, address: str) -> Row:
@@ -168,22 +163,6 @@ class Gate:
     def _unsupported(self, request: Request) -> Refused:
         path = f"/v3/company/{self.file.realm}/{request.path_params['rest']}"
         return fault.unsupported(path, f"{HOST}{path}")
-
-
-def preferences(file: CompanyFile, row: Row) -> Row:
-    """Preferences as they are now: closing date, numbering, currencies, taxes."""
-    closed = file.books.closed_until
-    accounting = {**row["AccountingInfoPrefs"], **({"BookCloseDate": closed.isoformat()} if closed else {})}
-    currency = {"MultiCurrencyEnabled": file.options.multicurrency, "HomeCurrency": {"value": file.home}}
-    sales = {**row["SalesFormsPrefs"], "CustomTxnNumbers": file.options.custom_numbers}
-    tax = {"UsingSalesTax": True, "PartnerTaxEnabled": file.options.edition == "us"}
-    return {
-        **row,
-        "AccountingInfoPrefs": accounting,
-        "SalesFormsPrefs": sales,
-        "CurrencyPrefs": currency,
-        "TaxPrefs": tax,
-    }
 
 
 def _rate(file: CompanyFile, params: Mapping[str, str]) -> Row:

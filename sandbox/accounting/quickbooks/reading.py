@@ -25,8 +25,31 @@ CHANGED: Final = "MetaData.LastUpdatedTime"
 Test = Callable[[Row], bool]
 
 
+class Span:
+    """A stretch of one of a shelf's orders, from which a page is cut without listing the rest."""
+
+    def __init__(self, order: Sequence[Any], low: int, high: int, down: bool) -> None:
+        self._order, self._low, self._high, self._down = order, low, max(high, low), down
+
+    def __len__(self) -> int:
+        return self._high - self._low
+
+    def cut(self, start: int, most: int) -> list[str]:
+        """Ids of the places [start, start + most)."""
+        if self._down:
+            high = max(self._high - start, self._low)
+            piece = list(reversed(self._order[max(high - most, self._low) : high]))
+        else:
+            low = min(self._low + start, self._high)
+            piece = list(self._order[low : min(low + most, self._high)])
+        return [own_id(entry if isinstance(entry, str) else entry[1]) for entry in piece]
+
+
 def answer(file: CompanyFile, query: Query) -> Row:
-    """The QueryResponse of a query. Raises Refused."""
+    """The QueryResponse of a query; records that are stored as they are shown come as encoded bytes.
+
+    Raises Refused.
+    """
     kind = BY_LOWER.get(query.entity.lower())
     if kind is None:
         raise query_error(f"invalid context declaration: {query.entity}")
@@ -34,10 +57,16 @@ def answer(file: CompanyFile, query: Query) -> Row:
     keys = _found(file, kind, query)
     if query.counts:
         return {"totalCount": len(keys)}
-    page = keys[query.start - 1 : query.start - 1 + query.most]
+    start = query.start - 1
+    page = keys.cut(start, query.most) if isinstance(keys, Span) else keys[start : start + query.most]
     if not page:
         return {}
-    rows = [show(file, kind.name, file.shelves[kind.name].rows[key], query) for key in page]
+    shelf = file.shelves[kind.name]
+    rows: list[Any]
+    if kind.mode == "txn" and (query.star or file.options.select_fields == "whole"):
+        rows = [shelf.encoded(key) for key in page]
+    else:
+        rows = [show(file, kind.name, shelf.rows[key], query) for key in page]
     return {kind.name: rows, "startPosition": query.start, "maxResults": len(rows)}
 
 
@@ -45,6 +74,8 @@ def show(file: CompanyFile, kind: str, row: Row, query: Query | None = None) -> 
     """A record as an answer gives it, with what is computed when it is read."""
     if kind == "Account":
         row = file.account_row(row)
+    elif kind == "Preferences":
+        row = preferences(file, row)
     elif kind == "ExchangeRate":
         return {name: value for name, value in row.items() if name not in ("Id", "SyncToken")}
     elif kind == "Item" and query is not None and not file.options.sku_in_star and "Sku" not in query.fields:
@@ -53,6 +84,22 @@ def show(file: CompanyFile, kind: str, row: Row, query: Query | None = None) -> 
         wanted = {name.split(".")[0] for name in query.fields} | {"Id"}
         return {"domain": "QBO", "sparse": True, **{name: row[name] for name in row if name in wanted}}
     return row
+
+
+def preferences(file: CompanyFile, row: Row) -> Row:
+    """Preferences as they are now: closing date, numbering, currencies, taxes."""
+    closed = file.books.closed_until
+    accounting = {**row["AccountingInfoPrefs"], **({"BookCloseDate": closed.isoformat()} if closed else {})}
+    currency = {"MultiCurrencyEnabled": file.options.multicurrency, "HomeCurrency": {"value": file.home}}
+    sales = {**row["SalesFormsPrefs"], "CustomTxnNumbers": file.options.custom_numbers}
+    tax = {"UsingSalesTax": True, "PartnerTaxEnabled": file.options.edition == "us"}
+    return {
+        **row,
+        "AccountingInfoPrefs": accounting,
+        "SalesFormsPrefs": sales,
+        "CurrencyPrefs": currency,
+        "TaxPrefs": tax,
+    }
 
 
 def _check(kind: Kind, query: Query) -> None:
@@ -66,7 +113,7 @@ def _check(kind: Kind, query: Query) -> None:
             raise query_error(f"property '{condition.field}' is not queryable")
 
 
-def _found(file: CompanyFile, kind: Kind, query: Query) -> Sequence[str]:
+def _found(file: CompanyFile, kind: Kind, query: Query) -> list[str] | Span:
     shelf = file.shelves[kind.name]
     version = file.ledger.balances if kind.name == "Account" else None
     question = (query.question, shelf.version)
@@ -79,21 +126,23 @@ def _found(file: CompanyFile, kind: Kind, query: Query) -> Sequence[str]:
         if not spoken:
             conditions.append(Condition("Active", "=", ("true",)))
         conditions = [one for one in conditions if not _of_both(one)]
-    keys, order = _candidates(shelf, conditions, query)
+    span, order = _candidates(shelf, conditions, query)
     tests = [_test(file, kind, one) for one in conditions]
+    turned = bool(query.order) and query.order != order
+    if isinstance(span, Span) and not tests and not turned:
+        return span
+    found = span.cut(0, len(span)) if isinstance(span, Span) else span
     if tests:
         rows = shelf.rows
         full = kind.name == "Account"
-        keys = [
+        found = [
             key
-            for key in keys
+            for key in found
             if all(test(file.account_row(rows[key]) if full else rows[key]) for test in tests)
         ]
-    if query.order and tuple(query.order) != order:
-        keys = list(keys)
+    if turned:
         for name, down in reversed(query.order):
-            keys.sort(key=partial(_sort_key, shelf, name), reverse=down)
-    found = list(keys)
+            found.sort(key=partial(_sort_key, shelf, name), reverse=down)
     if version is None:
         while len(file.answers) >= MOST_KEPT:
             file.answers.pop(next(iter(file.answers)))
@@ -106,10 +155,11 @@ def _of_both(condition: Condition) -> bool:
     return condition.field == "Active" and condition.operator == "in" and said == {"true", "false"}
 
 
-def _candidates(
-    shelf: Shelf, conditions: list[Condition], query: Query
-) -> tuple[list[str], tuple[tuple[str, bool], ...]]:
-    """Ids worth looking at and the order they stand in; conditions that the choice fulfils are taken out."""
+Order = tuple[tuple[str, bool], ...]
+
+
+def _candidates(shelf: Shelf, conditions: list[Condition], query: Query) -> tuple[list[str] | Span, Order]:
+    """Records worth looking at and the order they stand in; conditions that the choice fulfils are taken out."""
     for condition in conditions:
         if condition.operator not in ("=", "in"):
             continue
@@ -120,33 +170,44 @@ def _candidates(
         if condition.field in shelf.exact:
             conditions.remove(condition)
             known = {key for value in condition.values for key in shelf.found(condition.field, value)}
-            places = {key: place for place, key in enumerate(sorted(known, key=sort_id))}
-            return _listed(shelf, places), ()
-    wanted = query.order[0][0] if query.order else ""
-    changed = [one for one in conditions if one.field == CHANGED and one.operator in ("<", ">", "<=", ">=")]
-    if changed or wanted == CHANGED:
-        low, high = 0, len(shelf.updated)
-        for condition in changed:
-            seconds = seconds_of(condition.values[0])
-            if seconds is None:
-                raise _bad_value(condition)
-            conditions.remove(condition)
-            if condition.operator in (">", ">="):
-                edge = (seconds, "") if condition.operator == ">=" else (seconds, "~")
-                low = max(low, bisect_left(shelf.updated, edge))
-            else:
-                edge = (seconds, "~") if condition.operator == "<=" else (seconds, "")
-                high = min(high, bisect_right(shelf.updated, edge))
-        chosen = [own_id(padded) for _, padded in shelf.updated[low:high]]
-        return _turned(chosen, query, CHANGED)
-    if wanted == "TxnDate" and shelf.kind.mode == "txn":
-        return _turned([own_id(padded) for _, padded in shelf.natural], query, "TxnDate")
+            return _listed(shelf, known), ()
+    wanted, down = query.order[0] if query.order else ("", False)
+    if wanted == CHANGED or any(one.field == CHANGED for one in conditions):
+        down = down and wanted == CHANGED
+        return _stretch(shelf.updated, conditions, CHANGED, down), _standing(query, CHANGED, down)
     if wanted == "Id":
-        return _turned([own_id(padded) for padded in shelf.by_id], query, "Id")
-    natural = [own_id(padded) for _, padded in shelf.natural]
-    if shelf.kind.mode == "txn":
-        natural.reverse()
-    return natural, ()
+        return Span(shelf.by_id, 0, len(shelf.by_id), down), _standing(query, "Id", down)
+    if shelf.kind.mode != "txn":
+        return Span(shelf.natural, 0, len(shelf.natural), False), ()
+    if wanted == "TxnDate":
+        return _stretch(shelf.natural, conditions, "TxnDate", down), _standing(query, "TxnDate", down)
+    return _stretch(shelf.natural, conditions, "TxnDate", True), ()
+
+
+def _standing(query: Query, name: str, down: bool) -> Order:
+    """The order of a stretch: by the field, and by id among equals."""
+    both: Order = ((name, down), ("Id", down))
+    return both if query.order == both else ((name, down),)
+
+
+def _stretch(order: Sequence[Any], conditions: list[Condition], name: str, down: bool) -> Span:
+    """The part of an order that the bounds on its field leave; these conditions are taken out."""
+    low, high = 0, len(order)
+    for condition in [
+        one for one in conditions if one.field == name and one.operator in ("<", ">", "<=", ">=", "=")
+    ]:
+        value: Any = condition.values[0]
+        if name == CHANGED:
+            value = seconds_of(value)
+            if value is None:
+                raise _bad_value(condition)
+        conditions.remove(condition)
+        before, after = bisect_left(order, (value, "")), bisect_right(order, (value, "~"))
+        if condition.operator in (">=", "=", ">"):
+            low = max(low, after if condition.operator == ">" else before)
+        if condition.operator in ("<=", "=", "<"):
+            high = min(high, before if condition.operator == "<" else after)
+    return Span(order, low, high, down)
 
 
 def _listed(shelf: Shelf, known: Iterable[str]) -> list[str]:
@@ -154,15 +215,6 @@ def _listed(shelf: Shelf, known: Iterable[str]) -> list[str]:
     if shelf.kind.title:
         return sorted(known, key=lambda key: str(rows[key].get(shelf.kind.title, "")).casefold())
     return sorted(known, key=lambda key: (str(rows[key].get("TxnDate", "")), sort_id(key)), reverse=True)
-
-
-def _turned(keys: list[str], query: Query, name: str) -> tuple[list[str], tuple[tuple[str, bool], ...]]:
-    down = bool(query.order) and query.order[0] == (name, True)
-    if down:
-        keys.reverse()
-    if query.order == ((name, down), ("Id", down)):
-        return keys, query.order
-    return keys, ((name, down),)
 
 
 def value_of(row: Row, name: str) -> Any:

@@ -11,11 +11,15 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 from typing import Any, Final
 
+import msgspec
+
 from sandbox.accounting.quickbooks.kinds import Kind
-from sandbox.accounting.quickbooks.values import Row, id_of, revive, seconds_of
+from sandbox.accounting.quickbooks.values import Row, encode, id_of, revive, seconds_of
 from sandbox.store import Collection
 
 ID_WIDTH: Final = 19
+MOST_ENCODED: Final = 150_000
+"""Records of a kind that are kept as bytes; when there are more, all are encoded anew."""
 
 
 def sort_id(key: str) -> str:
@@ -41,6 +45,7 @@ class Shelf:
         self.natural: list[tuple[str, str]] = []
         self.updated: list[tuple[int, str]] = []
         self.exact: dict[str, dict[str, dict[str, None]]] = {name: {} for name in kind.exact}
+        self._encoded: dict[str, msgspec.Raw] = {}
         self._seals: dict[str, tuple[tuple[str, str], tuple[int, str], tuple[tuple[str, str], ...]]] = {}
         for key, row in rows.items():
             self._seals[key] = seal = self._seal(key, revive(row))
@@ -57,9 +62,19 @@ class Shelf:
     def get(self, key: str) -> Row | None:
         return self.rows.get(key)
 
+    def encoded(self, key: str) -> msgspec.Raw:
+        """A record as JSON, kept until it is put again."""
+        found = self._encoded.get(key)
+        if found is None:
+            if len(self._encoded) >= MOST_ENCODED:
+                self._encoded.clear()
+            found = self._encoded[key] = msgspec.Raw(encode(self.rows[key]))
+        return found
+
     def put(self, row: Row) -> None:
         """Write a record, new or changed."""
         key = row["Id"]
+        self._encoded.pop(key, None)
         seal, old = self._seal(key, row), self._seals.get(key)
         if old is None:
             insort(self.by_id, sort_id(key))
@@ -82,6 +97,7 @@ class Shelf:
 
     def remove(self, key: str) -> None:
         seal = self._seals.pop(key)
+        self._encoded.pop(key, None)
         _drop(self.by_id, sort_id(key))
         _drop(self.natural, seal[0])
         _drop(self.updated, seal[1])

@@ -168,7 +168,14 @@ def _item(file: CompanyFile, item: Any, born: set[tuple[str, str]]) -> Row:
     row = write(file, kind, body, operation, include)
     if operation == "create":
         born.add((kind.name, row["Id"]))
-    return {kind.name: reading.show(file, kind.name, row)}
+    return {kind.name: shown(file, kind, row)}
+
+
+def shown(file: CompanyFile, kind: Kind, row: Row) -> Any:
+    """A written record as the answer gives it; of a transaction its bytes, which serve its readers too."""
+    if kind.mode == "txn" and row.get("status") != "Deleted":
+        return file.shelves[kind.name].encoded(row["Id"])
+    return reading.show(file, kind.name, row)
 
 
 def remember(file: CompanyFile, key: str, answer: bytes) -> None:
@@ -239,4 +246,4 @@ def _unlocked(file: CompanyFile, kind: Kind, body: Mapping[str, Any]) -> None:
         raise fault.business("You can only add or edit one name at a time. Please try again.")
 
 
-__all__ = ["KINDS", "batch", "merge", "remember", "remembered", "request_id", "write"]
+__all__ = ["KINDS", "batch", "merge", "remember", "remembered", "request_id", "shown", "write"]
