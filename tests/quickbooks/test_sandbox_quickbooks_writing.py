@@ -165,6 +165,17 @@ def test_a_tax_line_that_is_sent_stands(realm: Realm) -> None:
     realm.option(tax_override=True)
 
 
+def test_taxes_that_were_sent_outlive_a_change_of_the_note(realm: Realm) -> None:
+    rate = realm.rows("SELECT * FROM TaxRate WHERE Name = 'VAT 20%'")[0]["Id"]
+    tax = {"TaxLine": [{"Amount": Decimal("19.99"), "TaxLineDetail": {"TaxRateRef": {"value": rate}}}]}
+    row = realm.write("Invoice", realm.invoice(TxnTaxDetail=tax))
+    noted = realm.write("Invoice", changed(row, PrivateNote="заметка"))
+    assert noted["TotalAmt"] == Decimal("119.99")
+    assert realm.write("Invoice", changed(noted, Line=[realm.line("100.00")]))["TotalAmt"] == Decimal(
+        "120.00"
+    )
+
+
 def test_tax_inclusive_lines_keep_their_gross(realm: Realm) -> None:
     line = realm.line("83.33", TaxInclusiveAmt=Decimal("100.00"))
     row = realm.write("Invoice", realm.invoice(Line=[line], GlobalTaxCalculation="TaxInclusive"))
@@ -307,6 +318,41 @@ def test_goods_leave_the_stock_at_their_cost(realm: Realm) -> None:
     realm.write("Invoice", {"Id": row["Id"], "SyncToken": row["SyncToken"]}, operation="delete")
     assert realm.read("Item", item["Id"])["QtyOnHand"] == item["QtyOnHand"]
     assert realm.accounts()[asset] == before[asset]
+
+
+def test_goods_cannot_leave_before_they_came(realm: Realm) -> None:
+    item = realm.read("Item", realm.item("Inventory"))
+    body = realm.invoice(Line=[realm.line("10.00", item=item["Id"])], TxnDate="2020-01-01")
+    assert fault(realm.post("invoice", body))["code"] == "6270"
+
+
+def test_a_customer_is_owed_what_its_jobs_owe(realm: Realm) -> None:
+    head = realm.write("Customer", {"DisplayName": "Головная"})
+    job = realm.write("Customer", {"DisplayName": "Объект 1", "ParentRef": {"value": head["Id"]}})
+    assert (job["FullyQualifiedName"], job["Job"], job["Level"]) == ("Головная:Объект 1", True, 1)
+    realm.write("Invoice", realm.invoice(CustomerRef={"value": job["Id"]}))
+    after = realm.read("Customer", head["Id"])
+    assert (after["Balance"], after["BalanceWithJobs"]) == (0, Decimal("120.00"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"Line": ["x"]},
+        {"Line": {"a": 1}},
+        [],
+        "text",
+        {"Line": [{"DetailType": "SalesItemLineDetail", "SalesItemLineDetail": "x"}]},
+    ],
+)
+def test_a_body_of_another_shape_leaves_no_trace(realm: Realm, body: Any) -> None:
+    before = realm.count("Invoice")
+    if isinstance(body, dict):
+        body = {"CustomerRef": {"value": realm.customer()}, **body}
+    answer = realm.post("invoice", body)
+    assert answer.status_code in (400, 500)
+    assert answer.json()["Fault"]["Error"][0]["code"]
+    assert realm.count("Invoice") == before
 
 
 def test_an_estimate_posts_nothing_and_is_closed_by_its_invoice(realm: Realm) -> None:

@@ -20,6 +20,7 @@ from sandbox.accounting.quickbooks import journal, names, payments, sales, seed,
 from sandbox.accounting.quickbooks.fault import Refused
 from sandbox.accounting.quickbooks.file import CompanyFile
 from sandbox.accounting.quickbooks.kinds import KINDS
+from sandbox.accounting.quickbooks.shelf import own_id
 from sandbox.accounting.quickbooks.values import Row, cents, id_of, plain, ref
 
 PER_MILLE_OF_CASES: Final = (
@@ -32,6 +33,7 @@ DAILY_CHANCES: Final = (
     ("rename", 0.05), ("merge", 0.02), ("close", 0.03),
 )  # fmt: skip
 CLOSED_MONTHS_BACK: Final = 2
+TRIES: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +216,19 @@ def _open_day(file: CompanyFile, day: date) -> date:
     return max(day, closed + timedelta(days=1)) if closed else day
 
 
-def _invoices(file: CompanyFile, *, unpaid: bool = False) -> list[Row]:
+def _invoice(file: CompanyFile, rng: random.Random, *, unpaid: bool = False, until: str = "~") -> Row | None:
+    """An invoice of the open period drawn by lot; None when some tries find none."""
     closed = file.books.closed_until.isoformat() if file.books.closed_until else ""
-    return [
-        row
-        for row in file.shelves["Invoice"].rows.values()
-        if row["TotalAmt"] and row["TxnDate"] > closed and not (unpaid and row["Id"] in file.ledger.settled)
-    ]
+    shelf = file.shelves["Invoice"]
+    for _ in range(TRIES if shelf.by_id else 0):
+        row = shelf.rows[own_id(shelf.by_id[int(rng.random() * len(shelf.by_id))])]
+        if (
+            row["TotalAmt"]
+            and closed < row["TxnDate"] <= until
+            and not (unpaid and row["Id"] in file.ledger.settled)
+        ):
+            return row
+    return None
 
 
 def _chosen(rows: list[Row], rng: random.Random) -> Row | None:
@@ -229,7 +237,7 @@ def _chosen(rows: list[Row], rng: random.Random) -> Row | None:
 
 def _edit(file: CompanyFile, day: date, rng: random.Random) -> bool:
     """One to three per cent on the price of the first line."""
-    row = _chosen(_invoices(file), rng)
+    row = _invoice(file, rng)
     percent = 101 + int(rng.random() * 3)
     if row is None:
         return False
@@ -253,7 +261,7 @@ def _edit(file: CompanyFile, day: date, rng: random.Random) -> bool:
 
 
 def _void(file: CompanyFile, day: date, rng: random.Random) -> bool:
-    row = _chosen(_invoices(file, unpaid=True), rng)
+    row = _invoice(file, rng, unpaid=True)
     if row is None:
         return False
     writing.write(file, KINDS["Invoice"], {"Id": row["Id"], "SyncToken": row["SyncToken"]}, "void")
@@ -269,7 +277,7 @@ def _void(file: CompanyFile, day: date, rng: random.Random) -> bool:
 
 
 def _delete(file: CompanyFile, day: date, rng: random.Random) -> bool:
-    row = _chosen(_invoices(file, unpaid=True), rng)
+    row = _invoice(file, rng, unpaid=True)
     if row is None:
         return False
     writing.write(file, KINDS["Invoice"], {"Id": row["Id"], "SyncToken": row["SyncToken"]}, "delete")
@@ -327,7 +335,7 @@ def _foreign_journal(file: CompanyFile, day: date, rng: random.Random) -> bool:
 
 def _return(file: CompanyFile, day: date, rng: random.Random) -> bool:
     """A credit memo for the first line of an invoice, applied to it where it is still open."""
-    row = _chosen([one for one in _invoices(file) if one["TxnDate"] <= day.isoformat()], rng)
+    row = _invoice(file, rng, until=day.isoformat())
     if row is None:
         return False
     line = {name: value for name, value in row["Line"][0].items() if name not in ("Id", "LineNum")}

@@ -180,3 +180,16 @@ def unsupported(path: str, full: str) -> Refused:
 
 def not_supported(what: str) -> Refused:
     return Refused("500", "Unsupported Operation", f"Operation {what} is not supported.", None)
+
+
+def broken() -> Refused:
+    """What a request of another shape than the service can read comes to."""
+    message = "An application error has occurred while processing your request"
+    return Refused(
+        "10000",
+        message,
+        "System Failure Error: Error processing the request",
+        "",
+        status=500,
+        kind="SystemFault",
+    )

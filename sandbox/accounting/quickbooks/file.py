@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 from sandbox.accounting.quickbooks.kinds import KINDS
 from sandbox.accounting.quickbooks.ledger import Ledger
 from sandbox.accounting.quickbooks.shelf import Shelf
-from sandbox.accounting.quickbooks.values import Row, moment, money, seconds_of, shown
+from sandbox.accounting.quickbooks.values import Row, id_of, moment, money, seconds_of, shown
 
 if TYPE_CHECKING:
     from sandbox.books import Books
 
+MAX_LEVELS: Final = 6
 MAX_EVENTS: Final = 10_000
 """Happenings that wait for `hooks`; older ones are lost, as webhooks are."""
 OTHER_USER: Final = "Ольга Лебедева"
@@ -183,14 +184,22 @@ class CompanyFile:
     # Balances
 
     def follow_customer(self, key: str) -> None:
-        """Let a customer's balance follow the ledger; its time of change moves, its token does not (recorded)."""
-        row = self.get("Customer", key)
-        if row is None:
-            return
-        balance = shown(money(self.ledger.owed.get(key, 0)))
-        if row.get("Balance") != balance:
-            row = {**row, "Balance": balance, "BalanceWithJobs": balance}
-            self.change("Customer", row, token=False)
+        """Let a customer's balance follow the ledger, and that of whom it belongs to.
+
+        The time of change moves, the token does not (recorded).
+        """
+        for _ in range(MAX_LEVELS):
+            row = self.get("Customer", key)
+            if row is None:
+                return
+            people = self.shelves["Customer"]
+            jobs = (people.rows[job] for job in people.found("ParentRef", key))
+            own = money(self.ledger.owed.get(key, 0))
+            whole = own + sum((Decimal(str(job["BalanceWithJobs"])) for job in jobs), Decimal(0))
+            if (row.get("Balance"), row.get("BalanceWithJobs")) != (shown(own), shown(whole)):
+                row = {**row, "Balance": shown(own), "BalanceWithJobs": shown(whole)}
+                self.change("Customer", row, token=False)
+            key = id_of(row.get("ParentRef"))
 
     def account_row(self, row: Row) -> Row:
         """An account with its balance of now: of balance sheet accounts, in their natural sign."""

@@ -7,6 +7,7 @@ of a company. A refusal is 429 with the gateway's body and no time to wait.
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Mapping
 from typing import Any, Final
@@ -22,6 +23,7 @@ from sandbox.accounting.quickbooks.kinds import BY_PATH, Kind
 from sandbox.accounting.quickbooks.query import parse
 from sandbox.accounting.quickbooks.values import Row, decode, encode, moment_now, xml
 
+_log = logging.getLogger(__name__)
 HOST: Final = "https://sandbox-quickbooks.api.intuit.com"
 JSON: Final = "application/json;charset=UTF-8"
 MINUTE, SECOND, BATCH, BATCH_COMPANY = (
@@ -56,6 +58,10 @@ class Gate:
                 said = self._serve(request, body)
         except Barred as barred:
             return Response(encode(barred.body(int(file.now() * 1000))), barred.status, headers, JSON)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            _log.exception("a request that the stand-in cannot read")
+            refused = fault.broken()
+            return Response(encode(refused.body(time)), refused.status, headers, JSON)
         except Refused as refused:
             if wants_xml:
                 return Response(

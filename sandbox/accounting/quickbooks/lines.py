@@ -160,6 +160,11 @@ class _Form:
                 raise fault.missing("ItemRef")
             detail["ItemRef"] = ref(default)
         item = referred(self._file, "Item", detail["ItemRef"], old=before.get("ItemRef"))
+        if item["Type"] == "Inventory" and self._row["TxnDate"] < item["InvStartDate"]:
+            text = (
+                "Transactions with inventory items can't be dated earlier than the item's InventoryStartDate."
+            )
+            raise fault.Refused("6270", "InventoryTxnDatedBeforeItemStartDate", text, "TxnDate")
         if item["Type"] == "Category":
             raise fault.Refused("2120", "Invalid Type", "Invalid Type : a category cannot be sold", "ItemRef")
         return item

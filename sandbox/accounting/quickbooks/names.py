@@ -44,7 +44,7 @@ def write(file: CompanyFile, name: str, body: Mapping[str, Any], old: Row | None
     title = kind.title
     if row["Active"] is False and (old is None or old.get("Active") is not False):
         _leave(file, name, row)
-        row[title] = f"{row[title]}{DELETED}"
+        row[title] = f"{str(row[title]).removesuffix(DELETED)}{DELETED}"
     elif row["Active"] is True and old is not None and old.get("Active") is False:
         row[title] = str(row[title]).removesuffix(DELETED)
     _qualify(file, name, row)

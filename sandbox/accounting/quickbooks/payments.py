@@ -84,12 +84,14 @@ def delete(file: CompanyFile, row: Row) -> None:
 
 def release(file: CompanyFile, target: str) -> None:
     """Take every payment off a document: its lines go, the money stays unapplied."""
-    for key in list(file.ledger.settled.get(target, {})):
+    payers = list(file.ledger.settled.get(target, {}))
+    check.open_day(file, *(file.shelves["Payment"].rows[key]["TxnDate"] for key in payers))
+    for key in payers:
         payment = file.get("Payment", key)
         if payment is None:
             continue
         lines = [line for line in payment["Line"] if line["LinkedTxn"][0]["TxnId"] != target]
-        write(file, {"Line": lines, "sparse": True}, {**payment, "Line": payment["Line"]})
+        write(file, {"Line": lines, "sparse": True}, payment)
 
 
 def voided_note(file: CompanyFile, row: Row) -> str:

@@ -71,8 +71,8 @@ def write(
     """Save a new or changed form. `duplicates` lets a number be used twice. Raises Refused; then nothing changed."""
     kind = KINDS[name]
     row = check.merged(kind, old, body)
-    if "TxnTaxDetail" not in body:
-        row.pop("TxnTaxDetail", None)
+    if "TxnTaxDetail" not in body and (old is None or body.keys() & {"Line", "GlobalTaxCalculation"}):
+        row.pop("TxnTaxDetail", None)  # taxes that once were sent stand while nobody touches the lines
     check.lengths(row)
     day = check.dated(file, row)
     customer = _customer(file, name, row, old)
@@ -82,7 +82,8 @@ def write(
             found = check.referred(file, target, row[field], old=(old or {}).get(field))
             row[field] = check.reference_to(target, found)
     totals = total_up(file, row, old)
-    check.open_day(file, day, (old or {}).get("TxnDate"))
+    if SIGNS[name]:  # the closing date bars what posts
+        check.open_day(file, day, (old or {}).get("TxnDate"))
     _number(file, name, row, body, old, duplicates)
     _dress(file, name, row, customer, old)
     paid = file.ledger.applied_to(old["Id"])[0] if old else 0

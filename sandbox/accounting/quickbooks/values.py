@@ -51,6 +51,10 @@ NUMBERS: Final = frozenset(
         "Deposit",
         "CreditLimit",
         "DiscountAmt",
+        "DiscountRate",
+        "ReorderPoint",
+        "BillRate",
+        "CostRate",
     ]
 )
 """Names under which a number stands, and never a text."""

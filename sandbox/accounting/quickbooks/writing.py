@@ -56,7 +56,8 @@ def delete(file: CompanyFile, kind: Kind, old: Row, body: Mapping[str, Any]) -> 
     if kind.mode != "txn":
         raise fault.not_supported(f"delete {kind.name}")
     check.fresh(file, old, body)
-    check.open_day(file, old["TxnDate"])
+    if kind.name != "Estimate":
+        check.open_day(file, old["TxnDate"])
     if kind.name == "Payment":
         payments.delete(file, old)
     elif kind.name == "JournalEntry":
