@@ -286,21 +286,20 @@ class _Work:
 
 
 def _edit(system: System, rng: random.Random, day: date) -> bool:
-    """A clerk changes the quantity of an item, or the wanted date, of an order not yet delivered."""
+    """A clerk changes the quantity of an item not yet delivered; of a finished order only a remark."""
     order = _some(system, "order", rng, lambda row: row.get("OverallSDProcessStatus") == "A")
     items = system.db["order_item"].under(order["SalesOrder"]) if order else []
-    if order is None or not items:
+    if order is not None and items:
+        item = items[int(rng.random() * len(items))]
+        before, after = item["RequestedQuantity"], quantity(Decimal(item["RequestedQuantity"]) + 1)
+        orders.change_item(system, item, {"RequestedQuantity": after})
+        system.act("edit", order["SalesOrder"], item=item["SalesOrderItem"], before=before, after=after)
+        return True
+    order = _some(system, "order", rng, lambda row: True)
+    if order is None:
         return False
-    item = items[int(rng.random() * len(items))]
-    before = item["RequestedQuantity"]
-    orders.change_item(system, item, {"RequestedQuantity": quantity(Decimal(before) + 1)})
-    system.act(
-        "edit",
-        order["SalesOrder"],
-        item=item["SalesOrderItem"],
-        before=before,
-        after=quantity(Decimal(before) + 1),
-    )
+    orders.change(system, order, {"AssignmentReference": f"CHECKED {day:%d.%m}"})
+    system.act("edit", order["SalesOrder"], field="AssignmentReference")
     return True
 
 
