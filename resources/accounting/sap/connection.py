@@ -68,8 +68,10 @@ def opened(
 
     def words(name: str, otherwise: str = "") -> tuple[str, ...]:
         value = connection.get(name)
+        if isinstance(value, Mapping):  # their codes by ours
+            value = list(dict.fromkeys(value.values()))
         listed = value if isinstance(value, list | tuple) else said(name, otherwise).replace(",", " ").split()
-        return tuple(str(word) for word in listed)
+        return tuple(str(word) for word in listed) or tuple(otherwise.split())
 
     def number(name: str, otherwise: float, most: float = 1e9) -> float:
         try:

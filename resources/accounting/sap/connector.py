@@ -41,6 +41,7 @@ from resources.accounting.sap.entities import (
     Place,
 )
 from resources.accounting.sap.records import Row, amount, summed
+from resources.accounting.sap.session import List
 from resources.accounting.sap.write import Writer
 from resources.budget import Budget
 from resources.connector import Capabilities, Change, Finding, Page, Record, SourceError
@@ -227,32 +228,54 @@ class Sap(Writer):
     def _items(self, wanted: Sequence[str], since: datetime | None) -> Iterator[Page]:
         """Open items as they come; payments once all lines of their document are in hand.
 
-        A whole read has them but for documents at the edges of pages, which wait for the end. A read by change has
-        only the lines that changed: their documents are read again.
+        Payments are read before what they paid: an item names the document that cleared it, which may be one of its
+        own, and the payment names that too.
         """
         place = self._place("open_item")
-        paid = "payment" in wanted or "refund" in wanted
-        waiting: list[Row] = []
-        partial: dict[str, None] = {}
-        for rows in self.session.whole(place.whole(place.since(since) if since else "")):
-            if "open_item" in wanted:
-                records, rejects = self.making.records("open_item", rows)
-                yield Page("open_item", records, rejects=rejects)
-            if not paid:
-                continue
-            ours = [
-                r for r in rows if str(r.get("AccountingDocumentType") or "") in self.making.payment_types
-            ]
+        types = odata.either("AccountingDocumentType", sorted(self.making.payment_types))
+        others = " and ".join(
+            f"AccountingDocumentType ne {odata.text(one)}" for one in sorted(self.making.payment_types)
+        )
+        payers: dict[str, str] = {}
+        if since is None:
+            yield from self._all_payments(wanted, place.whole(types), payers)
+        else:
+            yield from self._changed_payments(wanted, place, types, since)
+        if "open_item" not in wanted:
+            return
+        for rows in self.session.whole(place.whole(odata.both(others, place.since(since) if since else ""))):
             if since is not None:
-                partial |= dict.fromkeys(str(row.get("AccountingDocument") or "") for row in ours)
-                continue
+                cleared = [str(row.get("ClearingAccountingDocument") or "") for row in rows]
+                for found in self.session.picked(
+                    place.whole(types), "ClearingAccountingDocument", [c for c in cleared if c]
+                ):
+                    self.making.payers_of(found, payers)
+            records, rejects = self.making.records("open_item", rows, payers)
+            yield Page("open_item", records, rejects=rejects)
+
+    def _all_payments(self, wanted: Sequence[str], listing: List, payers: dict[str, str]) -> Iterator[Page]:
+        """Documents at the edges of pages wait for the end, where all their lines are there."""
+        waiting: list[Row] = []
+        for rows in self.session.whole(listing):
+            self.making.payers_of(rows, payers)
+            if "open_item" in wanted:
+                yield Page("open_item", self.making.records("open_item", rows)[0])
             edges = {_document(rows[0]), _document(rows[-1])}
-            waiting += [row for row in ours if _document(row) in edges]
-            yield from self._payments(wanted, [row for row in ours if _document(row) not in edges])
-        if partial:
-            for rows in self.session.picked(place.whole(), "AccountingDocument", list(partial)):
-                yield from self._payments(wanted, rows)
+            waiting += [row for row in rows if _document(row) in edges]
+            yield from self._payments(wanted, [row for row in rows if _document(row) not in edges])
         yield from self._payments(wanted, waiting)
+
+    def _changed_payments(
+        self, wanted: Sequence[str], place: Place, types: str, since: datetime
+    ) -> Iterator[Page]:
+        """A read by change has only the lines that changed: their documents are read whole."""
+        partial: dict[str, None] = {}
+        for rows in self.session.whole(place.whole(odata.both(types, place.since(since)))):
+            partial |= dict.fromkeys(str(row.get("AccountingDocument") or "") for row in rows)
+            if "open_item" in wanted:
+                yield Page("open_item", self.making.records("open_item", rows)[0])
+        for rows in self.session.picked(place.whole(types), "AccountingDocument", list(partial)):
+            yield from self._payments(wanted, rows)
 
     def _payments(self, wanted: Sequence[str], rows: Sequence[Row]) -> Iterator[Page]:
         found: dict[str, list[Record]] = {"payment": [], "refund": []}
@@ -296,8 +319,12 @@ class Sap(Writer):
 
     def _accounts(self) -> list[dict[str, Any]]:
         listing = replace(self._place("account").whole(self._ledger), select="GLAccount")
-        rows = (row for page in self.session.by_skip(listing) for row in page)
-        return summed(rows, ("GLAccount",), "Nothing")
+        found = {
+            odata.number(str(row.get("GLAccount") or ""))
+            for page in self.session.by_skip(listing)
+            for row in page
+        }
+        return [{"Key": code, "GLAccount": code} for code in sorted(found) if code]
 
     def _rates(self) -> list[dict[str, Any]]:
         """The rate of each currency and day by which billing documents were booked; the last document decides."""

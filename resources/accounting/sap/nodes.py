@@ -78,14 +78,19 @@ NODES: Final[Mapping[str, Node]] = {
     ),
 }  # fmt: skip
 
+# Fields of the header that may be written as they are: nothing is priced, checked or numbered anew by them.
+UNCHANGED: Final[Mapping[str, Sequence[str]]] = {
+    "order": ("RequestedDeliveryDate", "PurchaseOrderByShipToParty", "PurchaseOrderByCustomer"),
+    "counterparty": ("SearchTerm2", "OrganizationBPName1", "LastName"),
+    "product": ("ProductOldID", "ProductGroup"),
+}
 
-def changes(
-    kind: str, current: Mapping[str, Any], meant: Mapping[str, Any], etag: str, mark: str
-) -> list[Change]:
+
+def changes(kind: str, current: Mapping[str, Any], meant: Mapping[str, Any], etag: str) -> list[Change]:
     """What turns `current` into `meant` (both nested); empty where it is so already.
 
-    The header is written whenever anything is, its field `mark` as it is if need be: by its version (`etag`) a
-    foreign change is noticed.
+    The header is written whenever anything is, with a field as it is if need be: by its version (`etag`) a foreign
+    change is noticed.
     Raises Refused for a list of which it is not known how one row is told from another.
     """
     node = NODES[kind]
@@ -94,6 +99,7 @@ def changes(
     if not header and not parts:
         return []
     if not header:
+        mark = next((name for name in UNCHANGED[kind] if current.get(name)), UNCHANGED[kind][-1])
         header = {mark: current.get(mark)}
     return [Change("PATCH", _path(node, current), header, {"If-Match": etag}), *parts]
 

@@ -4,10 +4,12 @@ Worked out and put beside the vendor's fields, for a mapping can neither add nor
 
     payment, refund  one record for what a customer's lines of one payment document come to: `PaidAmount` (positive, in
                      `TransactionCurrency`), and the lines themselves as `Lines`
-    open_item        `Cleared`: the id of the payment that cleared it, "" while it is open
+    open_item        `Cleared`: the id of the payment that cleared it, "" while it is open; of a cancelled document that of
+                     its cancellation
     entry            `EntryAmount`: positive on its side, negative only for a negative posting
     counterparty     `TaxNumber`: of the tax types that the connection names, else the first that there is
-    order            `TotalGrossAmount`, and of its items `GrossAmount`: the net amount and the tax that SAP computed
+    order            `TotalGrossAmount`: an order tells its net total alone
+    its items        `AmountWithTax`: net amount and SAP's tax; also of billing items, whose `GrossAmount` has no tax in it
     product          `Name`: the description in the connection's language, else the first
 
 Amounts of FI lines are read as signed: debit +, credit -. Whether every service shows them so is unconfirmed. For
@@ -45,12 +47,19 @@ class Making:
         default_factory=lambda: dict(keys.REFERENCES)
     )  # by kind: our key's field
 
-    def records(self, entity: str, rows: Iterable[Row]) -> tuple[list[Record], list[Reject]]:
-        """Records in the order of the rows, and what cannot be one."""
+    def records(
+        self, entity: str, rows: Iterable[Row], payers: Mapping[str, str] | None = None
+    ) -> tuple[list[Record], list[Reject]]:
+        """Records in the order of the rows, and what cannot be one.
+
+        `payers`: of clearing documents that are no payments, the payment that each cleared; see `payers_of`.
+        """
         records, rejects = [], []
         for row in rows:
             body = self.body(entity, row)
             key = self.key(entity, body)
+            if payers and "Cleared" in body:
+                body["Cleared"] = payers.get(body["Cleared"], body["Cleared"])
             if not key:
                 place = f"{self.system}, {entity}: a row without {' and '.join(PLACES[entity].key)}"
                 rejects.append(Reject(place, "the row has no key; look at it in SAP", odata.payload(body)))
@@ -72,7 +81,9 @@ class Making:
             case "product":
                 body["Name"] = self._name(body)
             case "order":
-                _add_up(body)
+                body["TotalGrossAmount"] = format(_add_up(body, amount(body.get("TotalNetAmount"))), "f")
+            case "realization":
+                _add_up(body, Decimal(0))
             case "open_item":
                 body["Cleared"] = cleared_by(body)
             case "entry":
@@ -141,6 +152,17 @@ class Making:
             body |= {"PaidAmount": format(abs(total), "f"), "Lines": lines}
             yield ("refund" if total < 0 else "payment"), body
 
+    def payers_of(self, rows: Iterable[Row], known: dict[str, str]) -> None:
+        """Note of payments that a document of its own cleared (posted later, type AB) which one it was.
+
+        Where several payments were cleared together, none is said to have paid: accounting does not tell which.
+        """
+        for row in rows:
+            line = odata.unpadded(dict(row))
+            cleared, ours = cleared_by(line), self.key("payment", line)
+            if cleared and cleared != ours:
+                known[cleared] = ours if known.get(cleared, ours) == ours else ""
+
     # ---- Inside -------------------------------------------------------------------------------
 
     def _tax_number(self, body: Row) -> str:
@@ -204,19 +226,19 @@ def summed(rows: Iterable[Row], by: Sequence[str], name: str) -> list[dict[str, 
     ]
 
 
-def _add_up(order: dict[str, Any]) -> None:
-    """Sums with tax: an order tells its net total alone, the tax stands in its items or their conditions."""
+def _add_up(document: Row, otherwise: Decimal) -> Decimal:
+    """Put the amount with tax into each item; their sum, or `otherwise` where there are none."""
     total = Decimal(0)
-    items = [item for item in order.get("to_Item") or () if isinstance(item, dict)]
+    items = [item for item in document.get("to_Item") or () if isinstance(item, dict)]
     for item in items:
         tax = amount(item.get("TaxAmount"))
         if item.get("TaxAmount") is None:
             conditions = [c for c in item.get("to_PricingElement") or () if isinstance(c, dict)]
             tax = sum((amount(c.get("ConditionAmount")) for c in conditions if _is_tax(c)), Decimal(0))
         gross = amount(item.get("NetAmount")) + tax
-        item["GrossAmount"] = format(gross, "f")
+        item["AmountWithTax"] = format(gross, "f")
         total += gross
-    order["TotalGrossAmount"] = format(total, "f") if items else str(order.get("TotalNetAmount") or "0")
+    return total if items else otherwise
 
 
 def _is_tax(condition: Row) -> bool:

@@ -10,6 +10,7 @@ Orders are not posted: a delivery and the billing run make revenue of them, and 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -36,6 +37,11 @@ log = logging.getLogger(__name__)
 
 KINDS: Final = ("counterparty", "product", "order")
 REMARKS: Final = "sap-message"  # where the remarks on a write that was carried out stand in its body
+MOST_WRITES: Final = 100  # of one batch
+SMALLER: Final = 8  # times that what a batch was too large for is sent again
+_REFERENCE_TAKEN: Final = re.compile(r"purchase order number|customer reference|V4/115", re.IGNORECASE)
+_ONE_WRITE: Final = re.compile(r"only one operation", re.IGNORECASE)
+_MOST: Final = re.compile(r"more than (\d+) operations", re.IGNORECASE)
 _NUMBER: Final = {"counterparty": "Customer", "product": "Product", "order": "SalesOrder"}
 
 Outcome = Written | SourceError
@@ -51,12 +57,14 @@ class Writer:
     def __init__(self, settings: Opened) -> None:
         self.settings, self.session, self.making = settings, settings.session, settings.making
         self.system = settings.session.system
+        self._most, self._alone = MOST_WRITES, False  # writes of a batch; whether a change set has one alone
         self.known_keys: Callable[[str, Sequence[str]], Mapping[str, str]] = _nothing_known
 
     # ---- Target -------------------------------------------------------------------------------
 
     def create(self, kind: str, key: str, body: Mapping[str, Any]) -> Written:
-        """Create a record that bears our key. Raises Exists (a product whose number is our key), Refused, Uncertain.
+        """Create a record that bears our key. Raises Exists (a product whose number is our key; an order
+        where SAP is set to refuse a repeated reference), Refused, Uncertain.
 
         SAP's remarks on it stand in the body under `sap-message`.
         """
@@ -212,10 +220,10 @@ class Writer:
         return Written(number, paths.found({**body, REMARKS: list(remarks)} if remarks else body))
 
     def _duplicate(self, kind: str, body: Mapping[str, Any], error: Exists) -> Refused:
-        """Only a product whose number is made of our key is known to be ours."""
-        return (
-            error if kind == "product" and not body.get("Product") else Refused(str(error), code=error.code)
-        )
+        """A product whose number is made of our key, and an order whose reference is refused as taken, are ours."""
+        ours = kind == "product" and not body.get("Product")
+        ours = ours or (kind == "order" and bool(_REFERENCE_TAKEN.search(str(error))))
+        return error if ours else Refused(str(error), code=error.code)
 
     def _updated(self, kind: str, rows: Rows, version: str | None) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
@@ -235,9 +243,7 @@ class Writer:
                 outcomes[number] = Conflict(f"{what} changed meanwhile: read it again and decide", code="412")
                 continue
             try:
-                sets[number] = nodes.changes(
-                    kind, there, paths.nested(body), version or "*", self.making.references[kind]
-                )
+                sets[number] = nodes.changes(kind, there, paths.nested(body), version or "*")
             except (Refused, ValueError) as error:
                 outcomes[number] = error if isinstance(error, Refused) else Refused(f"{what}: {error}")
                 continue
@@ -253,28 +259,84 @@ class Writer:
     def _in_batches(
         self, kind: str, rows: Rows, sets: Mapping[int, list[Change]], order: Sequence[int]
     ) -> dict[int, Outcome]:
-        """Each row's outcome; `order` says which stand together in a batch. A change set of its own each."""
-        if not order:
-            return {}
-        size = min(self.settings.batch, -(-len(order) // self.session.at_once))
-        parts = [order[start : start + size] for start in range(0, len(order), size)]
+        """Each row's outcome; `order` says which stand together in a batch. A change set of its own each.
+
+        A system may let a change set have one write alone, or a batch a few: that is learnt from its refusal, by which
+        nothing was done, and what it refuses is sent again in smaller parts, at last write by write.
+        """
 
         def send(part: Sequence[int]) -> dict[int, Outcome]:
-            service = PLACES[kind].service
             subject = f"{kind} {rows[part[0]][0]}" if len(part) == 1 else f"{len(part)} of {kind}"
+            if len(part) == 1 and self._is_too_long(sets[part[0]]):
+                return {part[0]: self._one_by_one(kind, rows[part[0]][0], sets[part[0]])}
             try:
-                answers = self.session.batch(service, [sets[number] for number in part], subject)
+                answers = self.session.batch(PLACES[kind].service, [sets[number] for number in part], subject)
+            except Refused as error:
+                return {} if self._learnt(error) else dict.fromkeys(part, error)
             except SourceError as error:
                 return dict.fromkeys(part, error)
-            return {
+            found = {
                 number: self._outcome(kind, rows[number][0], sets[number], answer)
                 for number, answer in zip(part, answers, strict=True)
             }
+            told = [n for n, one in found.items() if isinstance(one, Refused) and _ONE_WRITE.search(str(one))]
+            self._alone = self._alone or bool(told)
+            return {number: outcome for number, outcome in found.items() if number not in told}
 
         outcomes: dict[int, Outcome] = {}
-        for found in in_order(send, parts, self.session.at_once, self.system):
-            outcomes |= found
-        return outcomes
+        for _ in range(SMALLER):
+            left = [number for number in order if number not in outcomes]
+            if not left:
+                break
+            parts = self._parts(sets, left)
+            for found in in_order(send, parts, self.session.at_once, self.system):
+                outcomes |= found
+        unsent = SourceError(
+            f"{self.system}: the batches were refused as too large; lower `batch`", retriable=True
+        )
+        return {**dict.fromkeys(order, unsent), **outcomes}
+
+    def _parts(self, sets: Mapping[int, list[Change]], order: Sequence[int]) -> list[list[int]]:
+        """What goes together: as many batches as there are sessions, none of too many sets or writes."""
+        size = min(self.settings.batch, -(-len(order) // self.session.at_once))
+        parts: list[list[int]] = []
+        writes = self._most
+        for number in order:
+            alone = self._is_too_long(sets[number])
+            if not parts or alone or len(parts[-1]) >= size or writes + len(sets[number]) > self._most:
+                parts.append([])
+                writes = self._most if alone else 0  # nothing follows in the same part
+            parts[-1].append(number)
+            writes += len(sets[number])
+        return parts
+
+    def _is_too_long(self, changes: Sequence[Change]) -> bool:
+        return len(changes) > self._most or (self._alone and len(changes) > 1)
+
+    def _learnt(self, error: Refused) -> bool:
+        """Whether a refusal says that a batch may have fewer writes than ours had; nothing was done by it then."""
+        match = _MOST.search(str(error))
+        if match is None or not 0 < int(match[1]) < self._most:
+            return match is not None
+        self._most = int(match[1])
+        return True
+
+    def _one_by_one(self, kind: str, key: str, changes: Sequence[Change]) -> Outcome:
+        """The writes of a change set as requests of their own, the header with its version first.
+
+        What fails after the first one has left a part of the change: Uncertain, so that it is read and completed.
+        """
+        subject = f"{kind} {key}"
+        for done, change in enumerate(changes):
+            try:
+                self.session.write(
+                    change.method, PLACES[kind].service, change.path, subject, change.body, headers=change.headers
+                )  # fmt: skip
+            except SourceError as error:
+                if done == 0 or isinstance(error, Uncertain):
+                    return error
+                return Uncertain(f"{error}; {done} of {len(changes)} parts of the change are there already")
+        return Written("", {})
 
     def _outcome(
         self, kind: str, key: str, asked: Sequence[Change], answers: Sequence[Answer] | None
