@@ -92,7 +92,8 @@ class QuickBooks(ManyWriter, CrmSource):
         writes=WRITES,
         overlap_seconds=600,  # stamps are whole seconds of the vendor's clock
         version="SyncToken",
-        volatile=("MetaData",),
+        # Balances of accounts are reckoned, and move no stamp.
+        volatile=("MetaData", "CurrentBalance", "CurrentBalanceWithSubAccounts"),
     )
     shapes: ClassVar[Mapping[str, Shape]] = SHAPES
 
