@@ -6,20 +6,26 @@ import contextlib
 import random
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from mappings import load
 from pipelines import sync
+from pipelines.news import news
 from pipelines.sync import Road
 from resources.warehouse import Warehouse
-from tests.crms.bitrix24_people import People
+from tests.crms.bitrix24_people import DEAL, People, listed
 from tests.crms.bitrix24_truth import more_differences, truth_of
 from tests.crms.stand_in import ACCOUNTING, MAPPINGS, errors, read
 from tests.crms.truth import differences, living
+from tests.crms.written_back import Shown, Task, to_be_done, to_be_shown
 from tests.sandbox_process import Running, running
+from tests.whole_road import addresses, sync_road
 
 DEALS = 150
 CHANGES = 500
@@ -57,8 +63,9 @@ def connected(
     monkeypatch: pytest.MonkeyPatch,
     *,
     application: bool = False,
+    accounting: bool = False,
 ) -> Iterator[Road]:
-    """A road of this portal alone, by the webhook or as a local application."""
+    """A road of this portal, by the webhook or as a local application; into the sandbox's 1C where told so."""
     folder.mkdir()
     shutil.copy(MAPPINGS / "demo" / "bitrix24.yaml", folder)
     shutil.copy(MAPPINGS / "demo" / "onec.yaml", folder)
@@ -71,7 +78,12 @@ def connected(
         changed = re.sub(r'\n  url: "\$\{SVERKA_BITRIX24_URL\}"\n', keys, text)
         assert changed != text
         file.write_text(changed, encoding="utf-8")
-    for name, value in {**ACCOUNTING, "SVERKA_BITRIX24_URL": portal.webhook}.items():
+    books = addresses(portal, folder) if accounting else ACCOUNTING
+    for name, value in {
+        **books,
+        "SVERKA_BITRIX24_URL": portal.webhook,
+        "SVERKA_MAPPINGS": str(folder),
+    }.items():
         monkeypatch.setenv(name, value)
     road = Road(warehouse, load(folder), "test")
     try:
@@ -154,6 +166,46 @@ def test_an_application_loses_nothing_where_everything_fails_now_and_then(
             assert more_differences(warehouse, portal) == []
             if not full:
                 People(portal, random.Random(25)).work(CHANGES_AMONG_FAULTS)
+
+
+def test_statuses_debts_and_tasks_come_back_without_an_echo(
+    portal: Running, warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connected(portal, warehouse, tmp_path / "road", monkeypatch, accounting=True) as road:
+        assert sync_road(road).errors == []
+        today = datetime.now(UTC).date()
+        made = to_be_done(warehouse, "bitrix24", today)
+        assert portal.control("tick", {"days": 12, "deals": 0})["accounting"], "nobody has paid in these days"
+        sync_road(road)
+        meant = to_be_shown(warehouse, tmp_path / "road" / "bitrix24.yaml", today)
+        assert shown(portal) == meant
+        assert len({payment for payment, _, _ in meant.values()}) > 2, "paid, overdue and others"
+        made |= to_be_done(warehouse, "bitrix24", today)  # a task stays when its document was paid
+        assert tasks(portal) == made
+        assert made
+
+        third = sync_road(road)
+        assert third.planned.new == 0
+        assert third.written_back[0].startswith("bitrix24: 0 planned, 0 written back"), third.written_back
+        assert news(road, road.mappings.system("bitrix24")) is None, "our own write-back is told as news"
+        assert tasks(portal) == made
+
+
+def shown(portal: Running) -> dict[str, Shown]:
+    """By deal what the portal shows, of those that show anything."""
+    found = {}
+    for row in listed(portal, "crm.item.list", "items", entityTypeId=DEAL, select=["*", "UF_*"]):
+        payment, shipment = row["ufCrmSverkaPaymentStatus"], row["ufCrmSverkaShipmentStatus"]
+        if payment or shipment:
+            found[str(row["id"])] = (payment, shipment, Decimal(str(row["ufCrmSverkaDebt"] or 0)))
+    return found
+
+
+def tasks(portal: Running) -> Counter[Task]:
+    rows = listed(portal, "tasks.task.list", "tasks", select=["ID", "RESPONSIBLE_ID", "UF_CRM_TASK"])
+    return Counter(
+        (deal.removeprefix("D_"), str(row["responsibleId"])) for row in rows for deal in row["ufCrmTask"]
+    )
 
 
 def _until_sound(road: Road, *, full: bool) -> None:

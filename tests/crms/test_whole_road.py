@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from pipelines.sync import Road
 from resources.warehouse import Warehouse
 from tests.crms.stand_in import MAPPINGS, StandIn, vendors
 from tests.crms.truth import Truth, sold
+from tests.crms.written_back import Shown, Task, refused, to_be_done, to_be_shown
 from tests.sandbox_process import running
 from tests.whole_road import Company, addresses, sync_road
 
@@ -58,15 +61,27 @@ def test_deals_become_documents_and_payments_come_back_without_an_echo(
             "every_kopeck_is_explained": True,
             "debit_equals_credit": True,
         }
+        today = datetime.now(UTC).date()
+        made = to_be_done(warehouse, crm.name, today)
         said = crm.control("tick", {"days": 12, "deals": 0})
         assert said["accounting"], "nobody has paid in these days"
         sync_road(road)
-        assert _shown(crm.truth()) == _owed(warehouse, crm.name)
+        truth = crm.truth()
+        shown = to_be_shown(warehouse, tmp_path / f"{crm.name}.yaml", today)
+        assert _shown(truth) == shown
+        assert len({payment for payment, _, _ in shown.values()}) > 2, "paid, overdue and others"
+        made |= to_be_done(warehouse, crm.name, today)  # a task stays when its document was paid
+        tasks = _tasks(truth)
+        # A CRM may refuse a task for somebody who has left: then it is told, and nobody has it.
+        assert made - tasks == refused(warehouse, crm.name)
+        assert tasks
+        assert not tasks - made
 
         third = sync_road(road)
         assert third.planned.new == 0
         assert third.written_back[0].startswith(f"{crm.name}: 0 planned, 0 written back"), third.written_back
         assert news(road, road.mappings.system(crm.name)) is None, "our own write-back is told as news"
+        assert _tasks(crm.truth()) == tasks
     finally:
         road.close()
 
@@ -118,13 +133,14 @@ def _is_clean(truth: Truth, deal: Mapping[str, Any], lines: list[tuple[str | Non
     return bool(payer["country"] != "RU" or (payer["inn"] and inn.is_valid(digits)))
 
 
-def _owed(warehouse: Warehouse, system: str) -> dict[str, Decimal]:
-    """By deal the debt that accounting knows, of those that it has documents of."""
-    return dict(warehouse.rows("select source_id, debt from feedback.deal where source = %s", [system]))
-
-
-def _shown(truth: Truth) -> dict[str, Decimal]:
-    """By deal the debt that the CRM shows, of those that show a state of payment."""
+def _shown(truth: Truth) -> dict[str, Shown]:
+    """By deal what the CRM shows, of those that show anything."""
     return {
-        key: Decimal(deal["debt"] or 0) for key, deal in truth.of("deal").items() if deal["payment_status"]
+        key: (deal["payment_status"] or "", deal["shipment_status"] or "", Decimal(deal["debt"] or 0))
+        for key, deal in truth.of("deal").items()
+        if deal["payment_status"] or deal["shipment_status"]
     }
+
+
+def _tasks(truth: Truth) -> Counter[Task]:
+    return Counter((task["deal"], task["employee"]) for task in truth.of("task").values())
