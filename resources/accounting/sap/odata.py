@@ -225,8 +225,8 @@ def stamp(value: object) -> datetime | None:
 
 
 def encode(body: Mapping[str, Any]) -> bytes:
-    """A body as V2 takes it: numbers as texts, for Edm.Decimal is one."""
-    return _encoder.encode(_wired(body))
+    """A body as V2 takes it; its numbers are texts by now, see `paths.nested`."""
+    return _encoder.encode(body)
 
 
 def payload(row: Mapping[str, Any]) -> bytes:
@@ -288,18 +288,6 @@ def _sorted(rows: list[Any]) -> list[Any]:
         if name in first and "PricingProcedureStep" not in first:
             return sorted(rows, key=lambda row: (len(str(row.get(name))), str(row.get(name))))
     return rows
-
-
-def _wired(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _wired(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_wired(inner) for inner in value]
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return format(Decimal(str(value)), "f")
-    return value
 
 
 def _json_fault(error: Mapping[str, Any]) -> Fault:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
@@ -48,20 +49,25 @@ def found(body: Mapping[str, Any]) -> Found:
     return Found({name: _wrapped(value) for name, value in body.items()})
 
 
-def nested(body: Mapping[str, Any], *, computed: bool = False) -> dict[str, Any]:
-    """The body to send. Raises ValueError for a name that is no path. `computed`: keep what SAP computes."""
+def nested(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body to send, its numbers as texts, for Edm.Decimal is one. Raises ValueError for a name that is no path."""
     made: dict[str, Any] = {}
     for name, value in body.items():
         if isinstance(value, list):
-            value = [nested(row, computed=computed) if isinstance(row, Mapping) else row for row in value]
-        elif isinstance(value, Mapping):
-            value = nested(value, computed=computed)
-        *way, (last, where) = steps(name) if _is_path(name) else [(name, None)]
+            value = [nested(row) if isinstance(row, dict) else _texted(row) for row in value]
+        elif isinstance(value, dict):
+            value = nested(value)
+        elif not isinstance(value, str):
+            value = _texted(value)
+        if not _is_path(name):
+            if name not in COMPUTED:
+                made[name] = value
+            continue
+        *way, (last, where) = steps(name)
         if where is not None:
             raise ValueError(f"`{name}` names an element of a list and no field of it; add .field")
-        if last in COMPUTED and not computed:
-            continue
-        _place(made, way)[last] = value
+        if last not in COMPUTED:
+            _place(made, way)[last] = value
     return made
 
 
@@ -84,6 +90,12 @@ def steps(path: str) -> tuple[Step, ...]:
 # ---- Inside --------------------------------------------------------------------------------------
 
 _NOTHING: Final = object()
+
+
+def _texted(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _is_path(name: str) -> bool:
@@ -148,7 +160,7 @@ def _at(body: Mapping[str, Any], way: Sequence[Step]) -> Any:
 
 
 def _wrapped(value: Any) -> Any:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return found(value)
     if isinstance(value, list):
         return [_wrapped(item) for item in value]

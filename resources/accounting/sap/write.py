@@ -217,7 +217,7 @@ class Writer:
             )
         for remark in remarks:
             log.warning("%s: %s %s: %s", self.system, kind, number, remark)
-        return Written(number, paths.found({**body, REMARKS: list(remarks)} if remarks else body))
+        return Written(number, {**body, REMARKS: list(remarks)} if remarks else body)
 
     def _duplicate(self, kind: str, body: Mapping[str, Any], error: Exists) -> Refused:
         """A product whose number is made of our key, and an order whose reference is refused as taken, are ours."""
