@@ -121,3 +121,8 @@ def fault(answer: httpx.Response, status: int = 400) -> dict[str, Any]:
     """The one error of a refusal."""
     assert answer.status_code == status, answer.text
     return dict(answer.json()["Fault"]["Error"][0])
+
+
+def changed(row: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """The body of a sparse update of a record as it was read."""
+    return {"Id": row["Id"], "SyncToken": row["SyncToken"], "sparse": True, **fields}
