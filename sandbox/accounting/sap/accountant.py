@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from sandbox.accounting.sap import billing, ledger, masters, orders, payments, seed
+from sandbox.accounting.sap import billing, founding, ledger, masters, orders, payments
 from sandbox.accounting.sap.database import Row
 from sandbox.accounting.sap.errors import SapError
 from sandbox.accounting.sap.ledger import Entry, Head
@@ -329,7 +329,7 @@ def _cancel(system: System, rng: random.Random, day: date) -> bool:
 
 def _foreign(system: System, rng: random.Random, day: date) -> bool:
     """A sale that is entered here by hand, for instance from another shop."""
-    buyer = _some(system, "customer_company", rng, lambda row: seed.usable(system, row["Customer"]))
+    buyer = _some(system, "customer_company", rng, lambda row: founding.usable(system, row["Customer"]))
     goods = _some(
         system,
         "product",
@@ -338,7 +338,7 @@ def _foreign(system: System, rng: random.Random, day: date) -> bool:
     )
     if buyer is None or goods is None or system.open_period(day):
         return False
-    made, bill = seed.sale(
+    made, bill = founding.sale(
         system, buyer["Customer"], [(goods["Product"], Decimal(1 + int(rng.random() * 9)))], day
     )
     system.act("foreign", made, billing=bill)
@@ -349,7 +349,7 @@ def _foreign(system: System, rng: random.Random, day: date) -> bool:
 
 def _manual_invoice(system: System, rng: random.Random, day: date) -> bool:
     """An invoice of finance alone (document type DR): no order and no billing document stand behind it."""
-    buyer = _some(system, "customer_company", rng, lambda row: seed.usable(system, row["Customer"]))
+    buyer = _some(system, "customer_company", rng, lambda row: founding.usable(system, row["Customer"]))
     if buyer is None or system.open_period(day):
         return False
     gross = Decimal(1000 + int(rng.random() * 9000)) + Decimal("0.60")

@@ -24,13 +24,13 @@ from typing import Any, Final
 from sandbox.accounting.sap import (
     accountant,
     billing,
+    founding,
     ledger,
     masters,
     masters_model,
     orders,
     payments,
     products,
-    seed,
 )
 from sandbox.accounting.sap.database import Row
 from sandbox.accounting.sap.edm import NUMBERS, EntitySet
@@ -157,7 +157,7 @@ def reverse(system: System, said: Said) -> Said:
 def rename(system: System, said: Said) -> Said:
     row = _must(system, "partner", str(said.get("partner") or said.get("key") or ""))
     before = row.get("OrganizationBPName1", "")
-    names = seed.split(str(said["name"]))
+    names = founding.split(str(said["name"]))
     fields = {f"OrganizationBPName{n}": text for n, text in enumerate([*names, "", "", ""][:4], 1)}
     masters.change(system, masters.SET, row, fields)
     system.act("rename", row["BusinessPartner"], before=before, after=said["name"])
@@ -194,18 +194,18 @@ def add(system: System, said: Said) -> Said:
     if what == "order":
         items = [(str(product), Decimal(str(amount))) for product, amount in said["items"]]
         if said.get("billed", True):
-            made, number = seed.sale(system, str(said["customer"]), items, _day(system, said))
+            made, number = founding.sale(system, str(said["customer"]), items, _day(system, said))
             system.act("foreign", made, billing=number)
             return {"order": made, "billing": number}
-        made = seed.order(system, str(said["customer"]), items, _day(system, said))
+        made = founding.order(system, str(said["customer"]), items, _day(system, said))
         system.act("foreign", made, billing=None)
         return {"order": made}
     if what == "partner":
-        number = seed.walk_in(system, str(said["name"]), str(said.get("inn", "")))
+        number = founding.walk_in(system, str(said["name"]), str(said.get("inn", "")))
         system.act("foreign", number, what="partner")
         return {"partner": number}
     if what == "product":
-        number = seed.thing(
+        number = founding.thing(
             system, str(said["name"]), Decimal(str(said.get("price", "100.00"))), bool(said.get("service"))
         )
         system.act("foreign", number, what="product")

@@ -165,7 +165,7 @@ class Gateway:
             total = str(self.reader.count(place.found, query, place.rows)).encode()
             return Reply(200, headers={"content-type": "text/plain;charset=utf-8"}, raw=total)
         if place.row is None:
-            page = self.reader.listed(place.found, query, place.rows)
+            page = self.reader.listed(place.found, query, place.rows, raw=call.json)
             if not page["results"] and place.found.table == "line" and self.system.option("no_data") == "400":
                 raise SapError(400, "/IWBEP/CM_MGW_RT/022", "No data found")
             return Reply(200, page, found=place.found)

@@ -11,8 +11,10 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
+
+import msgspec
 
 from sandbox.accounting.sap.analytics import aggregate
 from sandbox.accounting.sap.database import Row, Table, View
@@ -27,7 +29,12 @@ OPTIONS: Final = frozenset(
 )
 MAX_EXPAND: Final = 4
 INTERNAL_HOST: Final = "http://vhcals4hci.dummy.nodomain:50000"
+MAX_SHAPES: Final = 1_000
+MAX_READY: Final = 40_000  # rows whose JSON is kept: some 3 KB each
 _SAFE: Final = "'(),/:$*"
+_TAGGED_BY_HEADER: Final = frozenset(("order_item", "item_price"))
+_NOTHING: Final[dict[str, Any]] = {}
+_encode = msgspec.json.Encoder().encode
 
 
 @dataclass
@@ -74,13 +81,20 @@ class Reader:
 
     def __init__(self, system: System, service: Service, root: str) -> None:
         self._system, self._service, self._root = system, service, root
+        self._raw = False
 
     def entity(self, found: EntitySet, row: Row, query: Query) -> dict[str, Any]:
         _check(self._service, found.type, query)
         return self._show(found, row, query.select, query.expand)
 
-    def listed(self, found: EntitySet, query: Query, under: Iterable[Row] | None = None) -> dict[str, Any]:
-        """{"results", "__count"?, "__next"?} of a set, or of the rows that a navigation leads to."""
+    def listed(
+        self, found: EntitySet, query: Query, under: Iterable[Row] | None = None, *, raw: bool = False
+    ) -> dict[str, Any]:
+        """{"results", "__count"?, "__next"?} of a set, or of the rows that a navigation leads to.
+
+        `raw` lets results be ready JSON.
+        """
+        self._raw = raw
         _check(self._service, found.type, query)
         if found.type.analytic and query.select and "ID" not in query.select:
             rows = aggregate(found.type, self._matching(found, query, under), list(query.select), query.order)
@@ -97,9 +111,7 @@ class Reader:
                 rows_in_order = (row for key in keys[wanted:] if (row := table.at(key)) is not None)
                 wanted = 0
         next(islice(rows_in_order, wanted, wanted), None)
-        return self._page(
-            found, query, rows_in_order, total, lambda row: self._show(found, row, query.select, query.expand)
-        )
+        return self._page(found, query, rows_in_order, total, self._shown(found, query))
 
     def count(self, found: EntitySet, query: Query, under: Iterable[Row] | None = None) -> int:
         if query.test is None and under is None:
@@ -124,7 +136,7 @@ class Reader:
         query: Query,
         rows: Iterator[Row],
         total: int | None,
-        show: Callable[[Row], dict[str, Any]],
+        show: Callable[[Row], Any],
     ) -> dict[str, Any]:
         limit = int(self._system.option("page_limit"))
         wanted = None if query.top is None else max(query.top - query.token, 0)
@@ -220,45 +232,61 @@ class Reader:
             rows.sort(key=lambda row: _sortable(kept_of(prop, row)), reverse=descending)
         return iter(rows)
 
+    def _shown(self, found: EntitySet, query: Query) -> Callable[[Row], Any]:
+        """How the rows of a list are shown: whole ones without navigations are kept ready in JSON."""
+        select, expand, ready = query.select, query.expand, self._system.ready
+        kept = self._raw and not select and not expand and not isinstance(self._system.db[found.table], View)
+        if not kept or found.table in _TAGGED_BY_HEADER:
+            return lambda row: self._show(found, row, select, expand)
+        place = f"{found.name}:{self._root}"
+
+        def show(row: Row) -> Any:
+            held = ready.get((place, id(row)))
+            if (
+                held is not None and held[0] is row
+            ):  # rows are replaced, never changed, so the same row is the same text
+                return held[1]
+            text = msgspec.Raw(_encode(self._show(found, row, select, expand)))
+            if len(ready) >= MAX_READY:
+                ready.clear()
+            ready[place, id(row)] = (row, text)
+            return text
+
+        return show
+
     def _show(
         self, found: EntitySet, row: Row, select: dict[str, Any], expand: dict[str, Any]
     ) -> dict[str, Any]:
-        kind = found.type
-        address = f"{self._root}/{found.name}({key_text(kind, row)})"
-        about: dict[str, Any] = {
-            "id": address,
-            "uri": address,
-            "type": f"{self._service.namespace}.{kind.name}",
-        }
+        shape = self._shape(found, select, expand)
+        address = f"{self._root}/{found.name}({key_text(found.type, row)})"
+        about: dict[str, Any] = {"id": address, "uri": address, "type": shape.name}
         if (etag := self.etag(found, row)) is not None:
             about["etag"] = etag
-        shown: dict[str, Any] = {"__metadata": about}
-        everything = not select or "*" in select
-        names = kind.properties if everything else [name for name in select if name in kind.properties]
-        for name in names:
+        shown: dict[str, Any] = {"__metadata": about, **shape.empty}
+        wanted = shape.convert
+        for name in row.keys() & wanted.keys() if len(wanted) > len(row) else wanted:
             value = row.get(name)
-            prop = kind.properties[name]
-            if value is None:
-                shown[name] = prop.empty
-            elif prop.code in "dot":
-                shown[name] = SHOWN[prop.code](value)
-            else:
-                shown[name] = self._amount(value) if prop.code == "a" else value
-        for name, nav in kind.navigations.items():
-            if not everything and name not in select and name not in expand:
-                continue
-            if name not in expand:
-                shown[name] = {"__deferred": {"uri": f"{address}/{name}"}}
-                continue
-            target = self._service.sets[nav.target]
-            inner = select.get(name) or {}
+            if value is not None:
+                convert = wanted[name]
+                shown[name] = convert(value) if convert is not None else value
+        for name in shape.deferred:
+            shown[name] = {"__deferred": {"uri": f"{address}/{name}"}}
+        for name in shape.expanded:
+            nav = found.type.navigations[name]
+            target, inner = self._service.sets[nav.target], select.get(name) or _NOTHING
             rows = [self._show(target, each, inner, expand[name]) for each in self.related(row, nav)]
             shown[name] = {"results": rows} if nav.many else (rows[0] if rows else None)
         return shown
 
-    def _amount(self, value: str) -> str:
-        """Amounts have the digits of their currency, or three as their data type has them."""
-        return f"{value}0" if self._system.option("amount_decimals") == "technical" else value
+    def _shape(self, found: EntitySet, select: dict[str, Any], expand: dict[str, Any]) -> _Shape:
+        technical = self._system.option("amount_decimals") == "technical"
+        key = (self._service.name, found.name, tuple(select), tuple(expand), technical)
+        shape = _SHAPES.get(key)
+        if shape is None:
+            if len(_SHAPES) >= MAX_SHAPES:
+                _SHAPES.clear()
+            shape = _SHAPES[key] = _shape_of(self._service, found, select, expand, technical)
+        return shape
 
     def etag(self, found: EntitySet, row: Row) -> str | None:
         """The entity tag of a row, or None where the set has none."""
@@ -269,6 +297,41 @@ class Reader:
             return None
         value = row.get(found.etag) or ""
         return etag_of(value) if found.strict else f"W/\"'{value}'\""
+
+
+class _Shape(NamedTuple):
+    """What a request shows of the rows of one set."""
+
+    name: str
+    empty: dict[str, Any]
+    convert: dict[str, Callable[[str], str] | None]
+    deferred: tuple[str, ...]
+    expanded: tuple[str, ...]
+
+
+_SHAPES: dict[tuple[Any, ...], _Shape] = {}
+
+
+def _shape_of(
+    service: Service, found: EntitySet, select: dict[str, Any], expand: dict[str, Any], technical: bool
+) -> _Shape:
+    """Amounts have the digits of their currency, or three as their data type has them (`technical`)."""
+    kind = found.type
+    everything = not select or "*" in select
+    props = [prop for prop in kind.properties.values() if everything or prop.name in select]
+    convert: dict[str, Callable[[str], str] | None] = {prop.name: SHOWN.get(prop.code) for prop in props}
+    empty = {prop.name: prop.empty for prop in props}
+    for prop in props if technical else ():
+        if prop.code == "a":
+            convert[prop.name], empty[prop.name] = (lambda value: f"{value}0"), "0.000"
+    linked = [name for name in kind.navigations if everything or name in select or name in expand]
+    return _Shape(
+        f"{service.namespace}.{kind.name}",
+        empty,
+        convert,
+        tuple(name for name in linked if name not in expand),
+        tuple(name for name in linked if name in expand),
+    )
 
 
 def _check(service: Service, kind: EntityType, query: Query) -> None:

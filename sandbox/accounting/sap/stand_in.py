@@ -15,8 +15,7 @@ from typing import Any, Final
 
 from starlette.routing import BaseRoute
 
-from sandbox.accounting.sap import accountant, acts, errors, ledger
-from sandbox.accounting.sap import seed as seeding
+from sandbox.accounting.sap import accountant, acts, errors, founding, ledger
 from sandbox.accounting.sap.database import Row
 from sandbox.accounting.sap.http import Front
 from sandbox.accounting.sap.system import AREA, CHART, CLIENT, COMPANY, CURRENCY, PLANT, USER, System
@@ -65,20 +64,20 @@ def connection(books: Books, base: str) -> dict[str, Any]:
         "reconciliation_account_abroad": ledger.RECEIVABLE_ABROAD,
         "payment_terms": "NT30",
         "product_types": {"goods": "HAWA", "service": "SERV"},
-        "units": dict(seeding.OKEI_UNITS),
+        "units": dict(founding.OKEI_UNITS),
     }
 
 
 def seed(books: Books, bare: bool) -> None:
     """Our own firm, accounts and rates; unless `bare`, also customers, products, opening balances, old sales."""
-    seeding.fill(System.of(books), bare=bare)
+    founding.fill(System.of(books), bare=bare)
 
 
 def tick(books: Books, days: int, rng: random.Random) -> dict[str, int]:
     """Let the warehouse, the billing run, the bank and the accountants work up to today. Counts by act."""
     system = System.of(books)
     with system.db.unit():
-        seeding.add_rates(system, books.company.today - timedelta(days=days), books.company.today)
+        founding.add_rates(system, books.company.today - timedelta(days=days), books.company.today)
         return accountant.pass_days(system, days, rng)
 
 

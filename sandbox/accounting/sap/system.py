@@ -73,6 +73,7 @@ class System:
         self._switches: dict[str, str] = {name: values[0] for name, values in SWITCHES.items()}
         self._switches |= {name: row["value"] for name, row in books.rows("switches").items()}
         self._locks = books.rows("locks")
+        self.ready: dict[tuple[str, int], tuple[Row, Any]] = {}  # rows and their JSON, see `query`
         self._day: date | None = None
         self._tick = _ticks(
             max((self.db[name].newest("LastChangeDateTime") for name in _STAMPED), default="")
@@ -96,6 +97,7 @@ class System:
         if value not in values and not ("#" in values and value.lstrip("-").isdigit()):
             raise ValueError(f"option {name} is {value!r}; give one of {', '.join(values)}")
         self._switches[name] = value
+        self.ready.clear()
         self.books.rows("switches").put(name, {"value": value})
 
     @property

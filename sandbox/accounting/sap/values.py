@@ -174,6 +174,8 @@ def key_value(prop: Property, said: Literal) -> str:
 
 def key_text(kind: EntityType, row: dict[str, Any]) -> str:
     """The key of an address: 'x', or a=…,b=… where there are several."""
+    if len(kind.keys) == 1 and (only := row.get(kind.keys[0])) and only.isascii() and only.isalnum():
+        return f"'{only}'"
     words = []
     for name in kind.keys:
         prop = kind.properties[name]
