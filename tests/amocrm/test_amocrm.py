@@ -4,6 +4,7 @@ documentation reads two ways. What the account truly holds is asked of the stand
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ import pytest
 
 from resources.connector import SourceError
 from resources.crm.amocrm import connector as amocrm
-from resources.crm.amocrm.account import Judge
+from resources.crm.amocrm.account import PAGE, Judge
 from resources.crm.amocrm.connector import AmoCRM
 from resources.crm.amocrm.events import Event, told
 from resources.tokens import MemoryTokens
@@ -84,6 +85,24 @@ def test_changes_deletions_and_merges_bring_the_store_to_what_a_full_read_finds(
             # A stamp that went back: what is stored is newer, and stays.
             back = {key for key in true if kept[name][key].modified_at > fresh[name][key].modified_at}  # type: ignore[operator]
             assert {key for key in true if found[key] != true[key]} <= quiet | back
+
+
+def test_pages_of_250_are_asked_for_and_several_are_under_way_at_once(town: Town) -> None:
+    asked: set[str] = set()
+    meeting = threading.Barrier(4)
+
+    def bend(request: httpx.Request, send: Send) -> httpx.Response:
+        if request.url.path.endswith("/leads"):
+            asked.add(request.url.params["limit"])
+            if request.url.params["page"] in ("2", "3", "4", "5"):
+                meeting.wait(timeout=20)  # goes on when four are here
+        return send(request)
+
+    for size in (PAGE, 20):
+        crm = bent(town, bend, size=size)
+        crm.account.parallel = amocrm.PARALLEL
+        assert set(living(stored(crm.read(["deal"], None, now())), "deal")) == set(town.truth("deal"))
+    assert asked == {"250", "20"}
 
 
 def test_rows_deleted_while_pages_are_read_hide_no_others(town: Town, crm: AmoCRM) -> None:
@@ -293,14 +312,20 @@ BENT: dict[str, tuple[Bend, str]] = {
 
 
 @pytest.mark.parametrize("what", BENT)
-def test_an_answer_that_cannot_be_trusted_stops_the_read_in_words(town: Town, what: str) -> None:
+def test_an_answer_that_cannot_be_trusted_stops_the_read_and_the_next_loses_nothing(
+    town: Town, what: str
+) -> None:
     bend, words = BENT[what]
+    bad = [True]
 
     def only_lists(request: httpx.Request, send: Send) -> httpx.Response:
-        return bend(request, send) if request.url.path.endswith("/leads") else send(request)
+        return bend(request, send) if bad and request.url.path.endswith("/leads") else send(request)
 
+    crm = bent(town, only_lists)
     with pytest.raises(SourceError, match=words):
-        list(bent(town, only_lists).read(["deal"], None, now()))
+        list(crm.read(["deal"], None, now()))
+    bad.clear()
+    assert set(living(stored(crm.read(["deal"], None, now())), "deal")) == set(town.truth("deal"))
 
 
 def test_a_403_after_refusals_for_the_rate_stops_everything_for_a_while(town: Town) -> None:

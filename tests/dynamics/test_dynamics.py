@@ -3,13 +3,16 @@ vendor's documentation reads two ways. What the environment truly holds is asked
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
+from resources.crm.dynamics.api import PAGE
 from resources.crm.dynamics.changes import place_of
+from resources.crm.dynamics.connection import PARALLEL
 from resources.crm.dynamics.connector import Dynamics
 from tests.dynamics.town import Send, Town, bent, error, living, now, number, opened, read, stored, true_keys
 from tests.sandbox_process import running
@@ -47,6 +50,27 @@ def test_a_whole_read_brings_every_row_with_the_columns_that_the_mapping_names(
     assert line.parent_id in true_keys(town, "deal")
     assert b'"quantity":' in line.payload
     assert b".0000000000" in line.payload
+
+
+def test_pages_of_5000_are_asked_for_and_four_tables_are_read_side_by_side(town: Town) -> None:
+    asked: set[str] = set()
+    first = {"accounts", "contacts", "opportunities", "opportunityproducts"}
+    meeting = threading.Barrier(PARALLEL)
+
+    def bend(request: httpx.Request, send: Send) -> httpx.Response:
+        table = request.url.path.rpartition("/")[2]
+        asked.update(part for part in request.headers.get("Prefer", "").split(",") if "maxpagesize" in part)
+        if table in first:
+            first.discard(table)
+            meeting.wait(timeout=20)  # goes on when four tables are asked for
+        return send(request)
+
+    kept = read(bent(town, bend, size=PAGE, parallel=PARALLEL), *MAIN)
+    assert {entity: set(living(kept, entity)) for entity in MAIN} == {
+        entity: true_keys(town, entity) for entity in MAIN
+    }
+    assert asked == {"odata.maxpagesize=5000"}
+    assert not first
 
 
 def test_stages_stand_in_the_order_of_their_flow(town: Town, crm: Dynamics) -> None:

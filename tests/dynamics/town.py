@@ -95,7 +95,9 @@ def opened(connection: Mapping[str, Any], tokens: MemoryTokens | None = None, **
     return _told(found)
 
 
-def bent(town: Town, bend: Bend, size: int = 20, budget: Unlimited | None = None) -> Dynamics:
+def bent(
+    town: Town, bend: Bend, size: int = 20, budget: Unlimited | None = None, parallel: int = 2
+) -> Dynamics:
     """The connector behind something that bends requests and answers on their way; pages of `size` rows."""
     network = httpx.Client(trust_env=False, timeout=30)
 
@@ -111,7 +113,7 @@ def bent(town: Town, bend: Bend, size: int = 20, budget: Unlimited | None = None
         headers={"Authorization": f"Bearer {town.token()}", **HEADERS},
         transport=httpx.MockTransport(lambda request: bend(request, send)),
     )  # fmt: skip
-    return _told(Dynamics(Environment(client, client, size, 2)))
+    return _told(Dynamics(Environment(client, client, size, parallel)))
 
 
 def _told(crm: Dynamics) -> Dynamics:

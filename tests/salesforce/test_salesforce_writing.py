@@ -256,11 +256,38 @@ def test_the_address_that_the_token_names_counts_and_one_without_tls_is_refused(
         bent(town, moved("http://evil.example")).org.request("GET", "limits")
 
 
-def test_an_assertion_is_signed_by_the_key_of_the_connection() -> None:
-    key = rsa.generate_private_key(65537, 2048)
-    pem = key.private_bytes(
+def in_pem(key: rsa.RSAPrivateKey) -> str:
+    return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
+
+
+def test_a_signed_assertion_lets_in_and_is_made_anew_when_the_session_ends(town: Town) -> None:
+    key, another = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+    names = ("instance_url", "token_url", "client_id", "username")
+    connection = {name: town.connection[name] for name in names}
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    options = f"{connection['instance_url']}/control/options"
+    uploaded = town.sandbox.http.post(options, json={"certificate": public.decode()})
+    assert uploaded.is_success, uploaded.text
+    crm = opened({**connection, "private_key": in_pem(key)})  # no other grant has its keys there
+    assert crm.counts(["deal"]) == {"deal": len(town.truth("deal"))}
+    town.sandbox.control("crm/salesforce/tokens", {"do": "expire"})
+    assert crm.counts(["deal"]) == {"deal": len(town.truth("deal"))}
+    wrong = opened({**connection, "private_key": in_pem(another)})
+    with pytest.raises(SourceError, match=r"invalid assertion.*connected app allows") as caught:
+        wrong.counts(["deal"])
+    assert in_pem(another).splitlines()[1] not in str(caught.value)
+    stranger = opened({**connection, "private_key": in_pem(key), "username": "nobody@salesforce.example"})
+    with pytest.raises(SourceError, match="user hasn't approved this consumer"):
+        stranger.counts(["deal"])
+
+
+def test_an_assertion_is_signed_by_the_key_of_the_connection() -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    pem = in_pem(key)
     login = "https://login.salesforce.com/services/oauth2/token"
     signed = assertion("salesforce", "app", "me@acme", login, pem.replace("\n", "\\n"), now=1000.9)
     head, claims, signature = (base64.urlsafe_b64decode(part + "==") for part in signed.split("."))
