@@ -277,6 +277,22 @@ def test_a_full_answer_of_changes_is_split_and_what_is_full_alone_is_read_by_its
     assert sorted(ids(pages)) == ["0", "1", "2", "3", "58"]
 
 
+def test_a_look_for_news_asks_for_the_latest_of_what_changed_too_much() -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        path, params = asked(request)
+        if path == "query":
+            assert "ORDERBY MetaData.LastUpdatedTime DESC" in params["query"]
+            return rows("Invoice", [invoice(7)])
+        names = params["entities"].split(",")
+        found = {"Invoice": [invoice(n) for n in range(1000)]}
+        return captured(**{name: found.get(name, []) for name in names})
+
+    hinted = list(books(handle).changes(datetime(2026, 2, 1, tzinfo=UTC)))
+    assert [(change.entity, change.source_id, change.modified_at) for change in hinted] == [
+        ("realization", "7", DAY)
+    ]
+
+
 def test_changes_of_longer_ago_than_thirty_days_are_asked_for_by_their_stamps() -> None:
     shelf = Shelf(invoice(1))
     list(books(shelf).read(["realization"], NOW - timedelta(days=40), NOW))
@@ -381,6 +397,8 @@ def test_a_connection_that_cannot_be_right_is_told_by_key_and_nothing_is_sent() 
         connect("quickbooks", {**CONNECTION, "numbers": "both"})
     with pytest.raises(SourceError, match="search_days is no number above 0"):
         connect("quickbooks", {**CONNECTION, "search_days": "-1"})
+    with pytest.raises(SourceError, match="'Moscow' is no IANA time zone"):
+        connect("quickbooks", {**CONNECTION, "timezone": "Moscow"})
     with pytest.raises(SourceError, match="plain http"):
         connect("quickbooks", {**CONNECTION, "base_url": "http://books.example"})
     assert connect("quickbooks", CONNECTION).client.base_url == "https://quickbooks.api.intuit.com/"

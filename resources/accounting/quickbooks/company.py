@@ -28,6 +28,7 @@ LONG_QUERY: Final = 1_500  # characters; a longer one is sent as a body
 MAX_BATCH: Final = 30
 BATCHES_A_MINUTE: Final = 40.0
 BATCH_BURST: Final = 4.0
+NEWEST: Final = 200
 CDC_CAP: Final = 1_000  # records of one answer of change data capture, all entities together
 READS_A_MONTH: Final = 500_000.0  # of the partner programme's first tier
 LATER: Final = "try again later"
@@ -222,15 +223,18 @@ class Company:
         Pages go on from the last stamp, inclusive: a record that changes meanwhile moves to the end and is met again,
         and nothing slips between two pages. Of one stamp with more records than a page its rows are counted off.
         """
-        seen: set[tuple[str, str]] = set()
+        seen: set[tuple[str | bytes, str]] = set()
         skipped = stale = 0
         for number in range(1, MAX_PAGES + 1):
             where = f"MetaData.LastUpdatedTime >= {quoted(since)}"
             order = f"ORDERBY MetaData.LastUpdatedTime STARTPOSITION {skipped + 1} MAXRESULTS {self.page}"
             rows = self.query(place.name, _text(place, place.select, where, order))
             heads = [self.named(place.name, row) for row in rows]
-            fresh = [row for row, h in zip(rows, heads, strict=True) if (h.id, h.token) not in seen]
-            seen.update((h.id, h.token) for h in heads)
+            marks = [
+                (h.id, h.token) if h.id else (bytes(row), "") for row, h in zip(rows, heads, strict=True)
+            ]
+            fresh = [row for row, mark in zip(rows, marks, strict=True) if mark not in seen]
+            seen.update(marks)
             if fresh:
                 yield fresh
             if len(rows) < self.page:
@@ -281,6 +285,13 @@ class Company:
         """The records whose column is one of these values; at most a page of them."""
         where = f"{column} IN ({', '.join(quoted(value) for value in values)})"
         return self.query(place.name, _text(place, select or place.select, where, f"MAXRESULTS {self.page}"))
+
+    def newest(self, place: Place) -> Rows:
+        """The records changed last, one request."""
+        return self.query(
+            place.name,
+            _text(place, place.select, "", f"ORDERBY MetaData.LastUpdatedTime DESC MAXRESULTS {NEWEST}"),
+        )
 
     def dictionary(self, place: Place) -> Rows:
         """A short list, whole."""

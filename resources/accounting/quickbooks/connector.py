@@ -20,31 +20,29 @@ whether transactions of all kinds share one series of ids, as every recorded one
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, ClassVar, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from resources.accounting.quickbooks import capture
 from resources.accounting.quickbooks.books import Books
 from resources.accounting.quickbooks.company import (
     BATCHES_A_MINUTE,
-    CDC_CAP,
     MAX_BATCH,
     MINOR,
     READS_A_MONTH,
     Company,
-    head,
 )  # fmt: skip
 from resources.accounting.quickbooks.entities import (
     DICTIONARIES,
-    DOCUMENTS,
     ENTITIES,
     FIELDS,
     PLACES,
     POSTING,
     SHAPES,
     WRITES,
-    Place,
 )  # fmt: skip
 from resources.accounting.quickbooks.hooks import hints
 from resources.accounting.quickbooks.many import ManyWriter
@@ -72,7 +70,7 @@ from resources.parallel import in_order
 from resources.tokens import TokenStore
 
 # Requests a second and at once: 500 a minute and 10 a second, each by the vendor's own clock of the last minute.
-LIMITS: Final = (8.1, 10.0)
+LIMITS: Final = (8.1, 11.0)
 PARALLEL: Final = 8  # requests under way at once: older pages speak of ten
 ADDRESSES: Final = {
     "production": "https://quickbooks.api.intuit.com",
@@ -104,11 +102,12 @@ class QuickBooks(ManyWriter, CrmSource):
         verifier: str = "",
         own_numbers: bool | None = None,
         search_days: int = SEARCH_DAYS,
+        zone: tzinfo = UTC,
     ) -> None:
         CrmSource.__init__(self, company.client)
         Writer.__init__(self)
         self.company = company
-        self.own_numbers, self.search_days = own_numbers, search_days
+        self.own_numbers, self.search_days, self.zone = own_numbers, search_days, zone
         self.known_places: Mapping[str, str] = {}
         self.places: dict[str, str] = {}
         self._verifier = verifier
@@ -117,7 +116,7 @@ class QuickBooks(ManyWriter, CrmSource):
     # ---- Source -------------------------------------------------------------------------------
 
     def read(self, entities: Sequence[str], since: datetime | None, until: datetime) -> Iterator[Page]:
-        """See Source.read. `balance` is one complete page, as of the day of `until` in UTC."""
+        """See Source.read. `balance` is one complete page, at the end of the company's day of `until`."""
         wanted = [entity.name for entity in self.known(entities)]
         self._count_on(wanted)
         news = self._news(wanted, since) if since is not None else None
@@ -125,17 +124,18 @@ class QuickBooks(ManyWriter, CrmSource):
             if entity in DICTIONARIES:
                 yield self._whole(entity)
             elif entity == "currency_rate":
-                yield from self._rows_pages(entity, self._rates())
+                yield from self._rows_pages(entity, self._rates(since))
             elif entity == "balance":
-                yield self._books.balance(until.date())
+                yield self._books.balance(until.astimezone(self.zone).date())
+            elif since is None or news is None:
+                pages = self.company.whole(PLACES[entity]) if entity in PLACES else None
+                yield from self._books.whole() if pages is None else self._rows_pages(entity, pages)
             elif entity == "entry":
-                yield from (
-                    self._books.whole()
-                    if news is None
-                    else self._books.changed(*self._moved(news, since, until))
-                )
-            elif news is None:
-                yield from self._rows_pages(entity, self.company.whole(PLACES[entity]))
+                moved = capture.moved(self.company, news, since)
+                # What a stock's cost moved leaves no stamp on the invoice: the last ones are looked at again once a day.
+                today = until.astimezone(self.zone).date()
+                again = today if since.astimezone(self.zone).date() != today else None
+                yield from self._books.changed(moved.days, moved.gone, again)
             else:
                 yield from self._changed(entity, news, since)
         self._keep_count(wanted)
@@ -151,23 +151,26 @@ class QuickBooks(ManyWriter, CrmSource):
                 yield [record.source_id for record in page.records]
 
     def changes(self, since: datetime) -> Iterator[Change]:
-        """See Source.changes: one request. A deletion alone is not among them."""
+        """See Source.changes: one request, and one more of each kind that changed too much for it. A deletion alone is
+        not among them."""
         names = [entity for entity in PLACES if self._captured(entity)]
-        reach = datetime.now(UTC) - CDC_REACH
-        news = self._captured_news([PLACES[name].name for name in names], max(since, reach))
+        reach = datetime.now(UTC) - capture.REACH + timedelta(hours=1)
+        news = capture.news(self.company, [PLACES[name].name for name in names], max(since, reach))
         for entity in names:
-            for record in self.records(entity, _living(news.get(PLACES[entity].name, []))[0])[0]:
+            place = PLACES[entity]
+            rows = capture.parted(news[place.name])[0] if place.name in news else self.company.newest(place)
+            for record in self.records(entity, rows)[0]:
                 if record.modified_at is not None and record.modified_at >= since:
                     yield Change(entity, record.source_id, record.modified_at)
 
     def read_keys(self, entity: str, keys: Sequence[str]) -> Iterator[Page]:
         """See ReadsByKey. Of entries the keys are those of transactions' lines: the transactions are read again."""
         if entity == "entry":
-            days = self._days(list(dict.fromkeys(key.partition(":")[0] for key in keys)))
-            yield from self._books.changed(days, [])
+            numbers = list(dict.fromkeys(key.partition(":")[0] for key in keys))
+            yield from self._books.changed(capture.days_of(self.company, numbers), [])
             return
         if entity == "balance":
-            yield self._books.balance(datetime.now(UTC).date())
+            yield self._books.balance(datetime.now(self.zone).date())
             return
         yield from super().read_keys(entity, keys)
 
@@ -256,84 +259,20 @@ class QuickBooks(ManyWriter, CrmSource):
     def _captured(self, entity: str) -> bool:
         return entity in PLACES and PLACES[entity].cdc
 
-    def _news(self, wanted: Sequence[str], since: datetime) -> dict[str, list[msgspec.Raw]]:
-        """By the vendor's names what change data capture tells; a name that is missing is asked for by its stamps."""
-        if since < datetime.now(UTC) - CDC_REACH:
-            return {}
+    def _news(self, wanted: Sequence[str], since: datetime) -> capture.News:
         names = [PLACES[entity].name for entity in wanted if self._captured(entity)]
-        if "entry" in wanted:
-            names += POSTING
-        return self._captured_news(list(dict.fromkeys(names)), since - timedelta(seconds=1))
+        return capture.news(self.company, [*names, *(POSTING if "entry" in wanted else ())], since)
 
-    def _captured_news(self, names: Sequence[str], since: datetime) -> dict[str, list[msgspec.Raw]]:
-        """One request; where it is full, or a name in it is not known, one a name. Full ones are left out."""
-        if not names:
-            return {}
-        try:
-            news = self.company.cdc(names, since)
-        except Refused:
-            if len(names) == 1:
-                return {}
-            news = {}
-        if news and sum(map(len, news.values())) < CDC_CAP:
-            return news
-        if len(names) == 1:
-            return {}
-        found: dict[str, list[msgspec.Raw]] = {}
-        for single in in_order(lambda name: self._captured_news([name], since), names, self.company.parallel):
-            found |= single
-        return found
-
-    def _changed(
-        self, entity: str, news: Mapping[str, list[msgspec.Raw]], since: datetime | None
-    ) -> Iterator[Page]:
+    def _changed(self, entity: str, news: capture.News, since: datetime) -> Iterator[Page]:
         place = PLACES[entity]
-        assert since is not None
         if place.name not in news:
-            yield from self._rows_pages(entity, self.company.changed(place, _asked(since)))
+            yield from self._rows_pages(entity, self.company.changed(place, capture.asked(since)))
             return
-        living, stubs = _living(news[place.name])
+        living, stubs = capture.parted(news[place.name])
         if living:
             yield from self._rows_pages(entity, iter([living]))
         if stubs:
             yield Page(entity, [Record(number, NOTHING, deleted=True) for number in stubs])
-
-    def _moved(
-        self, news: Mapping[str, list[msgspec.Raw]], since: datetime | None, until: datetime
-    ) -> tuple[dict[tuple[str, str], str], list[str], date | None]:
-        """Transactions that changed, with their days, and those that were deleted."""
-        assert since is not None
-        days: dict[tuple[str, str], str] = {}
-        gone: list[str] = []
-        for name in POSTING:
-            if name in news:
-                living, stubs = _living(news[name])
-                gone += stubs
-            else:
-                living = self._since(name, since)
-            for row in living:
-                told = head(row)
-                days[name, told.id] = told.day
-        # What a stock's cost moved leaves no stamp on the invoice: once a day the last ones are looked at again.
-        return days, gone, until.date() if since.date() != until.date() else None
-
-    def _since(self, name: str, since: datetime) -> list[msgspec.Raw]:
-        try:
-            return [row for rows in self.company.changed(Place(name), _asked(since)) for row in rows]
-        except Refused:
-            return []  # not of this edition of QuickBooks
-
-    def _days(self, numbers: Sequence[str]) -> dict[tuple[str, str], str]:
-        found: dict[tuple[str, str], str] = {}
-        for name in POSTING:
-            try:
-                for start in range(0, len(numbers), IDS):
-                    for row in self.company.select(Place(name), "Id", numbers[start : start + IDS]):
-                        told = head(row)
-                        found[name, told.id] = told.day
-            except Refused:
-                continue
-        return found
 
     # ---- Lists --------------------------------------------------------------------------------
 
@@ -357,9 +296,16 @@ class QuickBooks(ManyWriter, CrmSource):
             rows.append(msgspec.Raw(msgspec.json.encode(body)))
         return rows
 
-    def _rates(self) -> Iterator[Rows]:
+    def _rates(self, since: datetime | None) -> Iterator[Rows]:
+        place = PLACES["currency_rate"]
+        if since is not None:
+            try:
+                yield from self.company.changed(place, capture.asked(since))
+                return
+            except Refused:
+                pass  # not to be asked for by stamps
         try:
-            yield self.company.dictionary(PLACES["currency_rate"])
+            yield self.company.dictionary(place)
         except Refused:
             return  # one currency
 
@@ -373,24 +319,6 @@ class QuickBooks(ManyWriter, CrmSource):
     def _keep_count(self, wanted: Sequence[str]) -> None:
         if wanted:
             self.places = {wanted[0]: self.company.allowance.kept}
-
-
-def _asked(since: datetime) -> str:
-    from resources.accounting.quickbooks.company import stamp
-
-    return stamp(since - timedelta(seconds=1))
-
-
-def _living(rows: Sequence[msgspec.Raw]) -> tuple[list[msgspec.Raw], list[str]]:
-    """Rows of change data capture that live, and ids of those that were deleted."""
-    living: list[msgspec.Raw] = []
-    stubs: list[str] = []
-    for row in rows:
-        if b'"Deleted"' in bytes(row) and (told := head(row)).status.lower() == "deleted":
-            stubs.append(told.id)
-        else:
-            living.append(row)
-    return living, stubs
 
 
 class _Activity(msgspec.Struct):
@@ -437,6 +365,7 @@ def connect(
 
     Keys: `realm_id` (the company's number, as text: it is longer than a number in JSON holds), `client_id`,
     `client_secret` and `refresh_token`. Optional: `environment` (production, or sandbox) or `base_url`; `token_url`;
+    `timezone` (IANA, of the company: whose days its balances are of; UTC);
     `verifier_token` (the app's verifier token); `numbers` (ours, theirs; by the company's setting where left out);
     `search_days` (30); `minor_version` (75); `reads_per_month` (500,000: reading calls of the partner programme's tier);
     `batch` (30 items), `batches_per_minute` (40), `parallel` (8 requests under way), `timeout` (120 s, after which the
@@ -459,6 +388,13 @@ def connect(
         raise SourceError(
             f"{system}: numbers {numbers!r} is neither ours nor theirs; correct it, or leave it out"
         )
+    named = str(connection.get("timezone") or "UTC")
+    try:
+        zone = ZoneInfo(named)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise SourceError(
+            f"{system}: {named!r} is no IANA time zone; name the company's, e.g. Europe/Berlin"
+        ) from None
     options: dict[str, Any] = {
         "timeout": _number(system, connection, "timeout", 120.0),
         "ca_file": connection.get("ca_file") or None,
@@ -487,6 +423,7 @@ def connect(
         verifier=verifier,
         own_numbers={"ours": True, "theirs": False}.get(numbers),
         search_days=int(_number(system, connection, "search_days", SEARCH_DAYS)),
+        zone=zone,
     )
 
 
@@ -502,4 +439,4 @@ def _number(system: str, connection: Mapping[str, Any], key: str, usual: float) 
     return found
 
 
-__all__ = ["DOCUMENTS", "LIMITS", "TOKEN_URL", "QuickBooks", "connect", "credentials"]
+__all__ = ["LIMITS", "TOKEN_URL", "QuickBooks", "connect", "credentials"]

@@ -1,0 +1,109 @@
+"""Change data capture: what changed and what was deleted, of all kinds by one request.
+
+It reaches 30 days back and brings at most 1,000 records, all kinds together, without pages. A full answer is split by
+kind; what is full alone, and a kind that it does not know, is read by the stamp of the last change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from resources.accounting.quickbooks.company import CDC_CAP, Company, head, stamp
+from resources.accounting.quickbooks.entities import POSTING, Place
+from resources.accounting.quickbooks.reports import Transaction
+from resources.connector import Refused
+from resources.parallel import in_order
+
+REACH: Final = timedelta(days=29, hours=12)  # 30 days, less what clocks may differ by
+IDS: Final = 200  # of one query
+INCLUSIVE: Final = timedelta(seconds=1)  # earlier, for stamps are whole seconds and a bound may be exclusive
+
+News = dict[str, list[msgspec.Raw]]
+"""By the vendor's names; a name that is missing is to be asked for by its stamps."""
+
+
+@dataclass
+class Moved:
+    """Transactions that changed, with their days, and numbers of those that were deleted."""
+
+    days: dict[Transaction, str] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
+
+
+def news(company: Company, names: Sequence[str], since: datetime) -> News:
+    """What changed since then. Raises SourceError."""
+    if since < datetime.now(UTC) - REACH:
+        return {}
+    return _told(company, list(dict.fromkeys(names)), since - INCLUSIVE)
+
+
+def parted(rows: Sequence[msgspec.Raw]) -> tuple[list[msgspec.Raw], list[str]]:
+    """Rows that live, and ids of those that were deleted."""
+    living: list[msgspec.Raw] = []
+    stubs: list[str] = []
+    for row in rows:
+        if b'"Deleted"' in bytes(row) and (told := head(row)).status.lower() == "deleted":
+            stubs.append(told.id)
+        else:
+            living.append(row)
+    return living, stubs
+
+
+def asked(since: datetime) -> str:
+    """The bound of a query by stamps."""
+    return stamp(since - INCLUSIVE)
+
+
+def moved(company: Company, told: Mapping[str, list[msgspec.Raw]], since: datetime) -> Moved:
+    """Which transactions, of every kind that makes entries, changed since then."""
+    found = Moved()
+    for name in POSTING:
+        if name in told:
+            living, stubs = parted(told[name])
+            found.gone += stubs
+        else:
+            try:
+                pages = company.changed(Place(name), asked(since))
+                living = [row for rows in pages for row in rows]
+            except Refused:
+                continue  # not of this edition of QuickBooks
+        for row in living:
+            each = head(row)
+            found.days[name, each.id] = each.day
+    return found
+
+
+def days_of(company: Company, numbers: Sequence[str]) -> dict[Transaction, str]:
+    """Transactions of these numbers, whatever their kind, with their days."""
+    found: dict[Transaction, str] = {}
+    for name in POSTING:
+        try:
+            for start in range(0, len(numbers), IDS):
+                for row in company.select(Place(name), "Id", numbers[start : start + IDS]):
+                    each = head(row)
+                    found[name, each.id] = each.day
+        except Refused:
+            continue
+    return found
+
+
+def _told(company: Company, names: Sequence[str], since: datetime) -> News:
+    if not names:
+        return {}
+    try:
+        told = company.cdc(names, since)
+    except Refused:
+        told = {}
+    if told and sum(map(len, told.values())) < CDC_CAP:
+        return told
+    if len(names) == 1:
+        return {}
+    found: News = {}
+    for single in in_order(lambda name: _told(company, [name], since), names, company.parallel):
+        found |= single
+    return found
