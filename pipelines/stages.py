@@ -18,7 +18,7 @@ from pipelines import checks, freshness, laws, sync
 from pipelines.alarms import review
 from pipelines.assets import UP_TO_DATE, asset_key
 from pipelines.ledger.memory import remember_variances
-from pipelines.operations.carry import Carried
+from pipelines.operations.carried import Carried
 from pipelines.raw.load import Batch
 from pipelines.refresh import Outcome
 from pipelines.runs import alive

@@ -24,7 +24,8 @@ from pipelines.aliases import numbers
 from pipelines.core.cleaning import clean
 from pipelines.deploy import Reads, deploy, reads_of
 from pipelines.operations.again import try_again, try_reopened
-from pipelines.operations.carry import Carried, ReadBack, carry
+from pipelines.operations.carried import Carried
+from pipelines.operations.carry import ReadBack, carry
 from pipelines.operations.plan import Planned, plan
 from pipelines.raw.hints import forget_hooks
 from pipelines.raw.load import Batch, read_source, store_page

@@ -18,7 +18,7 @@ import msgspec
 
 from pipelines import checks, laws, sync
 from pipelines.feedback.write import write_back
-from pipelines.operations.carry import Carried
+from pipelines.operations.carried import Carried
 from pipelines.operations.plan import Planned
 from pipelines.raw.load import Batch
 from pipelines.sync import CATALOGUES, Road

@@ -85,10 +85,10 @@ with target as (
     select distinct on (deal_id, kind) * from ends order by deal_id, kind, revision desc, number desc
 ), live as (
     select
-        t.system || ':' || ops.key_of(t.system, kind, d.deal_id || '/' || coalesce(e.revision + (e.ending = 'reversed')::int, 1))
+        t.system || ':' || ops.key_of(t.system, due.kind, d.deal_id || '/' || coalesce(e.revision + (e.ending = 'reversed')::int, 1))
             as document_key,
         d.deal_id,
-        kind,
+        due.kind,
         coalesce(e.revision + (e.ending = 'reversed')::int, 1) as revision,
         d.document_date,
         d.due_on,
@@ -111,12 +111,12 @@ with target as (
     from documents.deal d
     join scope on scope.key = d.deal_id
     cross join target t
-    cross join unnest(d.documents) as kind
+    cross join unnest(d.documents) as due(kind)
     left join sums s on s.deal_id = d.deal_id
     left join documents.contract c on c.contract_id = d.contract_id
-    left join latest e on e.deal_id = d.deal_id and e.kind = kind
+    left join latest e on e.deal_id = d.deal_id and e.kind = due.kind
     where not coalesce(e.is_final, false)
-      and t.kinds ? kind  -- what accounting has a place for
+      and t.kinds ? due.kind  -- what accounting has a place for
 ), stands as (
     -- What a correction leads to: the next one's beginning, or the deal as it is now.
     select e.*, coalesce(e.next_held -> 'document', to_jsonb(l)) as after_document,

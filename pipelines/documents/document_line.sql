@@ -122,10 +122,10 @@ select
     l.vat_rate,
     vat.value as vat,
     coalesce(round(l.amount * l.vat_rate / (100 + l.vat_rate), 2), 0) as vat_amount,
-    null as quantity_before,
-    null as price_before,
-    null as amount_before,
-    null as vat_before,
+    null::numeric as quantity_before,
+    null::numeric as price_before,
+    null::numeric as amount_before,
+    null::numeric as vat_before,
     nullif(array_to_string(l.problems, '; '), '') as problems
 from resolved l
 cross join target

@@ -183,13 +183,13 @@ with held as (
         select from ops.release r
         where r.deal_id = f.deal_id and r.revoked_at is null and r.check_name in (f.check_name, '*'))
 )
-select split_part(d.deal_id, ':', 1) as source, count(*), count(held.deal_id),
+select d.source, count(*), count(held.deal_id),
        count(*) filter (where held.deal_id is not null and before.deal_id is not null)
 from documents.deal d
 join scope on scope.key = d.deal_id
 left join held on held.deal_id = d.deal_id
 left join before on before.deal_id = d.deal_id
-group by source order by source
+group by d.source order by d.source
 """
 
 _HOLD_ALL: Final = f"""

@@ -86,13 +86,23 @@ with rounding as (
            ops.kind_name(p.kind) as kind_en,
            ops.kind_name_ru(p.kind) as kind_ru
     from ledger.position p join scope on scope.key = p.document_key
+), own_lines as not materialized (
+    select d.document_key, l.product_key, l.quantity, l.price, l.amount, l.vat, l.vat_amount, l.product_name
+    from documents.document d
+    join documents.document_line l on l.deal_id = d.deal_id
+    where d.lines is null
+    union all
+    -- A document that stays as it was, or takes one back, has lines of its own; a correction has no whole ones.
+    select d.document_key, l.product_key, l.quantity, l.price, l.amount, l.vat, l.vat_amount, l.product_name
+    from documents.document d
+    cross join jsonb_populate_recordset(null::documents.document_line, d.lines) l
+    where d.lines is not null and d.kind <> 'correction'
 ), our_lines as (
-    select p.document_key,
+    select e.document_key,
            sum(hash_record_extended(row(e.product_key, e.quantity, e.price, e.amount, e.vat, e.vat_amount), 0)) as content
-    from ledger.position p
-    join scope on scope.key = p.document_key
-    join documents.document_line e on e.deal_id = p.deal_id
-    group by p.document_key
+    from own_lines e
+    join scope on scope.key = e.document_key
+    group by e.document_key
 ), their_lines as (
     select a.document_key,
            sum(hash_record_extended(row(a.product_key, a.quantity, a.price, a.amount, a.vat, a.vat_amount), 0)) as content
@@ -102,7 +112,7 @@ with rounding as (
     group by a.document_key
 ), comparable as (
     -- Documents whose lines both sides know, and know otherwise. Most are equal, and a sum of hashes says so soon.
-    select p.document_key, p.deal_id
+    select p.document_key
     from p
     join our_lines o on o.document_key = p.document_key
     join their_lines t on t.document_key = p.document_key
@@ -114,7 +124,7 @@ with rounding as (
     from (
         select c.document_key, e.product_key, e.quantity, e.price, e.amount, e.vat, e.vat_amount, 1 as n,
                e.product_name as name
-        from comparable c join documents.document_line e on e.deal_id = c.deal_id
+        from comparable c join own_lines e on e.document_key = c.document_key
         union all
         select c.document_key, a.product_key, a.quantity, a.price, a.amount, a.vat, a.vat_amount, -1, null
         from comparable c join ledger.document_line a on a.document_key = c.document_key and not a.is_deleted

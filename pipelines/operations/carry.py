@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -20,6 +19,7 @@ import msgspec
 from psycopg.types.json import Jsonb
 
 from pipelines.aliases import learn, numbers
+from pipelines.operations.carried import Carried, Operation
 from pipelines.operations.compare import differences
 from pipelines.operations.waiting import READY
 from resources.connector import (
@@ -43,50 +43,6 @@ MAX_CHUNKS: Final = 100_000  # of one carry: a bound, not a target
 MAX_READ_AGAIN: Final = 1_000  # held operations that one carry reads back again
 MAX_ATTEMPTS: Final = 5  # of one operation; after them it is planned: once a sync, or as a person approves it
 MAX_FAILURES: Final = 25  # unanswered in a row before the target is left alone until the next sync
-
-
-@dataclass
-class Carried:
-    """Counts of operations by how they ended. `stopped` says why the target was left alone, if it was."""
-
-    verified: dict[str, int] = field(default_factory=dict)  # "invoice create" -> count
-    rejected: int = 0
-    held: int = 0
-    uncertain: int = 0
-    put_back: int = 0
-    probed: int = 0
-    mended: int = 0  # were held because they read back otherwise, and read back equal now
-    stopped: str = ""
-
-    @property
-    def written(self) -> int:
-        return sum(self.verified.values())
-
-    def after(self, earlier: Carried) -> Carried:
-        """Both carries as one."""
-        names = {**earlier.verified, **self.verified}
-        return Carried(
-            {name: earlier.verified.get(name, 0) + self.verified.get(name, 0) for name in names},
-            earlier.rejected + self.rejected,
-            earlier.held + self.held,
-            self.uncertain,
-            earlier.put_back + self.put_back,
-            earlier.probed + self.probed,
-            earlier.mended + self.mended,
-            self.stopped or earlier.stopped,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    operation_id: UUID
-    kind: str
-    action: str
-    key: str
-    subject: str
-    body: Mapping[str, Any]
-    attempts: int
-    version: str | None
 
 
 class ReadBack(Protocol):
@@ -283,6 +239,7 @@ class _Carrier:
                     self.target.post(operation.kind, operation.key)
                     return Written(operation.key, {})
                 case "unpost" if isinstance(self.target, Unposts):
+                    self._see_that_nobody_changed(operation)
                     self.target.unpost(operation.kind, operation.key)
                     return Written(operation.key, {})
                 case action:
@@ -291,6 +248,17 @@ class _Carrier:
             return error
         except Exception as error:  # noqa: BLE001 - a bug after sending must not lose track of what was sent
             return Uncertain(f"{self.target.system}: {type(error).__name__}: {error}")
+
+    def _see_that_nobody_changed(self, operation: Operation) -> None:
+        """A posted document is taken back only as we know it. Raises Refused where accounting changed it since."""
+        held = self.target.find(operation.kind, [operation.key]).get(operation.key, {})
+        version = str(held.get(self.version_field, ""))
+        if self.version_field and operation.version and version != operation.version:
+            raise Refused(
+                f"{self.target.system}: this {operation.kind} was changed in accounting since it was read; "
+                "the next sync looks at it again",
+                code="edited",
+            )
 
     def _record(
         self, chunk: Sequence[Operation], answers: Sequence[Written | Exception]

@@ -30,6 +30,7 @@ def decide(conn: Connection, accounting: System, run_id: str = "") -> Decided:
     Leaves the temporary table `standing`: each document that differs, its state, what changed and the action.
     """
     parameters = {"system": accounting.name, "zone": accounting.timezone, "run_id": run_id}
+    conn.execute("drop table if exists pg_temp.written, pg_temp.standing")
     for statement in (_WRITTEN, _STANDING, _ACTION):
         conn.execute(trusted(statement), parameters)
     conn.execute("analyze standing")
@@ -126,7 +127,6 @@ def _impossible(accounting: System, kind: str, state: str, fields: Sequence[str]
 # Every document of the deals in scope that accounting was given, with what we last wrote. What stays as it is, and
 # has been followed by something, is none of these.
 _WRITTEN: Final = """
-    drop table if exists pg_temp.written, pg_temp.standing;
     create temporary table written on commit drop as
     select o.operation_id, o.kind, o.key, o.subject as deal_id, w.content, w.content_hash, w.is_under_way,
            %(system)s || ':' || o.key as document_key
@@ -142,7 +142,7 @@ _WRITTEN: Final = """
     ) w
     where o.target = %(system)s and o.action = 'create' and o.state = 'verified' and ops.is_document(o.kind)
       and not exists (select from documents.document d
-                      where d.document_key = %(system)s || ':' || o.key and d.ended is not null);
+                      where d.document_key = %(system)s || ':' || o.key and d.ended is not null)
 """
 
 _STANDING: Final = """
@@ -177,7 +177,7 @@ _STANDING: Final = """
                ) then 'posted'
                else 'draft'
            end as state,
-           l.number, l.document_date, null::text as action
+           l.number, l.document_date, l.version, null::text as action
     from written w
     left join desired d on d.operation_id = w.operation_id
     left join ledger.document l on l.document_key = w.document_key

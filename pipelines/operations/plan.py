@@ -65,7 +65,9 @@ CONSUMER = Table(
         Changed(
             "ops.period_lock",
             "select o.subject as key from ops.operation o where ops.is_document(o.kind) and o.state in"
-            " ('held', 'planned', 'approved', 'rejected') and exists (select from change)",
+            " ('held', 'planned', 'approved', 'rejected') and exists (select from change)"
+            " union select q.deal_id from ops.question q where q.answer is null and q.withdrawn_at is null"
+            " and exists (select from change)",
         ),
         Changed("ops.question", "select key from change"),
         # Documents that name what accounting lacked are looked at again when it has more.
@@ -157,6 +159,7 @@ def _apply(conn: Connection, accounting: System, looked_at: int, run_id: str, de
     _move(conn, _CHANGED_UNSENT, "planned", "its content changed", {**parameters, "again": again})
     changed = _count(conn, _REPLAN, parameters)
     superseded = _move(conn, _STALE_UPDATE, "superseded", "something newer is to be written", parameters)
+    released += _move(conn, _UPDATE_AGAIN, "planned", "it is to be updated after all", parameters)
     _count(conn, _INSERT_UNPOST, parameters)
     updates = _count(conn, _INSERT_UPDATE, parameters)
     _count(conn, _INSERT_POST_AGAIN, parameters)
@@ -227,11 +230,21 @@ _REPLAN = f"""
 
 # An update that never left and says something else than is to be written now.
 _STALE_UPDATE = """
-    select o.operation_id from ops.operation o
-    join desired d on d.key = o.key and d.kind = o.kind
-    where o.target = %(system)s and o.action = 'update' and o.state in ('planned', 'held', 'approved', 'rejected')
-      and coalesce(o.reason_code, 'read_back') = 'read_back'
-      and d.body is not null and o.content_hash is distinct from d.content_hash
+    with stale as (
+        select o.operation_id, o.depends_on from ops.operation o
+        join desired d on d.key = o.key and d.kind = o.kind
+        left join standing s on s.operation_id = d.operation_id
+        where o.target = %(system)s and o.action = 'update' and o.state in ('planned', 'held', 'approved', 'rejected')
+          and coalesce(o.reason_code, 'read_back') = 'read_back'
+          and d.body is not null and (o.content_hash is distinct from d.content_hash or s.action <> 'update')
+    )
+    select operation_id from stale
+    union
+    -- With it the steps around it: the posting that was to be taken back, and the posting after it.
+    select c.operation_id from stale
+    join ops.operation c on c.operation_id = any(stale.depends_on) and c.action = 'unpost'
+     or c.operation_id = ops.uuid8(stale.operation_id, 'post')
+    where c.state in ('planned', 'held', 'approved', 'rejected')
 """
 
 # What was written and has changed since, where the policy lets it be updated: an operation with an identity of its own
@@ -256,23 +269,35 @@ _UPDATED = """
     where d.body is not null and ops.is_document(d.kind)
 """
 
+# What was left aside meanwhile is the same step again.
+_UPDATE_AGAIN = f"""
+    with steps as (
+        select ops.uuid8(d.operation_id, named.name) as changed, ops.uuid8(d.operation_id, 'unpost/' || named.name) as taken_back
+        {_UPDATED}
+    )
+    select a.operation_id from steps
+    cross join unnest(array[changed, taken_back, ops.uuid8(changed, 'post')]) as step(operation_id)
+    join ops.operation a on a.operation_id = step.operation_id
+    where a.state = 'superseded' and a.reason_code is null
+"""
+
 _INSERT_UNPOST = f"""
     insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, depends_on, amount,
-                               currency, run_id)
+                               currency, version, run_id)
     select ops.uuid8(d.operation_id, 'unpost/' || named.name), %(system)s, d.kind, 'unpost', d.key, d.source, d.source_ref,
-           d.subject, d.depends_on || d.operation_id, d.amount, d.currency, %(run_id)s
+           d.subject, d.depends_on || d.operation_id, d.amount, d.currency, s.version, %(run_id)s
     {_UPDATED} and named.is_posted and latest.content_hash is distinct from d.content_hash
     on conflict do nothing
 """
 
 _INSERT_UPDATE = f"""
     insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, body, content,
-                               content_hash, depends_on, amount, currency, run_id)
+                               content_hash, depends_on, amount, currency, version, run_id)
     select ops.uuid8(d.operation_id, named.name), %(system)s, d.kind, 'update', d.key, d.source, d.source_ref, d.subject,
            d.body, d.content, d.content_hash,
            d.depends_on || d.operation_id || latest.under_way
            || case when named.is_posted then array[ops.uuid8(d.operation_id, 'unpost/' || named.name)] else '{{}}' end,
-           d.amount, d.currency, %(run_id)s
+           d.amount, d.currency, case when s.state <> 'draft' and not named.is_posted then s.version end, %(run_id)s
     {_UPDATED} and latest.content_hash is distinct from d.content_hash
     on conflict do nothing
 """

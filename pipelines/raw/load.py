@@ -28,7 +28,7 @@ from pipelines.raw.batch import (
 )
 from pipelines.raw.hints import read_hinted, take
 from pipelines.raw.memory import highest, remember_contents, remember_places, tell_known, windows
-from pipelines.raw.receive import keepable, receive
+from pipelines.raw.receive import gathered, keepable, receive
 from pipelines.raw.settle import settle
 from pipelines.raw.sweep import sweep_entity, sweeps_due
 from resources.connector import Capabilities, Entity, Page, ReadsFiles, Source, SourceError
@@ -124,7 +124,7 @@ def _read(
         try:
             more = highest(conn, source, group) if source.capabilities.known_max else {}
             reading = source.read([entity.name for entity in group], since, until, **more)
-            with closing(ahead(reading, source.system)) as pages:
+            with closing(ahead(gathered(reading), source.system)) as pages:
                 for page in pages:
                     if page.entity not in opened:  # what belongs to a record read comes along unasked
                         entity = next(e for e in source.capabilities.entities if e.name == page.entity)

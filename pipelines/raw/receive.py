@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 
+import msgspec
 import psycopg
 
 from pipelines.aliases import learn
 from pipelines.raw.batch import Incoming, raw_table
-from resources.connector import Entity, Page, Record, Reject
+from resources.connector import Entity, Page, Record, Reject, SourceError
 from resources.warehouse import Connection, trusted
 
 UNREADABLE = (
@@ -26,8 +27,55 @@ UNREADABLE = (
 SHOWN_OF_ID = 80  # characters of one that is too long
 MAX_ID_BYTES = 1_000  # of a record or its parent: an index of the database holds 2,704
 ROWS_AT_ONCE = 500  # in one message to the database
+GATHERED, GATHERED_BYTES = (
+    2_000,
+    4_000_000,
+)  # records and bytes of pages from which on they are passed on together
 NULL = b"\\N"
-ESCAPES = ((b"\\", b"\\\\"), (b"\n", b"\\n"), (b"\r", b"\\r"), (b"\t", b"\\t"))  # the backslash first
+# By the byte's number, which is looked for in a quarter of the time; the backslash first.
+ESCAPES = ((0x5C, b"\\\\"), (0x0A, b"\\n"), (0x0D, b"\\r"), (0x09, b"\\t"))
+
+
+def gathered(pages: Iterable[Page]) -> Iterator[Page]:
+    """The same records on fewer pages: to begin and end a copy costs as much as two hundred records.
+
+    What came before a SourceError comes before it still.
+    """
+    held: list[Page] = []
+    records = size = 0
+    try:
+        for page in pages:
+            if held and (
+                page.entity != held[0].entity
+                or page.complete
+                or records >= GATHERED
+                or size >= GATHERED_BYTES
+            ):
+                yield _joined(held)
+                held, records, size = [], 0, 0
+            held.append(page)
+            records += len(page.records)
+            size += sum(len(record.payload) for record in page.records)
+            if page.complete:
+                yield _joined(held)
+                held, records, size = [], 0, 0
+    except SourceError:
+        if held:
+            yield _joined(held)
+        raise
+    if held:
+        yield _joined(held)
+
+
+def _joined(pages: Sequence[Page]) -> Page:
+    if len(pages) == 1:
+        return pages[0]
+    return Page(
+        pages[0].entity,
+        [record for page in pages for record in page.records],
+        complete_parents=[parent for page in pages for parent in page.complete_parents],
+        rejects=[reject for page in pages for reject in page.rejects],
+    )
 
 
 def receive(conn: Connection, system: str, incoming: Incoming, page: Page) -> None:
@@ -123,17 +171,20 @@ def _copy(conn: Connection, system: str, incoming: Incoming, records: Sequence[R
 
 
 def _line(record: Record) -> bytes:
-    number, parent = _escaped(record.source_id.encode()), record.parent_id
-    stamp = NULL if record.modified_at is None else record.modified_at.isoformat().encode()
-    deleted = b"true" if record.deleted else b"false"
-    owner = NULL if parent is None else _escaped(parent.encode())
-    return b"%b\t%b\t%b\t%b\t%b" % (number, owner, stamp, deleted, _escaped(record.payload))
+    number, parent, stamp = record.source_id, record.parent_id, record.modified_at
+    return b"%b\t%b\t%b\t%b\t%b" % (
+        number.encode() if number.isalnum() else _escaped(number.encode()),
+        NULL if parent is None else parent.encode() if parent.isalnum() else _escaped(parent.encode()),
+        NULL if stamp is None else _encode(stamp)[1:-1],
+        b"true" if record.deleted else b"false",
+        _escaped(record.payload),
+    )
 
 
 def _escaped(value: bytes) -> bytes:
     for plain, escape in ESCAPES:
-        if plain in value:  # to look is many times quicker than to replace nothing
-            value = value.replace(plain, escape)
+        if plain in value:
+            value = value.replace(bytes((plain,)), escape)
     return value
 
 
@@ -204,3 +255,6 @@ def _reason(record: Record, error: Exception) -> str:
         return "it holds a zero character (\\u0000), which cannot be stored; delete it in the source"
     said = next(iter(str(error).splitlines()), type(error).__name__)
     return f"its JSON cannot be read ({said}); correct the record in the source"
+
+
+_encode = msgspec.json.encode

@@ -10,7 +10,7 @@ import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -25,6 +25,7 @@ from resources.connector import (
     Entity,
     Exists,
     Finding,
+    Lock,
     Page,
     Record,
     Refused,
@@ -36,7 +37,7 @@ from resources.connector import (
 Payload = dict[str, Any]
 EMPTY: Final = "00000000-0000-0000-0000-000000000000"
 COUNTERPARTY: Final = "StandardODATA.Catalog_Контрагенты"
-DOCUMENTS: Final = ("invoice", "realization", "payment", "refund")
+DOCUMENTS: Final = ("invoice", "realization", "correction", "return", "payment", "refund")
 CATALOGUES: Final = (
     "organization",
     "currency",
@@ -68,7 +69,7 @@ class Books:
             *(Entity(name, incremental=True) for name in (*CATALOGUES, "currency_rate", *DOCUMENTS, "entry")),
             Entity("balance", incremental=False),
         ),
-        writes=("counterparty", "contract", "product", "invoice", "realization"),
+        writes=("counterparty", "contract", "product", "invoice", "realization", "correction", "return"),
         overlap_seconds=0,
         posted="Posted",
         version="DataVersion",
@@ -88,6 +89,7 @@ class Books:
         self.received = 0
         self.received_writes = 0  # requests that write, whatever became of them
         self.asked_on = "2026-04-10"
+        self.closed_until: date | None = None
         self.store: Path | None = None
         self.kill_at: int | None = None  # the request before or after which the process is killed
         self.lock = threading.RLock()
@@ -163,6 +165,10 @@ class Books:
                     ("90.03", "68.02", (own / 6).quantize(CENT)),
                     ("62.02", "62.01", own / 2),
                 ]
+            case "correction":
+                moves = [("62.01", "90.01.1", own)]
+            case "return":
+                moves = [("62.01", "90.01.1", -own)]
             case "payment":
                 moves = [("51", "62.02", own)]
             case _:
@@ -208,9 +214,9 @@ class Books:
                     entity, [self._balance(*place) for place in self.balances().items()], complete=True
                 )
             elif entity == "entry":
-                if since is None:
-                    records = [self._line(row) for rows in self.entries.values() for row in rows]
-                    yield Page(entity, records)
+                records = [self._line(row) for rows in self.entries.values() for row in rows]
+                # By change those of documents with entries in the window of re-reading, which here holds all.
+                yield Page(entity, records, complete_parents=() if since is None else list(self.entries))
             else:
                 known = self.known_versions(entity) if since is not None else {}
                 rows = [row for key, row in self.all(entity).items() if known.get(key) != row["DataVersion"]]
@@ -294,6 +300,21 @@ class Books:
             return self._done("post", kind, key)
 
         self._request(do)
+
+    def unpost(self, kind: str, key: str) -> None:
+        def do() -> Written:
+            held = self.all(kind).get(key)
+            if held is None:
+                raise Refused(f"there is no {kind} {key}")
+            self.save(kind, key, {**held, "Posted": False})
+            self.book(kind, key)
+            self.save(kind, key, self.all(kind)[key])
+            return self._done("unpost", kind, key)
+
+        self._request(do)
+
+    def locks(self) -> Sequence[Lock]:
+        return [Lock(self.closed_until)] if self.closed_until else []
 
     def find(self, kind: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         with self.lock:

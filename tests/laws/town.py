@@ -19,7 +19,7 @@ from pipelines.deploy import reads_of
 from pipelines.documents.gate import GateOutcome, gate
 from pipelines.feedback.write import write_back
 from pipelines.laws import Law
-from pipelines.operations.carry import Carried
+from pipelines.operations.carried import Carried
 from pipelines.operations.plan import Planned
 from pipelines.raw.load import Batch, read_source
 from pipelines.refresh import Outcome
@@ -36,6 +36,85 @@ ENVIRON = {
     "SVERKA_ONEC_URL": "https://base/",
     "SVERKA_DROP_FOLDER": "/in",
 }
+_HEADER = """      Date: {from: document_date, as: time}
+      Организация_Key: {from: organization_key, as: key}
+      Контрагент_Key: {from: counterparty_key, as: key}
+      ДоговорКонтрагента_Key: {from: contract_key, as: key}
+      ВалютаДокумента_Key: {from: currency_key, as: key}
+      Основание_Key: {from: base_key, as: key}
+      СуммаДокумента: {from: amount, as: money}
+      Комментарий: comment
+"""
+FOLLOWS = f"""  return:
+    entity: return
+    post: true
+    fields:
+{_HEADER}    lines:
+      - into: Товары
+        fields:
+          LineNumber: {{from: line_number, as: text}}
+          Номенклатура_Key: {{from: product_key, as: key}}
+          Количество: {{from: quantity, as: quantity}}
+          Цена: {{from: price, as: quantity}}
+          Сумма: {{from: amount, as: money}}
+          СтавкаНДС: vat
+          СуммаНДС: {{from: vat_amount, as: money}}
+  correction:
+    entity: correction
+    post: true
+    fields:
+{_HEADER}    lines:
+      - into: Товары
+        fields:
+          LineNumber: {{from: line_number, as: text}}
+          Номенклатура_Key: {{from: product_key, as: key}}
+          Количество: {{from: quantity, as: quantity}}
+          КоличествоДоИзменения: {{from: quantity_before, as: quantity}}
+          Сумма: {{from: amount, as: money}}
+          СуммаДоИзменения: {{from: amount_before, as: money}}
+  realization:
+    entity: realization
+    post: true
+    policy: {{}}
+"""
+FOLLOWS_READ = (
+    "".join(
+        f"""    - from: {kind}
+      deleted: DeletionMark
+      fields:
+        kind: {{constant: {kind}}}
+        number: Number
+        document_date: {{from: Date, as: date, none: ["0001-01-01T00:00:00"]}}
+        is_posted: Posted
+        counterparty_key: {{from: Контрагент_Key, ref: core.accounting_counterparty, none: *empty}}
+        contract_key: {{from: ДоговорКонтрагента_Key, ref: core.accounting_contract, none: *empty}}
+        organization_key: {{from: Организация_Key, ref: core.accounting_organization, none: *empty}}
+        currency_key: {{from: ВалютаДокумента_Key, ref: core.accounting_currency, none: *empty}}
+        amount: {{from: СуммаДокумента, as: money}}
+        comment: Комментарий
+        version: DataVersion
+"""
+        for kind in ("return", "correction")
+    )
+    + """
+  ledger.document_line:
+    - from: return
+      each: Товары
+      part: goods
+      key: LineNumber
+      deleted: /DeletionMark
+      fields:
+        document_key: {parent: true}
+        part: {constant: goods}
+        position: {from: LineNumber, as: integer}
+        product_key: {from: Номенклатура_Key, ref: core.accounting_product, none: *empty}
+        quantity: {from: Количество, as: quantity}
+        price: {from: Цена, as: quantity}
+        amount: {from: Сумма, as: money}
+        vat: СтавкаНДС
+        vat_amount: {from: СуммаНДС, as: money}
+"""
+)
 # What a person may change in the mapping files, and back: by name the file, the words, other words.
 REWORDINGS = {
     "alias": ("bitrix24.yaml", "match: [code, name]",
@@ -46,6 +125,12 @@ REWORDINGS = {
     "account": ("onec.yaml", 'СчетУчета_Key: {account: "41.01"}', 'СчетУчета_Key: {account: "41.99"}'),
     "stock": ("onec.yaml", "      Артикул: {from: code, empty: \"\"}",
               "      Артикул: {from: code, empty: \"\"}\n      Склад_Key: {warehouse: Новый склад}"),
+    "follows": ("onec.yaml", "  realization:\n    entity: realization\n    post: true\n", FOLLOWS),
+    "follows_read": ("onec.yaml", "  ledger.document_line:\n", FOLLOWS_READ),
+    "corrected": ("onec.yaml", "    policy: {}\n", "    policy: {posted: {amount: correction, lines: correction, other: leave}}\n"),
+    "reversed": ("onec.yaml", "    policy: {}\n", "    policy: {posted: {\"*\": reversal, cancelled: reversal}}\n"),
+    "updated": ("onec.yaml", "    policy: {}\n", "    policy: {posted: {\"*\": update}}\n"),
+    "by_sum": ("onec.yaml", "approval: auto", "approval: {auto_up_to: 2500}"),
     "vat": ("onec.yaml", "{rate: 10, value: НДС10}", "{rate: 10, value: НДС10, to: 2026-02-01}"),
 }  # fmt: skip
 
@@ -62,7 +147,7 @@ def mappings_of(folder: Path, reworded: frozenset[str]) -> Mappings:
     """The demo company's files, with these rewordings. One request at a time, so that faults fall in order."""
     place = folder / ("_".join(sorted(reworded)) or "plain")
     shutil.copytree(DEMO, place)
-    rewordings = {name: REWORDINGS[name] for name in reworded}
+    rewordings = {name: REWORDINGS[name] for name in REWORDINGS if name in reworded}
     rewordings["one"] = ("onec.yaml", "profile: accounting_3", "profile: accounting_3\n  concurrency: 1")
     for name, old, new in rewordings.values():
         text = (place / name).read_text(encoding="utf-8")

@@ -1,0 +1,52 @@
+"""What is carried and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+
+@dataclass
+class Carried:
+    """Counts of operations by how they ended. `stopped` says why the target was left alone, if it was."""
+
+    verified: dict[str, int] = field(default_factory=dict)  # "invoice create" -> count
+    rejected: int = 0
+    held: int = 0
+    uncertain: int = 0
+    put_back: int = 0
+    probed: int = 0
+    mended: int = 0  # were held because they read back otherwise, and read back equal now
+    stopped: str = ""
+
+    @property
+    def written(self) -> int:
+        return sum(self.verified.values())
+
+    def after(self, earlier: Carried) -> Carried:
+        """Both carries as one."""
+        names = {**earlier.verified, **self.verified}
+        return Carried(
+            {name: earlier.verified.get(name, 0) + self.verified.get(name, 0) for name in names},
+            earlier.rejected + self.rejected,
+            earlier.held + self.held,
+            self.uncertain,
+            earlier.put_back + self.put_back,
+            earlier.probed + self.probed,
+            earlier.mended + self.mended,
+            self.stopped or earlier.stopped,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    operation_id: UUID
+    kind: str
+    action: str
+    key: str
+    subject: str
+    body: Mapping[str, Any]
+    attempts: int
+    version: str | None

@@ -1,0 +1,294 @@
+"""A document that accounting holds and whose deal changed: what the mapping's policy makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from pipelines.operations.decide import answer, questions, undo
+from tests.laws.conftest import Towns
+from tests.laws.town import Done, Town, add_deal
+
+FOLLOWS = ("follows", "follows_read")
+
+
+@contextmanager
+def shipped(towns: Towns, *policy: str) -> Iterator[tuple[Town, str]]:
+    """A company whose only deal, one line of 1,000.10, is carried and posted; and the deal's id."""
+    with towns() as town:
+        town.remap(*FOLLOWS, *policy)
+        for old in list(town.portal.all("deal")):
+            town.portal.change("deal", old, stageId="NEW", categoryId="0")
+        deal = add_deal(town.portal, next(iter(town.portal.all("company"))), lines=1)
+        settle(town)
+        assert documents(town, deal) == [("realization", True, Decimal("1000.10"))]
+        yield town, deal
+
+
+def settle(town: Town) -> Done:
+    """A sync after which both sides agree to the kopeck, and another one that plans nothing."""
+    done = town.sync()
+    assert [law.sentence for law in done.laws if not law.holds] == []
+    again = town.sync()
+    assert again.planned.quiet, again.planned
+    assert not again.carried.written
+    return done
+
+
+def reprice(town: Town, deal: str, price: str) -> None:
+    line = next(key for key, row in town.portal.lines(deal).items())
+    town.portal.put_line(deal, line, price=price)
+
+
+def documents(town: Town, deal: str) -> list[tuple[Any, ...]]:
+    """Kind, whether posted and sum of everything that accounting holds of a deal's sales, in order."""
+    return sorted(
+        (kind, row["Posted"], Decimal(str(row["СуммаДокумента"])))
+        for kind in ("realization", "correction", "return")
+        for row in town.books.all(kind).values()
+        if row["Комментарий"] == f"crm:bitrix24:{deal}"
+    )
+
+
+def variances(town: Town) -> list[tuple[Any, ...]]:
+    return town.rows(
+        "select measure, reason, amount from ledger.variance where deal_id is not null order by 1, 2"
+    )
+
+
+def states(town: Town, kind: str) -> list[tuple[Any, ...]]:
+    return town.rows(
+        "select action, state from ops.operation where kind = %s order by planned_at, action", [kind]
+    )
+
+
+# ---- by policy --------------------------------------------------------------------------------
+
+
+def test_a_changed_sum_of_a_posted_document_becomes_a_correction_of_the_difference(towns: Towns) -> None:
+    with shipped(towns, "corrected") as (town, deal):
+        reprice(town, deal, "900.00")
+        settle(town)
+        assert documents(town, deal) == [
+            ("correction", True, Decimal("-100.10")),
+            ("realization", True, Decimal("1000.10")),
+        ]
+        (line,) = next(iter(town.books.all("correction").values()))["Товары"]
+        assert (line["СуммаДоИзменения"], line["Сумма"]) == (Decimal("1000.10"), Decimal("900.00"))
+        assert variances(town) == []
+        base = next(iter(town.books.all("realization")))
+        assert next(iter(town.books.all("correction").values()))["Основание_Key"] == base
+
+
+def test_a_second_change_becomes_a_second_correction_and_the_first_one_stays(towns: Towns) -> None:
+    with shipped(towns, "corrected") as (town, deal):
+        for price in ("900.00", "950.00", "1000.10"):
+            reprice(town, deal, price)
+            settle(town)
+        assert documents(town, deal) == [
+            ("correction", True, Decimal("-100.10")),
+            ("correction", True, Decimal("50.00")),
+            ("correction", True, Decimal("50.10")),
+            ("realization", True, Decimal("1000.10")),
+        ]
+        assert variances(town) == []
+
+
+def test_a_correction_that_has_not_left_yet_follows_its_deal_and_goes_with_it(towns: Towns) -> None:
+    with shipped(towns, "corrected") as (town, deal):
+        reprice(town, deal, "900.00")
+        town.sync(write=False)
+        assert len(town.rows("select from ops.revision")) == 1
+        reprice(town, deal, "800.00")
+        settle(town)
+        assert documents(town, deal)[0] == ("correction", True, Decimal("-200.10"))
+        assert len(town.rows("select from ops.revision")) == 1
+
+
+def test_a_reversal_takes_the_document_back_by_a_return_and_writes_it_anew(towns: Towns) -> None:
+    with shipped(towns, "reversed") as (town, deal):
+        reprice(town, deal, "900.00")
+        settle(town)
+        assert documents(town, deal) == [
+            ("realization", True, Decimal("900.00")),
+            ("realization", True, Decimal("1000.10")),
+            ("return", True, Decimal("1000.10")),
+        ]
+        town.sync()
+        first = town.rows("select operation_id from ops.revision")[0][0]
+        assert town.rows("select state from ops.operation where operation_id = %s", [first]) == [
+            ("reversed",)
+        ]
+        assert variances(town) == []
+
+
+def test_a_deal_that_is_lost_after_all_is_taken_back_and_comes_again_as_another_revision(
+    towns: Towns,
+) -> None:
+    with shipped(towns, "reversed") as (town, deal):
+        town.portal.change("deal", deal, stageId="NEW")
+        settle(town)
+        assert documents(town, deal) == [
+            ("realization", True, Decimal("1000.10")),
+            ("return", True, Decimal("1000.10")),
+        ]
+        town.portal.change("deal", deal, stageId="WON")
+        settle(town)
+        assert len(documents(town, deal)) == 3
+        assert variances(town) == []
+
+
+def test_an_update_unposts_the_document_writes_it_and_posts_it_again(towns: Towns) -> None:
+    with shipped(towns, "updated") as (town, deal):
+        reprice(town, deal, "900.00")
+        writes = len(town.books.writes)
+        settle(town)
+        assert [verb for verb, kind, _ in town.books.writes[writes:] if kind == "realization"] == [
+            "unpost", "update", "post",
+        ]  # fmt: skip
+        assert documents(town, deal) == [("realization", True, Decimal("900.00"))]
+        reprice(town, deal, "950.00")
+        settle(town)
+        assert documents(town, deal) == [("realization", True, Decimal("950.00"))]
+
+
+# ---- by a person ------------------------------------------------------------------------------
+
+
+def asked(town: Town) -> list[dict[str, Any]]:
+    with town.warehouse.transaction() as conn:
+        return [dict(question) for question in questions(conn)]
+
+
+def say(town: Town, action: str) -> str:
+    (question,) = asked(town)
+    with town.warehouse.transaction() as conn:
+        told = answer(conn, town.road.accounting, str(question["question_id"]), action, "Анна", "as agreed")
+    return "" if told.done else told.sentence
+
+
+def test_without_a_policy_an_accountant_is_asked_once_and_nothing_is_written(towns: Towns) -> None:
+    with shipped(towns) as (town, deal):
+        reprice(town, deal, "900.00")
+        writes = len(town.books.writes)
+        assert town.sync().planned.asked == 1
+        assert not [w for w in town.books.writes[writes:] if w[1] != "invoice"]
+        (question,) = asked(town)
+        assert question["fields"] == ["amount", "lines"]
+        assert "amount 1000.10 -> 900.00" in question["told"]
+        assert "реализация" in question["told_ru"]
+        assert town.sync().planned.quiet
+        assert ("realized", "amount", Decimal("-100.10")) in [
+            (measure, "amount" if reason == "price_version" else reason, amount)
+            for measure, reason, amount in variances(town)
+        ]
+
+
+def test_an_answer_is_done_by_the_next_sync(towns: Towns) -> None:
+    for action, kinds in (
+        ("correction", ["correction", "realization"]),
+        ("reversal", ["realization", "realization", "return"]),
+        ("update", ["realization"]),
+    ):
+        with shipped(towns) as (town, deal):
+            reprice(town, deal, "900.00")
+            town.sync()
+            assert say(town, action) == ""
+            settle(town)
+            assert [kind for kind, _, _ in documents(town, deal)] == kinds
+            assert variances(town) == []
+            assert asked(town) == []
+
+
+def test_what_is_left_as_it_is_stays_a_variance_until_the_deal_changes_again(towns: Towns) -> None:
+    with shipped(towns) as (town, deal):
+        reprice(town, deal, "900.00")
+        town.sync()
+        assert say(town, "leave") == ""
+        assert town.sync().planned.asked == 0
+        assert variances(town)
+        reprice(town, deal, "800.00")
+        assert town.sync().planned.asked == 1, "another change is another question"
+
+
+def test_a_question_is_withdrawn_once_both_sides_agree_again(towns: Towns) -> None:
+    with shipped(towns) as (town, deal):
+        reprice(town, deal, "900.00")
+        town.sync()
+        reprice(town, deal, "1000.10")
+        settle(town)
+        assert asked(town) == []
+        assert variances(town) == []
+
+
+def test_what_both_sides_changed_is_asked_whatever_the_policy_says(towns: Towns) -> None:
+    with shipped(towns, "updated") as (town, deal):
+        key = next(iter(town.books.all("realization")))
+        town.books.change("realization", key, СуммаДокумента=Decimal("999.99"))
+        reprice(town, deal, "900.00")
+        town.sync()
+        assert town.sync().planned.asked + len(asked(town)) >= 1
+        (question,) = asked(town)
+        assert "accounting changed it too" in question["told"]
+
+
+def test_an_answer_that_cannot_be_done_is_refused_in_words(towns: Towns) -> None:
+    with shipped(towns) as (town, deal):
+        town.portal.change("deal", deal, stageId="NEW")
+        town.sync()
+        assert "no longer calls for it" in say(town, "update")
+        assert "is no answer" in say(town, "delete")
+        assert say(town, "leave") == ""
+
+
+def test_a_person_takes_a_document_back_for_good(towns: Towns) -> None:
+    with shipped(towns) as (town, deal):
+        with town.warehouse.transaction() as conn:
+            told = undo(
+                conn, town.road.accounting, f"bitrix24:{deal}", "realization", "Анна", "shipped by mistake"
+            )
+        assert told.done, told.sentence
+        settle(town)
+        assert [kind for kind, _, _ in documents(town, deal)] == ["realization", "return"]
+        reprice(town, deal, "900.00")
+        settle(town)
+        assert [kind for kind, _, _ in documents(town, deal)] == ["realization", "return"], "it came again"
+        with town.warehouse.transaction() as conn:
+            again = undo(conn, town.road.accounting, f"bitrix24:{deal}", "realization", "Анна", "again")
+        assert not again.done
+
+
+# ---- closed periods and sums ------------------------------------------------------------------
+
+
+def test_nothing_is_sent_into_a_period_that_accounting_says_is_closed(towns: Towns) -> None:
+    with shipped(towns, "updated") as (town, deal):
+        town.books.closed_until = date(2026, 3, 31)
+        second = add_deal(town.portal, next(iter(town.portal.all("company"))), lines=1)
+        reprice(town, deal, "900.00")
+        sent = town.books.received_writes
+        town.sync()
+        assert town.books.received_writes == sent
+        assert town.rows(
+            "select distinct reason from ops.operation where subject = %s and state = 'held'",
+            [f"bitrix24:{second}"],
+        ) == [("the period up to 2026-03-31 is closed in accounting; open it, or date the deal later",)]
+        assert [q["state"] for q in asked(town) if q["kind"] == "realization"] == ["closed"]
+        town.books.closed_until = None
+        settle(town)
+        assert documents(town, second) == [("realization", True, Decimal("1000.10"))]
+        assert documents(town, deal) == [("realization", True, Decimal("900.00"))]
+
+
+def test_documents_up_to_a_sum_go_by_themselves_and_larger_ones_wait(towns: Towns) -> None:
+    with shipped(towns, "by_sum") as (town, deal):
+        large = add_deal(town.portal, next(iter(town.portal.all("company"))), lines=3)
+        town.sync()
+        assert documents(town, large) == []
+        assert town.rows(
+            "select distinct state from ops.operation where subject = %s", [f"bitrix24:{large}"]
+        ) == [("planned",)]
+        assert documents(town, deal)
