@@ -226,6 +226,22 @@ def test_sessions_that_end_are_begun_anew(town: Town, sap: Sap) -> None:
     sap.create("order", str(uuid4()), order())
 
 
+def test_an_order_that_somebody_works_on_is_tried_again_and_told(town: Town, sap: Sap) -> None:
+    for seat in sap.session._all:
+        seat.client.sleep = lambda seconds: None
+    key = str(uuid4())
+    number = sap.create("order", key, order()).key
+    town.do("lock", key=number)
+    try:
+        with pytest.raises(SourceError) as caught:
+            sap.update("order", key, order(1, RequestedDeliveryDate="2026-11-02T00:00:00"))
+        assert caught.value.retriable
+        assert not isinstance(caught.value, Refused | Uncertain)
+    finally:
+        town.do("unlock", key=number)
+    sap.update("order", key, order(1, RequestedDeliveryDate="2026-11-02T00:00:00"))
+
+
 # ---- What goes wrong -----------------------------------------------------------------------------
 
 
