@@ -115,7 +115,16 @@ def test_a_change_is_hinted_at_and_read_with_what_is_equal(town: Town, sap: Sap)
     assert [record.our_key for record in page.records] == [key]
 
 
-def test_reversed_payments_and_cancelled_documents_are_told_apart(town: Town, sap: Sap) -> None:
+def test_a_deleted_order_is_missing_from_the_keys_and_a_tombstone_by_key(sap: Sap) -> None:
+    number = sap.create("order", str(uuid4()), order()).key
+    path = f"A_SalesOrder('{number}')"
+    sap.session.write("DELETE", "API_SALES_ORDER_SRV", path, number, headers={"If-Match": "*"})
+    assert number not in {key for page in sap.keys("order") for key in page}
+    (page,) = sap.read_keys("order", [number])
+    assert [(record.source_id, record.deleted) for record in page.records] == [(number, True)]
+
+
+def test_cancelled_and_cancelling_documents_are_told_apart(town: Town, sap: Sap) -> None:
     number = sap.create("order", str(uuid4()), order()).key
     town.do("deliver", document=number)
     billing = town.do("bill", document=number)["document"]
