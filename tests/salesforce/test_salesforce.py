@@ -155,6 +155,26 @@ def test_what_left_the_recycle_bin_is_found_by_the_list_of_deletions(town: Town)
     assert not again["deal"][key].deleted
 
 
+@pytest.mark.parametrize(("status", "code"), [(400, "EXCEEDED_ID_LIMIT"), (500, "UNKNOWN_EXCEPTION")])
+def test_a_refused_list_of_deletions_is_left_to_the_sweep_and_one_that_fails_stops_the_read(
+    town: Town, status: int, code: str
+) -> None:
+    def bend(request: httpx.Request, send: Send) -> httpx.Response:
+        if b"/deleted?" not in request.content:
+            return send(request)
+        said = json.loads(send(request).content)
+        said["compositeResponse"][0] |= {"httpStatusCode": status, "body": error(code, "no list")}
+        return httpx.Response(200, json=said)
+
+    reading = bent(town, bend).read(["deal"], now() - HOUR, now())
+    if status == 400:
+        assert stored(reading)
+    else:
+        with pytest.raises(SourceError, match=r"UNKNOWN_EXCEPTION.*no list") as told:
+            list(reading)
+        assert told.value.retriable
+
+
 def test_single_records_are_read_by_key_with_their_lines_and_the_absent_ones_are_tombstones(
     town: Town, crm: Salesforce
 ) -> None:

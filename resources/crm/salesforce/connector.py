@@ -315,7 +315,7 @@ class Salesforce(Writer, CrmSource):
         for name, sub in zip(names, subs, strict=True):
             try:
                 told = self.org.accepted(sub, _Deletions, f"{KINDS[name].object}/deleted").deletedRecords
-            except SourceError:
+            except Refused:
                 continue  # too many, or not kept of this object: the next sweep compares the ids
             stamps = {head.id: moment(head.deletedDate) for head in told if head.id not in met[name]}
             rows_of = self.org.by_ids(
