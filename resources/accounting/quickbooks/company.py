@@ -26,6 +26,9 @@ MAX_PAGES: Final = 20_000  # of one walk
 WALKS: Final = 3  # times a list is read anew that changed under the reading
 LONG_QUERY: Final = 1_500  # characters; a longer one is sent as a body
 MAX_BATCH: Final = 30
+BATCH_LOOK: Final = (
+    0.1  # seconds between two looks whether a batch may go, and whether there is any need left
+)
 BATCHES_A_MINUTE: Final = 40.0
 BATCH_BURST: Final = 4.0
 NEWEST: Final = 200
@@ -172,10 +175,12 @@ class Company:
         found = held.get("BatchItemResponse")
         return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
 
-    def await_batch(self) -> None:
-        """Wait until another batch may be sent; the time is bounded by the rate, one batch after the other."""
-        while (wait := self._batches.take()) > 0:
-            self.client.sleep(wait)
+    def batch_granted(self) -> bool:
+        """Whether a batch may be sent now; if not, a moment has passed for asking again."""
+        wait = self._batches.take()
+        if wait > 0:
+            self.client.sleep(min(wait, BATCH_LOOK))
+        return wait == 0.0
 
     # ---- Queries ------------------------------------------------------------------------------
 

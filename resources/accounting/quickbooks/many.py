@@ -89,7 +89,8 @@ class ManyWriter(Writer):
 
         def batches() -> None:
             while len(waiting) > SINGLE_UP_TO:
-                self.company.await_batch()
+                if not self.company.batch_granted():
+                    continue  # the rows that wait go singly meanwhile, so this ends
                 chosen = taken(self.company.batch_items)
                 if not chosen:
                     return
