@@ -101,6 +101,7 @@ def settings(system: System) -> dict[str, Any]:
     }
     if file.role == "accounting":
         found["rounding_up_to"] = file.reconcile.rounding_up_to
+        found["settlement_accounts"] = list(file.reconcile.settlement_accounts)
         found["gate_max_held_share"] = file.gate.max_held_share
         found["gate_min_batch"] = file.gate.min_batch
         found |= {f"default_{name}": value for name, value in file.defaults.model_dump().items()}

@@ -383,9 +383,11 @@ class Defaults(Section):
 
 
 class Reconcile(Section):
-    """Up to what difference, in accounting's currency, a variance counts as one of rounding."""
+    """`rounding_up_to`: up to what difference, in accounting's currency, a variance counts as one of rounding.
+    `settlement_accounts`: the codes of the accounts on which buyers' debts and advances stand."""
 
     rounding_up_to: Decimal = Field(Decimal("0.05"), ge=0, le=1)
+    settlement_accounts: tuple[Text, ...] = ("62.01", "62.02")
 
 
 class Gate(Section):

@@ -253,6 +253,19 @@ def undo(
     raise typer.Exit(run(deal, kind, by, reason))
 
 
+@app.command()
+def journal(
+    output: Annotated[Path | None, typer.Option(help="File to write; printed without it.")] = None,
+    form: Annotated[str, typer.Option("--format", help="hledger or beancount.")] = "hledger",
+) -> None:
+    """Write accounting's entries as plain text, with its balances as assertions, for a program that checks books."""
+    from pipelines.commands.journal import journal as run
+
+    if form not in ("hledger", "beancount"):
+        raise typer.BadParameter(f"{form} is no format; there are hledger and beancount")
+    raise typer.Exit(run(output, "beancount" if form == "beancount" else "hledger"))
+
+
 @sources.command("check")
 def sources_check(name: Annotated[str, typer.Argument(help="One system; all without it.")] = "") -> None:
     """Try every connection and right, and say in plain words what works."""

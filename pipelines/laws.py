@@ -64,7 +64,7 @@ def every_kopeck_is_explained(warehouse: Warehouse) -> Law:
 
 
 def debit_equals_credit(warehouse: Warehouse) -> Law:
-    """Every entry has both sides, and the entries of 62.01 and 62.02 add up to the balances accounting reports."""
+    """Every entry has both sides, and those of the settlement accounts add up to the balances accounting reports."""
     one_sided = warehouse.rows(
         """
         select entry_key from ledger.entry
@@ -73,8 +73,10 @@ def debit_equals_credit(warehouse: Warehouse) -> Law:
     )
     apart = warehouse.rows(
         """
-        with settlement_accounts as (
-            select account_key, code from core.accounting_account where code in ('62.01', '62.02')
+        with codes as (
+            select jsonb_array_elements_text(s.value) as code from ops.setting s where s.name = 'settlement_accounts'
+        ), settlement_accounts as (
+            select account_key, code from core.accounting_account where code in (select code from codes)
         ), moved as (
             select a.code, e.counterparty_key, sum(case when a.account_key = e.account_dr_key then e.amount else 0 end
                    - case when a.account_key = e.account_cr_key then e.amount else 0 end) as amount
@@ -89,7 +91,7 @@ def debit_equals_credit(warehouse: Warehouse) -> Law:
             group by a.code, e.counterparty_key
         ), reported as (
             select account_code as code, counterparty_key, sum(amount) as amount
-            from ledger.balance where account_code in ('62.01', '62.02') and not is_deleted
+            from ledger.balance where account_code in (select code from codes) and not is_deleted
             group by account_code, counterparty_key
         )
         select coalesce(m.code, r.code), coalesce(m.counterparty_key, r.counterparty_key),
@@ -110,5 +112,5 @@ def debit_equals_credit(warehouse: Warehouse) -> Law:
         "ledger.entry",
         not told,
         "; ".join(told)
-        or "every entry has both sides and the balances of 62.01 and 62.02 agree with the entries",
+        or "every entry has both sides and the balances of the settlement accounts agree with the entries",
     )

@@ -56,14 +56,13 @@ def write_back(road: Road, today: date | None = None) -> Iterator[str]:
 
 def _plan(conn: Connection, system: System, kind: str, today: date, run_id: str) -> int:
     """Operations for whatever the CRM does not show yet; what is planned and not sent is planned anew."""
-    action = "create" if kind == "task" else "update"
     parameters = {
         "system": system.name,
         "today": today,
         "kind": kind,
         "run_id": run_id,
         "actor": ACTOR,
-        "action": action,
+        "action": "create" if kind == "task" else "update",
     }
     conn.execute("drop table if exists wanted")
     conn.execute(
@@ -75,56 +74,56 @@ def _plan(conn: Connection, system: System, kind: str, today: date, run_id: str)
         ),
         parameters,
     )
-    conn.execute(
-        """
-        create temporary table shown on commit drop as
-        select distinct on (o.key) o.key, o.content_hash, o.state, o.operation_id
-        from ops.operation o
-        where o.target = %(system)s and o.kind = %(kind)s and o.state <> 'superseded'
-        order by o.key, o.planned_at desc, o.operation_id
-        """,
-        parameters,
-    )
-    conn.execute(
-        "select set_config('sverka.actor', %(actor)s, true), set_config('sverka.run_id', %(run_id)s, true)",
-        parameters,
-    )
-    conn.execute(
-        """
-        with stale as (
-            select array_agg(s.operation_id) as ids from shown s join wanted w on w.key = s.key
-            where s.state in ('planned', 'approved', 'rejected') and s.content_hash <> md5(w.body::text) and %(kind)s::text <> 'task'
-            having count(*) > 0)
-        select ops.move_many(ids, 'superseded', %(actor)s, 'something newer is to be shown') from stale
-        """,
-        parameters,
-    )
-    count = conn.execute(
-        """
-        insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, body,
-                                   content_hash, run_id)
-        select case when %(kind)s::text = 'task' then w.key::uuid
-                    else ops.key_of(%(system)s::text, %(kind)s::text, concat_ws('/', w.key, md5(w.body::text),
-                         (select count(*) from ops.operation o where o.target = %(system)s and o.kind = %(kind)s and o.key = w.key)))::uuid
-               end,
-               %(system)s, %(kind)s, %(action)s, w.key, %(system)s, w.key, w.subject, w.body, md5(w.body::text), %(run_id)s
-        from wanted w
-        left join shown s on s.key = w.key
-        where s.key is null or (%(kind)s::text <> 'task' and s.content_hash <> md5(w.body::text))
-        """,
-        parameters,
-    ).rowcount
-    conn.execute(
-        """
-        with new as (
-            select array_agg(operation_id) as ids from ops.operation
-            where target = %(system)s and kind = %(kind)s and state = 'planned' and reason_code is null having count(*) > 0)
-        select ops.move_many(ids, 'approved', %(actor)s, 'write-back needs no approval') from new
-        """,
-        parameters,
-    )
+    for statement in (_SHOWN, _ACTOR, _SUPERSEDE):
+        conn.execute(statement, parameters)
+    count = conn.execute(_INSERT, parameters).rowcount
+    conn.execute(_APPROVE, parameters)
     conn.execute("drop table wanted, shown")
     return count
+
+
+# The last that was written of each record, or is to be.
+_SHOWN: Final = """
+    create temporary table shown on commit drop as
+    select distinct on (o.key) o.key, o.content_hash, o.state, o.operation_id
+    from ops.operation o
+    where o.target = %(system)s and o.kind = %(kind)s and o.state <> 'superseded'
+    order by o.key, o.planned_at desc, o.operation_id
+"""
+
+_ACTOR: Final = """
+    select set_config('sverka.actor', %(actor)s, true), set_config('sverka.run_id', %(run_id)s, true)
+"""
+
+# What was not sent and says something else by now. A task is made once, whatever becomes of its words.
+_SUPERSEDE: Final = """
+    with stale as (
+        select array_agg(s.operation_id) as ids from shown s join wanted w on w.key = s.key
+        where s.state in ('planned', 'approved', 'rejected') and s.content_hash <> md5(w.body::text) and %(kind)s::text <> 'task'
+        having count(*) > 0)
+    select ops.move_many(ids, 'superseded', %(actor)s, 'something newer is to be shown') from stale
+"""
+
+# The same values once more, after others, are another operation: its id counts how many there were.
+_INSERT: Final = """
+    insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, body,
+                               content_hash, run_id)
+    select case when %(kind)s::text = 'task' then w.key::uuid
+                else ops.key_of(%(system)s::text, %(kind)s::text, concat_ws('/', w.key, md5(w.body::text),
+                     (select count(*) from ops.operation o where o.target = %(system)s and o.kind = %(kind)s and o.key = w.key)))::uuid
+           end,
+           %(system)s, %(kind)s, %(action)s, w.key, %(system)s, w.key, w.subject, w.body, md5(w.body::text), %(run_id)s
+    from wanted w
+    left join shown s on s.key = w.key
+    where s.key is null or (%(kind)s::text <> 'task' and s.content_hash <> md5(w.body::text))
+"""
+
+_APPROVE: Final = """
+    with new as (
+        select array_agg(operation_id) as ids from ops.operation
+        where target = %(system)s and kind = %(kind)s and state = 'planned' and reason_code is null having count(*) > 0)
+    select ops.move_many(ids, 'approved', %(actor)s, 'write-back needs no approval') from new
+"""
 
 
 def _echo(road: Road, system: System) -> Any:

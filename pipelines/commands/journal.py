@@ -1,0 +1,238 @@
+"""`sverka journal`: the ledger as plain text, so that an independent program can check our books.
+
+    sverka journal --output books.journal && hledger -f books.journal check
+    sverka journal --format beancount --output books.beancount && bean-check books.beancount
+
+A transaction is a document of accounting with all its entries. Settlement accounts have a sub-account for each
+counterparty. At the end stands what accounting itself reports as balances of these, as assertions: a program that
+adds up the entries otherwise refuses the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pipelines.commands import show
+from pipelines.commands.session import CONSOLE, road
+from resources.warehouse import Connection
+
+Format = Literal["hledger", "beancount"]
+PAGE: Final = 10_000  # entries in memory at a time
+BEANCOUNT_ROOTS: Final = {
+    "5": "Assets",
+    "6": "Assets",
+    "9": "Income",
+}  # by the first digit of a code; others: Equity
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What the text is about: the accounting system, its currency and the day of its balances."""
+
+    system: str
+    currency: str
+    day: date
+
+
+def journal(output: Path | None, form: Format) -> int:
+    with road("journal") as found, found.warehouse.transaction() as conn:
+        try:
+            lines = text_of(conn, form)
+        except LookupError as error:
+            CONSOLE.print(str(error), style="red")
+            return 1
+        if output is None:
+            for line in lines:
+                print(line)
+            return 0
+        count = 0
+        with output.open("w", encoding="utf-8") as file:
+            for line in lines:
+                file.write(f"{line}\n")
+                count += line[:1].isdigit() and " open " not in line
+    CONSOLE.print(f"{output}: {show.number(count)} transactions")
+    return 0
+
+
+def text_of(conn: Connection, form: Format) -> Iterator[str]:
+    """The lines of the text. Raises LookupError where accounting was not read yet."""
+    books = _books(conn)
+    if books is None:
+        raise LookupError("accounting was not read yet; run sverka sync")
+    return _hledger(conn, books) if form == "hledger" else _beancount(conn, books)
+
+
+def _hledger(conn: Connection, books: Books) -> Iterator[str]:
+    yield f"; {books.system}: entries of accounting, and its own balances as assertions, up to {books.day}"
+    yield f"commodity 1000.00 {books.currency}"
+    yield ""
+    for account in _accounts(conn):
+        yield f"account {_plain(account)}"
+    for document, entries in _documents(conn, books):
+        yield ""
+        yield f"{document.booked_on} ({_plain(document.number)}) {_plain(document.title)}  ; {document.key}"
+        for entry in entries:
+            yield f"    {_plain(entry.debit)}    {entry.amount} {books.currency}"
+            yield f"    {_plain(entry.credit)}    {-entry.amount} {books.currency}"
+    asserted = list(_balances(conn))
+    if asserted:
+        yield ""
+        yield f"{books.day} (balances) as accounting reports them"
+        for account, amount in asserted:
+            yield f"    {_plain(account)}    0.00 {books.currency} = {amount} {books.currency}"
+
+
+def _beancount(conn: Connection, books: Books) -> Iterator[str]:
+    yield f'option "title" "{books.system}"'
+    yield f'option "operating_currency" "{books.currency}"'
+    yield ""
+    row = conn.execute("select min(booked_on) from ledger.entry where not is_deleted").fetchone()
+    begun = row[0] if row and row[0] else books.day
+    for account in _accounts(conn):
+        yield f"{begun} open {_beancount_name(account)} {books.currency}"
+    for document, entries in _documents(conn, books):
+        yield ""
+        yield f'{document.booked_on} * "{_quoted(document.number)}" "{_quoted(document.title)}"'
+        yield f'  document_key: "{_quoted(document.key)}"'
+        for entry in entries:
+            yield f"  {_beancount_name(entry.debit)}  {entry.amount} {books.currency}"
+            yield f"  {_beancount_name(entry.credit)}  {-entry.amount} {books.currency}"
+    yield ""
+    following = date.fromordinal(books.day.toordinal() + 1)  # an assertion holds at the beginning of its day
+    for account, amount in _balances(conn):
+        yield f"{following} balance {_beancount_name(account)}  {amount} {books.currency}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    key: str
+    booked_on: date
+    number: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    debit: str
+    credit: str
+    amount: Decimal
+
+
+def _books(conn: Connection) -> Books | None:
+    row = conn.execute(
+        """
+        select a.value #>> '{}', c.value #>> '{}',
+               (max(b.window_to) at time zone coalesce(max(z.value #>> '{}'), 'UTC'))::date
+        from ops.setting a
+        join ops.setting c on c.system = a.value #>> '{}' and c.name = 'currency'
+        left join ops.setting z on z.system = a.value #>> '{}' and z.name = 'timezone'
+        join ops.batch b on b.source = a.value #>> '{}' and b.entity = 'balance' and b.status = 'loaded'
+        where a.name = 'accounting_system'
+        group by a.value, c.value
+        """
+    ).fetchone()
+    return Books(*row) if row else None
+
+
+# Names of accounts by side: "62.01 Settlements:LLC Rose 7701234567" for those that are kept by counterparty.
+_NAMED: Final = """
+    with codes as (
+        select jsonb_array_elements_text(s.value) as code from ops.setting s where s.name = 'settlement_accounts'
+    ), account as (
+        select a.account_key, coalesce(a.code, a.account_key) || ' ' || coalesce(a.name, '') as name, a.code,
+               a.code in (select code from codes) as is_settlement
+        from core.accounting_account a
+    ), party as (
+        select counterparty_key,
+               concat_ws(' ', coalesce(nullif(name, ''), 'without a name'), tax_number, kpp,
+                         case when count(*) over (partition by name, tax_number, kpp) > 1 then counterparty_key end) as name
+        from core.accounting_counterparty
+    )
+"""
+
+
+def _accounts(conn: Connection) -> list[str]:
+    return [
+        row[0]
+        for row in conn.execute(
+            _NAMED
+            + """
+            select distinct a.name || case when a.is_settlement then ':' || coalesce(p.name, 'nobody') else '' end
+            from (
+                select account_dr_key as account_key, counterparty_key from ledger.entry where is_active and not is_deleted
+                union select account_cr_key, counterparty_key from ledger.entry where is_active and not is_deleted
+                union select k.account_key, b.counterparty_key from ledger.balance b
+                      join account k on k.code = b.account_code and k.is_settlement where not b.is_deleted
+            ) used
+            join account a on a.account_key = used.account_key
+            left join party p on p.counterparty_key = used.counterparty_key
+            order by 1
+            """
+        )
+    ]
+
+
+def _documents(conn: Connection, books: Books) -> Iterator[tuple[_Document, list[_Entry]]]:
+    with conn.cursor(name="journal") as cursor:
+        cursor.itersize = PAGE
+        cursor.execute(
+            _NAMED
+            + """
+            select e.document_key, e.booked_on, coalesce(d.number, pay.number, ''),
+                   concat_ws(' ', coalesce(ops.kind_name_ru(d.kind), case pay.kind when 'refund' then 'возврат денег'
+                             when 'receipt' then 'оплата' end, 'проводка'), party.name),
+                   dr.name || case when dr.is_settlement then ':' || coalesce(party.name, 'nobody') else '' end,
+                   cr.name || case when cr.is_settlement then ':' || coalesce(party.name, 'nobody') else '' end,
+                   e.amount
+            from ledger.entry e
+            join account dr on dr.account_key = e.account_dr_key
+            join account cr on cr.account_key = e.account_cr_key
+            left join party on party.counterparty_key = e.counterparty_key
+            left join ledger.document d on d.document_key = e.document_key
+            left join ledger.payment pay on pay.payment_key = e.document_key
+            where e.is_active and not e.is_deleted and e.booked_on <= %s
+            order by e.booked_on, e.document_key, e.position, e.entry_key
+            """,
+            [books.day],
+        )
+        for (key, booked_on), rows in groupby(cursor, key=lambda row: (row[0], row[1])):
+            entries: list[Any] = list(rows)
+            document = _Document(str(key), booked_on, entries[0][2], entries[0][3])
+            yield document, [_Entry(row[4], row[5], row[6]) for row in entries]
+
+
+def _balances(conn: Connection) -> list[tuple[str, Decimal]]:
+    return conn.execute(
+        _NAMED
+        + """
+        select a.name || ':' || coalesce(p.name, 'nobody'), sum(b.amount)
+        from ledger.balance b
+        join account a on a.code = b.account_code and a.is_settlement
+        left join party p on p.counterparty_key = b.counterparty_key
+        where not b.is_deleted
+        group by 1 order by 1
+        """
+    ).fetchall()
+
+
+def _plain(text: str) -> str:
+    """Without what hledger would take for syntax: two spaces end a name, a semicolon begins a comment."""
+    return re.sub(r"\s+", " ", re.sub(r"[;|()\[\]]", " ", text)).strip() or "-"
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+
+
+def _beancount_name(account: str) -> str:
+    """Beancount wants a root, and parts of letters, digits and dashes that begin with a capital or a digit."""
+    root = BEANCOUNT_ROOTS.get(account[:1], "Equity")
+    parts = [re.sub(r"[^\w]+", "-", part.replace("_", "-")).strip("-") for part in account.split(":")]
+    return ":".join([root, *(part[:1].upper() + part[1:] if part else "X" for part in parts)])
