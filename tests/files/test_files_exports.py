@@ -146,6 +146,7 @@ def test_no_ready_mapping_is_left_untried() -> None:
         ("date_order: day_first", 12, "`date_order` has no `dates`. Name the columns that hold dates"),
         ("hidden_rows: skip", 12, "`hidden_rows` is read or leave_out, not 'skip'. Correct it"),
         ("hidden_columns: false", 12, "`hidden_columns` is read or leave_out, not False. Correct it"),
+        ("separator: ';;'", 12, "`separator` is one character or `tab`, not ';;'. Correct it"),
         ("blanks_continue: true", 12, "`blanks_continue` has no `merged_down`. Name the columns"),
         ("control_difference: -1", 12, "`control_difference` is an amount from 0, not -1. Correct it"),
         ("control_totals: {a: b}", 12, "`control_totals` is a name or a list of names"),

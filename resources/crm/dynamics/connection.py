@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, Final
@@ -46,6 +46,37 @@ def opened(
     def said(name: str) -> str:
         return str(connection.get(name) or "").strip()
 
+    url = _address(system, said)
+    lead_source, zone, numbers = _option_column(system, said), _zone(system, said), _numbers(system, said)
+    parallel = max(1, int(numbers["parallel"]))
+    options: dict[str, Any] = {
+        "timeout": numbers["timeout"],
+        "ca_file": said("ca_file") or None,
+        "allow_http": said("allow_http").lower() == "true",
+        "secrets": [said("client_secret"), said("webhook_key")],
+    }
+    token_url = said("token_url") or LOGIN.format(tenant=said("tenant"))
+    form = {
+        "grant_type": "client_credentials", "client_id": said("client_id"), "client_secret": said("client_secret"),
+        "scope": said("scope") or f"{url}/.default",
+    }  # fmt: skip
+    start, _, page = token_url.rpartition("/")
+    login = Client(system, f"{start}/", connections=1, **options)
+    api = (said("api") or f"{url}/api/data/v9.2").rstrip("/")
+    client = Client(
+        system, f"{api}/", auth=OAuth(system, tokens or MemoryTokens(), granted(login, page, form)), headers=HEADERS,
+        budget=budget or LocalBudget(numbers["rate_per_second"], numbers["burst"]), classify=meaning, connections=parallel + 2, **options,
+    )  # fmt: skip
+    size = max(1, min(PAGE, int(numbers["page"])))
+    hook = (said("webhook_header"), said("webhook_key"))
+    return Opened(Environment(client, login, size, parallel), lead_source, zone, hook)
+
+
+Said = Callable[[str], str]  # a key of the connection as a text, "" where it is not given
+
+
+def _address(system: str, said: Said) -> str:
+    """The environment's address, with all that lets us in there."""
     url = said("url").rstrip("/")
     address = urlsplit(url)
     if address.scheme not in ("http", "https") or not address.hostname:
@@ -58,15 +89,26 @@ def opened(
             f"{system}: the connection lacks {', '.join(missing)}; they are on the page of the app registration "
             "(Microsoft Entra admin centre, App registrations)"
         )
+    return url
+
+
+def _option_column(system: str, said: Said) -> tuple[str, str]:
     table, dot, column = (said("lead_source") or "lead.leadsourcecode").partition(".")
     if not (table.isidentifier() and dot and column.isidentifier()):
         raise SourceError(f"{system}: lead_source in the connection is table.column, as lead.leadsourcecode")
+    return table, column
+
+
+def _zone(system: str, said: Said) -> ZoneInfo:
     try:
-        zone = ZoneInfo(said("timezone") or "UTC")
+        return ZoneInfo(said("timezone") or "UTC")
     except (ZoneInfoNotFoundError, ValueError):
         raise SourceError(
             f"{system}: there is no time zone {said('timezone')!r}; use one like Europe/Moscow as timezone"
         ) from None
+
+
+def _numbers(system: str, said: Said) -> dict[str, float]:
     numbers = {
         "parallel": float(PARALLEL), "page": float(PAGE), "timeout": 120.0, "rate_per_second": LIMITS[0],
         "burst": LIMITS[1],
@@ -76,30 +118,4 @@ def opened(
             numbers[name] = float(said(name) or numbers[name])
         except ValueError:
             raise SourceError(f"{system}: {name} in the connection is not a number: {said(name)!r}") from None
-    parallel = max(1, int(numbers["parallel"]))
-    secret = said("client_secret")
-    options: dict[str, Any] = {
-        "timeout": numbers["timeout"],
-        "ca_file": said("ca_file") or None,
-        "allow_http": said("allow_http").lower() == "true",
-        "secrets": [secret, said("webhook_key")],
-    }
-    token_url = said("token_url") or LOGIN.format(tenant=said("tenant"))
-    form = {
-        "grant_type": "client_credentials", "client_id": said("client_id"), "client_secret": secret,
-        "scope": said("scope") or f"{url}/.default",
-    }  # fmt: skip
-    start, _, page = token_url.rpartition("/")
-    login = Client(system, f"{start}/", connections=1, **options)
-    api = (said("api") or f"{url}/api/data/v9.2").rstrip("/")
-    client = Client(
-        system, f"{api}/", auth=OAuth(system, tokens or MemoryTokens(), granted(login, page, form)), headers=HEADERS,
-        budget=budget or LocalBudget(numbers["rate_per_second"], numbers["burst"]), classify=meaning, connections=parallel + 2, **options,
-    )  # fmt: skip
-    size = max(1, min(PAGE, int(numbers["page"])))
-    return Opened(
-        Environment(client, login, size, parallel),
-        (table, column),
-        zone,
-        (said("webhook_header"), said("webhook_key")),
-    )
+    return numbers

@@ -78,75 +78,78 @@ def table_files(system: str, entity: str, options: object, settle_seconds: objec
             remedy = f"did you mean `{near[0]}`" if near else f"known are {', '.join(sorted(OPTIONS))}"
             raise OptionError(system, (*here, str(name)), "is an option that nobody knows", remedy)
     given = _Given(system, here, options)
-    parent = squeezed(given.text("parent"))
-    parent_columns, changes = given.columns("parent_columns"), given.columns("parent_changes")
-    if parent_columns and not parent:
+    table = _table(given, entity, settle_seconds)
+    _expect_agreement(given, table)
+    return table
+
+
+def _table(given: _Given, entity: str, settle_seconds: object) -> TableFiles:
+    """Each option in its own form. A column that any of them names must be in the file."""
+    parent, parent_columns = squeezed(given.text("parent")), given.columns("parent_columns")
+    merged_down, dates, errors_empty = map(given.columns, ("merged_down", "dates", "errors_empty"))
+    control, codes = given.listed_or("control_totals", "auto"), given.listed_or("codes", "auto")
+    needed = (parent, *parent_columns, *merged_down, *dates, *(control or ()), *(codes or ()), *errors_empty)
+    layout = Layout(
+        key=given.columns("key"),
+        columns=tuple(dict.fromkeys(c for c in (*given.columns("columns"), *needed) if c)),
+        sheet=given.text("sheet") or None,
+        header_row=given.number("header_row", 1, 1_048_576),
+        header_rows=given.number("header_rows", 1, MAX_HEADER_ROWS) or 1,
+        encoding=given.text("encoding") or None,
+        separator=given.separator(),
+    )
+    settle = given.decimal("settle_seconds", str(settle_seconds), 86_400, "seconds up to a day")
+    return TableFiles(
+        entity,
+        given.texts("pattern"),
+        layout,
+        snapshot=given.one_of("mode", ("snapshot", "append")) == "snapshot",
+        skip_totals=given.flag("skip_totals", True),
+        min_share=float(given.decimal("min_share", "0.5", 1, "a share from 0 to 1")),
+        allow_shrink=given.flag("allow_shrink", False),
+        settle=timedelta(seconds=float(settle)),
+        parent=parent,
+        parent_columns=parent_columns,
+        parent_changes=given.columns("parent_changes"),
+        allow_restore=given.flag("allow_restore", False),
+        total_words=given.texts("total_words"),
+        control_totals=control,
+        control_difference=given.decimal("control_difference", "0", None, "an amount from 0"),
+        merged_down=merged_down,
+        blanks_continue=given.flag("blanks_continue", False),
+        group_column=squeezed(given.text("group_column")),
+        leave_out_rows=given.one_of("hidden_rows", ("read", "leave_out")) == "leave_out",
+        leave_out_columns=given.one_of("hidden_columns", ("read", "leave_out")) == "leave_out",
+        codes=codes,
+        dates=dates,
+        date_order=given.one_of("date_order", ("auto", "day_first", "month_first")),  # type: ignore[arg-type]  # one of the three
+        errors_empty=errors_empty,
+    )
+
+
+def _expect_agreement(given: _Given, table: TableFiles) -> None:
+    """Raises OptionError where one option makes no sense beside another."""
+    if table.parent_columns and not table.parent:
         given.wrong("parent_columns", "has no `parent`", "name the column that tells whole from whole")
-    if strange := [column for column in changes if column not in parent_columns]:
+    if strange := [column for column in table.parent_changes if column not in table.parent_columns]:
         given.wrong(
             "parent_changes", f"names {strange[0]}, which is none of `parent_columns`", "correct one of them"
         )
-    patterns = given.texts("pattern")
-    if bad := [p for p in patterns if Path(p).is_absolute() or ".." in Path(p).parts]:
+    if bad := [p for p in table.patterns if Path(p).is_absolute() or ".." in Path(p).parts]:
         given.wrong("pattern", f"leaves the folder with {bad[0]}", "write it relative to `folder`")
-    merged_down, dates = given.columns("merged_down"), given.columns("dates")
-    control, codes = given.listed_or("control_totals", "auto"), given.listed_or("codes", "auto")
-    errors_empty = given.columns("errors_empty")
-    blanks = given.flag("blanks_continue", False)
-    if blanks and not merged_down:
+    if table.blanks_continue and not table.merged_down:
         given.wrong(
             "blanks_continue", "has no `merged_down`", "name the columns whose cells are merged downwards"
         )
-    order = given.one_of("date_order", ("auto", "day_first", "month_first"))
-    if order != "auto" and not dates:
+    if table.date_order != "auto" and not table.dates:
         given.wrong("date_order", "has no `dates`", "name the columns that hold dates")
-    skip_totals = given.flag("skip_totals", True)
-    if not skip_totals and (
-        stray := [n for n in ("total_words", "control_totals", "control_difference") if n in options]
-    ):
+    totals = ("total_words", "control_totals", "control_difference")
+    if not table.skip_totals and (stray := [name for name in totals if name in given.options]):
         given.wrong(stray[0], "is set while `skip_totals` is false", "drop one of the two")
-    key = given.columns("key")
-    if mixed := [column for column in dates if column in (codes or ())]:
+    if mixed := [column for column in table.dates if column in (table.codes or ())]:
         given.wrong("dates", f"names {mixed[0]}, which `codes` names too", "leave it in one of them")
-    if mixed := [column for column in errors_empty if column in (*key, parent)]:
+    if mixed := [column for column in table.errors_empty if column in (*table.layout.key, table.parent)]:
         given.wrong("errors_empty", f"names {mixed[0]}, by which rows are told apart", "leave it out")
-    needed = (parent, *parent_columns, *merged_down, *dates, *(control or ()), *(codes or ()), *errors_empty)
-    return TableFiles(
-        entity,
-        patterns,
-        Layout(
-            key=key,
-            columns=tuple(dict.fromkeys(c for c in (*given.columns("columns"), *needed) if c)),
-            sheet=given.text("sheet") or None,
-            header_row=given.number("header_row", 1, 1_048_576),
-            header_rows=given.number("header_rows", 1, MAX_HEADER_ROWS) or 1,
-            encoding=given.text("encoding") or None,
-            separator=options.get("separator") or None,
-        ),
-        given.one_of("mode", ("snapshot", "append")) == "snapshot",
-        skip_totals,
-        float(given.decimal("min_share", "0.5", 1, "a share from 0 to 1")),
-        given.flag("allow_shrink", False),
-        timedelta(
-            seconds=float(given.decimal("settle_seconds", str(settle_seconds), 86_400, "seconds up to a day"))
-        ),
-        parent,
-        parent_columns,
-        changes,
-        given.flag("allow_restore", False),
-        given.texts("total_words"),
-        control,
-        given.decimal("control_difference", "0", None, "an amount from 0"),
-        merged_down,
-        blanks,
-        squeezed(given.text("group_column")),
-        given.one_of("hidden_rows", ("read", "leave_out")) == "leave_out",
-        given.one_of("hidden_columns", ("read", "leave_out")) == "leave_out",
-        codes,
-        dates,
-        order,  # type: ignore[arg-type]  # one of the three
-        errors_empty,
-    )
 
 
 def wrong_options(system: str, connection: Mapping[str, object]) -> Iterator[tuple[Place, str, str]]:
@@ -219,6 +222,14 @@ class _Given:
         if not isinstance(value, bool):
             self.wrong(name, f"is true or false, not {value!r}", "correct it")
         return bool(value)
+
+    def separator(self) -> str | None:
+        """One character, blanks too, or the word for a tab; None where it is to be found out."""
+        value = self.options.get("separator") or None
+        if value is None or (isinstance(value, str) and (len(value) == 1 or value in ("tab", "\\t"))):
+            return value
+        self.wrong("separator", f"is one character or `tab`, not {value!r}", "correct it")
+        return None
 
     def number(self, name: str, least: int, most: int) -> int | None:
         value = self.options.get(name)
