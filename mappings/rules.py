@@ -109,6 +109,7 @@ def settings(system: System) -> dict[str, Any]:
         found["currency"] = file.currency
         if file.organization is not None:
             found["organization_tax_number"] = file.organization.tax_number
+        found["expects"] = list(file.expects)
         found["kinds"] = sorted({*file.write, *file.expects})
         found |= {f"post_{kind}": rule.post is True for kind, rule in file.write.items()}
         found |= {

@@ -18,12 +18,14 @@ create table ledger.document (
     currency_key     text,                      -- core.accounting_currency
     amount           numeric(18,2),             -- with VAT, in the document's currency
     comment          text,                      -- free text; our documents carry their deal here
+    base_key         text,                      -- the document that it follows, where accounting says so (ledger.document)
     version          text,                      -- accounting's version of the record
     is_deleted       boolean not null,          -- marked for deletion or gone
     problems         text[] not null            -- what could not be read, in sentences
 );
 
 create index document_counterparty on ledger.document (counterparty_key);
+create index document_base on ledger.document (base_key) where base_key is not null;
 create index document_comment on ledger.document (comment) where comment like 'crm:%';
 
 -- @rows mapping

@@ -38,6 +38,13 @@ create index position_waiting on ledger.position (document_key) where waits_for 
 
 -- @changed ledger.document
 select key from change
+union
+-- What accounting makes by itself of an order of ours is the document that the deal expects.
+select d.document_key
+from change
+join ledger.document a on a.document_key = change.key
+join documents.document o on o.document_key = a.base_key
+join documents.document d on d.deal_id = o.deal_id and d.kind = a.kind
 ;
 
 -- @changed documents.document.document_key
@@ -49,6 +56,10 @@ select d.document_key as key from documents.document d join change on d.deal_id 
 union
 -- Documents entered by hand that name this deal: whether they repeat one of ours depends on ours.
 select l.document_key from ledger.document l join change on l.comment = 'crm:' || change.key
+union
+select l.document_key
+from documents.document o join change on o.deal_id = change.key
+join ledger.document l on l.base_key = o.document_key
 ;
 
 -- @changed documents.held
@@ -95,8 +106,27 @@ with target as (
            array(select substr(p.name, 6) from ops.setting p
                   where p.system = n.value #>> '{}' and p.name like 'post\_%' and p.value = 'true') as posting_kinds
     from ops.setting n where n.name = 'accounting_system'
+), followed as (
+    -- Made by accounting of an order of ours: one for each document that a deal expects and we do not write.
+    select distinct on (d.document_key) d.document_key as expected_key, a.document_key
+    from ops.setting n
+    join ops.setting x on x.system = n.value #>> '{}' and x.name = 'expects'
+    cross join jsonb_array_elements_text(x.value) as made(kind)
+    join documents.document d on d.kind = made.kind
+    join documents.document o on o.deal_id = d.deal_id and o.kind = 'order'
+    join ledger.document a on a.base_key = o.document_key and a.kind = d.kind and not a.is_deleted
+    where n.name = 'accounting_system'
+      and d.deal_id in (
+        select y.deal_id from documents.document y join scope on scope.key = y.document_key
+        union all
+        select y.deal_id from ledger.document b join scope on scope.key = b.document_key
+        join documents.document y on y.document_key = b.base_key)
+    order by d.document_key, coalesce(a.is_posted, false) desc, a.document_date, a.document_key
 ), expected as (
-    select d.* from documents.document d join scope on scope.key = d.document_key
+    select coalesce(f.document_key, d.document_key) as position_key, d.*
+    from documents.document d
+    left join followed f on f.expected_key = d.document_key
+    join scope on scope.key = coalesce(f.document_key, d.document_key)
 ), actual as (
     select l.* from ledger.document l join scope on scope.key = l.document_key
 ), operations as (
@@ -170,7 +200,7 @@ select
     ours.copy_of
 from (select key as document_key from scope) keys
 cross join target t
-left join expected e on e.document_key = keys.document_key
+left join expected e on e.position_key = keys.document_key
 left join actual a on a.document_key = keys.document_key
 left join writing w on w.document_key = keys.document_key
 left join core.deal deal on deal.deal_id = coalesce(e.deal_id, w.deal_id)
