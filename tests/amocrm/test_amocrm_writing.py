@@ -35,7 +35,7 @@ from resources.connector import (
     Written,
 )
 from resources.crm.amocrm.account import API
-from resources.crm.amocrm.connector import AmoCRM
+from resources.crm.amocrm.connector import AmoCRM, connect
 from resources.warehouse import Warehouse
 from tests.amocrm.town import CLIENTS, DEALS, Send, Town, bent, living, opened, stored
 from tests.sandbox_process import running
@@ -301,6 +301,14 @@ def test_the_ready_mapping_carries_the_account_into_our_tables(
         assert sum(b.added + b.changed + b.deleted for b in again) == 0
     finally:
         road.close()
+
+
+def test_the_ready_mapping_takes_a_subdomain_in_place_of_the_address(tmp_path: Path) -> None:
+    shutil.copy(PROJECT / "mappings" / "crm" / "amocrm.yaml", tmp_path)
+    shutil.copy(PROJECT / "mappings" / "demo" / "onec.yaml", tmp_path)
+    given = {"SVERKA_AMOCRM_SUBDOMAIN": "shop", "SVERKA_AMOCRM_LONG_LIVED_TOKEN": "x"}
+    connection = load(tmp_path, given, connected=False).system("amocrm").connection
+    assert connect("amocrm", connection).client.base_url == "https://shop.amocrm.ru/"
 
 
 def told_same(town: Town, warehouse: Warehouse) -> None:
