@@ -64,11 +64,23 @@ def every_kopeck_is_explained(warehouse: Warehouse) -> Law:
 
 
 def debit_equals_credit(warehouse: Warehouse) -> Law:
-    """Every entry has both sides, and those of the settlement accounts add up to the balances accounting reports."""
-    one_sided = warehouse.rows(
+    """What a document debits it credits, and the entries of the settlement accounts add up to the balances that
+    accounting reports. An entry has both sides, or one where accounting keeps a line for each account."""
+    empty = warehouse.rows(
         """
         select entry_key from ledger.entry
-        where is_active and not is_deleted and (account_dr_key is null or account_cr_key is null or amount is null) limit 5
+        where is_active and not is_deleted and (coalesce(account_dr_key, account_cr_key) is null or amount is null) limit 5
+        """
+    )
+    unequal = warehouse.rows(
+        """
+        select document_key, sum(amount) filter (where account_dr_key is not null),
+               sum(amount) filter (where account_cr_key is not null)
+        from ledger.entry where is_active and not is_deleted
+        group by document_key
+        having coalesce(sum(amount) filter (where account_dr_key is not null), 0)
+            <> coalesce(sum(amount) filter (where account_cr_key is not null), 0)
+        limit 5
         """
     )
     apart = warehouse.rows(
@@ -102,7 +114,10 @@ def debit_equals_credit(warehouse: Warehouse) -> Law:
         limit 5
         """
     )
-    told = [f"entry {key} lacks a side or an amount" for (key,) in one_sided]
+    told = [f"entry {key} lacks an account or an amount" for (key,) in empty]
+    told += [
+        f"document {key} debits {debit or 0} and credits {credit or 0}" for key, debit, credit in unequal
+    ]
     told += [
         f"account {code} of {key or 'nobody'}: entries give {ours}, accounting reports {theirs}"
         for code, key, ours, theirs in apart
@@ -112,5 +127,5 @@ def debit_equals_credit(warehouse: Warehouse) -> Law:
         "ledger.entry",
         not told,
         "; ".join(told)
-        or "every entry has both sides and the balances of the settlement accounts agree with the entries",
+        or "every document debits what it credits and the balances of the settlement accounts agree with the entries",
     )

@@ -79,8 +79,8 @@ def _hledger(conn: Connection, books: Books) -> Iterator[str]:
         yield ""
         yield f"{document.booked_on} ({_plain(document.number)}) {_plain(document.title)}  ; {document.key}"
         for entry in entries:
-            yield f"    {_plain(entry.debit)}    {entry.amount} {books.currency}"
-            yield f"    {_plain(entry.credit)}    {-entry.amount} {books.currency}"
+            for account, amount in entry.postings:
+                yield f"    {_plain(account)}    {amount} {books.currency}"
     asserted = list(_balances(conn))
     if asserted:
         yield ""
@@ -102,8 +102,8 @@ def _beancount(conn: Connection, books: Books) -> Iterator[str]:
         yield f'{document.booked_on} * "{_quoted(document.number)}" "{_quoted(document.title)}"'
         yield f'  document_key: "{_quoted(document.key)}"'
         for entry in entries:
-            yield f"  {_beancount_name(entry.debit)}  {entry.amount} {books.currency}"
-            yield f"  {_beancount_name(entry.credit)}  {-entry.amount} {books.currency}"
+            for account, amount in entry.postings:
+                yield f"  {_beancount_name(account)}  {amount} {books.currency}"
     yield ""
     following = date.fromordinal(books.day.toordinal() + 1)  # an assertion holds at the beginning of its day
     for account, amount in _balances(conn):
@@ -120,9 +120,14 @@ class _Document:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    debit: str
-    credit: str
+    debit: str | None  # one of the two is absent where accounting keeps a line for each account
+    credit: str | None
     amount: Decimal
+
+    @property
+    def postings(self) -> list[tuple[str, Decimal]]:
+        sides = ((self.debit, self.amount), (self.credit, -self.amount))
+        return [(account, amount) for account, amount in sides if account is not None]
 
 
 def _books(conn: Connection) -> Books | None:
@@ -192,8 +197,8 @@ def _documents(conn: Connection, books: Books) -> Iterator[tuple[_Document, list
                    cr.name || case when cr.is_settlement then ':' || coalesce(party.name, 'nobody') else '' end,
                    e.amount
             from ledger.entry e
-            join account dr on dr.account_key = e.account_dr_key
-            join account cr on cr.account_key = e.account_cr_key
+            left join account dr on dr.account_key = e.account_dr_key
+            left join account cr on cr.account_key = e.account_cr_key
             left join party on party.counterparty_key = e.counterparty_key
             left join ledger.document d on d.document_key = e.document_key
             left join ledger.payment pay on pay.payment_key = e.document_key
