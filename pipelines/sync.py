@@ -202,11 +202,17 @@ def read(
 
 
 def catalogue_entities(road: Road) -> list[str]:
-    return [e.name for e in road.source(road.accounting).capabilities.entities if e.name in CATALOGUES]
+    return [name for name in _mapped_entities(road) if name in CATALOGUES]
 
 
 def document_entities(road: Road) -> list[str]:
-    return [e.name for e in road.source(road.accounting).capabilities.entities if e.name not in CATALOGUES]
+    return [name for name in _mapped_entities(road) if name not in CATALOGUES]
+
+
+def _mapped_entities(road: Road) -> list[str]:
+    """What accounting offers and its mapping file reads."""
+    offered = road.source(road.accounting).capabilities.entities
+    return [entity.name for entity in offered if entity.name in road.accounting.entities]
 
 
 def refresh_stage(

@@ -79,6 +79,8 @@ class _Known:
 
     def known_versions(self, entity: str) -> Mapping[str, str]:
         name = raw_table(self.system, entity)
+        if self.warehouse.scalar("select to_regclass(%s)", [name]) is None:
+            return {}  # no mapping reads it
         return dict(
             self.warehouse.rows(
                 f"select source_id, payload->>'DataVersion' from {name} where is_current and not deleted"

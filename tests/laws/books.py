@@ -90,6 +90,7 @@ class Books:
         self.received_writes = 0  # requests that write, whatever became of them
         self.asked_on = "2026-04-10"
         self.closed_until: date | None = None
+        self.posted: set[str] = set()  # by us, since their entries were last asked for
         self.store: Path | None = None
         self.kill_at: int | None = None  # the request before or after which the process is killed
         self.lock = threading.RLock()
@@ -214,9 +215,14 @@ class Books:
                     entity, [self._balance(*place) for place in self.balances().items()], complete=True
                 )
             elif entity == "entry":
-                records = [self._line(row) for rows in self.entries.values() for row in rows]
-                # By change those of documents with entries in the window of re-reading, which here holds all.
-                yield Page(entity, records, complete_parents=() if since is None else list(self.entries))
+                if since is None:
+                    records = [self._line(row) for rows in self.entries.values() for row in rows]
+                    yield Page(entity, records)
+                    self.posted.clear()
+                elif self.posted:  # of recent documents 1C is asked for the entries too
+                    records = [self._line(row) for key in self.posted for row in self.entries.get(key, ())]
+                    yield Page(entity, records, complete_parents=list(self.posted))
+                    self.posted.clear()
             else:
                 known = self.known_versions(entity) if since is not None else {}
                 rows = [row for key, row in self.all(entity).items() if known.get(key) != row["DataVersion"]]
@@ -294,6 +300,7 @@ class Books:
             held = self.all(kind).get(key)
             if held is None:
                 raise Refused(f"there is no {kind} {key}")
+            self.posted.add(key)
             self.save(kind, key, {**held, "Posted": True})
             self.book(kind, key)
             self.save(kind, key, self.all(kind)[key])  # with its entries, where it is kept in a file
@@ -306,6 +313,7 @@ class Books:
             held = self.all(kind).get(key)
             if held is None:
                 raise Refused(f"there is no {kind} {key}")
+            self.posted.add(key)
             self.save(kind, key, {**held, "Posted": False})
             self.book(kind, key)
             self.save(kind, key, self.all(kind)[key])
