@@ -185,7 +185,7 @@ def _law_specs(stage: str) -> list[dg.AssetCheckSpec]:
             "debit_equals_credit",
             asset=dg.AssetKey(["ledger", "entry"]),
             blocking=True,
-            description="Every entry has both sides, and opening plus turnover is the balance that accounting reports.",
+            description="Every document debits what it credits, and opening plus turnover is the balance that accounting reports.",
         ),
     ]
 
