@@ -159,7 +159,9 @@ def _connectors() -> dict[str, set[str]]:
         for module in pkgutil.iter_modules(package.__path__):
             made = getattr(importlib.import_module(f"resources.{side}.{module.name}"), "connect", None)
             if made is not None:
-                found[module.name] = _members(typing.get_type_hints(made)["return"])
+                given = typing.get_type_hints(made)["return"]
+                classes = typing.get_args(given) or (given,)  # the connection may say which of two it is
+                found[module.name] = set().union(*map(_members, classes))
     return found
 
 
