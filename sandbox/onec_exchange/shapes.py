@@ -34,7 +34,7 @@ _SETTLED = {
     "СчетУчетаРасчетовСКонтрагентом": "",
     "СчетУчетаРасчетовПоАвансам": "",
 }
-_GOODS = {
+_GOODS: dict[str, dict[str, object]] = {
     "Строка*": {
         "НомерСтрокиДокумента": "",
         "ДанныеНоменклатуры!": {"Номенклатура!": _ITEM},
@@ -50,7 +50,7 @@ _GOODS = {
         "СчетУчетаНДСПоРеализации": "",
     }
 }
-_WORK = {
+_WORK: dict[str, dict[str, object]] = {
     "Строка*": {
         "НомерСтрокиДокумента": "",
         "Номенклатура": _ITEM,
@@ -65,6 +65,12 @@ _WORK = {
         "СчетУчетаНДСПоРеализации": "",
     }
 }
+
+
+def _without_accounts(part: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
+    """Rows of an invoice name no ledger accounts."""
+    return {name: {k: v for k, v in row.items() if not k.startswith("Счет")} for name, row in part.items()}
+
 
 SHAPES: dict[str, object] = {
     "Справочник.Контрагенты": {"КлючевыеСвойства!": _CLIENT, "ОКПО": "", "ДополнительнаяИнформация": ""},
@@ -86,8 +92,8 @@ SHAPES: dict[str, object] = {
         "ДанныеВзаиморасчетов!": _SETTLED,
         "АдресДоставки": "",
         "СуммаВключаетНДС": "",
-        "Товары": _GOODS,
-        "Услуги": _WORK,
+        "Товары": _without_accounts(_GOODS),
+        "Услуги": _without_accounts(_WORK),
     },
     "Документ.РеализацияТоваровУслуг": {
         "КлючевыеСвойства!": _HEAD,

@@ -224,6 +224,14 @@ def test_records_and_deletions_are_read_with_every_digit(town: Town) -> None:
             "РасшифровкаПлатежа": [{"Сумма": "1220.10", "ДанныеВзаиморасчетов": {"Договор": {"Ссылка": DEAL}}}],
         },
     )  # fmt: skip
+    town.base.put(
+        "Документ.СБДСРасчетыСКонтрагентами",
+        key("back"),
+        {
+            "КлючевыеСвойства": {"Ссылка": key("back")},
+            "ОбщиеДанные": {"ДатаВыписки": "2026-03-05", "Сумма": "5"},
+        },
+    )
     town.ours.create("realization", key("sale"), realization(PARTY, DEAL, ITEM, "9007199254740993.01"))
     town.run()
     read = everything(town.ours, ["realization", "payment"])
@@ -231,6 +239,7 @@ def test_records_and_deletions_are_read_with_every_digit(town: Town) -> None:
     assert money["Направление"] == "receipt"
     assert (money["СуммаОперации"], money["ДатаОперации"]) == ("1220.10", "2026-03-04")
     assert money["КонтрагентСсылка"] == PARTY
+    assert json.loads(read[key("back")].payload)["Направление"] == "outgoing"
     assert money["РасшифровкаПлатежа"] == [{"Сумма": "1220.10", "ДанныеВзаиморасчетов/Договор/Ссылка": DEAL}]
     assert json.loads(read[key("sale")].payload)["Сумма"] == "9007199254740993.01"
     town.base.delete("Документ.РеализацияТоваровУслуг", key("sale"))

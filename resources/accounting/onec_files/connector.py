@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from resources.accounting.onec_files import check, commerceml, enterprise_data
-from resources.accounting.onec_files.enterprise_data import KEYS, POSTED, with_references
+from resources.accounting.onec_files.enterprise_data import KEYS, OBJECT, POSTED, with_references
 from resources.accounting.onec_files.exchange import Exchange
 from resources.accounting.onec_files.journal import Heard, Journal, Sent
 from resources.accounting.onec_files.payments import BankStatements
@@ -333,13 +333,14 @@ class OneCFiles:
             key.partition("/")[2]: value for key, value in body.items() if key.startswith("ОбщиеДанные/")
         }
         return {
-            "Направление": "receipt" if "ОбщиеДанные/ДатаВыписки" in body else "outgoing",
+            "Направление": "receipt" if ".ПБДС" in str(body.get(OBJECT)) else "outgoing",
             "Номер": general.get("НомерВходящегоДокумента") or body.get(f"{KEYS}/Номер", ""),
             "ДатаОперации": general.get("ДатаВыписки") or str(body.get(f"{KEYS}/Дата", ""))[:10],
             "СуммаОперации": general.get("Сумма", ""),
             "ВалютаСсылка": general.get("Валюта/Ссылка", ""),
             "КонтрагентСсылка": body.get("Контрагент/Ссылка", ""),
-            "Назначение": general.get("НазначениеПлатежа", ""),
+            "Назначение": general.get("НазначениеПлатежа")
+            or general.get("РеквизитыПлатежа/НазначениеПлатежа", ""),
         }
 
     def _known_to_books(self, tax_number: str, kpp: str, currency: str) -> Mapping[str, str]:

@@ -19,6 +19,7 @@ BODY_SPACE: Final = "http://v8.1c.ru/edi/edi_stnd/EnterpriseData/"
 PLAN: Final = "СинхронизацияДанныхЧерезУниверсальныйФормат"
 KEYS: Final = "КлючевыеСвойства"
 POSTED: Final = "Проведен"
+OBJECT: Final = "Объект"  # the key under which a record bears the name of its object
 _SPACES: Final = {
     "msg": HEADER_SPACE,
     "xs": "http://www.w3.org/2001/XMLSchema",
@@ -176,7 +177,7 @@ def _told(node: Node) -> list[Told]:
     kind = BY_NAME.get(node.name)
     if kind is None:
         return []
-    body = flat(node, TABLES)
+    body = {OBJECT: node.name, **flat(node, TABLES)}
     return [Told(kind.entity, str(body.get(f"{KEYS}/Ссылка", "")).lower(), body)]
 
 

@@ -49,7 +49,12 @@ SERVICE_ROW: Final[Order] = (
     "СуммаНДС", "Содержание", "СчетДоходов", "СчетРасходов", "СчетУчетаНДСПоРеализации",
     "ИдентификаторСтроки",
 )  # fmt: skip
-LINES: Final[Order] = (("Товары", (("Строка", GOODS_ROW),)), ("Услуги", (("Строка", SERVICE_ROW),)))
+_ACCOUNTS: Final = ("СчетУчета", "СчетДоходов", "СчетРасходов", "СчетУчетаНДСПоРеализации")
+
+
+def _lines(*without: str) -> Order:
+    goods, services = (tuple(item for item in row if item not in without) for row in (GOODS_ROW, SERVICE_ROW))
+    return (("Товары", (("Строка", goods),)), ("Услуги", (("Строка", services),)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         (
             ("КлючевыеСвойства", DOCUMENT), ("Валюта", CURRENCY), "Сумма", ("Склад", WAREHOUSE),
             ("Контрагент", COUNTERPARTY), ("ДанныеВзаиморасчетов", SETTLEMENT), "АдресДоставки",
-            "СуммаВключаетНДС", *LINES,
+            "СуммаВключаетНДС", *_lines(*_ACCOUNTS),
         ),
         (*_HEAD, *_TRADE),
         ("КлючевыеСвойства/Номер",),
@@ -127,7 +132,7 @@ KINDS: Final[tuple[Kind, ...]] = (
             ("КлючевыеСвойства", DOCUMENT), "ВидОперации", "ДатаПереходаПраваСобственности",
             ("Валюта", CURRENCY), "Сумма", "СуммаВключаетНДС", ("Склад", WAREHOUSE),
             ("Контрагент", COUNTERPARTY), ("ДанныеВзаиморасчетов", SETTLEMENT), "АдресДоставки",
-            "Комментарий", "Налогообложение", *LINES,
+            "Комментарий", "Налогообложение", *_lines(),
         ),
         (*_HEAD, *_TRADE, "ВидОперации"),
         ("КлючевыеСвойства/Номер",),
