@@ -127,3 +127,22 @@ def test_first_reads_at_once_store_every_record_once(warehouse: Warehouse) -> No
         assert [one.result().error for one in reads] == [""] * 3
     assert warehouse.scalar("select count(*) from raw.crm_deal where is_current") == 501
     assert warehouse.scalar("select count(*) from raw.crm_deal") == 501
+
+
+class Stumbles(Says):
+    """A source whose connector has a fault of its own after these pages."""
+
+    def read(self, entities: Sequence[str], since: datetime | None, until: datetime) -> Iterator[Page]:
+        yield from super().read(entities, since, until)
+        raise KeyError("stage")
+
+
+def test_a_connector_that_stumbles_fails_its_own_reading_in_words_and_keeps_what_came(
+    warehouse: Warehouse,
+) -> None:
+    (batch,) = read_source(warehouse, Stumbles([deal("1")]), full=True, now=NOW)  # type: ignore[arg-type]
+    assert (
+        "crm: the connector stumbled over something that it did not expect (KeyError: 'stage')" in batch.error
+    )
+    assert [row[0] for row in warehouse.rows(STORED)] == ["1"]
+    assert read(warehouse, [deal("1"), deal("2")]).added == 1

@@ -12,9 +12,12 @@ A read that fails half-way keeps what it received and leaves the cursor where it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+
+import psycopg
 
 from pipelines.raw.batch import (
     Batch,
@@ -34,6 +37,8 @@ from pipelines.raw.sweep import sweep_entity, sweeps_due
 from resources.connector import Capabilities, Entity, Page, ReadsFiles, Source, SourceError
 from resources.parallel import ahead
 from resources.warehouse import Warehouse
+
+log = logging.getLogger(__name__)
 
 
 def read_source(
@@ -99,6 +104,25 @@ def store_page(
         batch = settle(conn, system, incoming, (), "", None, capabilities.volatile)
         conn.commit()
     return batch
+
+
+def _worded(source: Source, pages: Iterator[Page]) -> Iterator[Page]:
+    """The pages; what a connector stumbles over is an error of that source, and of no other."""
+    while True:
+        try:
+            page = next(pages)
+        except StopIteration:
+            return
+        except (SourceError, psycopg.Error):
+            raise
+        except Exception as error:
+            log.exception("%s: the connector stumbled", source.system)
+            raise SourceError(
+                f"{source.system}: the connector stumbled over something that it did not expect "
+                f"({type(error).__name__}: {str(error)[:200]}); what was read before it is kept, and the run's log has the place",
+                retriable=True,
+            ) from error
+        yield page
 
 
 def _read(
