@@ -147,7 +147,7 @@ def _read(
             read_directly(conn, source.system, opened.values())
         try:
             more = highest(conn, source, group) if source.capabilities.known_max else {}
-            reading = source.read([entity.name for entity in group], since, until, **more)
+            reading = _worded(source, source.read([entity.name for entity in group], since, until, **more))
             with closing(ahead(gathered(reading), source.system)) as pages:
                 for page in pages:
                     if page.entity not in opened:  # what belongs to a record read comes along unasked
