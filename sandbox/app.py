@@ -19,13 +19,13 @@ from sandbox.bitrix24.rest import Limits
 from sandbox.company.days import KINDS, Event, pass_time
 from sandbox.company.model import Company
 from sandbox.faults import FaultMiddleware, Faults
+from sandbox.onec import panel as onec_panel
 from sandbox.onec import stand_in as onec
 from sandbox.panel import Vendors
 from sandbox.store import Store
 
 ONEC_USER = ONEC_PASSWORD = "sverka"
 BITRIX24_MOUNT = "/bitrix24"
-ONEC_MOUNT = "/onec/odata/standard.odata"
 
 
 class OtherStateError(Exception):
@@ -111,25 +111,32 @@ class World:
 def application(world: World, limits: bool = True, latency: float = 0.0) -> Starlette:
     """The ASGI application. `latency` in seconds is added to every vendor answer."""
     crm = bitrix24.routes(world.portal, world.faults, world.secret, Limits(enforced=limits), latency)
-    onec_routes = onec.routes(world.company, world.store, world.faults)
     for hosts in (world.vendors, world.ledgers):
         hosts.limited, hosts.latency = limits, latency
     return Starlette(
         routes=[
             Mount(
                 "/control",
-                routes=[*control.routes(world), *panel.routes(world.vendors), *books.routes(world.ledgers)],
+                routes=[
+                    *control.routes(world),
+                    *onec_panel.routes(world.company, world.store),
+                    *panel.routes(world.vendors),
+                    *books.routes(world.ledgers),
+                ],
             ),
             Mount(
                 BITRIX24_MOUNT,
                 routes=crm,
                 middleware=[Middleware(FaultMiddleware, faults=world.faults, where="bitrix24")],
             ),
-            Mount(
-                ONEC_MOUNT,
-                routes=onec_routes,
-                middleware=[Middleware(FaultMiddleware, faults=world.faults, where="onec")],
-            ),
+            *[
+                Mount(
+                    f"/{name}/odata/standard.odata",
+                    routes=onec.routes(world.company, world.store, world.faults, name, latency),
+                    middleware=[Middleware(FaultMiddleware, faults=world.faults, where=name)],
+                )
+                for name in onec.CONFIGURATIONS
+            ],
             *world.vendors.mounts(),
             *world.ledgers.mounts(),
         ]

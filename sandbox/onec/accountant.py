@@ -17,6 +17,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from sandbox.company.model import kopecks
+from sandbox.onec.accounting import SETS
 from sandbox.onec.base import TRUTH, Base
 from sandbox.onec.documents import (
     RUB,
@@ -30,15 +31,16 @@ from sandbox.onec.documents import (
 )
 from sandbox.onec.error import ODataError
 from sandbox.onec.model import (
+    COUNTERPARTIES,
     EMPTY_REF,
     INVOICE,
     PRODUCTS,
     REALIZATION,
     RECEIPT,
-    SETS,
     WRITE_OFF,
     Row,
 )
+from sandbox.onec.rules import VAT_WORDS
 from sandbox.onec.seed import add_rates
 
 NAMESPACE = uuid.UUID("b0a6a3f0-6d53-5a0e-93d2-2f1d6c2a7e44")
@@ -57,6 +59,8 @@ PER_MILLE_OF_CASES = (
 """How buyers pay, out of 1000 documents."""
 PREPAID_PER_MILLE = 350  # invoices paid before anything is shipped
 DAILY_CHANCES = (("edit_amount", 0.10), ("unpost", 0.08), ("foreign", 0.30), ("mark_deleted", 0.05))
+LATER_CHANCES = (("repost", 0.05), ("rename", 0.03))
+"""Drawn after everything else of a tick, so that they change nothing of it."""
 MAX_DAYS = 1000  # of one tick
 
 
@@ -272,16 +276,68 @@ class _Corrections:
             for act, chance in DAILY_CHANCES:
                 if self._rng.random() < chance and self._do(act, day):
                     self._counts[act] += 1
+        for back in range(self._days - 1, -1, -1):
+            day = self._today - timedelta(days=back)
+            for act, chance in LATER_CHANCES:
+                done = self._repost if act == "repost" else self._rename
+                if self._rng.random() < chance and done(day):
+                    self._counts[act] += 1
 
-    def _do(self, act: str, day: date) -> bool:
-        if act == "foreign":
-            return self._foreign(day)
+    def _repost(self, day: date) -> bool:
+        """A posted sale is unposted and posted again: nothing but its version changes."""
+        posted = self._posted_sales()
+        if not posted:
+            return False
+        key = posted[int(self._rng.random() * len(posted))]
+        sale = SETS[REALIZATION]
+        self._base.unpost(sale, key)
+        self._base.post(sale, key)
+        self._base.record(
+            f"repost:{key}:{day.isoformat()}",
+            act="repost",
+            set=REALIZATION,
+            document=key,
+            date=day.isoformat(),
+        )
+        return True
+
+    def _rename(self, day: date) -> bool:
+        """A counterparty gets another working name; its ИНН stays."""
+        rows = self._base.rows[COUNTERPARTIES]
+        living = [
+            key
+            for key in self._base.keys_after(COUNTERPARTIES, None)
+            if not rows[key].get("IsFolder") and not rows[key].get("DeletionMark") and rows[key].get("ИНН")
+        ]
+        if not living:
+            return False
+        key = living[int(self._rng.random() * len(living))]
+        before = str(rows[key].get("Description", ""))
+        after = f"{before} (новое)" if not before.endswith("(новое)") else before.removesuffix(" (новое)")
+        self._base.update(SETS[COUNTERPARTIES], key, {"Description": after})
+        self._base.record(
+            f"rename:{key}:{day.isoformat()}",
+            act="rename",
+            set=COUNTERPARTIES,
+            document=key,
+            date=day.isoformat(),
+            before=before,
+            after=after,
+        )
+        return True
+
+    def _posted_sales(self) -> list[str]:
         closed = self._base.closed_until
-        posted = [
+        return [
             key
             for key in self._base.keys_after(REALIZATION, None)
             if (row := self._base.rows[REALIZATION][key]).get("Posted") and row["Date"][:10] > closed
         ]
+
+    def _do(self, act: str, day: date) -> bool:
+        if act == "foreign":
+            return self._foreign(day)
+        posted = self._posted_sales()
         if not posted:
             return False
         key = posted[int(self._rng.random() * len(posted))]
@@ -314,7 +370,7 @@ class _Corrections:
         row, included = rows[0], full["СуммаВключаетНДС"]
         price = kopecks(Decimal(str(row["Цена"])) * (101 + int(self._rng.random() * 3)) / 100)
         value = kopecks(price * Decimal(str(row["Количество"])))
-        rate = next((r for r in (22, 20, 10) if row["СтавкаНДС"] == f"НДС{r}"), 0)
+        rate = VAT_WORDS.get(row["СтавкаНДС"], 0)
         vat = kopecks(value * rate / (100 + rate if included else 100))
         old = Decimal(str(row["Сумма"])) + (0 if included else Decimal(str(row["СуммаНДС"])))
         total = Decimal(str(full["СуммаДокумента"])) - old + value + (0 if included else vat)

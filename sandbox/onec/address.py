@@ -7,10 +7,11 @@ or double them; both are read.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sandbox.onec.error import BAD_URL, KEY_MISSING, NO_TYPE, PARSE, ODataError
-from sandbox.onec.model import SETS, EntitySet
+from sandbox.onec.model import EntitySet
 from sandbox.onec.values import DATETIME, GUID
 
 _SEGMENT = re.compile(r"([^(]*)(?:\((.*)\))?$", re.S)
@@ -31,11 +32,11 @@ class Address:
     rest: tuple[Segment, ...]  # `$count`, `Post`, a virtual table, property steps
 
 
-def read_address(path: str) -> Address:
+def read_address(path: str, sets: Mapping[str, EntitySet]) -> Address:
     """Raises ODataError: 8 for an unknown set, 6 for what is no address, 7 for an incomplete key."""
     segments = [_segment(part) for part in _split(path.strip("/"))]
     first = segments[0]
-    entity = SETS.get(first.name)
+    entity = sets.get(first.name)
     if entity is None:
         raise ODataError(NO_TYPE, f'Тип сущности "{first.name}" не найден.')
     key = None if first.arguments is None else _key(entity, first.arguments)

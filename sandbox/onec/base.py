@@ -16,24 +16,30 @@ from datetime import date
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from sandbox.onec.accounting import ACCOUNTING
+from sandbox.onec.conduct import LONG_REFUSAL, Conduct
 from sandbox.onec.error import EXISTS, HTTP_METHOD, NO_INSTANCE, ODataError, refusal
-from sandbox.onec.ledger import Ledger
+from sandbox.onec.ledger import Entry, Ledger
 from sandbox.onec.model import (
     ACCOUNTS,
+    CLOSED_DATES,
     COUNTERPARTIES,
     EMPTY_DATE,
     EMPTY_REF,
-    OBJECT_SETS,
-    SETS,
+    RATES,
+    Configuration,
     EntitySet,
     Row,
 )
 from sandbox.onec.posting import entries_of
+from sandbox.onec.registers import Registers
+from sandbox.onec.release import Change, kept_names, published, shown
+from sandbox.onec.rules import records_of
 from sandbox.onec.values import is_empty_ref, kept, sparse
 from sandbox.store import Collection, Store
 
 TRUTH = "onec_truth"
-SETTINGS = "onec_settings"
+"""Where Бухгалтерия's truth is listed; that of another configuration is `NAME_truth`."""
 _CODE_WIDTHS = {COUNTERPARTIES: 6, "Catalog_ДоговорыКонтрагентов": 6, "Catalog_Номенклатура": 8}
 
 
@@ -42,27 +48,63 @@ class PreconditionError(Exception):
 
 
 class Base:
-    """One 1C base over one store. Use `Base.of(store)`: there is one for each store."""
+    """One 1C base of one configuration. Use `Base.of(store)`: there is one for each store and configuration."""
 
-    _known: WeakKeyDictionary[Store, Base] = WeakKeyDictionary()
+    _known: WeakKeyDictionary[Store, dict[str, Base]] = WeakKeyDictionary()
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.rows: dict[str, Collection] = {name: store.collection(f"onec_{name}") for name in OBJECT_SETS}
-        self.rates = store.collection("onec_rates")
+    def __init__(self, store: Store, configuration: Configuration = ACCOUNTING) -> None:
+        self.store, self.configuration = store, configuration
+        self.sets = dict(configuration.sets)  # as they are published now: a release may change them
+        self.conduct = Conduct()
+        self._prefix = configuration.prefix
+        objects = [entity.name for entity in configuration.sets.values() if entity.key == ("Ref_Key",)]
+        self.rows: dict[str, Collection] = {name: self._collection(name) for name in objects}
+        self.info: dict[str, Collection] = {
+            entity.name: self._collection("rates" if entity.name == RATES else entity.name)
+            for entity in configuration.sets.values()
+            if entity.register == "information" and not entity.recorded
+        }
+        self.rates = self.info[RATES]
         self.order: dict[str, list[str]] = {
             name: sorted(order_of(key) for key in rows) for name, rows in self.rows.items()
         }
-        self.ledger = Ledger(store.collection("onec_entries"))
+        self.ledger = Ledger(self._collection("entries"))
+        self.registers = Registers(self._collection("movements"))
         self.answers: dict[Any, list[Row]] = {}  # of virtual tables, by arguments and ledger state
         self._codes: dict[str, str] = {}
+        self._settings, self._truth = self._collection("settings"), self._collection("truth")
+        self._release()
+
+    def _collection(self, name: str) -> Collection:
+        return self.store.collection(self._prefix + name)
 
     @classmethod
-    def of(cls, store: Store) -> Base:
-        found = cls._known.get(store)
-        if found is None:
-            found = cls._known[store] = cls(store)
-        return found
+    def of(cls, store: Store, configuration: Configuration = ACCOUNTING) -> Base:
+        bases = cls._known.setdefault(store, {})
+        if configuration.name not in bases:
+            bases[configuration.name] = cls(store, configuration)
+        return bases[configuration.name]
+
+    # Releases
+
+    @property
+    def release(self) -> list[Change]:
+        """Changes of published sets that a release made, in order."""
+        return [(c[0], c[1], c[2]) for c in self._settings.get("release", {}).get("changes", ())]
+
+    def change_release(self, changes: list[Change]) -> None:
+        """Publish the configuration with these changes alone. Raises ValueError, then nothing changed."""
+        published(self.configuration.sets, changes)
+        self._settings.put("release", {"changes": [list(change) for change in changes]})
+        self._release()
+
+    def _release(self) -> None:
+        changes = self.release
+        self.sets = published(self.configuration.sets, changes) if changes else dict(self.configuration.sets)
+
+    def shown(self, entity: EntitySet, stored: Row) -> Row:
+        """A stored row under the names that are published now."""
+        return shown(entity, stored)
 
     # Reading
 
@@ -78,6 +120,11 @@ class Base:
             if rows:
                 filled[table] = [{**template, "Ref_Key": stored["Ref_Key"], **row} for row in rows]
         return filled
+
+    @staticmethod
+    def order_of(key: str) -> str:
+        """Sort key of a reference, for conditions that compare references."""
+        return order_of(key)
 
     def keys_after(self, name: str, key: str | None, *, including: bool = False) -> Iterator[str]:
         """Keys of a set in the order of the database, from behind `key`."""
@@ -104,7 +151,7 @@ class Base:
             return str(stored.get("Description", ""))
         day, _, clock = str(stored.get("Date", EMPTY_DATE)).partition("T")
         shown = ".".join(reversed(day.split("-")))
-        return f"{SETS[name].synonym} {stored.get('Number', '')} от {shown} {clock.lstrip('0') or '0'}"
+        return f"{self.configuration.sets[name].synonym} {stored.get('Number', '')} от {shown} {clock.lstrip('0') or '0'}"
 
     # Writing
 
@@ -120,7 +167,7 @@ class Base:
             raise ODataError("4", f'Неверное значение свойства "Ref_Key": {key[:60]}') from None
         if key in self.rows[entity.name]:
             raise ODataError(EXISTS, f'Сущность "{entity.object_name}" с таким ключом уже существует.')
-        row = kept(entity, body)
+        row, entity = kept_names(entity, kept(entity, body)), self.configuration.sets[entity.name]
         self._check_write(entity, row)
         with self.store.together():
             self._assign_number(entity, row)
@@ -131,10 +178,10 @@ class Base:
     ) -> Row:
         """Change the named properties (`replace`: all of them) and return the object sparse."""
         old = self._existing(entity, key, match)
-        row = kept(entity, body)
+        row, entity = kept_names(entity, kept(entity, body)), self.configuration.sets[entity.name]
         if old.get("Posted"):
-            shown = self.presentation(entity.name, old)
-            raise refusal(f'Не удалось записать: "{shown}"!\nДокумент проведен, сначала отмените проведение.')
+            title = self.presentation(entity.name, old)
+            raise refusal(f'Не удалось записать: "{title}"!\nДокумент проведен, сначала отмените проведение.')
         self._check_open(entity, old)
         merged = ({"Code": old.get("Code"), "Number": old.get("Number")} if replace else old) | row
         merged = {name: value for name, value in merged.items() if value is not None}
@@ -149,6 +196,7 @@ class Base:
         key = key.lower()
         with self.store.together():
             self.ledger.remove(key)
+            self.registers.remove(key)
             self.rows[entity.name].delete(key)
             order = self.order[entity.name]
             del order[bisect_left(order, order_of(key))]
@@ -156,59 +204,107 @@ class Base:
             self.record(f"deleted:{key}", act="deleted", document=key, set=entity.name, before=old)
 
     def post(self, entity: EntitySet, key: str) -> None:
-        """Post a document: check it as the configuration does and replace its entries."""
+        """Post a document: check it as the configuration does and replace what it wrote to registers."""
         doc = self._existing(entity, key)
-        key, shown = key.lower(), self.presentation(entity.name, doc)
+        key, title = key.lower(), self.presentation(entity.name, doc)
         if entity.kind != "Document":
             raise ODataError("11", f'Метод "Post" не найден для сущности "{entity.object_name}".')
         if not entity.postable:
-            raise refusal(f'Не удалось провести "{shown}"!\nПроведение документа данного вида запрещено.')
+            raise refusal(f'Не удалось провести "{title}"!\nПроведение документа данного вида запрещено.')
         if doc.get("DeletionMark"):
-            raise refusal(f'Не удалось провести "{shown}"!\nДокумент помечен на удаление.')
+            raise refusal(f'Не удалось провести "{title}"!\nДокумент помечен на удаление.')
         self._check_open(entity, doc)
-        before = self.ledger.take(key)  # its own entries must not count as debt when it is posted again
-        try:
-            rows = entries_of(self, entity, self.full(entity, doc))
-        except ODataError:
-            self.ledger.restore(key, before)
-            raise
+        if (order := self.conduct.take("refuse", entity.name)) is not None:
+            raise refusal(f'Не удалось провести "{title}"!\n{order.text or LONG_REFUSAL}')
+        entity = self.configuration.sets[entity.name]
+        rule, full = self.configuration.rules.get(entity.name), self.full(entity, doc)
         with self.store.together():
-            self.ledger.put(key, entity.name, doc["Date"], doc["Организация_Key"], rows)
+            if rule is not None:
+                records = records_of(self, entity, rule, full)
+                self.registers.put(key, entity.name, doc["Date"], records)
+            else:
+                rows = self._entries(full, entity)
+                if rows:
+                    self.ledger.put(key, entity.name, doc["Date"], full["Организация_Key"], rows)
             self._put(entity, key, {**doc, "Posted": True}, version=version_of(doc) + 1)
+
+    def _entries(self, full: Row, entity: EntitySet) -> list[Entry]:
+        before = self.ledger.take(full["Ref_Key"])  # its own entries are no debt when it is posted again
+        try:
+            return entries_of(self, entity, full)
+        except ODataError:
+            self.ledger.restore(full["Ref_Key"], before)
+            raise
 
     def unpost(self, entity: EntitySet, key: str) -> None:
         doc = self._existing(entity, key)
         if entity.kind != "Document":
             raise ODataError("11", f'Метод "Unpost" не найден для сущности "{entity.object_name}".')
         if not entity.postable:
-            shown = self.presentation(entity.name, doc)
-            raise refusal(f'Не удалось отменить проведение "{shown}"!\nПроведение документа запрещено.')
+            title = self.presentation(entity.name, doc)
+            raise refusal(f'Не удалось отменить проведение "{title}"!\nПроведение документа запрещено.')
         self._check_open(entity, doc)
+        entity = self.configuration.sets[entity.name]
         with self.store.together():
             self.ledger.remove(key.lower())
+            self.registers.remove(key.lower())
             self._put(entity, key.lower(), {**doc, "Posted": False}, version=version_of(doc) + 1)
+
+    def touch(self, entity: EntitySet, key: str) -> None:
+        """Write an object again as it is, as somebody does who presses OK: its version changes."""
+        doc = self._existing(entity, key)
+        entity = self.configuration.sets[entity.name]
+        self._put(entity, key.lower(), dict(doc), version=version_of(doc) + 1)
+
+    def enter(self, entity: EntitySet, body: Row) -> Row:
+        """Write one record of an independent information register, over one of the same key."""
+        if entity.name not in self.info:
+            raise ODataError(HTTP_METHOD, "Использованный HTTP-метод запрещен в данном контексте.")
+        row = {name: prop.default for name, prop in entity.properties.items()} | kept(entity, body)
+        self.info[entity.name].put(":".join(str(row[name]) for name in entity.key), row)
+        return row
 
     def record(self, truth_key: str, **what: object) -> None:
         """Write an act down in the known truth."""
-        self.store.collection(TRUTH).put(truth_key, dict(what))
+        self._truth.put(truth_key, dict(what))
+
+    def truth(self) -> dict[str, Row]:
+        """Acts that were written down, by key."""
+        return dict(self._truth)
 
     # The closed period
 
     @property
     def closed_until(self) -> str:
         """ISO date of the last closed day, "" when nothing is closed."""
-        return str(self.store.collection(SETTINGS).get("closed_until", {}).get("date", ""))
+        return str(self._settings.get("closed_until", {}).get("date", ""))
 
     def close_until(self, day: date | None) -> None:
-        self.store.collection(SETTINGS).put("closed_until", {"date": day.isoformat() if day else ""})
+        """Close every day up to and including `day` to everybody, as the common date does; None opens all."""
+        self._settings.put("closed_until", {"date": day.isoformat() if day else ""})
+        dates = self.info[CLOSED_DATES]
+        for place in list(dates):
+            dates.delete(place)
+        if day is not None:
+            self.enter(
+                self.configuration.sets[CLOSED_DATES],
+                {
+                    "Объект": EMPTY_REF,
+                    "Объект_Type": "StandardODATA.ChartOfCharacteristicTypes_РазделыДатЗапретаИзменения",
+                    "Пользователь": "ДляВсехПользователей",
+                    "Пользователь_Type": "StandardODATA.ВидыНазначенияДатЗапрета",
+                    "ДатаЗапрета": f"{day.isoformat()}T00:00:00",
+                    "Комментарий": "",
+                },
+            )
 
     def _check_open(self, entity: EntitySet, row: Row) -> None:
         closed = self.closed_until
         if entity.kind == "Document" and closed and row.get("Date", EMPTY_DATE)[:10] <= closed:
-            shown = ".".join(reversed(closed.split("-")))
+            until = ".".join(reversed(closed.split("-")))
             raise refusal(
                 f'Не удалось записать: "{self.presentation(entity.name, row)}"!\n'
-                f"Дата документа в закрытом периоде. Дата запрета изменения данных: {shown}."
+                f"Дата документа в закрытом периоде. Дата запрета изменения данных: {until}."
             )
 
     # Parts of writing
@@ -234,10 +330,10 @@ class Base:
 
     def _assign_number(self, entity: EntitySet, row: Row) -> None:
         if "Number" in entity.properties and not row.get("Number"):
-            number = self.store.counter(f"onec.{entity.name}.{row['Date'][:4]}")
+            number = self.store.counter(f"{self.configuration.name}.{entity.name}.{row['Date'][:4]}")
             row["Number"] = f"0000-{number:06d}"
         elif "Code" in entity.properties and not row.get("Code") and not row.get("Number"):
-            number = self.store.counter(f"onec.{entity.name}")
+            number = self.store.counter(f"{self.configuration.name}.{entity.name}")
             width = _CODE_WIDTHS.get(entity.name, 0)
             row["Code"] = f"00-{number:0{width}d}" if width else f"{number:09d}"
 

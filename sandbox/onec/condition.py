@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.onec.error import NO_FUNCTION, NO_PROPERTY, OPTION, ODataError
 from sandbox.onec.filter import Call, Lambda, Literal, Node, Operation, Path, Predicate, parse
-from sandbox.onec.model import EMPTY_REF, SETS, UNDEFINED, Property
+from sandbox.onec.model import EMPTY_REF, UNDEFINED, Property
 
 if TYPE_CHECKING:
     from sandbox.onec.base import Base
@@ -165,11 +165,12 @@ class Scope:
         if target not in self.base.rows:
             raise ODataError(NO_PROPERTY, f'Сегмент пути "{first}" не найден!')
         rows = self.base.rows[target]
-        inner, kind = Scope(self.base, SETS[target].properties, order=self.order).value(Path(rest))
+        entity, base = self.base.sets[target], self.base
+        inner, kind = Scope(base, entity.properties, order=self.order).value(Path(rest))
 
         def follow(row: dict[str, Any]) -> Any:
             found = rows.get(key(row))
-            return None if found is None else inner(found)
+            return None if found is None else inner(base.shown(entity, found))
 
         return follow, kind
 

@@ -24,7 +24,7 @@ from sandbox.onec.model import (
     Row,
 )
 
-VAT_NAMES = {22: "НДС22", 20: "НДС20", 10: "НДС10", 0: "БезНДС"}
+VAT_NAMES = {22: "НДС22", 20: "НДС20", 10: "НДС10", 7: "НДС7", 5: "НДС5", 0: "БезНДС"}
 RUB = "643"
 
 
@@ -144,6 +144,13 @@ def bank_document(base: Base, payment: Payment, operation: str) -> Row:
         "ПодтвержденоВыпиской": True,
         "РасшифровкаПлатежа": [row],
     }
+
+
+def as_cash(base: Base, body: Row) -> Row:
+    """The body of a bank document as that of a cash order: the cash desk in place of the bank account."""
+    bank = ("СчетОрганизации_Key", "СчетБанк_Key", "НазначениеПлатежа", "ПодтвержденоВыпиской")
+    kept = {name: value for name, value in body.items() if name not in bank}
+    return {**kept, "СчетКасса_Key": base.account("50.01"), "Основание": body["НазначениеПлатежа"]}
 
 
 def vat_rate_of(day: date) -> int:

@@ -11,7 +11,7 @@ from functools import cache
 
 import msgspec
 
-from sandbox.onec.model import SETS, EntitySet, Row
+from sandbox.onec.model import EntitySet, Row
 from sandbox.onec.values import is_empty_ref
 
 _encode = msgspec.json.Encoder().encode
@@ -19,7 +19,7 @@ _encode = msgspec.json.Encoder().encode
 
 def encoded(entity: EntitySet, stored: Row, *, links: bool) -> msgspec.Raw:
     """The same JSON object that `Shape.shown` and the encoder would give for a stored row."""
-    whole = _whole(entity.name)
+    whole = _whole(entity)
     parts = whole.fields.copy()
     for name, value in stored.items():
         if name in entity.tables:
@@ -37,7 +37,7 @@ def encoded(entity: EntitySet, stored: Row, *, links: bool) -> msgspec.Raw:
 
 
 def _rows(entity: EntitySet, table: str, rows: list[Row], key: str) -> bytes:
-    whole = _whole(f"{entity.name}_{table}")
+    whole = _whole_row(entity, table)
     reference = b'"Ref_Key":"' + key.encode() + b'"'
     found = []
     for row in rows:
@@ -63,6 +63,10 @@ class _Whole:
 
 
 @cache
-def _whole(name: str) -> _Whole:
-    entity = SETS[name]
+def _whole(entity: EntitySet) -> _Whole:
     return _Whole(entity.template, {prop.name: shown for shown, prop in entity.navigations.items()})
+
+
+@cache
+def _whole_row(entity: EntitySet, table: str) -> _Whole:
+    return _Whole(entity.row_templates[table], {})

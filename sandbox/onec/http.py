@@ -6,6 +6,7 @@ POST and PATCH show DataVersion null, as in the developer guide: read the object
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from sandbox.onec.error import (
     DIRECT_ROW,
     FORMAT,
     HTTP_METHOD,
+    NO_ACCESS,
     NO_INSTANCE,
     NO_METHOD,
     NO_PROPERTY,
@@ -31,9 +33,12 @@ from sandbox.onec.error import (
     error_body,
 )
 from sandbox.onec.metadata import metadata, service_json, service_xml
-from sandbox.onec.model import REGISTER, SETS, EntitySet, Row
+from sandbox.onec.model import EntitySet, Row
 from sandbox.onec.query import Answer, Options, Shape, count_set, read_rows, read_set, record_set
-from sandbox.onec.register import PARAMETERS, VIRTUAL_TABLES, virtual_table
+from sandbox.onec.register import virtual_table
+from sandbox.onec.release import kept_names
+from sandbox.onec.tables import parameters_of
+from sandbox.onec.values import kept
 
 USER, PASSWORD = "sverka", "sverka"
 MAX_TARGET = 8190  # bytes of a request line's address, the default bound of the web server before 1C
@@ -58,11 +63,13 @@ class Reply:
 class Service:
     """ASGI application of one base; mount it so that `path` is what follows `standard.odata/`."""
 
-    def __init__(self, base: Base) -> None:
-        self._base = base
+    def __init__(self, base: Base, latency: float = 0.0) -> None:
+        self._base, self._latency = base, latency
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _body(receive)
+        if (seconds := self._latency + self._base.conduct.latency) > 0:
+            await asyncio.sleep(seconds)
         reply = self.answer(scope, body)
         headers = [
             (b"content-type", reply.content_type.encode()),
@@ -120,7 +127,8 @@ class _Call:
         path = self._path.strip("/")
         if path in ("", "$metadata"):
             return self._document(path)
-        address = read_address(path)
+        address = read_address(path, self._base.sets)
+        self._check_rights(address.entity)
         if self._method == "GET":
             return self._get(address)
         if self._method == "POST":
@@ -129,14 +137,24 @@ class _Call:
             return self._change(address)
         raise _forbidden()
 
+    def _check_rights(self, entity: EntitySet) -> None:
+        right = "read" if self._method == "GET" else "write"
+        if self._base.conduct.take("no_rights", entity.owner or entity.name, right=right) is not None:
+            verb = "Чтение" if right == "read" else "Изменение"
+            raise ODataError(
+                NO_ACCESS, f'Нарушение прав доступа! Недостаточно прав: {verb}, "{entity.object_name}".'
+            )
+
     def _document(self, path: str) -> Reply:
         if self._method != "GET":
             raise _forbidden()
         if path:
-            return Reply(200, "application/xml;charset=utf-8", metadata())
+            return Reply(200, "application/xml;charset=utf-8", metadata(self._base))
         if self.json:
-            return Reply(200, JSON, _encode(service_json(self._address)))
-        return Reply(200, "application/atomsvc+xml;charset=utf-8", service_xml(self._address))
+            return Reply(200, JSON, _encode(service_json(self._address, self._base.sets)))
+        return Reply(
+            200, "application/atomsvc+xml;charset=utf-8", service_xml(self._address, self._base.sets)
+        )
 
     # GET
 
@@ -158,13 +176,18 @@ class _Call:
         return self._function(entity, step)
 
     def _function(self, entity: EntitySet, step: Segment) -> Reply:
-        owner = entity.name.removesuffix("_RecordType") if entity.name.startswith("Info") else entity.name
-        known = VIRTUAL_TABLES.get(owner, {}).get(step.name)
+        owner = entity.name
+        if owner.startswith("InformationRegister_"):  # slices are asked of the records too
+            owner = owner.removesuffix("_RecordType")
+        known = self._base.configuration.columns.get(owner, {}).get(step.name)
         if known is None:
             raise ODataError(NO_METHOD, f'Метод "{step.name}" не найден.')
-        given = {name: self._query[name] for name in PARAMETERS[step.name] if name in self._query}
+        register = self._base.sets[owner]
+        given = {
+            name: self._query[name] for name in parameters_of(register, step.name) if name in self._query
+        }
         given |= arguments(step.arguments)
-        rows = virtual_table(self._base, owner, step.name, given)
+        rows = virtual_table(self._base, register, step.name, given)
         answer = read_rows(self._base, known, rows, Options.read(self._query))
         return self._collection(f"{owner}_{step.name}", answer)
 
@@ -173,7 +196,7 @@ class _Call:
         if rest:
             return self._along(entity, row, rest)
         options = Options(select=self._query.get("$select", ""))
-        if entity.name != REGISTER:
+        if "RecordSet" not in entity.tables:
             row = Shape(self._base, entity, options, links=self._links).shown(row)
         return self._entity(entity.name, row)
 
@@ -181,8 +204,9 @@ class _Call:
         found: Row | None = None
         if entity.name in self._base.rows:
             found = self._base.get(entity.name, key["Ref_Key"])
-        elif entity.name == REGISTER:
-            found = record_set(self._base, key["Recorder"])
+            found = None if found is None else self._base.shown(entity, found)
+        elif "RecordSet" in entity.tables:
+            found = record_set(self._base, entity, key["Recorder"])
         else:
             terms = " and ".join(_term(entity, name, value) for name, value in key.items())
             rows = read_set(self._base, entity, Options(filter=terms, top=1)).rows
@@ -200,7 +224,7 @@ class _Call:
             return self._collection(f"{entity.name}_{step}", Answer(list(full[step])))
         prop = entity.navigations.get(step)
         if prop is not None and prop.target in self._base.rows:
-            target = SETS[prop.target]
+            target = self._base.sets[prop.target]
             found = self._find(target, {"Ref_Key": full[prop.name]})
             if further:
                 return self._along(target, found, further)
@@ -220,9 +244,14 @@ class _Call:
             return self._action(address)
         if entity.owner:
             raise ODataError(DIRECT_ROW, "Создание строк табличных частей напрямую не поддерживается.")
-        if entity.name not in self._base.rows or address.key is not None:
+        if address.key is not None:
             raise _forbidden()
-        row = self._base.create(entity, self._read_body())
+        if entity.name in self._base.info:
+            return self._entity(entity.name, self._base.enter(entity, self._read_body()), 201)
+        if entity.name not in self._base.rows:
+            raise _forbidden()
+        body, lost = self._half(entity, self._read_body())
+        row = {**self._base.create(entity, body), **lost}
         place = f"{self._address}{entity.name}(guid'{row['Ref_Key']}')"
         location = quote(place, safe=":/()'").encode()
         return self._written(entity, row, 201, [(b"location", location)])
@@ -245,9 +274,19 @@ class _Call:
         if self._method == "DELETE":
             self._base.delete(entity, key, match)
             return Reply(204)
-        body = self._read_body()
+        if match is not None and self._base.conduct.take("meanwhile", entity.name) is not None:
+            self._base.touch(entity, key)
+        body, lost = self._half(entity, self._read_body())
         row = self._base.update(entity, key, body, replace=self._method == "PUT", match=match)
-        return self._written(entity, row, 200, [])
+        return self._written(entity, {**row, **lost}, 200, [])
+
+    def _half(self, entity: EntitySet, body: Row) -> tuple[Row, Row]:
+        """(what is saved, what the answer shows all the same): all and nothing, unless told to save half."""
+        order = self._base.conduct.take("half", entity.name)
+        if order is None or order.table not in body:
+            return body, {}
+        lost = kept(entity, {order.table: body[order.table]})
+        return {name: value for name, value in body.items() if name != order.table}, kept_names(entity, lost)
 
     def _read_body(self) -> Row:
         kind = self._headers.get(b"content-type", b"").decode("latin-1")
@@ -262,6 +301,7 @@ class _Call:
         return body
 
     def _written(self, entity: EntitySet, row: Row, status: int, headers: list[tuple[bytes, bytes]]) -> Reply:
+        row = self._base.shown(entity, row)
         shown = Shape(self._base, entity, Options(), links=self._links).shown(row)
         reply = self._entity(entity.name, {**shown, "DataVersion": None})
         reply.status = status
@@ -285,11 +325,11 @@ class _Call:
         shown["value"] = answer.rows
         return Reply(200, JSON, _encode(shown))
 
-    def _entity(self, name: str, row: Row) -> Reply:
+    def _entity(self, name: str, row: Row, status: int = 200) -> Reply:
         if not self.json:
-            return Reply(200, ENTRY_TYPE, entry(self._address, name, row))
+            return Reply(status, ENTRY_TYPE, entry(self._address, name, row))
         head = {} if self._plain else {"odata.metadata": f"{self._address}$metadata#{name}/@Element"}
-        return Reply(200, JSON, _encode({**head, **row}))
+        return Reply(status, JSON, _encode({**head, **row}))
 
 
 def _term(entity: EntitySet, name: str, value: str) -> str:

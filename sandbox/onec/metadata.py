@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping
 from xml.sax.saxutils import quoteattr
 
-from sandbox.onec.model import ENUMS, REGISTER, SETS, EntitySet, Property
-from sandbox.onec.register import PARAMETERS, VIRTUAL_TABLES
+from sandbox.onec.base import Base
+from sandbox.onec.model import ENUMS, EntitySet, Property
+from sandbox.onec.tables import parameters_of
 
 _NAMESPACE = "StandardODATA"
 _REQUIRED = frozenset({"Ref_Key", "LineNumber", "Recorder", "Recorder_Type"})
@@ -21,24 +21,22 @@ _HEAD = (
 )
 
 
-@lru_cache(maxsize=1)
-def metadata() -> bytes:
-    """The whole EDMX document in UTF-8: exactly the sets and properties that the sandbox answers."""
-    return "\n".join(
-        [_HEAD, *_types(), "</Schema>", *_container(), "</edmx:DataServices></edmx:Edmx>"]
-    ).encode()
+def metadata(base: Base) -> bytes:
+    """The whole EDMX document in UTF-8: exactly the sets and properties that the base answers now."""
+    types, container = _types(base), _container(base)
+    return "\n".join([_HEAD, *types, "</Schema>", *container, "</edmx:DataServices></edmx:Edmx>"]).encode()
 
 
-def service_json(address: str) -> dict[str, object]:
+def service_json(address: str, sets: Iterable[str]) -> dict[str, object]:
     """Root listing in JSON."""
-    sets = [{"name": name, "url": name} for name in SETS]
-    return {"odata.metadata": f"{address}$metadata", "value": sets}
+    found = [{"name": name, "url": name} for name in sets]
+    return {"odata.metadata": f"{address}$metadata", "value": found}
 
 
-def service_xml(address: str) -> bytes:
+def service_xml(address: str, sets: Iterable[str]) -> bytes:
     """Root listing as an Atom service document."""
     rows = "\n".join(
-        f"<collection href={quoteattr(name)}><atom:title>{name}</atom:title></collection>" for name in SETS
+        f"<collection href={quoteattr(name)}><atom:title>{name}</atom:title></collection>" for name in sets
     )
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<service xmlns="http://www.w3.org/2007/app" '
@@ -47,8 +45,9 @@ def service_xml(address: str) -> bytes:
     ).encode()
 
 
-def _types() -> Iterator[str]:
-    for entity in SETS.values():
+def _types(base: Base) -> Iterator[str]:
+    sets, seen = base.sets, base.configuration.columns
+    for entity in sets.values():
         yield f'<EntityType Name="{entity.name}" OpenType="true"><Key>'
         yield from (f'<PropertyRef Name="{name}"/>' for name in entity.key)
         yield "</Key>"
@@ -56,32 +55,32 @@ def _types() -> Iterator[str]:
         for table in entity.tables:
             row = f"Collection({_NAMESPACE}.{_row_type(entity, table)})"
             yield f'<Property Name="{table}" Type="{row}" Nullable="false"/>'
-        for name, _ in _published(entity):
+        for name, _ in _published(entity, sets):
             yield (
                 f'<NavigationProperty Name="{name}" Relationship="{_NAMESPACE}.{entity.name}_{name}" '
                 'FromRole="Begin" ToRole="End"/>'
             )
         yield "</EntityType>"
-    for entity in SETS.values():
+    for entity in sets.values():
         for table, props in entity.tables.items():
             yield f'<ComplexType Name="{_row_type(entity, table)}">'
             yield from _properties(props)
             yield "</ComplexType>"
-    for owner, tables in VIRTUAL_TABLES.items():
-        for table, props in tables.items():
+    for owner, tables in seen.items():
+        for table, columns in tables.items():
             yield f'<ComplexType Name="{owner}_{table}">'
-            yield from _properties(props)
+            yield from _properties(columns)
             yield "</ComplexType>"
-    yield from _associations()
+    yield from _associations(sets)
     for enum, members in ENUMS.items():
         yield f'<EnumType Name="{enum}" UnderlyingType="Edm.Int32">'
         yield from (f'<Member Name="{member}"/>' for member in members)
         yield "</EnumType>"
 
 
-def _associations() -> Iterator[str]:
-    for entity in SETS.values():
-        for name, prop in _published(entity):
+def _associations(sets: Mapping[str, EntitySet]) -> Iterator[str]:
+    for entity in sets.values():
+        for name, prop in _published(entity, sets):
             yield (
                 f'<Association Name="{entity.name}_{name}">'
                 f'<End Role="Begin" Type="{_NAMESPACE}.{entity.name}" Multiplicity="*"/>'
@@ -89,12 +88,13 @@ def _associations() -> Iterator[str]:
             )
 
 
-def _container() -> Iterator[str]:
+def _container(base: Base) -> Iterator[str]:
+    sets, seen = base.sets, base.configuration.columns
     yield '<Schema xmlns="http://docs.oasis-open.org/odata/ns/edm" Namespace="Default">'
     yield '<EntityContainer Name="EnterpriseV8" m:IsDefaultEntityContainer="true">'
-    for entity in SETS.values():
+    for entity in sets.values():
         yield f'<EntitySet Name="{entity.name}" EntityType="{_NAMESPACE}.{entity.name}"/>'
-    for entity in SETS.values():
+    for entity in sets.values():
         if entity.kind != "Document" or entity.owner:
             continue
         for action in ("Post", "Unpost"):
@@ -102,17 +102,16 @@ def _container() -> Iterator[str]:
                 f'<FunctionImport Name="{action}" IsBindable="true" IsSideEffecting="true">'
                 f'<Parameter Name="bindingParameter" Type="{_NAMESPACE}.{entity.name}"/>'
             )
-            if action == "Post":
-                yield '<Parameter Name="PostingModeOperational" Type="Edm.Boolean"/>'
+            yield '<Parameter Name="PostingModeOperational" Type="Edm.Boolean"/>'
             yield "</FunctionImport>"
-    for owner, tables in VIRTUAL_TABLES.items():
+    for owner, tables in seen.items():
         for table in tables:
             yield (
                 f'<FunctionImport Name="{table}" ReturnType="Collection({_NAMESPACE}.{owner}_{table})" '
                 'IsBindable="true" IsSideEffecting="false">'
                 f'<Parameter Name="bindingParameter" Type="Collection({_NAMESPACE}.{owner})"/>'
             )
-            for name in PARAMETERS[table]:
+            for name in parameters_of(sets[owner], table):
                 edm = "Edm.DateTime" if name.endswith("Period") else "Edm.String"
                 yield f'<Parameter Name="{name}" Type="{edm}"/>'
             yield "</FunctionImport>"
@@ -126,12 +125,12 @@ def _properties(props: Mapping[str, Property]) -> Iterator[str]:
         yield f'<Property Name="{prop.name}" Type="{prop.edm}" Nullable="{nullable}"{length}/>'
 
 
-def _published(entity: EntitySet) -> Iterator[tuple[str, Property]]:
+def _published(entity: EntitySet, sets: Mapping[str, EntitySet]) -> Iterator[tuple[str, Property]]:
     """Navigation properties whose target set is published too."""
     for name, prop in entity.navigations.items():
-        if prop.target in SETS:
+        if prop.target in sets:
             yield name, prop
 
 
 def _row_type(entity: EntitySet, table: str) -> str:
-    return f"{REGISTER}_RowType" if entity.name == REGISTER else f"{entity.name}_{table}_RowType"
+    return f"{entity.name}_RowType" if table == "RecordSet" else f"{entity.name}_{table}_RowType"

@@ -1,7 +1,7 @@
-"""What the 1C base consists of: entity sets, their properties and tabular parts.
+"""What a 1C base consists of: entity sets, their properties and tabular parts, registers, configurations.
 
 A small text says everything once; `$metadata`, validation on writing, defaults on reading and
-filters are all derived from it. Names follow the recorded objects of Бухгалтерия предприятия 3.0.
+filters are all derived from it. The configurations themselves are `accounting`, `trade` and `smallfirm`.
 
 Notation of a property: `Name` a string, `Name_Key` a reference, and after a colon
 b boolean, t date and time, m money (2 digits), q quantity (3), r rate (4), i Int64, n Int16,
@@ -11,9 +11,14 @@ c composite (adds `Name_Type`), e an enumeration named after `=`, s a string of 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sandbox.onec.masters import Seed
+    from sandbox.onec.rules import Rule
 
 Row = dict[str, Any]
 
@@ -34,13 +39,42 @@ INVOICE = "Document_СчетНаОплатуПокупателю"
 REALIZATION = "Document_РеализацияТоваровУслуг"
 RECEIPT = "Document_ПоступлениеНаРасчетныйСчет"
 WRITE_OFF = "Document_СписаниеСРасчетногоСчета"
+SALE_INVOICE = "Document_СчетФактураВыданный"
+RETURN = "Document_ВозвратТоваровОтПокупателя"
+CORRECTION = "Document_КорректировкаРеализации"
+CASH_RECEIPT = "Document_ПриходныйКассовыйОрдер"
+CASH_WRITE_OFF = "Document_РасходныйКассовыйОрдер"
 RATES = "InformationRegister_КурсыВалют"
+PRICE_SETTING = "Document_УстановкаЦенНоменклатуры"
+PRICE_TYPES = "Catalog_ТипыЦенНоменклатуры"
+PRICES = "InformationRegister_ЦеныНоменклатуры"
+CLOSED_DATES = "InformationRegister_ДатыЗапретаИзменения"
+VAT_RATES_CATALOG = "Catalog_СтавкиНДС"
 
-ENUMS: dict[str, tuple[str, ...]] = {
-    "СтавкиНДС": ("НДС20", "НДС10", "НДС0", "БезНДС", "НДС22", "НДС20_120", "НДС10_110", "НДС22_122"),
+ENUMS: dict[str, Sequence[str]] = {
+    "СтавкиНДС": [
+        "НДС20",
+        "НДС10",
+        "НДС0",
+        "БезНДС",
+        "НДС22",
+        "НДС5",
+        "НДС7",
+        "НДС20_120",
+        "НДС10_110",
+        "НДС22_122",
+        "НДС5_105",
+        "НДС7_107",
+    ],
     "ВидыДоговоровКонтрагентов": ("СПокупателем", "СПоставщиком", "СКомиссионером", "СКомитентом", "Прочее"),
     "ЮридическоеФизическоеЛицо": ("ЮридическоеЛицо", "ФизическоеЛицо"),
     "СпособыЗачетаАвансов": ("Автоматически", "ПоДокументу", "НеЗачитывать"),
+    "ВидыНазначенияДатЗапрета": ("ДляВсехПользователей", "ДляВсехИнформационныхБаз"),
+    "НалогообложениеНДС": ("ПродажаОблагаетсяНДС", "ПродажаНеОблагаетсяНДС", "ПродажаНаЭкспорт"),
+    "ТипыНалогообложенияНДС": ("ОблагаетсяНДС", "НеОблагаетсяНДС", "НаЭкспорт"),
+    "ТипыНоменклатуры": ("Товар", "Услуга", "Работа", "Запас", "Набор"),
+    "ТипыРасчетов": ("Долг", "Аванс"),
+    "ВидыДвиженийНакопления": ("Receipt", "Expense"),
 }
 
 
@@ -63,8 +97,11 @@ class Property:
         return self.name[:-4] if self.edm == "Edm.Guid" and self.name.endswith("_Key") else ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EntitySet:
+    """One published set. `register` says of what kind a register is, `recorded` that documents write it;
+    `renamed` and `renamed_rows` give the stored name of a property that a release renamed."""
+
     name: str
     properties: dict[str, Property]
     tables: dict[str, dict[str, Property]] = field(default_factory=dict)
@@ -72,6 +109,13 @@ class EntitySet:
     synonym: str = ""  # how 1C names the object in its messages
     owner: str = ""  # the set whose tabular part this is
     postable: bool = False
+    register: str = ""  # accounting, accumulation or information
+    recorded: bool = False
+    dimensions: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    changed: bool = False
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    renamed_rows: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -132,237 +176,103 @@ def properties(text: str) -> dict[str, Property]:
     return found
 
 
-_OBJECT = "Ref_Key DataVersion DeletionMark:b "
-_TAIL = " Predefined:b PredefinedDataName"
-_ROW = "Ref_Key LineNumber:i "
-_DOCUMENT = _OBJECT + "Number:s=11 Date:t Posted:b "
+OBJECT = "Ref_Key DataVersion DeletionMark:b "
+TAIL = " Predefined:b PredefinedDataName"
+ROW = "Ref_Key LineNumber:i "
+_DOCUMENT = OBJECT + "Number:s=11 Date:t Posted:b "
 
 
-def _catalog(name: str, body: str, synonym: str = "", **tables: str) -> EntitySet:
-    built = {table: properties(_ROW + text) for table, text in tables.items()}
-    return EntitySet(f"Catalog_{name}", properties(_OBJECT + body + _TAIL), built, synonym=synonym or name)
+def catalog(name: str, body: str, synonym: str = "", **tables: str) -> EntitySet:
+    """A catalog; keyword arguments are its tabular parts."""
+    built = {table: properties(ROW + text) for table, text in tables.items()}
+    return EntitySet(f"Catalog_{name}", properties(OBJECT + body + TAIL), built, synonym=synonym or name)
 
 
-def _document(name: str, synonym: str, body: str, *, postable: bool, **tables: str) -> EntitySet:
-    built = {table: properties(_ROW + text) for table, text in tables.items()}
+def document(name: str, synonym: str, body: str, *, postable: bool, **tables: str) -> EntitySet:
+    built = {table: properties(ROW + text) for table, text in tables.items()}
     found = properties(_DOCUMENT + body)
     return EntitySet(f"Document_{name}", found, built, synonym=synonym, postable=postable)
 
 
-_SETTLEMENT = f"СчетУчетаРасчетовСКонтрагентом_Key>{ACCOUNTS} СчетУчетаРасчетовПоАвансам_Key>{ACCOUNTS} "
-_EXTRA = "Свойство_Key Значение:c ТекстоваяСтрока"
-
-_CATALOGS = [
-    _catalog(
-        "Организации",
-        "Code:s=9 Description:s=100 НаименованиеСокращенное НаименованиеПолное "
-        "ЮридическоеФизическоеЛицо:e=ЮридическоеФизическоеЛицо ИНН:s=12 КПП:s=9 ОГРН:s=15 КодПоОКПО:s=10 "
-        f"ОсновнойБанковскийСчет_Key>{BANK_ACCOUNTS} ГоловнаяОрганизация_Key>{ORGANIZATIONS} Префикс:s=2",
-    ),
-    _catalog(
-        "Контрагенты",
-        f"Parent_Key>{COUNTERPARTIES} IsFolder:b Code:s=9 Description:s=100 НаименованиеПолное "
-        "ОбособленноеПодразделение:b ЮридическоеФизическоеЛицо:e=ЮридическоеФизическоеЛицо "
-        f"СтранаРегистрации_Key ГоловнойКонтрагент_Key>{COUNTERPARTIES} ИНН:s=12 КПП:s=9 КодПоОКПО:s=10 "
-        f"ДокументУдостоверяющийЛичность ОсновнойБанковскийСчет_Key>{BANK_ACCOUNTS} "
-        "УдалитьОсновнойДоговорКонтрагента_Key ОсновноеКонтактноеЛицо_Key Комментарий "
-        "ДополнительнаяИнформация УдалитьЮрФизЛицо ИННВведенКорректно:b КППВведенКорректно:b "
-        "РасширенноеПредставлениеИНН:s=12 РасширенноеПредставлениеКПП:s=9 НалоговыйНомер:s=30 "
-        "РегистрационныйНомер:s=15 ГосударственныйОрган:b ВидГосударственногоОргана "
-        "КодГосударственногоОргана СвидетельствоСерияНомер СвидетельствоДатаВыдачи:t ДатаРегистрации:t "
-        "ДатаСоздания:t",
-        "Контрагент",
-        КонтактнаяИнформация="Тип Вид_Key Представление ЗначенияПолей Страна Регион Город АдресЭП "
-        "ДоменноеИмяСервера НомерТелефона НомерТелефонаБезКодов Значение",
-        ДополнительныеРеквизиты=_EXTRA,
-        ИсторияКПП="Период:t КПП:s=9",
-        ИсторияНаименований="Период:t НаименованиеПолное",
-        ИсторияКонтактнойИнформации="Период:t Вид_Key Представление ЗначенияПолей",
-    ),
-    _catalog(
-        "ДоговорыКонтрагентов",
-        f"Owner_Key>{COUNTERPARTIES} Parent_Key>{CONTRACTS} IsFolder:b Code:s=9 Description:s=100 "
-        f"ВалютаВзаиморасчетов_Key>{CURRENCIES} Комментарий Организация_Key>{ORGANIZATIONS} "
-        "ПроцентКомиссионногоВознаграждения:m СпособРасчетаКомиссионногоВознаграждения ТипЦен_Key "
-        "ВидДоговора:e=ВидыДоговоровКонтрагентов УчетАгентскогоНДС:b ВидАгентскогоДоговора "
-        "РасчетыВУсловныхЕдиницах:b УдалитьРеализацияНаЭкспорт:b ВидВзаиморасчетов_Key Дата:t Номер:s=50 "
-        "СрокДействия:t УстановленСрокОплаты:b СрокОплаты:i НаименованиеДляСчетаФактурыНаАванс_Key "
-        "ПорядокРегистрацииСчетовФактурНаАвансПоДоговору Валютный:b ОплатаВВалюте:b "
-        "ИспользуетсяПриОбменеДанными:b УдалитьПредъявляетНДС:b НДСПоСтавкам4и2:b Руководитель_Key "
-        "ЗаРуководителяПоПриказу ДолжностьРуководителя_Key РуководительКонтрагента "
-        "ЗаРуководителяКонтрагентаПоПриказу ДолжностьРуководителяКонтрагента ФайлДоговора_Key "
-        "ДоговорПодписан:b ПолРуководителяКонтрагента ПлатежныйАгент:b ТелефонПоставщика "
-        "НаименованиеОператораПеревода ИННОператораПеревода АдресОператораПеревода "
-        "ТелефонОператораПеревода ТелефонПлатежногоАгента ТелефонОператораПоПриемуПлатежей "
-        "ОперацияПлатежногоАгента ГосударственныйКонтракт_Key КодРаздел7ДекларацииНДС_Key ПризнакАгента "
-        "УчетАгентскогоНДСПокупателем:b СчетаФактурыОтИмениОрганизации:b СпособЗаполненияСтавкиНДС "
-        "ЭлектронныеУслуги:b ВидОбеспеченияОбязательствИПлатежей ОбеспечениеПредоставил:c "
-        "ОбеспечениеПолучил:c ОбеспечениеВыданоЗа:c ДатаОплаты:t СуммаВключаетНДС:b "
-        "СтавкаНДС:e=СтавкиНДС",
-        "Договор",
-        ДополнительныеРеквизиты=_EXTRA,
-    ),
-    _catalog(
-        "Номенклатура",
-        f"Parent_Key>{PRODUCTS} IsFolder:b Code:s=11 Description:s=100 Артикул:s=25 ВидНоменклатуры_Key "
-        f"ЕдиницаИзмерения_Key>{UNITS} НаименованиеПолное Комментарий Услуга:b НоменклатурнаяГруппа_Key "
-        "СтранаПроисхождения_Key НомерГТД_Key СтатьяЗатрат_Key ОсновнаяСпецификацияНоменклатуры_Key "
-        "Производитель_Key Импортер_Key КодТНВЭД_Key КодОКВЭД2_Key КодОКВЭД_Key КодОКП_Key КодОКПД2_Key "
-        "УдалитьСтавкаНДС ПродукцияМаркируемаяДляГИСМ:b ПериодичностьУслуги КодРаздел7ДекларацииНДС_Key "
-        "ПодконтрольнаяПродукцияВЕТИС:b ВидСтавкиНДС ТабачнаяПродукция:b ОбувнаяПродукция:b "
-        "ЛегкаяПромышленность:b МолочнаяПродукция:b Шины:b Духи:b Велосипеды:b КреслаКоляски:b "
-        "Фотоаппараты:b СредствоИндивидуальнойЗащиты:b КодНоменклатурнойКлассификацииККТ_Key",
-        ДополнительныеРеквизиты=_EXTRA,
-    ),
-    _catalog(
-        "КлассификаторЕдиницИзмерения", "Code:s=4 Description:s=25 НаименованиеПолное МеждународноеСокращение"
-    ),
-    _catalog(
-        "Валюты", "Code:s=3 Description:s=10 НаименованиеПолное СпособУстановкиКурса ЗагружаетсяИзИнтернета:b"
-    ),
-    _catalog("Склады", f"Parent_Key>{WAREHOUSES} IsFolder:b Code:s=9 Description:s=50 ТипСклада Комментарий"),
-    _catalog(
-        "БанковскиеСчета",
-        f"Owner:c Code:s=9 Description:s=100 НомерСчета:s=34 Банк_Key ВалютаДенежныхСредств_Key>{CURRENCIES} "
-        "ВидСчета ДатаОткрытия:t ДатаЗакрытия:t",
-    ),
-]
-
-_SALE_ROW = (
-    f"Номенклатура_Key>{PRODUCTS} {{unit}} Количество:q Цена:m Сумма:m СтавкаНДС:e=СтавкиНДС СуммаНДС:m "
-)
-
-_DOCUMENTS = [
-    _document(
-        "СчетНаОплатуПокупателю",
-        "Счет покупателю",
-        f"Организация_Key>{ORGANIZATIONS} ПодразделениеОрганизации_Key Контрагент_Key>{COUNTERPARTIES} "
-        f"ДоговорКонтрагента_Key>{CONTRACTS} Склад_Key>{WAREHOUSES} СтруктурнаяЕдиница_Key>{BANK_ACCOUNTS} "
-        f"ВалютаДокумента_Key>{CURRENCIES} КурсВзаиморасчетов:r КратностьВзаиморасчетов:i ТипЦен_Key "
-        "СуммаВключаетНДС:b ДокументБезНДС:b СуммаДокумента:m СрокОплаты:t АдресДоставки "
-        "ДополнительныеУсловия Ответственный_Key Комментарий РучнаяКорректировка:b "
-        "ВидЭлектронногоДокумента ИННПлательщика СуммаСкидки:m",
-        postable=False,
-        Товары=_SALE_ROW.format(
-            unit=f"Содержание КоличествоМест:q ЕдиницаИзмерения_Key>{UNITS} Коэффициент:q"
-        )
-        + "ПроцентСкидки:m СуммаСкидки:m",
-        ВозвратнаяТара=f"Номенклатура_Key>{PRODUCTS} Количество:q Цена:m Сумма:m",
-    ),
-    _document(
-        "РеализацияТоваровУслуг",
-        "Реализация (акт, накладная, УПД)",
-        f"ВидОперации Организация_Key>{ORGANIZATIONS} Склад_Key>{WAREHOUSES} ПодразделениеОрганизации_Key "
-        f"ДеятельностьНаПатенте:b Патент_Key Контрагент_Key>{COUNTERPARTIES} "
-        f"ДоговорКонтрагента_Key>{CONTRACTS} СпособЗачетаАвансов:e=СпособыЗачетаАвансов ТипЦен_Key "
-        f"ВалютаДокумента_Key>{CURRENCIES} КурсВзаиморасчетов:r КратностьВзаиморасчетов:i СуммаВключаетНДС:b "
-        f"УдалитьУчитыватьНДС:b {_SETTLEMENT} СчетУчетаРасчетовПоТаре_Key>{ACCOUNTS} "
-        "УдалитьСчетУчетаДоходовПоТаре_Key УдалитьСчетУчетаРасходовПоТаре_Key "
-        f"УдалитьСтатьяДоходовИРасходовПоТаре_Key СчетНаОплатуПокупателю_Key>{INVOICE} "
-        f"Грузоотправитель_Key>{COUNTERPARTIES} Грузополучатель_Key>{COUNTERPARTIES} АдресДоставки "
-        f"БанковскийСчетОрганизации_Key>{BANK_ACCOUNTS} СуммаДокумента:m Ответственный_Key Комментарий "
-        "РучнаяКорректировка:b Руководитель_Key ГлавныйБухгалтер_Key ОтпускПроизвел_Key "
-        "УдалитьЗаРуководителяПоПриказу УдалитьЗаГлавногоБухгалтераПоПриказу ЗаЗаказчикаНаОсновании "
-        "ДоверенностьНомер ДоверенностьДата:t ДоверенностьВыдана ДоверенностьЧерезКого "
-        "ВидЭлектронногоДокумента ДокументБезНДС:b ЗаРуководителяНаОсновании_Key "
-        f"ЗаГлавногоБухгалтераНаОсновании_Key Перевозчик_Key>{COUNTERPARTIES} МаркаАвтомобиля "
-        "РегистрационныйЗнакАвтомобиля Водитель ВодительскоеУдостоверение КраткоеНаименованиеГруза "
-        "СопроводительныеДокументы ДеятельностьНаТорговомСборе:b ОтветственныйЗаОформление_Key "
-        "СведенияОТранспортировкеИГрузе ПеревозкаАвтотранспортом:b ЕстьМаркируемаяПродукцияГИСМ:b "
-        "НомерЧекаККМ:i СпособДоставки_Key НомерДляОтслеживания МаркаПрицепа РегистрационныйЗнакПрицепа "
-        "ЭтоУниверсальныйДокумент:b",
-        postable=True,
-        Товары=_SALE_ROW.format(unit=f"КоличествоМест:q ЕдиницаИзмерения_Key>{UNITS} Коэффициент:q")
-        + f"СчетУчета_Key>{ACCOUNTS} ПереданныеСчетУчета_Key>{ACCOUNTS} СчетДоходов_Key>{ACCOUNTS} "
-        f"Субконто:c СчетУчетаНДСПоРеализации_Key>{ACCOUNTS} СчетРасходов_Key>{ACCOUNTS} "
-        "ДокументОприходования:c Себестоимость:m НомерГТД_Key СтранаПроисхождения_Key КиЗ_ГИСМ_Key "
-        f"КодТНВЭД_Key СчетНаОплатуПокупателю_Key>{INVOICE}",
-        ВозвратнаяТара=f"Номенклатура_Key>{PRODUCTS} Количество:q Цена:m Сумма:m СчетУчета_Key>{ACCOUNTS}",
-        Услуги=_SALE_ROW.format(unit="Содержание")
-        + f"СчетДоходов_Key>{ACCOUNTS} Субконто:c СчетУчетаНДСПоРеализации_Key>{ACCOUNTS} "
-        f"СчетРасходов_Key>{ACCOUNTS} СчетНаОплатуПокупателю_Key>{INVOICE}",
-        АгентскиеУслуги=_SALE_ROW.format(unit="Содержание")
-        + f"Контрагент_Key>{COUNTERPARTIES} ДоговорКонтрагента_Key>{CONTRACTS} СчетРасчетов_Key>{ACCOUNTS}",
-        ЗачетАвансов="ДокументАванса:c СуммаЗачета:m",
-        ШтрихкодыУпаковок="ШтрихкодУпаковки_Key",
-    ),
-]
-
-_BANK_HEADER = (
-    f"ВидОперации Организация_Key>{ORGANIZATIONS} СчетОрганизации_Key>{BANK_ACCOUNTS} "
-    f"ПодразделениеОрганизации_Key СчетБанк_Key>{ACCOUNTS} Контрагент:c СчетКонтрагента_Key>{BANK_ACCOUNTS} "
-    f"ДоговорКонтрагента_Key>{CONTRACTS} СчетУчетаРасчетовСКонтрагентом_Key>{ACCOUNTS} СуммаДокумента:m "
-    f"ВалютаДокумента_Key>{CURRENCIES} НазначениеПлатежа СтатьяДвиженияДенежныхСредств_Key "
-    "НомерВходящегоДокумента:s=30 ДатаВходящегоДокумента:t Ответственный_Key Комментарий "
-    "РучнаяКорректировка:b ПодтвержденоВыпиской:b"
-)
-_BANK_ROW = (
-    f"ДоговорКонтрагента_Key>{CONTRACTS} СпособПогашенияЗадолженности Сделка:c СуммаПлатежа:m "
-    "КурсВзаиморасчетов:r КратностьВзаиморасчетов:i СуммаВзаиморасчетов:m СтавкаНДС:e=СтавкиНДС СуммаНДС:m "
-    f"СчетУчетаРасчетовСКонтрагентом_Key>{ACCOUNTS} СчетУчетаРасчетовПоАвансам_Key>{ACCOUNTS} "
-    f"СтатьяДвиженияДенежныхСредств_Key СчетНаОплату_Key>{INVOICE} СуммаВозврата:m"
-)
-_DOCUMENTS += [
-    _document(
-        "ПоступлениеНаРасчетныйСчет",
-        "Поступление на расчетный счет",
-        _BANK_HEADER,
-        postable=True,
-        РасшифровкаПлатежа=_BANK_ROW,
-    ),
-    _document(
-        "СписаниеСРасчетногоСчета",
-        "Списание с расчетного счета",
-        _BANK_HEADER,
-        postable=True,
-        РасшифровкаПлатежа=_BANK_ROW,
-    ),
-]
-
-_ACCOUNTS = EntitySet(
-    ACCOUNTS,
-    properties(
-        f"{_OBJECT}Parent_Key>{ACCOUNTS} Code:s=8 Description:s=120 Order Type OffBalance:b "
-        "Валютный:b Количественный:b НаименованиеПолное ЗапретитьИспользоватьВПроводках:b" + _TAIL
-    ),
-    {"ExtDimensionTypes": properties(_ROW + "ExtDimensionType_Key TurnoversOnly:b Predefined:b Суммовой:b")},
-)
-_RECORD = properties(
-    "Recorder Period:t LineNumber:i Active:b "
-    f"AccountDr_Key>{ACCOUNTS} AccountCr_Key>{ACCOUNTS} Организация_Key>{ORGANIZATIONS} "
-    f"ВалютаDr_Key>{CURRENCIES} ВалютаCr_Key>{CURRENCIES} ПодразделениеDr_Key ПодразделениеCr_Key Сумма:m "
-    "ВалютнаяСуммаDr:m ВалютнаяСуммаCr:m КоличествоDr:q КоличествоCr:q СуммаНУDr:m СуммаНУCr:m "
-    "СуммаПРDr:m СуммаПРCr:m СуммаВРDr:m СуммаВРCr:m Содержание "
-    "НеКорректироватьСтоимостьАвтоматически:b Recorder_Type"
-)
-_RECORD["Recorder"] = Property("Recorder", "Edm.String", "", composite=True)
-EXT_DIMENSIONS = tuple(f"ExtDimension{side}{n}" for side in ("Dr", "Cr") for n in (1, 2, 3))
-# Ext dimensions are no properties of the published record type (it is open); the virtual table
-# RecordsWithExtDimensions names them.
-RECORD_WITH_DIMENSIONS = _RECORD | properties(" ".join(f"{name}:c" for name in EXT_DIMENSIONS))
-_RECORD_SET = EntitySet(f"{REGISTER}_RecordType", _RECORD, key=("Recorder", "LineNumber", "Recorder_Type"))
-_REGISTER_SET = EntitySet(
-    REGISTER, properties("Recorder Recorder_Type"), {"RecordSet": _RECORD}, key=("Recorder", "Recorder_Type")
-)
-_RATES = EntitySet(
-    RATES, properties(f"Period:t Валюта_Key>{CURRENCIES} Курс:r Кратность:i"), key=("Period", "Валюта_Key")
-)
+def information(name: str, dimensions: str, resources: str, *, periodic: bool = True) -> EntitySet:
+    """An information register that nobody's posting writes."""
+    first = properties(("Period:t " if periodic else "") + dimensions)
+    found = first | properties(resources)
+    return EntitySet(
+        f"InformationRegister_{name}",
+        found,
+        key=tuple(first),
+        register="information",
+        dimensions=tuple(properties(dimensions)),
+        resources=tuple(properties(resources)),
+    )
 
 
-def _with_tables(sets: list[EntitySet]) -> dict[str, EntitySet]:
+def recorded_information(name: str, dimensions: str, resources: str) -> tuple[EntitySet, EntitySet]:
+    """An information register that documents write: the sets of its recorders and of its records."""
+    return _recorded(f"InformationRegister_{name}", "information", dimensions, resources, "")
+
+
+def accumulation(name: str, dimensions: str, resources: str, more: str = "") -> tuple[EntitySet, EntitySet]:
+    """An accumulation register of balances: the sets of its recorders and of its records."""
+    head = "RecordType:e=ВидыДвиженийНакопления "
+    return _recorded(f"AccumulationRegister_{name}", "accumulation", dimensions, resources, more, head)
+
+
+def _recorded(
+    name: str, register: str, dimensions: str, resources: str, more: str, head: str = ""
+) -> tuple[EntitySet, EntitySet]:
+    columns = f"Period:t LineNumber:i Active:b {head}{dimensions} {resources} {more} Recorder_Type"
+    record = {"Recorder": Property("Recorder", "Edm.String", "", composite=True)} | properties(columns)
+    by = tuple(properties(dimensions))
+    values = tuple(properties(resources))
+    recorders = properties("Recorder Recorder_Type")
+    key = ("Recorder", "Recorder_Type")
+    return (
+        EntitySet(name, recorders, {"RecordSet": record}, key, name, "", False, register, True, by, values),
+        EntitySet(
+            f"{name}_RecordType",
+            record,
+            key=("Recorder", "LineNumber", "Recorder_Type"),
+            register=register,
+            recorded=True,
+            dimensions=by,
+            resources=values,
+        ),
+    )
+
+
+def with_tables(sets: Iterable[EntitySet]) -> dict[str, EntitySet]:
     """Every set by name, each tabular part as its own set behind its object."""
     found: dict[str, EntitySet] = {}
     for entity in sets:
         found[entity.name] = entity
-        if entity.name == REGISTER:
+        if entity.register:
             continue
         for table, props in entity.tables.items():
             name = f"{entity.name}_{table}"
-            found[name] = EntitySet(name, props, key=("Ref_Key", "LineNumber"), owner=entity.name)
+            found[name] = EntitySet(
+                name,
+                props,
+                key=("Ref_Key", "LineNumber"),
+                owner=entity.name,
+                changed=table in entity.renamed_rows,
+            )
     return found
 
 
-SETS: dict[str, EntitySet] = _with_tables(
-    [*_CATALOGS, _ACCOUNTS, *_DOCUMENTS, _REGISTER_SET, _RECORD_SET, _RATES]
-)
-OBJECT_SETS = tuple(s.name for s in SETS.values() if s.key == ("Ref_Key",))
+@dataclass(frozen=True, eq=False)
+class Configuration:
+    """One configuration of 1C. `name` is its mount and the prefix of its collections' names."""
+
+    name: str
+    title: str
+    sets: Mapping[str, EntitySet]
+    columns: Mapping[str, Mapping[str, Mapping[str, Property]]]  # virtual tables by register and name
+    rules: Mapping[str, Rule] = field(default_factory=dict)  # what posting does, said as data
+    seeds: tuple[Seed, ...] = ()  # masters that the company's records are shown in
+    parts: Mapping[str, str] = field(default_factory=dict)  # what plays which part in prices, stock, payments
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.name}_"

@@ -2,8 +2,9 @@
 
 Realization: Dr 62 Cr 90.01.1 (with VAT), Dr 90.03 Cr 68.02 (VAT), for goods Dr 90.02.1 Cr 41.01 (cost), and
 Dr 62.02 Cr 62.01 where an advance is set off. Receipt: Dr 51 Cr 62.01 up to the debt, the rest Cr 62.02.
-Refund to a buyer: Dr 62.02 up to the advance, the rest Dr 62.01, Cr 51. Sums are whole kopecks in roubles;
-a document in another currency is converted at its own КурсВзаиморасчетов.
+Refund to a buyer: Dr 62.02 up to the advance, the rest Dr 62.01, Cr 51. Cash orders do the same with 50.01.
+Returns and corrections are in `reversal`; an issued счет-фактура makes no entry. Sums are whole kopecks in
+roubles; a document in another currency is converted at its own КурсВзаиморасчетов.
 """
 
 from __future__ import annotations
@@ -11,160 +12,51 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
+from sandbox.onec.checks import Faults
 from sandbox.onec.error import refusal
 from sandbox.onec.ledger import UNDEFINED_REF, Entry, Reference, Side
 from sandbox.onec.model import (
     BANK_ACCOUNTS,
+    CASH_RECEIPT,
+    CASH_WRITE_OFF,
     CONTRACTS,
+    CORRECTION,
     COUNTERPARTIES,
     CURRENCIES,
     EMPTY_REF,
-    ORGANIZATIONS,
     PRODUCTS,
     REALIZATION,
     RECEIPT,
+    RETURN,
+    SALE_INVOICE,
     WAREHOUSES,
     EntitySet,
     Row,
 )
+from sandbox.onec.reversal import COST_PERCENT, reversal
 
 if TYPE_CHECKING:
     from sandbox.onec.base import Base
 
-COST_PERCENT = 70  # cost of goods, of their net price: the stand-in keeps no batches
-VAT_RATES = {"НДС22": 22, "НДС20": 20, "НДС10": 10, "НДС0": 0, "БезНДС": 0}
-_DEBT_ACCOUNTS = frozenset({"62.01", "62.21", "62.31"})
-_ADVANCE_ACCOUNTS = frozenset({"62.02", "62.22", "62.32"})
-
 
 def entries_of(base: Base, entity: EntitySet, doc: Row) -> list[Entry]:
     """Entries of a whole document. Raises the configuration's refusal (500, -1) with every fault found."""
-    faults = _Faults(base)
-    if entity.name == REALIZATION:
-        faults.realization(doc)
-    else:
-        faults.bank(doc)
+    faults = Faults(base)
+    checks = {
+        REALIZATION: faults.realization,
+        RETURN: faults.sale_return,
+        CORRECTION: faults.correction,
+        SALE_INVOICE: faults.sale_invoice,
+    }
+    checks.get(entity.name, faults.money)(doc)
     if faults.found:
         shown = base.presentation(entity.name, doc)
         raise refusal(f'Не удалось провести "{shown}"!\n' + "\n".join(faults.found))
     if entity.name == REALIZATION:
         return _Sale(base, doc).entries()
-    return _bank_entries(base, entity.name, doc)
-
-
-class _Faults:
-    """The fill checks of the configuration; each fault is one line, as in its message window."""
-
-    def __init__(self, base: Base) -> None:
-        self.base = base
-        self.found: list[str] = []
-
-    def realization(self, doc: Row) -> None:
-        self._header(doc, doc["Контрагент_Key"])
-        goods, services = doc["Товары"], doc["Услуги"]
-        if not goods and not services:
-            self.found.append('Не введено ни одной строки в список "Товары"')
-        if goods and not self._exists(WAREHOUSES, doc["Склад_Key"]):
-            self.found.append('Поле "Склад" не заполнено')
-        self._account(
-            doc["СчетУчетаРасчетовСКонтрагентом_Key"], _DEBT_ACCOUNTS, "Счет учета расчетов с контрагентом"
-        )
-        self._account(
-            doc["СчетУчетаРасчетовПоАвансам_Key"], _ADVANCE_ACCOUNTS, "Счет учета расчетов по авансам"
-        )
-        total = Decimal(0)
-        for table, rows in (("Товары", goods), ("Услуги", services)):
-            for row in rows:
-                self._sale_row(table, row, doc)
-                total += _decimal(row["Сумма"])
-                if not doc["СуммаВключаетНДС"]:
-                    total += _decimal(row["СуммаНДС"])
-        if total != _decimal(doc["СуммаДокумента"]):
-            self.found.append(
-                f"Сумма документа ({doc['СуммаДокумента']}) не равна сумме строк табличных частей ({total})"
-            )
-
-    def bank(self, doc: Row) -> None:
-        counterparty = doc["Контрагент"] if doc["Контрагент_Type"].endswith(COUNTERPARTIES) else ""
-        self._header(doc, counterparty, contract=False)
-        rows = doc["РасшифровкаПлатежа"]
-        if not rows:
-            self.found.append('Не введено ни одной строки в список "Расшифровка платежа"')
-        for row in rows:
-            place = f'в строке {row["LineNumber"]} списка "Расшифровка платежа"'
-            self._contract(row["ДоговорКонтрагента_Key"], doc, counterparty, place)
-            self._account(row["СчетУчетаРасчетовСКонтрагентом_Key"], _DEBT_ACCOUNTS, f"Счет расчетов {place}")
-            self._account(row["СчетУчетаРасчетовПоАвансам_Key"], _ADVANCE_ACCOUNTS, f"Счет авансов {place}")
-        total = sum((_decimal(row["СуммаПлатежа"]) for row in rows), Decimal(0))
-        if total != _decimal(doc["СуммаДокумента"]) or total <= 0:
-            self.found.append(f"Сумма документа ({doc['СуммаДокумента']}) не равна сумме платежей ({total})")
-
-    def _header(self, doc: Row, counterparty: str, *, contract: bool = True) -> None:
-        for field, name, found in (
-            ("Организация", ORGANIZATIONS, doc["Организация_Key"]),
-            ("Контрагент", COUNTERPARTIES, counterparty),
-            ("Валюта документа", CURRENCIES, doc["ВалютаДокумента_Key"]),
-        ):
-            if not self._exists(name, found):
-                self.found.append(f'Поле "{field}" не заполнено')
-        if self._folder(counterparty):
-            self.found.append('Поле "Контрагент": выбрана группа')
-        if contract:
-            self._contract(doc["ДоговорКонтрагента_Key"], doc, counterparty, "")
-        currency = self.base.get(CURRENCIES, doc["ВалютаДокумента_Key"])
-        if currency and currency["Code"] != "643" and contract and doc["КурсВзаиморасчетов"] <= 0:
-            self.found.append('Поле "Курс взаиморасчетов" не заполнено')
-
-    def _contract(self, key: str, doc: Row, counterparty: str, place: str) -> None:
-        found = self.base.get(CONTRACTS, key) if key != EMPTY_REF else None
-        if found is None:
-            self.found.append(f'Поле "Договор" не заполнено {place}'.rstrip())
-        elif found.get("Owner_Key") != counterparty:
-            self.found.append(f"Договор не принадлежит контрагенту {place}".rstrip())
-        elif found.get("Организация_Key") != doc["Организация_Key"]:
-            self.found.append(f"Договор не принадлежит организации {place}".rstrip())
-
-    def _sale_row(self, table: str, row: Row, doc: Row) -> None:
-        place = f'в строке {row["LineNumber"]} списка "{table}"'
-        product = self.base.get(PRODUCTS, row["Номенклатура_Key"])
-        if product is None:
-            self.found.append(f'Не заполнена колонка "Номенклатура" {place}')
-        elif product.get("IsFolder"):
-            self.found.append(f'Колонка "Номенклатура" {place}: выбрана группа')
-        quantity, price, value = (_decimal(row[n]) for n in ("Количество", "Цена", "Сумма"))
-        if quantity <= 0:
-            self.found.append(f'Не заполнена колонка "Количество" {place}')
-        elif abs(quantity * price - value) > Decimal("0.01"):
-            self.found.append(f'Колонка "Сумма" {place} не равна произведению количества и цены')
-        self._vat(row, value, place, included=bool(doc["СуммаВключаетНДС"]))
-        self._account(row["СчетДоходов_Key"], {"90.01.1"}, f"Счет доходов {place}")
-        self._account(row["СчетУчетаНДСПоРеализации_Key"], {"90.03"}, f"Счет НДС {place}")
-        if table == "Товары":
-            self._account(row["СчетРасходов_Key"], {"90.02.1"}, f"Счет расходов {place}")
-            self._account(row["СчетУчета_Key"], {"41.01", "43", "10.01"}, f"Счет учета {place}")
-
-    def _vat(self, row: Row, value: Decimal, place: str, *, included: bool) -> None:
-        rate = VAT_RATES.get(row["СтавкаНДС"])
-        if rate is None:
-            self.found.append(f'Не заполнена колонка "Ставка НДС" {place}')
-            return
-        expected = value * rate / (100 + rate) if included else value * rate / 100
-        if abs(expected - _decimal(row["СуммаНДС"])) > Decimal("0.01"):
-            self.found.append(f'Колонка "Сумма НДС" {place} не соответствует ставке НДС')
-
-    def _account(self, key: str, allowed: set[str] | frozenset[str], label: str) -> None:
-        code = self.base.account_code(key) if key != EMPTY_REF else ""
-        if not code:
-            self.found.append(f"Не заполнено: {label}")
-        elif code not in allowed:
-            self.found.append(f"Недопустимый счет {code}: {label}")
-
-    def _exists(self, name: str, key: str) -> bool:
-        return bool(key) and key != EMPTY_REF and key in self.base.rows[name]
-
-    def _folder(self, key: str) -> bool:
-        found = self.base.get(COUNTERPARTIES, key) if key else None
-        return bool(found and found.get("IsFolder"))
+    if entity.name in (RETURN, CORRECTION):
+        return reversal(base, entity.name, doc)
+    return [] if entity.name == SALE_INVOICE else _money_entries(base, entity.name, doc)
 
 
 class _Sale:
@@ -230,12 +122,15 @@ class _Sale:
         return int((value * self.rate * 100).to_integral_value(rounding=ROUND_HALF_UP))
 
 
-def _bank_entries(base: Base, name: str, doc: Row) -> list[Entry]:
-    incoming = name == RECEIPT
+def _money_entries(base: Base, name: str, doc: Row) -> list[Entry]:
+    incoming, cash = name in (RECEIPT, CASH_RECEIPT), name in (CASH_RECEIPT, CASH_WRITE_OFF)
     currency = doc["ВалютаДокумента_Key"]
     foreign = (base.get(CURRENCIES, currency) or {}).get("Code") != "643"
-    account = base.account_code(doc["СчетБанк_Key"]) or ("52" if foreign else "51")
-    place = ((BANK_ACCOUNTS, doc["СчетОрганизации_Key"]), UNDEFINED_REF, UNDEFINED_REF)
+    if cash:
+        account, place = base.account_code(doc["СчетКасса_Key"]) or "50.01", (UNDEFINED_REF,) * 3
+    else:
+        account = base.account_code(doc["СчетБанк_Key"]) or ("52" if foreign else "51")
+        place = ((BANK_ACCOUNTS, doc["СчетОрганизации_Key"]), UNDEFINED_REF, UNDEFINED_REF)
     document: Reference = (name, doc["Ref_Key"])
     found: list[Entry] = []
     used: dict[tuple[str, Reference], int] = {}

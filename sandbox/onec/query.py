@@ -17,7 +17,7 @@ from sandbox.onec.encoding import encoded
 from sandbox.onec.error import NO_PROPERTY, NOT_SUPPORTED, OPTION, ODataError
 from sandbox.onec.filter import KeyBounds, Node, date_range, key_bounds, only_keys, parse, parse_path
 from sandbox.onec.ledger import record
-from sandbox.onec.model import EMPTY_REF, REGISTER, SETS, EntitySet, Property, Row
+from sandbox.onec.model import EMPTY_REF, REGISTER, EntitySet, Property, Row
 from sandbox.onec.values import is_empty_ref
 
 PRESENTATION = "____Presentation"
@@ -100,12 +100,18 @@ def count_set(base: Base, entity: EntitySet, condition: str) -> int:
     return read_set(base, entity, Options(filter=condition, top=0, inlinecount=True)).count or 0
 
 
-def record_set(base: Base, recorder: str) -> Row | None:
+def record_set(base: Base, entity: EntitySet, recorder: str) -> Row | None:
     """The record set of a recorder, as `AccountingRegister_Хозрасчетный(guid'..')` answers it."""
+    template = entity.row_templates["RecordSet"]
+    if entity.register != "accounting":
+        found = base.registers.of(entity.name, recorder.lower())
+        if not found:
+            return None
+        head = {name: found[0][name] for name in ("Recorder", "Recorder_Type")}
+        return head | {"RecordSet": [{**template, **row} for row in found]}
     movement = base.ledger.movements.get(recorder.lower())
     if movement is None:
         return None
-    template = SETS[REGISTER].row_templates["RecordSet"]
     rows = [
         {**template, **record(movement, place, entry, base.account)}
         for place, entry in enumerate(movement.entries, 1)
@@ -136,7 +142,8 @@ class Shape:
 
     def shown(self, stored: Row) -> Row:
         entity = self._entity
-        full = self._base.full(entity, stored) if entity.tables else {**entity.template, **stored}
+        whole = not entity.tables or entity.register  # a record set comes whole already
+        full = {**entity.template, **stored} if whole else self._base.full(entity, stored)
         if self._all:
             row = full
         elif self._headers:
@@ -209,7 +216,8 @@ class Shape:
             row[shown] = None
             return
         inner = Options(select=",".join(self._inner.get(name, ())))
-        row[shown] = Shape(self._base, SETS[target], inner).shown(found)
+        entity = self._base.sets[target]
+        row[shown] = Shape(self._base, entity, inner).shown(self._base.shown(entity, found))
 
     def _presentation(self, name: str, full: Row) -> str:
         if name == "Presentation":
@@ -235,7 +243,7 @@ def _reference(full: Row, prop: Property) -> tuple[str, str]:
 def _filterable(entity: EntitySet) -> Mapping[str, Property]:
     if entity.name != f"{REGISTER}_RecordType":
         return entity.properties
-    from sandbox.onec.model import RECORD_WITH_DIMENSIONS
+    from sandbox.onec.accounting import RECORD_WITH_DIMENSIONS
 
     return RECORD_WITH_DIMENSIONS
 
@@ -243,18 +251,26 @@ def _filterable(entity: EntitySet) -> Mapping[str, Property]:
 def _candidates(
     base: Base, entity: EntitySet, bounds: KeyBounds, period: tuple[str, str] = ("", "9")
 ) -> Iterator[Row]:
-    """Rows that may match, sparse or full, in the natural order of the set."""
+    """Rows that may match, sparse or full, in the natural order of the set, names as published."""
     if entity.owner:
         return _table_rows(base, entity, bounds)
     if entity.name in base.rows:
         rows = base.rows[entity.name]
-        return (rows[key] for key in _keys(base, entity.name, bounds))
-    if entity.name == f"{REGISTER}_RecordType":
-        return _records(base, bounds, period)
-    if entity.name == REGISTER:
-        wanted = base.ledger.movements if bounds.equal is None else bounds.equal
-        return (row for row in (record_set(base, key) for key in list(wanted)) if row is not None)
-    return iter([row for _, row in sorted(base.rates.items())])
+        keys = _keys(base, entity.name, bounds)
+        if entity.changed:
+            return (base.shown(entity, rows[key]) for key in keys)
+        return (rows[key] for key in keys)
+    if not entity.recorded:
+        return iter([row for _, row in sorted(base.info[entity.name].items())])
+    if entity.name.endswith("_RecordType"):
+        return _records(base, entity, bounds, period)
+    if bounds.equal is not None:
+        wanted: Iterable[str] = bounds.equal
+    elif entity.register == "accounting":
+        wanted = list(base.ledger.movements)
+    else:
+        wanted = base.registers.recorders(entity.name)
+    return (row for row in (record_set(base, entity, key) for key in wanted) if row is not None)
 
 
 def _keys(base: Base, name: str, bounds: KeyBounds) -> Iterator[str]:
@@ -265,14 +281,21 @@ def _keys(base: Base, name: str, bounds: KeyBounds) -> Iterator[str]:
 
 
 def _table_rows(base: Base, entity: EntitySet, bounds: KeyBounds) -> Iterator[Row]:
+    owner = base.sets[entity.owner]
     table = entity.name.removeprefix(entity.owner + "_")
     rows, template = base.rows[entity.owner], entity.template
     for key in _keys(base, entity.owner, bounds):
-        for row in rows[key].get(table, ()):
+        for row in base.shown(owner, rows[key]).get(table, ()):
             yield {**template, "Ref_Key": key, **row}
 
 
-def _records(base: Base, bounds: KeyBounds, period: tuple[str, str]) -> Iterator[Row]:
+def _records(base: Base, entity: EntitySet, bounds: KeyBounds, period: tuple[str, str]) -> Iterator[Row]:
+    if entity.register != "accounting":
+        register = entity.name.removesuffix("_RecordType")
+        found = base.registers.recorders(register) if bounds.equal is None else list(bounds.equal)
+        for recorder in found:
+            yield from base.registers.of(register, recorder)
+        return
     movements = base.ledger.movements
     wanted = list(movements) if bounds.equal is None else [key for key in bounds.equal if key in movements]
     for key in wanted:

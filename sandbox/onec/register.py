@@ -1,4 +1,4 @@
-"""Virtual tables of the accounting register and of the rates: Balance, Turnovers, SliceLast and the rest.
+"""Virtual tables of the accounting register: Balance, Turnovers, BalanceAndTurnovers and its records.
 
 Balance(Period) is the balance before that moment: for the end of a day pass the next day's midnight.
 Turnovers take both ends of the period. Column names are the query language's own in English
@@ -11,23 +11,16 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from sandbox.onec.accounting import RECORD_WITH_DIMENSIONS
 from sandbox.onec.base import Base, order_of
 from sandbox.onec.condition import Scope
-from sandbox.onec.error import NO_METHOD, OPTION, ODataError
+from sandbox.onec.error import OPTION, ODataError
 from sandbox.onec.ledger import Entry, Movement, Side, record, rubles
-from sandbox.onec.model import (
-    ACCOUNTS,
-    CURRENCIES,
-    EMPTY_REF,
-    ORGANIZATIONS,
-    RATES,
-    RECORD_WITH_DIMENSIONS,
-    REGISTER,
-    Property,
-    Row,
-    properties,
-)
-from sandbox.onec.values import DATETIME, GUID
+from sandbox.onec.model import ACCOUNTS, EMPTY_REF, EntitySet, Row
+from sandbox.onec.moment import END, START, moment
+from sandbox.onec.registers import accumulated, sliced
+from sandbox.onec.tables import TOTAL_DIMENSIONS, TOTAL_RESOURCES
+from sandbox.onec.values import GUID
 
 EXT_DIMENSION_KINDS = {
     "Catalog_Контрагенты": "Контрагенты",
@@ -38,58 +31,7 @@ EXT_DIMENSION_KINDS = {
     "Catalog_БанковскиеСчета": "БанковскиеСчета",
 }
 _NAMESPACE = uuid.UUID("b63d7f0e-4a6f-4a37-9d5f-0d6b6e8e3a11")
-_DIMENSIONS = properties(
-    f"Account_Key>{ACCOUNTS} ExtDimension1:c ExtDimension2:c ExtDimension3:c "
-    f"Организация_Key>{ORGANIZATIONS} Валюта_Key>{CURRENCIES} Подразделение_Key"
-)
-_RESOURCES = ("Сумма", "ВалютнаяСумма", "Количество")
-_SIDES = ("", "Dr", "Cr")
-_START = "0001-01-01T00:00:00"
-_END = "9999-12-31T23:59:59"
 _KEPT_ANSWERS = 16
-
-
-def _columns(*suffixes: str) -> dict[str, Property]:
-    names = " ".join(
-        f"{resource}{suffix}{side}:m" for resource in _RESOURCES for suffix in suffixes for side in _SIDES
-    )
-    return _DIMENSIONS | properties(names)
-
-
-VIRTUAL_TABLES: dict[str, dict[str, dict[str, Property]]] = {
-    REGISTER: {
-        "Balance": _columns("Balance"),
-        "Turnovers": _columns("Turnover"),
-        "BalanceAndTurnovers": _columns("OpeningBalance", "Turnover", "ClosingBalance"),
-        "RecordsWithExtDimensions": RECORD_WITH_DIMENSIONS,
-    },
-    RATES: {
-        "SliceLast": properties(f"Period:t Валюта_Key>{CURRENCIES} Курс:r Кратность:i"),
-        "SliceFirst": properties(f"Period:t Валюта_Key>{CURRENCIES} Курс:r Кратность:i"),
-    },
-}
-PARAMETERS: dict[str, tuple[str, ...]] = {
-    "Balance": ("Period", "AccountCondition", "Condition", "Dimensions", "ExtraDimensions"),
-    "Turnovers": (
-        "StartPeriod",
-        "EndPeriod",
-        "AccountCondition",
-        "Condition",
-        "Dimensions",
-        "ExtraDimensions",
-    ),
-    "BalanceAndTurnovers": (
-        "StartPeriod",
-        "EndPeriod",
-        "AccountCondition",
-        "Condition",
-        "Dimensions",
-        "ExtraDimensions",
-    ),
-    "RecordsWithExtDimensions": ("StartPeriod", "EndPeriod", "Condition"),
-    "SliceLast": ("Period", "Condition"),
-    "SliceFirst": ("Period", "Condition"),
-}
 
 
 def ext_dimension_kind(set_name: str) -> str:
@@ -98,12 +40,12 @@ def ext_dimension_kind(set_name: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, name)) if name else EMPTY_REF
 
 
-def virtual_table(base: Base, set_name: str, name: str, arguments: Mapping[str, str]) -> list[Row]:
-    """Rows of a virtual table. Raises ODataError 11 for an unknown one, 400 for a wrong argument."""
-    if name not in VIRTUAL_TABLES.get(set_name, {}):
-        raise ODataError(NO_METHOD, f'Метод "{name}" не найден.')
-    if set_name == RATES:
-        return _slice(base, arguments, last=name == "SliceLast")
+def virtual_table(base: Base, register: EntitySet, name: str, arguments: Mapping[str, str]) -> list[Row]:
+    """Rows of a published virtual table. Raises ODataError (400) for a wrong argument."""
+    if register.register == "accumulation":
+        return accumulated(base, register, name, arguments)
+    if register.register == "information":
+        return sliced(base, register, name, arguments)
     if name == "RecordsWithExtDimensions":
         return _records(base, arguments)
     kept = base.answers
@@ -121,10 +63,10 @@ class _Totals:
     def __init__(self, base: Base, name: str, arguments: Mapping[str, str]) -> None:
         self._base, self._name = base, name
         if name == "Balance":
-            self._start = self._end = _moment(arguments, "Period", _END)
+            self._start = self._end = moment(arguments, "Period", END)
         else:
-            self._start = _moment(arguments, "StartPeriod", _START)
-            self._end = _moment(arguments, "EndPeriod", _END)
+            self._start = moment(arguments, "StartPeriod", START)
+            self._end = moment(arguments, "EndPeriod", END)
         self._by = [word.strip() for word in arguments.get("Dimensions", "").split(",") if word.strip()]
         self._extra = [
             word.strip() for word in arguments.get("ExtraDimensions", "").split(",") if word.strip()
@@ -134,7 +76,9 @@ class _Totals:
                 raise ODataError(OPTION, f"Ошибка разбора опций запроса: ExtraDimensions={key[:60]}")
         self._accounts = self._wanted_accounts(arguments.get("AccountCondition", ""))
         condition = arguments.get("Condition", "")
-        self._matches = Scope(base, _DIMENSIONS, order=order_of).predicate(condition) if condition else None
+        self._matches = (
+            Scope(base, TOTAL_DIMENSIONS, order=order_of).predicate(condition) if condition else None
+        )
 
     def rows(self) -> list[Row]:
         groups: dict[tuple[Any, ...], list[float]] = {}
@@ -159,7 +103,7 @@ class _Totals:
             if self._matches is not None and not self._matches(row):
                 continue
             alive = False
-            for n, resource in enumerate(_RESOURCES):
+            for n, resource in enumerate(TOTAL_RESOURCES):
                 opening = totals[2 * n] - totals[2 * n + 1]
                 debit, credit = totals[6 + 2 * n], totals[7 + 2 * n]
                 show = _quantity if resource == "Количество" else _money
@@ -207,7 +151,7 @@ class _Totals:
     def _wanted_accounts(self, condition: str) -> set[str] | None:
         if not condition:
             return None
-        matches = Scope(self._base, _DIMENSIONS, order=order_of).predicate(condition)
+        matches = Scope(self._base, TOTAL_DIMENSIONS, order=order_of).predicate(condition)
         accounts = self._base.rows[ACCOUNTS]
         return {row["Code"] for key, row in accounts.items() if matches({"Account_Key": key})}
 
@@ -227,7 +171,7 @@ def _quantity(value: float) -> int | float:
 
 
 def _records(base: Base, arguments: Mapping[str, str]) -> list[Row]:
-    start, end = _moment(arguments, "StartPeriod", _START), _moment(arguments, "EndPeriod", _END)
+    start, end = moment(arguments, "StartPeriod", START), moment(arguments, "EndPeriod", END)
     condition = arguments.get("Condition", "")
     matches = Scope(base, RECORD_WITH_DIMENSIONS, order=order_of).predicate(condition) if condition else None
     lines: list[tuple[Movement, int, Entry]] = [
@@ -236,27 +180,3 @@ def _records(base: Base, arguments: Mapping[str, str]) -> list[Row]:
     lines.sort(key=lambda line: (line[0].period, line[0].recorder, line[1]))
     rows = (record(movement, place, entry, base.account) for movement, place, entry in lines)
     return [row for row in rows if matches is None or matches(row)]
-
-
-def _slice(base: Base, arguments: Mapping[str, str], *, last: bool) -> list[Row]:
-    moment = _moment(arguments, "Period", _END if last else _START)
-    condition = arguments.get("Condition", "")
-    known = VIRTUAL_TABLES[RATES]["SliceLast"]
-    matches = Scope(base, known, order=order_of).predicate(condition) if condition else None
-    chosen: dict[str, Row] = {}
-    for row in sorted(base.rates.values(), key=lambda rate: str(rate["Period"]), reverse=not last):
-        inside = row["Period"] <= moment if last else row["Period"] >= moment
-        if inside and (matches is None or matches(row)):
-            chosen[row["Валюта_Key"]] = row
-    return list(chosen.values())
-
-
-def _moment(arguments: Mapping[str, str], name: str, default: str) -> str:
-    """A date argument: `datetime'2026-01-31T00:00:00'` (the quotes may come without `datetime`)."""
-    text = arguments.get(name, "").strip()
-    if not text:
-        return default
-    bare = text.removeprefix("datetime").strip("'")
-    if not DATETIME.fullmatch(bare):
-        raise ODataError(OPTION, f"Ошибка разбора опций запроса: {name}={text[:60]}")
-    return bare

@@ -14,6 +14,7 @@ from decimal import Decimal
 
 from sandbox.company.growth import currency_of
 from sandbox.company.model import HISTORY_DAYS, Company, Party, Product, main_vat_rate
+from sandbox.onec.accounting import SETS
 from sandbox.onec.base import Base
 from sandbox.onec.documents import Payment, SaleLine, bank_document, contracts_by_owner, currency, realization
 from sandbox.onec.ledger import UNDEFINED_REF, Entry, Side
@@ -24,10 +25,11 @@ from sandbox.onec.model import (
     COUNTERPARTIES,
     CURRENCIES,
     ORGANIZATIONS,
+    PRICE_SETTING,
+    PRICE_TYPES,
     PRODUCTS,
     REALIZATION,
     RECEIPT,
-    SETS,
     UNITS,
     WAREHOUSES,
     Row,
@@ -88,6 +90,7 @@ def fill(company: Company, base: Base, *, bare: bool = False) -> None:
             return
         seeding.counterparties()
         seeding.products()
+        seeding.prices()
         seeding.opening()
         seeding.old_documents()
 
@@ -196,6 +199,32 @@ class _Seeding:
                 "ВидСтавкиНДС": {10: "Пониженная", 0: "БезНДС"}.get(product.vat_rate, "Общая"),
             }
             self._write(PRODUCTS, self.product_key(product), body)
+
+    def prices(self) -> None:
+        """One type of prices and the document that sets them."""
+        rouble = currency(self._base, "643")
+        kind = self._write(
+            PRICE_TYPES,
+            self.key("prices", "wholesale"),
+            {"Description": "Оптовая", "ВалютаЦены_Key": rouble, "ЦенаВключаетНДС": True},
+        )
+        known = [product for product in self._company.products.values() if product.known_to_accounting]
+        rows = [
+            {
+                "LineNumber": str(n),
+                "Номенклатура_Key": self.product_key(product),
+                "Цена": float(product.price),
+                "Валюта_Key": rouble,
+            }
+            for n, product in enumerate(known, 1)
+        ]
+        if not rows:
+            return
+        day = self._company.today - timedelta(days=HISTORY_DAYS + 31)
+        key = self.key("prices", "document")
+        body = {"Date": f"{day.isoformat()}T00:00:00", "ТипЦен_Key": kind, "Товары": rows}
+        self._write(PRICE_SETTING, key, {**body, "Организация_Key": self._organization})
+        self._base.post(SETS[PRICE_SETTING], key)
 
     def opening(self) -> None:
         """Money and stock against account 000, by a recorder that is not published."""

@@ -1,8 +1,10 @@
-"""The 1C base of the sandbox: Бухгалтерия предприятия 3.0 behind the standard OData interface (v3).
+"""The 1C bases of the sandbox behind the standard OData interface (v3): three configurations.
 
-`routes` is mounted at `/onec/odata/standard.odata`; credentials are HTTP Basic, `sverka` / `sverka`. `seed`
-fills an empty store, `tick` lets accounting's time pass, `set_closed_until` moves the closed period. What is
-true of the base (payments, corrections, duplicates) is listed in the store's collection `onec_truth`.
+`/onec` is Бухгалтерия предприятия 3.0, `/onec-trade` Управление торговлей 11, `/onec-smallfirm` Управление
+небольшой фирмой, each under `…/odata/standard.odata`; credentials are HTTP Basic, `sverka` / `sverka`. The
+latter two are filled when somebody first asks for them. `seed` fills the first, `tick` lets its time pass,
+`set_closed_until` moves the closed period of all. What is true of a base (payments, corrections, duplicates) is
+listed in the store's collection `NAME_truth`. `panel` has the control panel's pages.
 """
 
 from __future__ import annotations
@@ -12,17 +14,24 @@ from datetime import date
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from sandbox.company.model import Company
 from sandbox.faults import Faults
 from sandbox.onec.accountant import pass_days
+from sandbox.onec.accounting import ACCOUNTING
 from sandbox.onec.base import Base
 from sandbox.onec.error import INTERNAL, NO_ACCESS, error_body
 from sandbox.onec.http import PASSWORD, USER, Service
+from sandbox.onec.masters import Masters
+from sandbox.onec.model import ORGANIZATIONS, Configuration
 from sandbox.onec.seed import fill
+from sandbox.onec.smallfirm import SMALL_FIRM
+from sandbox.onec.trade import TRADE
 from sandbox.store import Store
 
 PREFIX = "/onec/odata/standard.odata"
+CONFIGURATIONS: dict[str, Configuration] = {c.name: c for c in (ACCOUNTING, TRADE, SMALL_FIRM)}
 PROXY_PAGE = (
     '<!DOCTYPE HTML PUBLIC "-//IETF//DTD HTML 2.0//EN"><html><head><title>502 Proxy Error</title></head>'
     "<body>"
@@ -31,12 +40,42 @@ PROXY_PAGE = (
 )
 
 
-def routes(company: Company, store: Store, faults: Faults) -> list[BaseRoute]:
-    """Routes to mount at `PREFIX`. Registers the vendor's own refusals with `faults`."""
-    del company  # the base knows nothing of the company but what `seed` wrote into it
+def routes(
+    company: Company, store: Store, faults: Faults, name: str = "onec", latency: float = 0.0
+) -> list[BaseRoute]:
+    """Routes of one configuration to mount at `/NAME/odata/standard.odata`; `latency` in seconds is awaited
+    before each answer. Registers the vendor's own refusals with `faults`."""
     for kind, answer in VENDOR_ANSWERS.items():
         faults.vendor["onec", kind] = answer
-    return [Route("/{path:path}", Service(Base.of(store)))]
+    faults.places.add(name)
+    return [Route("/{path:path}", _Lazy(company, store, name, latency))]
+
+
+def base_of(company: Company, store: Store, name: str) -> Base:
+    """The base of a configuration, filled. Raises ValueError for a name that nobody has."""
+    if name not in CONFIGURATIONS:
+        raise ValueError(f"no 1C base called {name!r}; there are {', '.join(CONFIGURATIONS)}")
+    base = Base.of(store, CONFIGURATIONS[name])
+    if name != ACCOUNTING.name and not base.rows[ORGANIZATIONS]:
+        closed = closed_until(store, base.configuration)
+        with store.together():
+            base.close_until(None)
+            Masters(company, base).write(bare=not company.deals)
+            base.close_until(closed)
+    return base
+
+
+class _Lazy:
+    """A base's service, opened when the first request comes."""
+
+    def __init__(self, company: Company, store: Store, name: str, latency: float) -> None:
+        self._company, self._store, self._name, self._latency = company, store, name, latency
+        self._service: Service | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._service is None:
+            self._service = Service(base_of(self._company, self._store, self._name), self._latency)
+        await self._service(scope, receive, send)
 
 
 def seed(company: Company, store: Store, *, bare: bool = False) -> None:
@@ -54,11 +93,12 @@ def tick(company: Company, store: Store, days: int, rng: random.Random) -> dict[
 
 def set_closed_until(store: Store, day: date | None) -> None:
     """Close every day up to and including `day` for documents; None opens all."""
-    Base.of(store).close_until(day)
+    for configuration in CONFIGURATIONS.values():
+        Base.of(store, configuration).close_until(day)
 
 
-def closed_until(store: Store) -> date | None:
-    text = Base.of(store).closed_until
+def closed_until(store: Store, configuration: Configuration = ACCOUNTING) -> date | None:
+    text = Base.of(store, configuration).closed_until
     return date.fromisoformat(text) if text else None
 
 

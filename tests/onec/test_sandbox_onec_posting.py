@@ -17,10 +17,11 @@ import pytest
 from sandbox.company.model import Company
 from sandbox.onec import stand_in as onec
 from sandbox.onec.accountant import PER_MILLE_OF_CASES, pass_days, plan
+from sandbox.onec.accounting import SETS
 from sandbox.onec.base import TRUTH, Base
 from sandbox.onec.documents import SaleLine, contracts_by_owner, realization, vat_rate_of
 from sandbox.onec.ledger import Ledger
-from sandbox.onec.model import PRODUCTS, SETS
+from sandbox.onec.model import PRODUCTS
 from sandbox.store import Store
 from tests.onec import town as onec_town
 from tests.onec.town import (
