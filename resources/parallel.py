@@ -1,14 +1,18 @@
-"""Several requests under way at once, their answers in order."""
+"""Several requests under way at once, their answers in order; and an iterator that works while its items are used."""
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from queue import SimpleQueue
+from typing import Final, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+FAREWELL: Final = 10.0  # seconds that who gives up an iterator waits for the end of its present item
 
 
 def in_order(
@@ -33,3 +37,45 @@ def in_order(
         finally:
             for waiting in under_way:
                 waiting.cancel()
+
+
+def ahead(items: Iterable[Item], name: str = "") -> Generator[Item, None, None]:
+    """The items, of which the next one is made in a thread of its own while the present one is used.
+
+    An error rises where its item would have come. Given up before its end, the iterable is closed when it has made
+    the item at hand: within FAREWELL seconds, or later on its own.
+    """
+    made: SimpleQueue[tuple[bool, Item | BaseException | None]] = SimpleQueue()
+    wanted, given_up = threading.Semaphore(1), threading.Event()
+
+    def work() -> None:
+        following = iter(items)
+        try:
+            while wanted.acquire() and not given_up.is_set():
+                try:
+                    item = next(following)
+                except StopIteration:
+                    made.put((False, None))
+                    return
+                made.put((True, item))
+        except BaseException as error:  # noqa: BLE001 - it rises where the items are taken
+            made.put((False, error))
+        finally:
+            if isinstance(following, Generator):
+                following.close()
+
+    thread = threading.Thread(target=work, name=f"{name or 'items'}-ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            good, item = made.get()
+            if not good:
+                if item is not None:
+                    raise item  # type: ignore[misc]
+                return
+            wanted.release()
+            yield item  # type: ignore[misc]
+    finally:
+        given_up.set()
+        wanted.release()
+        thread.join(FAREWELL)
