@@ -62,56 +62,58 @@ def moment(value: str | float | None) -> datetime | None:
         stamp = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return stamp.astimezone(UTC) if stamp.tzinfo else None
+    return stamp if stamp.tzinfo is UTC else stamp.astimezone(UTC) if stamp.tzinfo else None
 
 
 @cache
 def _reading(shape: Shape) -> Callable[[msgspec.Raw], Record]:
     """A function from a row to its record, its ways looked up once."""
     paths = [shape.key, *shape.stamp, shape.parent, shape.deleted, shape.merged]
-    decode: Any = msgspec.json.Decoder(
-        _struct(tuple(sorted({path for path in paths if path}))), strict=False
-    ).decode
-    key, stamps = _getter(shape.key), [_getter(name) for name in shape.stamp]
-    parent, deleted, merged = (
-        _getter(path) if path else None for path in (shape.parent, shape.deleted, shape.merged)
-    )
+    named = list(dict.fromkeys(path for path in paths if path))
+    decode: Any = msgspec.json.Decoder(_struct(tuple(sorted(named))), strict=False).decode
+    get = _getter(named)
+    place = {path: index for index, path in enumerate(named)}
+    # What a shape does not name is looked up behind the values, and is None.
+    parent, deleted, merged = (place.get(p, len(named)) for p in (shape.parent, shape.deleted, shape.merged))
+    stamps = [place[path] for path in shape.stamp]
 
     def read(row: msgspec.Raw) -> Record:
-        head = decode(row)
-        number = key(head)
+        values = (*get(decode(row)), None)
+        number = values[0]
         if number is None or number == "":
             raise ValueError(f"the row has no {shape.key}")
         stamp = None
-        for get in stamps:
-            if (stamp := moment(get(head))) is not None:
+        for index in stamps:
+            if (stamp := moment(values[index])) is not None:
                 break
-        owner = parent(head) if parent else None
-        survivor = merged(head) if merged else None
+        owner, survivor = values[parent], values[merged]
         return Record(
             str(number),
             bytes(row),
             stamp,
             None if owner is None or owner == "" else str(owner),
-            bool(survivor) or (deleted is not None and bool(deleted(head))),
-            str(survivor) if survivor else None,
+            bool(survivor or values[deleted]),
+            merged_into=str(survivor) if survivor else None,
         )
 
     return read
 
 
-def _getter(path: str) -> Callable[[Any], Any]:
-    first, *rest = [_attribute(name) for name in path.split(".")]
-    if not rest:
-        return attrgetter(first)
+def _getter(paths: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """A function from a head to the values of these paths."""
+    if all("." not in path for path in paths):
+        one = attrgetter(*map(_attribute, paths))
+        return one if len(paths) > 1 else lambda head: (one(head),)
+    ways = [[_attribute(name) for name in path.split(".")] for path in paths]
 
-    def get(head: Any) -> Any:
-        head = getattr(head, first)
-        for name in rest:
-            if head is None:
-                return None
-            head = getattr(head, name)
-        return head
+    def get(head: Any) -> tuple[Any, ...]:
+        values = []
+        for way in ways:
+            value = head
+            for name in way:
+                value = None if value is None else getattr(value, name)
+            values.append(value)
+        return tuple(values)
 
     return get
 

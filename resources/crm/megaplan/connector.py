@@ -18,12 +18,12 @@ changed are read again, since a merge moves them without a new stamp.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from resources.budget import Budget, LocalBudget
 from resources.connector import (
