@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 export GX_ANALYTICS_ENABLED := false
 export DAGSTER_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests start some two hundred processes: where nothing keeps what was compiled, each compiles the project anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo up real test lint bench clean
 

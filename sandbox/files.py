@@ -15,8 +15,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from openpyxl import Workbook
-
 from sandbox.company.growth import DealDraw
 from sandbox.company.model import GOODS, STAGES, Company, Deal, Party, line_amounts
 from sandbox.company.truth import deal_truth, outcome_of
@@ -197,6 +195,8 @@ def _spelled(value: Any) -> str:
 
 
 def _write_xlsx(path: Path, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    from openpyxl import Workbook  # at the first book: to load it is half of a sandbox's start
+
     book = Workbook()
     sheet = book.active
     if sheet is None:

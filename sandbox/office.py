@@ -23,13 +23,16 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Final
 
-import httpx
-
 from sandbox.desk.records import Desk, Happening
 from sandbox.faults import Faults
 from sandbox.store import Store
 
-OFFERED: Final = ("TRAITS", "connection", "routes", "source_id")  # and `hook`, where the vendor sends webhooks
+OFFERED: Final = (
+    "TRAITS",
+    "connection",
+    "routes",
+    "source_id",
+)  # and `hook`, where the vendor sends webhooks
 MAX_LETTERS: Final = 10_000
 HOOK_SECONDS: Final = 5.0
 
@@ -43,7 +46,9 @@ def vendors() -> dict[str, ModuleType]:
     for name, module in modules.items():
         lacking = [given for given in OFFERED if not hasattr(module, given)]
         if lacking:
-            raise TypeError(f"sandbox.crm.{name} offers no {', '.join(lacking)}; see the top of sandbox/office.py")
+            raise TypeError(
+                f"sandbox.crm.{name} offers no {', '.join(lacking)}; see the top of sandbox/office.py"
+            )
     return modules
 
 
@@ -218,6 +223,8 @@ class Office:
         self, *, lose: float = 0.0, repeat: float = 0.0, shuffle: bool = False, seed: int = 0
     ) -> dict[str, int]:
         """Send what waits: a share is lost, a share is sent twice, and all of it out of order if told so."""
+        import httpx  # at the first letter: a sandbox is started often, and hardly ever asked for any
+
         rng = random.Random(seed)
         waiting, self.letters = self.letters, []
         chosen: list[Letter] = []
