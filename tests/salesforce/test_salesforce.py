@@ -84,7 +84,7 @@ def test_values_of_a_csv_are_told_as_rest_tells_them() -> None:
         ["", "false", "", ""],
         ["x", "", "soon", "1"],
     ]
-    assert [json.loads(bytes(row)) for row in as_rest(list(kinds), table, fields)] == [
+    assert [json.loads(bytes(row)) for row in as_rest(fields)(list(kinds))(table)] == [
         {"N": 1.5, "B": True, "T": "2026-01-02T03:04:05.000+0000", "S": 'a "b",\nя'},
         {"N": None, "B": False, "T": None, "S": None},
         {"N": "x", "B": None, "T": "soon", "S": "1"},

@@ -7,18 +7,18 @@ Links (`attributes`) are in REST rows only, and count as no change.
 
 from __future__ import annotations
 
-import csv
 import io
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from json.encoder import encode_basestring
+from itertools import islice
 from threading import Event
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from resources.connector import Refused, SourceError
+from resources.crm import csv_rows
 from resources.crm.salesforce.org import Field, Org, Query
 from resources.http import Answer
 
@@ -26,16 +26,21 @@ FIRST_POLL, LONGEST_POLL = 0.1, 10.0  # seconds between questions whether a job 
 MAX_POLLS: Final = 2_000  # of one job: some five hours
 MAX_RESULTS: Final = 100_000  # pages of one job
 PAGE_ATTEMPTS: Final = 3  # of a page of results that came cut off
-PAGE_ROWS: Final = 10_000  # of one page of results; two of each object are held at once
+PAGE_ROWS: Final = 10_000  # of one page of results, which is a call; two of each object are held at once
+PART_ROWS: Final = 1_000  # of a page, taken apart and passed on together
 NUMBERS: Final = ("int", "long", "double", "currency", "percent")
 ACCEPTS: Final = {"Accept": "text/csv"}
 
 log = logging.getLogger(__name__)
 
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]++)?+")
-_NUMBERS: Final = re.compile(rf"(?:{_NUMBER.pattern}\n|\n)*+")  # a whole column at once
+_NUMBERS: Final = csv_rows.column_of(_NUMBER)
+_TRUTH: Final = {"true": True, "false": False, "": None}
 
 Table = Sequence[Sequence[str]]
+Made = TypeVar("Made")
+Making = Callable[[Sequence[str]], Callable[[Table], Sequence[Made]]]
+"""What is made of rows: given the names of the columns, a function of rows."""
 
 
 class BulkUnfitError(Exception):
@@ -46,8 +51,10 @@ class _ForeignJobError(BulkUnfitError):
     """The job that the vendor named is another's: not ours to end."""
 
 
-def tables(org: Org, query: Query, stop: Event, page: int = PAGE_ROWS) -> Iterator[tuple[list[str], Table]]:
-    """The names of the columns and rows of the result, page by page. The job is deleted afterwards.
+def results(
+    org: Org, query: Query, making: Making[Made], stop: Event, page: int = PAGE_ROWS
+) -> Iterator[Sequence[Made]]:
+    """What is made of the rows of the result, page by page. The job is deleted afterwards.
 
     Raises BulkUnfitError before the first page, SourceError. Ends early once `stop` is set.
     """
@@ -64,7 +71,7 @@ def tables(org: Org, query: Query, stop: Event, page: int = PAGE_ROWS) -> Iterat
     path, ours = f"jobs/query/{job.id}", True
     try:
         if (done := _completed(org, path, query, stop)) is not None:
-            yield from _results(org, path, query, stop, page, done.numberRecordsProcessed)
+            yield from _results(org, path, query, making, stop, page, done.numberRecordsProcessed)
     except _ForeignJobError:
         ours = False
         raise
@@ -76,14 +83,20 @@ def tables(org: Org, query: Query, stop: Event, page: int = PAGE_ROWS) -> Iterat
                 log.info("%s: a finished job stays behind, for seven days: %s", org.system, error)
 
 
-def as_rest(names: Sequence[str], table: Table, fields: Mapping[str, Field]) -> list[msgspec.Raw]:
-    """Rows of a CSV as the JSON objects that the REST API gives. Raises ValueError for a row of another length."""
-    template = "{" + ",".join(f"{encode_basestring(name)}:%s" for name in names) + "}"
-    columns = [
-        _formed(column, fields[name].type if name in fields else "")
-        for name, column in zip(names, zip(*table, strict=True), strict=True)
-    ]
-    return [msgspec.Raw((template % row).encode()) for row in zip(*columns, strict=True)]
+def as_rest(fields: Mapping[str, Field]) -> Making[msgspec.Raw]:
+    """Rows of a CSV as the JSON objects that the REST API gives; ValueError for a row of another length."""
+
+    def making(names: Sequence[str]) -> Callable[[Table], Sequence[msgspec.Raw]]:
+        kinds = [fields[name].type if name in fields else "" for name in names]
+        return csv_rows.Table(names, [_form(kind) for kind in kinds]).objects
+
+    return making
+
+
+def as_ids(names: Sequence[str]) -> Callable[[Table], Sequence[str]]:
+    """Of each row its id."""
+    place = names.index("Id")
+    return lambda table: [row[place] for row in table]
 
 
 def _completed(org: Org, path: str, query: Query, stop: Event) -> _Job | None:
@@ -116,15 +129,15 @@ def _completed(org: Org, path: str, query: Query, stop: Event) -> _Job | None:
 
 
 def _results(
-    org: Org, path: str, query: Query, stop: Event, page: int, most: int | None
-) -> Iterator[tuple[list[str], Table]]:
+    org: Org, path: str, query: Query, making: Making[Made], stop: Event, page: int, most: int | None
+) -> Iterator[Sequence[Made]]:
     """`most`: how many rows the job tells of, where it tells."""
-    locator, met, first, received = "", {""}, [""], 0
+    locator, met, first, received = "", {""}, list[Made](), 0
     for _ in range(MAX_RESULTS):
         if stop.is_set():
             return
         try:
-            answer, names, table = _page(org, path, query, locator, page, first)
+            made, locator = _page(org, path, query, making, locator, page, first)
         except Refused as error:
             if not received:
                 raise BulkUnfitError(str(error)) from None
@@ -133,12 +146,11 @@ def _results(
                 f"{error}; the next run begins another",
                 retriable=True,
             ) from None
-        if table:
-            first = list(table[0])
-            received += len(table)
-            yield names, table
-        locator = answer.headers.get("sforce-locator", "null").strip()
-        if locator in ("null", ""):
+        if made:
+            first = made[:1]
+            received += len(made)
+            yield made
+        if not locator:
             if most is not None and received != most:
                 raise SourceError(
                     f"{org.system}: the job that reads {query.object} tells of {most} rows and gave {received}; "
@@ -157,24 +169,25 @@ def _results(
 
 
 def _page(
-    org: Org, path: str, query: Query, locator: str, page: int, before: Sequence[str]
-) -> tuple[Answer, list[str], Table]:
-    """One page of results; a locator may be used again, so one that came cut off is asked for once more."""
+    org: Org, path: str, query: Query, making: Making[Made], locator: str, page: int, before: Sequence[Made]
+) -> tuple[list[Made], str]:
+    """One page of results and the locator of the next; "" after the last.
+
+    A locator may be used again, so a page that came cut off is asked for once more.
+    """
     params = {"maxRecords": page, **({"locator": locator} if locator else {})}
     trouble = ""
     for _ in range(PAGE_ATTEMPTS):
         answer = org.request("GET", f"{path}/results", params=params, headers=ACCEPTS, want="any")
         try:
-            names, table = _parsed(answer)
-            missing = set(query.fields) - set(names)
-            if missing and table:
-                raise ValueError(f"the columns {', '.join(sorted(missing))} are missing")
-            if table and list(table[0]) == before:
+            made = _made(answer, query, making)
+            if made and made[:1] == before:
                 raise ValueError("it repeats the one before")
         except ValueError as error:
             trouble = str(error)
             continue
-        return answer, names, table
+        following = answer.headers.get("sforce-locator", "null").strip()
+        return made, "" if following == "null" else following
     raise SourceError(
         f"{org.system}: a page of results of {query.object} is not whole, {PAGE_ATTEMPTS} times: {trouble}; "
         "try again later",
@@ -182,42 +195,49 @@ def _page(
     )
 
 
-def _parsed(answer: Answer) -> tuple[list[str], Table]:
-    """Raises ValueError where it is no CSV, or lacks rows that it tells of."""
-    text = answer.content.decode("utf-8")
-    if text.lstrip()[:1] in ("<", "{", "["):
+def _made(answer: Answer, query: Query, making: Making[Made]) -> list[Made]:
+    """Raises ValueError where it is no CSV, or lacks rows that it tells of or columns that were asked for."""
+    if answer.content.lstrip()[:1] in (b"<", b"{", b"["):
         raise ValueError(f"a page came instead of data: «{answer.text}»")
-    if text and not text.endswith("\n"):
+    if answer.content and not answer.content.endswith(b"\n"):
         raise ValueError(f"it is cut off after {len(answer.content)} bytes")
-    try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
-    except csv.Error as error:
-        raise ValueError(str(error)) from None
-    names, table = (rows[0], rows[1:]) if rows else ([], [])
+    rows = csv_rows.rows(io.BytesIO(answer.content))
+    names = next(rows, [])
+    made: list[Made] = []
+    if table := list(islice(rows, PART_ROWS)):
+        if missing := set(query.fields) - set(names):
+            raise ValueError(f"the columns {', '.join(sorted(missing))} are missing")
+        make = making(names)
+        while table:
+            made += make(table)
+            table = list(islice(rows, PART_ROWS))
     told = answer.headers.get("sforce-numberofrecords", "")
-    if told.isdigit() and int(told) != len(table):
-        raise ValueError(f"it tells of {told} rows and has {len(table)}")
-    if any(len(row) != len(names) for row in table):
-        raise ValueError("a row has another number of columns than the heading")
-    return names, table
+    if told.isdigit() and int(told) != len(made):
+        raise ValueError(f"it tells of {told} rows and has {len(made)}")
+    return made
 
 
-def _formed(column: Sequence[str], kind: str) -> list[str]:
-    """Values of a column as JSON, by the type of its field."""
+def _form(kind: str) -> csv_rows.Form:
+    """What a column of this type becomes."""
     if kind in NUMBERS:
-        if _NUMBERS.fullmatch("\n".join(column) + "\n"):
-            return [value or "null" for value in column]
-        return [value if _NUMBER.fullmatch(value) else _text(value) for value in column]
-    if kind == "boolean":
-        return [value if value in ("true", "false") else _text(value) for value in column]
-    if kind == "datetime":
-        return [f'"{value[:-1]}+0000"' if value[-5:] == ".000Z" else _text(value) for value in column]
-    encode: Callable[[str], str] = encode_basestring
-    return [encode(value) if value else "null" for value in column]
+        return _numbers
+    return {"boolean": _truths, "datetime": _moments}.get(kind, csv_rows.texts)
 
 
-def _text(value: str) -> str:
-    return encode_basestring(value) if value else "null"
+def _numbers(column: Sequence[str]) -> Sequence[Any]:
+    numbers = _NUMBERS(column)
+    return [
+        msgspec.Raw(value.encode()) if value and (numbers or _NUMBER.fullmatch(value)) else value or None
+        for value in column
+    ]
+
+
+def _truths(column: Sequence[str]) -> Sequence[Any]:
+    return [_TRUTH.get(value, value) for value in column]
+
+
+def _moments(column: Sequence[str]) -> Sequence[Any]:
+    return [f"{value[:-1]}+0000" if value[-5:] == ".000Z" else value or None for value in column]
 
 
 class _Job(msgspec.Struct):

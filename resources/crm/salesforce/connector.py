@@ -39,7 +39,7 @@ from resources.connector import (
 )
 from resources.crm.crm_source import NOTHING, CrmSource, Rows
 from resources.crm.rows import Shape, moment
-from resources.crm.salesforce.bulk import PAGE_ROWS, BulkUnfitError, as_rest, tables
+from resources.crm.salesforce.bulk import PAGE_ROWS, PART_ROWS, BulkUnfitError, as_ids, as_rest, results
 from resources.crm.salesforce.check import findings
 from resources.crm.salesforce.entities import (
     ENTITIES,
@@ -130,10 +130,11 @@ class Salesforce(Writer, CrmSource):
                     yield lists[name].result()
                     continue
                 for rows in ahead[name]:
-                    for page in self._pages(name, rows, (), emit=True):
-                        if since is not None:
-                            met[name].update((record.source_id, record) for record in page.records)
-                        yield page
+                    for start in range(0, len(rows), PART_ROWS):
+                        for page in self._pages(name, rows[start : start + PART_ROWS], (), emit=True):
+                            if since is not None:
+                                met[name].update((record.source_id, record) for record in page.records)
+                            yield page
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
@@ -185,8 +186,7 @@ class Salesforce(Writer, CrmSource):
         stop = Event()
         if names and self.counts([entity]).get(entity, 0) >= self.bulk_from:
             with suppress(BulkUnfitError):
-                for _, table in tables(self.org, query, stop, self.bulk_page * 5):
-                    yield [row[0] for row in table]
+                yield from results(self.org, query, as_ids, stop, self.bulk_page * 5)
                 return
         for rows in self.org.pages(query) if names else ():
             yield [record.source_id for record in self.records(entity, rows)[0]]
@@ -255,8 +255,8 @@ class Salesforce(Writer, CrmSource):
         if count >= self.bulk_from:
             described = self.fields.of(entity)
             try:
-                for names, table in tables(self.org, query, stop, self.bulk_page):
-                    yield as_rest(names, table, described.fields if described else {})
+                making = as_rest(described.fields if described else {})
+                yield from results(self.org, query, making, stop, self.bulk_page)
                 return
             except BulkUnfitError as error:
                 log.warning("%s: no job reads %s, pages do: %s", self.system, query.object, error)
