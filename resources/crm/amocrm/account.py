@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from itertools import count
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -92,7 +93,7 @@ class Account:
             params=params,
             classify=lambda a: OK if a.status == 404 else self.client.classify(a),
         )
-        return msgspec.Raw(answer.content) if answer.status == 200 else None
+        return msgspec.Raw(answer.content.strip()) if answer.status == 200 else None
 
     def pages(self, listing: Listing) -> Iterator[Got]:
         """Every page in the order of their numbers, several under way at once after the first.
@@ -159,20 +160,20 @@ class Account:
 
     def _opened(self, listing: Listing, answer: Answer) -> tuple[_Envelope, list[msgspec.Raw]]:
         try:
-            envelope = msgspec.json.decode(answer.content, type=_Envelope)
-            inside = bytes(envelope.embedded).lstrip()
-            empty = inside.startswith(b"[")  # what PHP makes of an object without keys
-            held = (
-                {listing.name: b"[]"} if empty else msgspec.json.decode(inside, type=dict[str, msgspec.Raw])
-            )
-            rows = msgspec.json.decode(held[listing.name], type=list[msgspec.Raw])
-        except (msgspec.DecodeError, KeyError):
-            raise SourceError(
-                f"{self.system}: the answer of {listing.path} is no list of {listing.name}: «{answer.text}»; "
-                "check base_url in the connection, and try again later",
-                retriable=True,
-            ) from None
-        return envelope, rows
+            envelope = _reading(listing.name)(answer.content)
+        except msgspec.DecodeError:
+            try:
+                envelope = _without_rows(answer.content)
+            except msgspec.DecodeError:
+                envelope = _Envelope()
+            if envelope.embedded != []:  # what PHP makes of an object without keys
+                raise SourceError(
+                    f"{self.system}: the answer of {listing.path} is no list of {listing.name}: «{answer.text}»; "
+                    "check base_url in the connection, and try again later",
+                    retriable=True,
+                ) from None
+            return envelope, []
+        return envelope, envelope.embedded.rows
 
     def _leads_on(self, envelope: _Envelope) -> bool:
         address = envelope.links.next.href if envelope.links and envelope.links.next else ""
@@ -272,7 +273,7 @@ class _Links(msgspec.Struct):
 class _Envelope(msgspec.Struct, rename={"page": "_page", "links": "_links", "embedded": "_embedded"}):
     page: int | None = None
     links: _Links | None = None
-    embedded: msgspec.Raw = msgspec.Raw(b"")
+    embedded: Any = None
 
 
 class _Field(msgspec.Struct):
@@ -285,6 +286,19 @@ class _Field(msgspec.Struct):
 class _Catalog(msgspec.Struct):
     id: int
     type: str = "regular"
+
+
+@cache
+def _reading(name: str) -> Callable[[bytes], Any]:
+    """A function from a page to its envelope, whose rows of this name stay as they came."""
+    rows = msgspec.defstruct("Embedded", [("rows", list[msgspec.Raw])], rename={"rows": name})
+    page = msgspec.defstruct(
+        "Page", [("embedded", rows)], bases=(_Envelope,), rename={"embedded": "_embedded"}, kw_only=True
+    )
+    return msgspec.json.Decoder(page).decode
+
+
+_without_rows: Final = msgspec.json.Decoder(_Envelope).decode
 
 
 def _numbers() -> Iterator[int]:

@@ -8,9 +8,10 @@ read stands there once more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -125,30 +126,33 @@ class Lift:
         """The row with its fields lifted; the vendor's own bytes where there are none. Raises ValueError."""
         if not self.moved and not self.shown and not self.days:
             return row
-        whole = msgspec.json.decode(row, type=dict[str, msgspec.Raw])
-        given = whole.get("custom_fields_values", msgspec.Raw(b"null"))
-        fields = msgspec.json.decode(given, type=list[msgspec.Raw] | None) or []
-        kept: list[msgspec.Raw] = []
+        head = _reading(tuple(self.days.values()))(row)
         lifted: dict[str, msgspec.Raw] = {}
         for day, moment in self.days.items():
-            if at := msgspec.json.decode(whole.get(moment, b"null"), type=int | None):
+            if at := getattr(head, moment):
                 local = datetime.fromtimestamp(at, self.zone).date()
-                lifted[day] = msgspec.Raw(msgspec.json.encode(local))
-        for one in fields:
-            head = msgspec.json.decode(one, type=_Given)
-            name = next((n for n in (head.field_code or "", str(head.field_id)) if self._has(n)), "")
+                lifted[day] = msgspec.Raw(b'"%b"' % local.isoformat().encode())
+        names = [self._name(one) for one in head.custom_fields_values or ()]
+        for name, one in zip(names, head.custom_fields_values or (), strict=True):
             if name:
-                lifted[name] = head.values[0].value if head.values else msgspec.Raw(b"null")
-            if name not in self.moved:
-                kept.append(one)
+                lifted[name] = one.values[0].value if one.values else _NULL
         if not lifted:
             return row
-        if len(kept) < len(fields):  # null, as the vendor has it for a row without any
-            whole["custom_fields_values"] = msgspec.Raw(msgspec.json.encode(kept or None))
-        return msgspec.Raw(msgspec.json.encode({**whole, **lifted}))
+        if self.moved.isdisjoint(names):  # what the row ends with is all that changes
+            return msgspec.Raw(b"".join((memoryview(row)[:-1], b",", memoryview(_encode(lifted))[1:])))
+        whole = _read_whole(row)
+        given = _read_list(whole["custom_fields_values"])
+        kept = [one for name, one in zip(names, given, strict=True) if name not in self.moved]
+        # null, as the vendor has it for a row without any
+        whole["custom_fields_values"] = msgspec.Raw(_encode(kept or None))
+        return msgspec.Raw(_encode(whole | lifted))
 
-    def _has(self, name: str) -> bool:
-        return name in self.moved or name in self.shown
+    def _name(self, field: _Given) -> str:
+        """The name under which a custom field comes to the top; "" where it does not."""
+        for name in (field.field_code or "", str(field.field_id)):
+            if name in self.moved or name in self.shown:
+                return name
+        return ""
 
 
 def stages(pipelines: Iterable[msgspec.Raw]) -> list[msgspec.Raw]:
@@ -201,7 +205,7 @@ def heads(rows: Iterable[msgspec.Raw]) -> list[Head]:
     found = []
     for row in rows:
         try:
-            found.append(msgspec.json.decode(row, type=Head))
+            found.append(_read_head(row))
         except msgspec.DecodeError:
             continue
     return found
@@ -222,6 +226,10 @@ class _Given(msgspec.Struct):
     values: list[_Value] | None = None
 
 
+class _Fields(msgspec.Struct):
+    custom_fields_values: list[_Given] | None = None
+
+
 class _Statuses(msgspec.Struct):
     statuses: list[msgspec.Raw] = []
 
@@ -239,3 +247,17 @@ class _Product(msgspec.Struct):
 
 def _keyed(row: msgspec.Raw, more: Mapping[str, Any]) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode({**msgspec.json.decode(row, type=dict[str, msgspec.Raw]), **more}))
+
+
+@cache
+def _reading(moments: tuple[str, ...]) -> Callable[[msgspec.Raw], Any]:
+    """A function from a row to its custom fields and these moments, whole seconds since 1970."""
+    more = [(moment, int | None, None) for moment in moments]
+    return msgspec.json.Decoder(msgspec.defstruct("Fields", more, bases=(_Fields,))).decode
+
+
+_NULL: Final = msgspec.Raw(b"null")
+_encode = msgspec.json.encode
+_read_head = msgspec.json.Decoder(Head).decode
+_read_whole = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_read_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
