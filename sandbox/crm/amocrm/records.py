@@ -44,22 +44,26 @@ class Records:
     def __init__(self, account: Account) -> None:
         self.account, self.desk = account, account.desk
         self.base = ""
-        self._bytes: dict[tuple[str, With], dict[int, tuple[Any, bytes]]] = {}
+        self._bytes: dict[tuple[str, With], dict[int, tuple[Any, Any, bytes]]] = {}
         self._indexes: dict[tuple[str, str], tuple[int, dict[int, list[int]]]] = {}
 
     def rows(self, kind: str, items: Iterable[Item], chosen: With = frozenset()) -> list[bytes]:
-        """Encoded models. What a model shows of other records is part of its mark, so that it never lags."""
+        """Encoded models. What a model shows of other records is part of its mark, so that it never lags; nothing
+        is looked at while nothing of the whole desk has changed."""
         kept = self._bytes.get((kind, chosen))
         if kept is None:
             kept = self._bytes[kind, chosen] = {}
         mark, model = self._marks(kind, chosen), _MODELS[kind]
+        state = (self.desk.version, self.account.options.minor_units)
         found: list[bytes] = []
         for item in items:
-            now = mark(item)
             known = kept.get(item.number)
-            if known is None or known[0] != now:
-                known = kept[item.number] = (now, encode(model(self, item, chosen)))
-            found.append(known[1])
+            if known is None or known[0] != state:
+                now = mark(item)
+                same = known is not None and known[1] == now
+                body = known[2] if known is not None and same else encode(model(self, item, chosen))
+                known = kept[item.number] = (state, now, body)
+            found.append(known[2])
         while len(self._bytes) > 1 and sum(map(len, self._bytes.values())) > MAX_KEPT:
             self._bytes.pop(next(other for other in self._bytes if other != (kind, chosen)))
         return found

@@ -35,7 +35,7 @@ COMPARATORS: Final = {
     "in": "in", "not_in": "not in", "between": "between", "not_between": "not between", "contains": "like",
     "not_contains": "not like", "starts_with": "like", "ends_with": "like",
 }  # fmt: skip
-Cells = Callable[[Item], list[Any]]
+Lines = Callable[[Sequence[Item]], list[bytes]]
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Jobs:
         if call.json.get("file_type", "csv") != "csv":
             raise Refused(400, "NOT_SUPPORTED_FEATURE", "only csv is given", {"parent_api_name": "file_type"})
         name = str(query["module"].get("api_name"))
-        header, cells, items = self._asked(name, query)
+        header, lines, items = self._asked(name, query)
         page = _page(query)
         per_page = portal.options.bulk_rows
         rows = items[(page - 1) * per_page : page * per_page]
@@ -84,7 +84,7 @@ class Jobs:
             forgotten = self._jobs.pop(next(iter(self._jobs)))
             if forgotten.task is not None:
                 forgotten.task.cancel()
-        job.task = asyncio.get_running_loop().create_task(_write(job, header, cells, rows))
+        job.task = asyncio.get_running_loop().create_task(_write(job, header, lines, rows))
         details = {"id": job.id, "operation": "read", "state": "ADDED", "created_by": portal.view.integration,
                    "created_time": job.created}  # fmt: skip
         said = {
@@ -133,8 +133,8 @@ class Jobs:
         return {"module": told, "cvid": None, "fields": query.get("fields"), "page": page,
                 "criteria": query.get("criteria"), "file_type": None}  # fmt: skip
 
-    def _asked(self, name: str, query: dict[str, Any]) -> tuple[list[str], Cells, list[Item]]:
-        """The header, how a record becomes a line of the file, and the records."""
+    def _asked(self, name: str, query: dict[str, Any]) -> tuple[list[str], Lines, list[Item]]:
+        """The header, how records become lines of the file, and the records."""
         view, said = self._portal.view, query.get("fields")
         if name in SUBFORMS:
             return _of_rows(view, name, said)
@@ -164,15 +164,18 @@ class Jobs:
         chosen = [module.by_name[one] for one in names]
         test = _criteria(module, query.get("criteria"), 0)[0]
         items = [item for item in view.rows(module.entity).ordered("number") if test(view, item)]
-        entity = module.entity
+        entity, encoded = module.entity, self._portal.encoded
 
-        def cells(item: Item) -> list[Any]:
-            return [source_id(entity, item.number), *(_cell(one.get(view, item)) for one in chosen)]
+        def line(item: Item) -> bytes:
+            return _line([source_id(entity, item.number), *(_cell(one.get(view, item)) for one in chosen)])
 
-        return ["Id", *names], cells, items
+        def lines(part: Sequence[Item]) -> list[bytes]:
+            return encoded.kept("csv", module, names, part, line)
+
+        return ["Id", *names], lines, items
 
 
-def _of_rows(view: View, name: str, said: Sequence[str] | None) -> tuple[list[str], Cells, list[Item]]:
+def _of_rows(view: View, name: str, said: Sequence[str] | None) -> tuple[list[str], Lines, list[Item]]:
     kind = SUBFORMS[name]
     names = [one for one in said or ROW_FIELDS if one not in ("id", "Id")]
     for one in names:
@@ -182,19 +185,19 @@ def _of_rows(view: View, name: str, said: Sequence[str] | None) -> tuple[list[st
             )
     places: dict[int, int] = {}
     desk = view.desk
-    lines = sorted(desk.living("line"), key=lambda item: (item.body["deal"], item.body["sort"], item.number))
+    sold = sorted(desk.living("line"), key=lambda item: (item.body["deal"], item.body["sort"], item.number))
     if kind == "invoice_line":
-        lines = [line for line in lines if desk.get("invoice", line.body["deal"]) is not None]
+        sold = [line for line in sold if desk.get("invoice", line.body["deal"]) is not None]
     before = last = 0
-    for line in lines:
+    for line in sold:
         before, last = (before + 1, last) if line.body["deal"] == last else (1, line.body["deal"])
         places[line.number] = before
 
-    def cells(item: Item) -> list[Any]:
+    def written(item: Item) -> bytes:
         row = view.line_row(item, places[item.number], kind)
-        return [row["id"], *(_cell(row[one]) for one in names)]
+        return _line([row["id"], *(_cell(row[one]) for one in names)])
 
-    return ["Id", *names], cells, lines
+    return ["Id", *names], lambda part: [written(item) for item in part], sold
 
 
 def _page(query: dict[str, Any]) -> int:
@@ -261,15 +264,19 @@ def _cell(value: Any) -> Any:
     return format(value, "f") if isinstance(value, Decimal) else value
 
 
-async def _write(job: Job, header: list[str], cells: Cells, items: list[Item]) -> None:
-    job.state = "IN PROGRESS"
+def _line(cells: list[Any]) -> bytes:
     text = io.StringIO()
-    out = csv.writer(text, lineterminator="\n")
-    out.writerow(header)
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue().encode()
+
+
+async def _write(job: Job, header: list[str], lines: Lines, items: list[Item]) -> None:
+    job.state = "IN PROGRESS"
+    written = [_line(header)]
     for start in range(0, len(items), SLICE):
-        out.writerows(cells(item) for item in items[start : start + SLICE])
+        written += lines(items[start : start + SLICE])
         await asyncio.sleep(0)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        archive.writestr(f"{job.id}.csv", text.getvalue().encode())
+        archive.writestr(f"{job.id}.csv", b"".join(written))
     job.data, job.state = packed.getvalue(), "COMPLETED"

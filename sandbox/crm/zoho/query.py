@@ -23,6 +23,7 @@ from sandbox.crm.zoho.conditions import (
     condition,
     read_value,
 )
+from sandbox.crm.zoho.encoding import encode
 from sandbox.crm.zoho.gate import EMPTY, Answer, Call, Portal, Refused
 from sandbox.crm.zoho.ids import number_of
 from sandbox.crm.zoho.modules import Module
@@ -47,6 +48,7 @@ class Query:
     counts: bool
     test: Test
     bounds: list[tuple[str, str, Any]]  # of the top-level `and`: column, comparison, value
+    bound_by_id: bool  # there are no conditions but bounds of the id, or that there is one
     order: list[tuple[Column, bool]]
     offset: int
     limit: int
@@ -59,7 +61,6 @@ def coql(portal: Portal, call: Call) -> Answer:
         raise Refused(400, "MANDATORY_NOT_FOUND", "required field not found",
                       {"api_name": "select_query", "json_path": "$.select_query"})  # fmt: skip
     query = _Parser(said, portal).query()
-    view = portal.view
     found = _matching(portal, query)
     if query.counts:
         return Answer.of(
@@ -68,12 +69,9 @@ def coql(portal: Portal, call: Call) -> Answer:
     items = list(islice(found, query.offset, query.offset + query.limit + 1))
     if not items:
         return EMPTY
-    rows = []
-    for item in items[: query.limit]:
-        row = {one.name: one.value(view, item) for one in query.columns}
-        row.setdefault("id", query.module.by_name["id"].get(view, item))
-        rows.append(row)
-    return Answer.of({"data": rows, "info": {"count": len(rows), "more_records": len(items) > query.limit}})
+    shown = items[: query.limit]
+    info = encode({"count": len(shown), "more_records": len(items) > query.limit})
+    return Answer(200, b'{"data":[' + _rows(portal, query, shown) + b'],"info":' + info + b"}")
 
 
 def cost(call: Call) -> int:
@@ -84,6 +82,20 @@ def cost(call: Call) -> int:
 
 
 # ---- Running ------------------------------------------------------------------------------------
+
+
+def _rows(portal: Portal, query: Query, items: list[Item]) -> bytes:
+    """The records of an answer, comma between them; `id` always among what they show."""
+    view, number = portal.view, query.module.by_name["id"]
+    if all(one.through is None for one in query.columns):
+        chosen = {one.name: one.field for one in query.columns}
+        return portal.encoded.records(query.module, list({**chosen, "id": number}.values()), items)
+    rows = []
+    for item in items:
+        row = {one.name: one.value(view, item) for one in query.columns}
+        row.setdefault("id", number.get(view, item))
+        rows.append(encode(row))
+    return b",".join(rows)
 
 
 def _matching(portal: Portal, query: Query) -> Iterator[Item]:
@@ -103,7 +115,11 @@ def _matching(portal: Portal, query: Query) -> Iterator[Item]:
         numbered = rows.ordered("number")
         low, high = _stretch(query, "id", numbered, lambda item: item.number)
         items, sorted_by = islice(numbered, low, high), [("id", False)]
-    found = (item for item in items if query.test(view, item))
+    exact = query.bound_by_id and not stamped
+    if exact and all(number_of(query.module.entity, value) is not None for _, _, value in query.bounds):
+        found: Iterator[Item] = iter(items)
+    else:
+        found = (item for item in items if query.test(view, item))
     if names == sorted_by[: len(names)]:
         return found
     chosen = list(found)
@@ -149,7 +165,7 @@ class _Parser:
                 self._wrong(text[place:], place)
             self._tokens.append((found[1] or found[2] or found[3], found.start()))
             place = found.end()
-        self._at = self._conditions = 0
+        self._at = self._conditions = self._others = 0
 
     def query(self) -> Query:
         self._word("select")
@@ -171,6 +187,7 @@ class _Parser:
             )
         self._word("where", clause="where")
         test, self.bounds = self._any(top=True)
+        bound_by_id = self._others == 0
         order: list[tuple[Column, bool]] = []
         if self._is("order"):
             self._word("by")
@@ -180,7 +197,7 @@ class _Parser:
         offset, limit = self._limits()
         if self._at < len(self._tokens):
             self._wrong(*self._tokens[self._at])
-        return Query(module, columns, counts, test, self.bounds, order, offset, limit)
+        return Query(module, columns, counts, test, self.bounds, bound_by_id, order, offset, limit)
 
     def _named(self, name: str) -> Module:
         try:
@@ -224,6 +241,7 @@ class _Parser:
             self._wrong(*self._tokens[self._at])
         if joined == "and":
             return (lambda view, item: left(view, item) and right(view, item)), bounds + more
+        self._others += 1
         return (lambda view, item: left(view, item) or right(view, item)), []
 
     def _one(self) -> tuple[Test, list[tuple[str, str, Any]]]:
@@ -264,6 +282,8 @@ class _Parser:
             bounds = [(column.name, comparison, wanted[0])]
         elif column.name == "Modified_Time" and comparison == "between":
             bounds = [(column.name, ">=", wanted[0]), (column.name, "<=", wanted[1])]
+        if column.name != "id" or not (bounds or comparison == "is not null"):
+            self._others += 1
         return condition(column, comparison, wanted), bounds
 
     def _list(self, column: Column) -> list[Any]:
