@@ -1,11 +1,12 @@
 """Reading every CRM that has a ready mapping file: speed, requests, the vendor's rate, memory; a table a vendor.
 
     python -m benchmarks crms [--quick]
-    python -m benchmarks.crms amocrm zoho [--quick] [--home DIR]     some of them
+    python -m benchmarks.crms amocrm zoho [--only speed] [--quick] [--home DIR]     some of them
 
 Ours, the floor and dlt read the same deals of the same stand-in without limits, one after the other, in turns.
 The floor sends the very requests that ours sent, with as many under way, and COPYs the rows as jsonb; dlt is its
-own `rest_api` source with its defaults. Requests are counted by the stand-in. Bitrix24 has `reading` and `limits`.
+own `rest_api` source with its defaults, of the first deals only: rows per second are compared. Requests are counted
+by the stand-in. A vendor without a row in `crms_vendors` is measured alone. Bitrix24 has `reading` and `limits`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import argparse
 import importlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,8 +23,8 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from benchmarks.crms_vendors import VENDORS
-from benchmarks.crms_worker import AUTHORIZATION, CONNECTION, LIMITED
+from benchmarks.crms_vendors import described
+from benchmarks.crms_worker import AUTHORIZATION, CONNECTION, DLT_DEALS, LIMITED
 from benchmarks.figures import Figure, keep, print_table
 from benchmarks.place import ROOT, Place, Sandbox, Spent, middle
 from resources.warehouse import Warehouse, home_folder
@@ -45,16 +46,13 @@ UNLIMITED: Final = 1 << 50
 
 
 def vendors() -> list[str]:
-    """Every CRM with a ready mapping file. Raises RuntimeError for one that nobody described in `crms_vendors`."""
-    found = sorted(path.stem for path in (ROOT / "mappings" / "crm").glob("*.yaml"))
-    if missing := [name for name in found if name not in VENDORS]:
-        raise RuntimeError(
-            f"benchmarks/crms_vendors.py does not say how dlt pages {', '.join(missing)}; add a row"
-        )
-    return found
+    """Every CRM with a ready mapping file."""
+    return sorted(path.stem for path in (ROOT / "mappings" / "crm").glob("*.yaml"))
 
 
-def run(place: Place, *, quick: bool, names: list[str] | None = None) -> list[Figure]:
+def run(
+    place: Place, *, quick: bool, names: list[str] | None = None, only: Sequence[str] = ()
+) -> list[Figure]:
     """Measure one after the other, print and keep a table each. Raises RuntimeError at the end where one failed."""
     figures: list[Figure] = []
     failures: list[str] = []
@@ -62,8 +60,8 @@ def run(place: Place, *, quick: bool, names: list[str] | None = None) -> list[Fi
         started = time.monotonic()
         found: list[Figure] = []
         try:
-            for part in (_speed, _rate, _memory):
-                found += part(place, name, quick)
+            for part in only or PARTS:
+                found += PARTS[part](place, name, quick)
                 place.processes.stop_all()
         except (RuntimeError, httpx.HTTPError) as error:
             failures.append(f"{name}: {error}")
@@ -141,27 +139,31 @@ class StandIn:
 def _speed(place: Place, name: str, quick: bool) -> list[Figure]:
     """Rows per second of the contenders, and requests per 1,000 records, of one stand-in without limits."""
     repeats = 1 if quick else REPEATS
-    known = VENDORS[name]
+    known = described(name)
     size = min((DEALS // 10 if quick else DEALS) // known.slow, known.listed)
     stand_in = StandIn(place, place.sandbox(size, "--no-limits"), name)
     stand_in.work("memory", stand_in.database())  # the first reader waits for the stand-in to word its rows
-    runs: dict[str, list[Spent]] = {"deals": [], "floor": [], "dlt": []}
+    contenders = ("deals", "floor", "dlt") if known.dlt else ("deals",)
+    runs: dict[str, list[Spent]] = {how: [] for how in contenders}
     for _ in range(repeats):
         for how, spent in runs.items():
             spent.append(stand_in.work(how, stand_in.database()))
-    counts = {how: {run.said["rows"] for run in spent} for how, spent in runs.items()}
-    if len(set.union(*counts.values())) != 1:
-        raise RuntimeError(f"the contenders did not read the same: {counts}")
-    ((deals,), *_) = counts.values()
-    ours, floor, dlt = (deals / middle([run.wall for run in spent]) for spent in runs.values())
-    return [
-        Figure("ours", ours, "deals/s", note=_of(runs["deals"])),
-        Figure("floor: the same requests, bare httpx and COPY", floor, "deals/s", note=_of(runs["floor"])),
-        Figure("dlt rest_api", dlt, "deals/s", note=_of(runs["dlt"])),
-        Figure("ours / dlt", ours / dlt, "times", at_least=TIMES_DLT),
-        Figure("ours / floor", ours / floor, "share", at_least=SHARE_OF_FLOOR),
-        *_requests(stand_in),
-    ]
+    counts = {how: {int(run.said["rows"]) for run in spent} for how, spent in runs.items()}
+    (deals,) = counts["deals"]
+    rates = {how: middle([run.said["rows"] / run.wall for run in spent]) for how, spent in runs.items()}
+    figures = [Figure("ours", rates["deals"], "deals/s", note=_of(runs["deals"]))]
+    if known.dlt:
+        if counts["floor"] != {deals} or min(counts["dlt"]) < min(deals, DLT_DEALS):
+            raise RuntimeError(f"the contenders did not read the same: {counts}")
+        bare = "floor: the same requests, bare httpx and COPY"
+        first = "" if deals in counts["dlt"] else f"the first {max(counts['dlt']):,} of {deals:,} deals; "
+        figures += [
+            Figure(bare, rates["floor"], "deals/s", note=_of(runs["floor"])),
+            Figure("dlt rest_api", rates["dlt"], "deals/s", note=first + _of(runs["dlt"])),
+            Figure("ours / dlt", rates["deals"] / rates["dlt"], "times", at_least=TIMES_DLT),
+            Figure("ours / floor", rates["deals"] / rates["floor"], "share", at_least=SHARE_OF_FLOOR),
+        ]
+    return [*figures, *_requests(stand_in)]
 
 
 def _requests(stand_in: StandIn) -> list[Figure]:
@@ -188,7 +190,7 @@ def _requests(stand_in: StandIn) -> list[Figure]:
 
 def _rate(place: Place, name: str, quick: bool) -> list[Figure]:
     """A read of everything while the vendor's limits are on, and the share of the permitted rate that it used."""
-    known = VENDORS[name].limited
+    known = described(name).limited
     if known is None:
         return []
     deals = known.deals // 2 if quick else known.deals
@@ -206,7 +208,27 @@ def _rate(place: Place, name: str, quick: bool) -> list[Figure]:
     return [
         Figure("requests denied by a limit", denied, "", at_most=0, note=used),
         *_share(name, list(limits.values()), said["requests"], spent),
+        *_day(place, name),
     ]
+
+
+def _day(place: Place, name: str) -> list[Figure]:
+    """Of a vendor that counts a day's calls or credits: the share of them at which reading stops by itself."""
+    limited = described(name).limited
+    if limited is None or (day := limited.day) is None:
+        return []
+    place.processes.stop_all()
+    stand_in = StandIn(place, place.sandbox(day.deals), name)
+    httpx.post(f"{stand_in.sandbox.url}/{name}/control/options", json=day.options).raise_for_status()
+    stand_in.control("usage", "DELETE")
+    told = {f"SVERKA_{name.upper()}_{key.upper()}": value for key, value in day.connection.items()}
+    spent = stand_in.work("spend", stand_in.database(), **{LIMITED: "1", **told})
+    used = stand_in.control("usage")["limits"][day.window]
+    note = f"{used['granted']:,} of {used['limit']:,}, {used['denied']} denied; {spent.said['rows']:,} records received"
+    return [
+        Figure("share of the day's allowance", used["granted"] / used["limit"], "share", at_least=SHARE_OF_RATE, note=note),
+        Figure("of it denied", float(used["denied"]), "", at_most=0),
+    ]  # fmt: skip
 
 
 def _share(name: str, limits: list[dict[str, Any]], requests: int, spent: Spent) -> list[Figure]:
@@ -238,7 +260,7 @@ def _memory(place: Place, name: str, quick: bool) -> list[Figure]:
     """Peak memory of the process that reads few deals, and many."""
     peaks = {}
     for size in (QUICK_FEWER, QUICK_MORE) if quick else (FEWER, MORE):
-        stand_in = StandIn(place, place.sandbox(size // VENDORS[name].slow, "--no-limits"), name)
+        stand_in = StandIn(place, place.sandbox(size // described(name).slow, "--no-limits"), name)
         spent = stand_in.work("memory", stand_in.database())
         peaks[spent.said["rows"]] = spent.peak_mb
         place.processes.stop_all()
@@ -247,6 +269,13 @@ def _memory(place: Place, name: str, quick: bool) -> list[Figure]:
         *(Figure(f"peak memory, {rows:,} deals", peak, "MB", at_most=MAX_MB) for rows, peak in peaks.items()),
         Figure("growth of peak memory", high / low, "times", at_most=MAX_GROWTH),
     ]
+
+
+PARTS: Final[Mapping[str, Callable[[Place, str, bool], list[Figure]]]] = {
+    "speed": _speed,
+    "rate": _rate,
+    "memory": _memory,
+}
 
 
 def _of(runs: list[Spent]) -> str:
@@ -260,11 +289,14 @@ def main() -> int:
     parser.add_argument(
         "names", nargs="*", metavar="name", help=f"of {', '.join(vendors())}; all without one"
     )
+    parser.add_argument(
+        "--only", action="append", choices=PARTS, default=[], help="may be given several times"
+    )
     parser.add_argument("--quick", action="store_true", help="a tenth of the sizes")
     parser.add_argument("--home", type=Path, default=None, help="default: bench in SVERKA_HOME")
     said = parser.parse_args()
     with Place(said.home or home_folder() / "bench") as place:
-        figures = run(place, quick=said.quick, names=said.names or None)
+        figures = run(place, quick=said.quick, names=said.names or None, only=said.only)
     return 1 if any(figure.verdict == "not met" for figure in figures) else 0
 
 

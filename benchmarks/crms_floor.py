@@ -1,12 +1,14 @@
 """The floor that a connector is held against: its own requests, sent by bare httpx and COPYed as they come.
 
 No keys, no stamps, no comparing, no retries. Requests that deals do not come by are sent too, and their answers
-dropped. A line of a CSV is one string of JSON. Of a job that the vendor runs in the background only the ordering is
-sent again: the new one is asked for until it is there, and fetched. As many requests are under way as ours had.
+dropped. A line of a CSV becomes an object of texts, as the csv module and msgspec make one. Of a job that the vendor
+runs in the background only the ordering is sent again: the new one is asked for until it is there, and fetched. As
+many requests are under way as ours had.
 """
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 import time
@@ -100,10 +102,12 @@ def _copied(lines: bytes) -> bytes:
     return lines.replace(b"\\", b"\\\\")
 
 
-def _strings(csv: bytes) -> bytes:
-    """The lines of a CSV without its heading, each as one string of JSON."""
-    lines = csv.partition(b"\n")[2].replace(b"\r", b"").replace(b"\\", b"\\\\").replace(b'"', b'\\"')
-    return b'"' + lines.rstrip(b"\n").replace(b"\t", b"\\t").replace(b"\n", b'"\n"') + b'"\n'
+def _objects(content: bytes) -> bytes:
+    """The lines of a CSV, each as an object of its texts by their names."""
+    rows = csv.reader(io.StringIO(content.decode(), newline=""))
+    names = next(rows, [])
+    encode = msgspec.json.Encoder().encode
+    return b"".join(encode(dict(zip(names, row, strict=True))) + b"\n" for row in rows)
 
 
 # ---- Jobs in the background ----------------------------------------------------------------------
@@ -126,7 +130,7 @@ def _job(said: Request, kept: Kept, send: Callable[[Request], httpx.Response]) -
     else:
         raise RuntimeError(f"the job does not end: {told(said)[:200]}")
     for content in (_zipped if "data" in state else _paged)(address, kept, get):
-        yield _copied(_strings(content))
+        yield _copied(_objects(content))
 
 
 def _zipped(address: str, _: Kept, get: Callable[[str], httpx.Response]) -> Iterator[bytes]:

@@ -1,8 +1,9 @@
-"""What the benchmark of CRMs must know of a vendor: which answers hold deals, and how dlt is told to page.
+"""What the benchmark of CRMs may know of a vendor: which answers hold deals, and how dlt is told to page.
 
 Everything else is found: vendors by their files in mappings/crm, addresses by what the stand-in says of its
-connection, fields by what our own requests ask for. Paging is as the vendors' own pages describe it for the list
-that integrators use, with the largest page that it gives.
+connection, fields by what our own requests ask for. A vendor without a row here is measured by itself, with nothing
+beside it. Paging is as the vendors' own pages describe it for the list that integrators use, with the largest page
+that it gives.
 """
 
 from __future__ import annotations
@@ -24,10 +25,23 @@ class Limited:
     """How limits are measured: so many deals that they, and nothing else, make a read of everything last a minute.
 
     `connection`: what is set besides, smaller pages where whole ones would take millions of records.
+    `day`: of a vendor that counts calls or credits of a day, which no run lasts.
     """
 
     deals: int
     connection: Mapping[str, str] = field(default_factory=dict)
+    day: Day | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A short allowance of a day: the window of the stand-in that counts it, and what stand-in and connection are
+    told of it. So many deals that a read of everything takes a small part of it."""
+
+    window: str
+    options: Mapping[str, int]
+    connection: Mapping[str, str] = field(default_factory=dict)
+    deals: int = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +49,15 @@ class Vendor:
     """`deals` is found in `METHOD address body` of the requests that deals come by, `job` in those of a background
     job that brings them; `key` leads to the id in a row, `column` is what dlt calls it.
 
-    `dlt` makes {"client": ..., "endpoint": ...} of the connection and of our first request for deals.
+    `dlt` makes {"client": ..., "endpoint": ...} of the connection and of our first request for deals; without it
+    nothing is compared. `limited` None: no read under the vendor's limits is measured.
     `listed` is how many rows that list gives at most: no more deals are read where contenders are compared.
     `slow`: so many times fewer deals are read of a stand-in that takes a millisecond or more for each.
     """
 
-    deals: str
-    key: tuple[str, ...]
-    dlt: Callable[[Connection, Request], Config]
+    deals: str = ""
+    key: tuple[str, ...] = ("id",)
+    dlt: Callable[[Connection, Request], Config] | None = None
     column: str = "id"
     job: str = ""
     limited: Limited | None = None
@@ -52,6 +67,11 @@ class Vendor:
     def brings_deals(self, request: Request) -> bool:
         """Whether the answer holds deals."""
         return re.search(self.deals, told(request)) is not None
+
+
+def described(name: str) -> Vendor:
+    """What is known of a vendor."""
+    return VENDORS.get(name, Vendor())
 
 
 def told(request: Request) -> str:
@@ -166,11 +186,12 @@ VENDORS: Final[Mapping[str, Vendor]] = {
         r"^GET [^?]*/api/v3/deal\?", ("id",), _megaplan, limited=Limited(6_000, {"page": "100"}), slow=5,
     ),
     "salesforce": Vendor(
-        r"FROM Opportunity\b", ("Id",), _salesforce, job=r"/jobs/query\b", limited=Limited(20_000)
+        r"FROM Opportunity\b", ("Id",), _salesforce, job=r"/jobs/query\b",
+        limited=Limited(20_000, day=Day("daily", {"daily_requests": 200})),
     ),
     # A list of Zoho's ends after 100,000 rows.
     "zoho": Vendor(
         r'bulk/v8/read .*"Deals"|/coql .*\bfrom Deals\b', ("id",), _zoho, job=r"/bulk/v8/read\b",
-        limited=Limited(20_000), listed=100_000,
+        limited=Limited(20_000, day=Day("credits", {"credits": 1_000}, {"credits_per_day": "1000"})), listed=100_000,
     ),
 }  # fmt: skip
