@@ -17,7 +17,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from sandbox.onec.accounting import ACCOUNTING
-from sandbox.onec.conduct import LONG_REFUSAL, Conduct
+from sandbox.onec.conduct import Conduct
 from sandbox.onec.error import EXISTS, HTTP_METHOD, NO_INSTANCE, ODataError, refusal
 from sandbox.onec.ledger import Entry, Ledger
 from sandbox.onec.model import (
@@ -214,8 +214,6 @@ class Base:
         if doc.get("DeletionMark"):
             raise refusal(f'Не удалось провести "{title}"!\nДокумент помечен на удаление.')
         self._check_open(entity, doc)
-        if (order := self.conduct.take("refuse", entity.name)) is not None:
-            raise refusal(f'Не удалось провести "{title}"!\n{order.text or LONG_REFUSAL}')
         entity = self.configuration.sets[entity.name]
         rule, full = self.configuration.rules.get(entity.name), self.full(entity, doc)
         with self.store.together():
@@ -254,7 +252,11 @@ class Base:
         """Write an object again as it is, as somebody does who presses OK: its version changes."""
         doc = self._existing(entity, key)
         entity = self.configuration.sets[entity.name]
-        self._put(entity, key.lower(), dict(doc), version=version_of(doc) + 1)
+        row = self._put(entity, key.lower(), dict(doc), version=version_of(doc) + 1)
+        version = row["DataVersion"]
+        self.record(
+            f"touch:{key}:{version}", act="touch", set=entity.name, document=key.lower(), version=version
+        )
 
     def enter(self, entity: EntitySet, body: Row) -> Row:
         """Write one record of an independent information register, over one of the same key."""

@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from sandbox.onec.address import Address, Segment, arguments, read_address
 from sandbox.onec.atom import ENTRY_TYPE, FEED_TYPE, entry, feed
 from sandbox.onec.base import Base, PreconditionError
+from sandbox.onec.conduct import LONG_REFUSAL
 from sandbox.onec.error import (
     BAD_URL,
     DIRECT_ROW,
@@ -31,6 +32,7 @@ from sandbox.onec.error import (
     PARSE,
     ODataError,
     error_body,
+    refusal,
 )
 from sandbox.onec.metadata import metadata, service_json, service_xml
 from sandbox.onec.model import EntitySet, Row
@@ -260,6 +262,11 @@ class _Call:
         step = address.rest[0]
         if step.name not in ("Post", "Unpost") or address.key is None or len(address.rest) > 1:
             raise ODataError(NO_METHOD, f'Метод "{step.name}" не найден.')
+        if (
+            step.name == "Post"
+            and (order := self._base.conduct.take("refuse", address.entity.name)) is not None
+        ):
+            raise refusal(f"Не удалось провести документ!\n{order.text or LONG_REFUSAL}")
         act = self._base.post if step.name == "Post" else self._base.unpost
         act(address.entity, address.key["Ref_Key"])
         return Reply(200)
@@ -276,6 +283,7 @@ class _Call:
             return Reply(204)
         if match is not None and self._base.conduct.take("meanwhile", entity.name) is not None:
             self._base.touch(entity, key)
+            self._base.record(f"touch:{key}:{match}", act="touch", set=entity.name, document=key)
         body, lost = self._half(entity, self._read_body())
         row = self._base.update(entity, key, body, replace=self._method == "PUT", match=match)
         return self._written(entity, {**row, **lost}, 200, [])

@@ -123,6 +123,8 @@ def test_a_document_changed_meanwhile_is_not_overwritten(town: Town, office: Off
     place, version = f"{SALE}(guid'{key}')", town.one(SALE, key)["DataVersion"]
     assert town.send("PATCH", place, {"Комментарий": "mine"}, If_Match=version).status_code == 412
     assert town.one(SALE, key)["Комментарий"] == ""
+    truth = httpx.get(f"{town.url}/control/onec/truth/onec").json()
+    assert [act["act"] for act in truth.values() if act.get("document") == key] == ["touch"]
     version = town.one(SALE, key)["DataVersion"]
     assert town.send("PATCH", place, {"Комментарий": "mine"}, If_Match=version).status_code == 200
 

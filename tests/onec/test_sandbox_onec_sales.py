@@ -167,15 +167,15 @@ def test_prices_are_the_last_that_a_document_set(town: Town, office: Office) -> 
         head = {"Date": f"{day}T00:00:00", "Организация_Key": office["organization"], "ТипЦен_Key": kind}
         town.posted(setting, {**head, "Товары": [row]})
 
-    def price(moment: str, table: str = PRICES) -> float:
+    def last(moment: str, table: str = PRICES) -> float:
         condition = f"Номенклатура_Key eq guid'{product}'"
         asked = f"{table}/SliceLast(Period=datetime'{moment}T00:00:00',Condition='{condition}')"
         (row,) = town.rows(asked)
         assert row["ТипЦен_Key"] == kind
         return float(row["Цена"])
 
-    assert (price("2026-02-15"), price("2026-04-01")) == (111.11, 122.22)
-    assert price("2026-04-01", f"{PRICES}_RecordType") == 122.22
+    assert (last("2026-02-15"), last("2026-04-01")) == (111.11, 122.22)
+    assert last("2026-04-01", f"{PRICES}_RecordType") == 122.22
     records = town.rows(f"{PRICES}_RecordType", filter=f"Номенклатура_Key eq guid'{product}'")
     assert {111.11, 122.22} <= {row["Цена"] for row in records}
 
