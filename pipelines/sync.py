@@ -13,6 +13,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,13 +31,16 @@ from pipelines.operations.plan import Planned, plan
 from pipelines.raw.hints import forget_hooks
 from pipelines.raw.load import Batch, read_source, store_page
 from pipelines.refresh import Outcome, empty_scope, lock_changes, prune_changes, refresh
+from pipelines.shapes import fields_written, keep_shape
 from pipelines.table import Table, stage_tables, tables
 from resources.budget import SharedBudget
 from resources.connector import (
     AssignsKeys,
     ChecksFields,
+    ComparesVersions,
     LocksPeriods,
     Page,
+    ReadsByKey,
     Record,
     Source,
     SourceError,
@@ -126,6 +130,8 @@ class Road:
                 connector.mapping_file = system.source.name
             if system.role == "accounting":
                 self._agree_on_keys(system, connector)
+                if isinstance(connector, ChecksFields):
+                    connector.fields_written = fields_written(system)
             self._open[system.name] = connector
         return self._open[system.name]
 
@@ -302,9 +308,20 @@ def read_locks(road: Road) -> None:
         )
 
 
+def read_shape(road: Road, *, at_once: bool = False) -> None:
+    """Keep which fields accounting has; kinds that name others are held. Raises WarehouseError."""
+    try:
+        target = road.target(road.accounting)
+    except SourceError as error:
+        log.warning("%s; its fields are taken to be as they were", error)
+        return
+    keep_shape(road.warehouse, road.accounting, target, at_once=at_once)
+
+
 def plan_operations(road: Road, *, everything: bool = False) -> Planned:
     """Plan what is to be written, by the periods that accounting has closed by now."""
     read_locks(road)
+    read_shape(road)
     return plan(road.warehouse, road.accounting, run_id=road.run_id, everything=everything)
 
 
@@ -331,7 +348,8 @@ def carry_operations(
 
 def _carry(road: Road, progress: Callable[[Carried], None] | None) -> Carried:
     system = road.accounting
-    return carry(
+    began = road.warehouse.scalar("select clock_timestamp()")
+    carried = carry(
         road.warehouse,
         road.target(system),
         run_id=road.run_id,
@@ -340,6 +358,33 @@ def _carry(road: Road, progress: Callable[[Carried], None] | None) -> Carried:
         progress=progress,
         entities={kind: entity_of(system, kind) for kind in system.write},
     )
+    _read_entries(road, system, began)
+    return carried
+
+
+def _read_entries(road: Road, system: System, began: datetime) -> None:
+    """Read the documents that were posted or unposted since then once more, for what posting made of them.
+
+    Where versions are compared, a document that was read back is known, however old it is: the next read passes over
+    it, and over its entries. A source that does not answer is asked by the day's comparison.
+    """
+    source = road.source(system)
+    if not (isinstance(source, ReadsByKey) and isinstance(source, ComparesVersions)):
+        return
+    moved: dict[str, list[str]] = {}
+    for kind, key in road.warehouse.rows(
+        "select distinct kind, key from ops.operation where target = %s and action in ('post', 'unpost')"
+        " and state = 'verified' and changed_at >= %s order by 1, 2",
+        [system.name, began],
+    ):
+        moved.setdefault(entity_of(system, kind), []).append(key)
+    try:
+        for entity, keys in moved.items():
+            for page in source.read_keys(entity, keys):
+                if page.entity in system.entities:
+                    store_page(road.warehouse, system.name, source.capabilities, page, road.run_id)
+    except SourceError as error:
+        log.warning("%s; entries of documents that were just posted are read later", error)
 
 
 def _keep_read_back(road: Road, system: System) -> ReadBack:

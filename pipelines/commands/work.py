@@ -11,8 +11,9 @@ from mappings import System
 from pipelines.commands import show
 from pipelines.commands.session import CONSOLE, database, need_sandbox, recall_sandbox, road, sandbox_trouble
 from pipelines.operations.desired import lacking
+from pipelines.shapes import missing
 from pipelines.signals import called
-from pipelines.sync import Road, mappings_folder
+from pipelines.sync import Road, mappings_folder, read_shape
 from resources.warehouse import Warehouse, home_folder
 
 
@@ -211,6 +212,8 @@ def sources_check(name: str) -> int:
                     if finding.remedy:
                         CONSOLE.print(f"         {finding.remedy}", style="dim", markup=False)
                     good = good and finding.ok
+                if system.role == "accounting":
+                    read_shape(found, at_once=True)
                 for lack in _lacking(found, system):
                     good = False
                     CONSOLE.print(f"  [red]fails[/]  mapping: {escape(lack)}")
@@ -220,7 +223,7 @@ def sources_check(name: str) -> int:
 
 
 def _lacking(road: Road, system: System) -> list[str]:
-    """Accounts and warehouses that the mapping names and accounting, as last read, does not have."""
+    """Accounts, warehouses and fields that the mapping names and accounting, as last read, does not have."""
     if (
         system.role != "accounting"
         or road.warehouse.scalar("select to_regclass('core.accounting_account')") is None
@@ -229,7 +232,7 @@ def _lacking(road: Road, system: System) -> list[str]:
     if not road.warehouse.scalar("select exists (select from core.accounting_account)"):
         return []
     with road.warehouse.transaction() as conn:
-        found = [lacking(conn, system, kind) for kind in system.write]
+        found = [look(conn, system, kind) for kind in system.write for look in (lacking, missing)]
     return list(dict.fromkeys(sentence for sentence in found if sentence))
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from mappings import System, compile_write, lookups
 from mappings.compile_write import LINES
+from pipelines.shapes import missing
 from resources.warehouse import Connection, trusted
 
 DOCUMENT_KINDS: Final = (
@@ -54,7 +55,8 @@ def fill_desired(conn: Connection, accounting: System) -> None:
             )
             conn.execute(trusted(statement))
     for kind in accounting.write:
-        if (absent := lacking(conn, accounting, kind)) is not None:
+        absent = "; ".join(filter(None, (lacking(conn, accounting, kind), missing(conn, accounting, kind))))
+        if absent:
             conn.execute("update desired set hold = coalesce(hold, %s) where kind = %s", [absent, kind])
     conn.execute(trusted(_IN_CLOSED_PERIOD), {"system": accounting.name})
     conn.execute("update desired set content_hash = md5(body::text) where body is not null")

@@ -29,6 +29,11 @@ _HELD = """
     where ops.is_document(o.kind) and exists (select from change)
 """
 
+_UNSENT_OR_HELD = """
+    select o.subject as key from ops.operation o
+    where ops.is_document(o.kind) and o.state in ('held', 'planned', 'approved', 'rejected') and exists (select from change)
+"""
+
 # The plan as a consumer of changes: what makes it look at a deal again.
 CONSUMER = Table(
     name="ops.operation",
@@ -64,15 +69,15 @@ CONSUMER = Table(
         # Periods were opened or closed: what is held for it, and what is about to leave.
         Changed(
             "ops.period_lock",
-            "select o.subject as key from ops.operation o where ops.is_document(o.kind) and o.state in"
-            " ('held', 'planned', 'approved', 'rejected') and exists (select from change)"
-            " union select q.deal_id from ops.question q where q.answer is null and q.withdrawn_at is null"
+            f"{_UNSENT_OR_HELD} union select q.deal_id from ops.question q where q.answer is null and q.withdrawn_at is null"
             " and exists (select from change)",
         ),
         Changed("ops.question", "select key from change"),
         # Documents that name what accounting lacked are looked at again when it has more.
         Changed("core.accounting_account", _HELD),
         Changed("core.accounting_warehouse", _HELD),
+        # Fields of accounting went, or came back: what is held for it, and what is about to leave.
+        Changed("ops.shape", _UNSENT_OR_HELD),
         Changed("ops.mapping_version", ""),
     ),
 )

@@ -12,7 +12,7 @@ import pytest
 from resources.accounting.onec import odata
 from resources.accounting.onec.check import PROBE_KEY
 from resources.accounting.onec.connector import OneC, connect
-from resources.accounting.onec.profile import ACCOUNTING_3
+from resources.accounting.onec.profile import ACCOUNTING_3, PROFILES
 from resources.connector import Conflict, Exists, Lock, Refused, Source, SourceError, Target, Uncertain
 from tests.onec.base import (
     DAY,
@@ -57,7 +57,6 @@ def sent_once(outcome: httpx.Response | Exception) -> tuple[OneC, list[httpx.Req
         (httpx.Response(201, content=b'{"Ref_Key":"7d2c'), Uncertain, None, "cut off"),
         (httpx.ReadTimeout("slow"), Uncertain, None, "not known"),
         (httpx.RemoteProtocolError("dropped"), Uncertain, None, "not known"),
-        (httpx.Response(201, json={"Ref_Key": OTHER}), Refused, "foreign_key", "another key"),
     ],
 )
 def test_a_write_is_sent_once_and_its_outcome_has_a_name(
@@ -162,7 +161,7 @@ def test_the_connector_fits_both_seams_and_names_a_wrong_connection() -> None:
     with pytest.raises(SourceError, match="password"):
         connect("onec", {"url": ROOT, "user": "u", "timezone": "Europe/Moscow"})
     declared = {entity.name for entity in OneC.capabilities.entities}
-    assert declared == set(ACCOUNTING_3["sets"])
+    assert declared == {name for profile in PROFILES.values() for name in profile["sets"]}
 
 
 def whole_base(honours: bool = True, missing: str = "", hidden: str = "") -> Handler:

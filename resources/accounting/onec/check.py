@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from resources.accounting.onec import odata
 from resources.accounting.onec.session import FORMAT
+from resources.accounting.onec.writing import FOREIGN_KEY, NO_OWN_KEYS
 from resources.connector import Exists, Finding, Lock, Refused, SourceError
 
 if TYPE_CHECKING:
@@ -65,11 +66,12 @@ def locks(base: OneC) -> list[Lock]:
 
 
 def _sets(base: OneC, published: set[str], now: datetime) -> Iterator[Finding]:
-    for entity, place in base.profile.places.items():
+    for place in base.places_in_use():
+        entity = place.entity
         if not {place.set, place.set.removesuffix("_RecordType")} & published:
             yield Finding(entity, False, f"{place.set} is not published", PUBLISH.format(name=place.set))
             continue
-        resource = base.balance_table(place, now) if place.kind == "balance" else place.set
+        resource = base.balance_table(place, now) if place.kind in ("balance", "latest") else place.set
         try:
             base.session.rows(resource, {"$top": 1})
             yield Finding(entity, True, f"{place.set} is published and readable")
@@ -79,30 +81,49 @@ def _sets(base: OneC, published: set[str], now: datetime) -> Iterator[Finding]:
 
 def _fields(base: OneC) -> Iterator[Finding]:
     try:
-        sets = base.metadata()
+        shapes = base.shape()
     except SourceError as error:
         yield Finding("metadata", False, str(error), "$metadata must be readable to check names of fields")
         return
-    for entity, wanted in base.required.items():
-        place = base.profile.places.get(entity)
-        if place is None or place.set not in sets:
+    used = {name: dict.fromkeys(fields) for name, fields in base.fields_read.items()}
+    for kind, fields in base.fields_written.items():
+        used.setdefault(kind, {}).update(dict.fromkeys(fields))
+    for entity, wanted in (used or {k: dict.fromkeys(v) for k, v in base.profile.required.items()}).items():
+        shape = shapes.get(entity)
+        if shape is None or base.profile.places[entity].kind in ("balance", "latest"):
             continue
-        absent = [name for name in wanted if name not in sets[place.set]]
-        if absent:
-            yield Finding(
-                f"{entity} fields",
-                False,
-                f"{place.set} has no {', '.join(absent)}; 1C would ignore them silently in a write",
-                "correct the names in the mapping, or choose the profile of this configuration",
-            )
-        else:
-            yield Finding(f"{entity} fields", True, f"{place.set} has all {len(list(wanted))} fields in use")
+        yield _fields_of(base, entity, list(wanted), shape)
+
+
+def _fields_of(base: OneC, entity: str, wanted: Sequence[str], shape: Mapping[str, str]) -> Finding:
+    words = base.profile.named
+    absent = [
+        name
+        for name in wanted
+        if name not in shape and not (name.rpartition("/")[2] in words and f"{name}_Key" in shape)
+    ]
+    if not absent:
+        return Finding(f"{entity} fields", True, f"{shape['']} has all {len(wanted)} fields in use")
+    kept_as_keys = sorted({name.rpartition("/")[2] for name in absent if f"{name}_Key" in shape})
+    remedy = f"correct the names in {base.mapping_file}, or choose the profile of this configuration"
+    if kept_as_keys:
+        remedy = (
+            f"this base keeps {', '.join(kept_as_keys)} as a key: give the profile `named: "
+            f"{{{kept_as_keys[0]}: vat_rate}}` and the set of the catalog"
+        )
+    # Alternatives that the mapping offers to several configurations are only read; a write is ignored silently.
+    written = set(base.fields_written.get(entity, wanted if not base.fields_written else ()))
+    message = f"{shape['']} has no {', '.join(absent)}; "
+    if written.isdisjoint(absent):
+        return Finding(f"{entity} fields", True, f"{message}they are read as empty", remedy)
+    return Finding(f"{entity} fields", False, f"{message}1C would ignore them silently in a write", remedy)
 
 
 def _own_keys(base: OneC) -> Finding:
     kind = base.profile.probe
     if not kind:
         return Finding("own keys", True, "not tried: the profile names no catalog to try it in")
+    stranger = False
     said = "1C keeps the key that we choose, so that no document can be created twice"
     try:
         if base.find(kind, [PROBE_KEY]):
@@ -116,12 +137,16 @@ def _own_keys(base: OneC) -> Finding:
         if base.find(kind, [PROBE_KEY]):
             return Finding("own keys", True, f"{said} (tried with a {kind} marked for deletion)")
         message = "1C accepted a record with our key and does not find it under that key"
+        stranger = True
     except Exists:
         return Finding("own keys", True, said)
     except Refused as error:
         message = str(error)
+        stranger = error.code == FOREIGN_KEY
     except SourceError as error:
         message = f"could not be tried: {error}"
+    if stranger:
+        return Finding("own keys", False, message, NO_OWN_KEYS)
     remedy = f"let user {base.session.user} write {kind}; do not send documents before this is settled"
     return Finding("own keys", False, message, remedy)
 

@@ -20,13 +20,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import msgspec
 from msgspec import Raw
 
 from resources.accounting.onec import odata
 from resources.accounting.onec.check import locks
 from resources.accounting.onec.profile import PROFILES, Place, Profile
+from resources.accounting.onec.rows import gathered, naming
 from resources.accounting.onec.session import Named, Session
+from resources.accounting.onec.writing import Writer
 from resources.budget import Budget
 from resources.connector import (
     Capabilities,
@@ -48,13 +49,15 @@ WHOLE_UP_TO = 20_000  # documents of a kind whose headers are always scanned in 
 WHOLE_SHARE = 4  # when more than one in so many headers changed, whole pages are cheaper than keys
 SEARCH_LIMIT = 50  # records one search may return
 HEADER = "Ref_Key,DataVersion"
+MOMENTARY = ("balance", "latest")  # kinds of places that hold what is so at a moment
 
 LIMITS = None  # 1C publishes none; `concurrency` bounds what runs at once
 
 
 def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = None) -> OneC:
     """Open a base. `connection`: `url` (…/odata/standard.odata/), `user`, `password`, `timezone` (IANA, of
-    the base's server), and optionally `profile` (a name or a mapping, see `profile.py`), `concurrency` (4),
+    the base's server), and optionally `profile` (a name or a mapping, see `profile.py`), `closed_period` (a
+    regular expression of its refusals, where ours does not know them), `concurrency` (4),
     `page` (1000 rows), `window_days` (62), `scan_whole_up_to` (20000 documents of a kind),
     `query_limit` (2000 characters), `timeout` (120 s), `ca_file`, `allow_http`, `probe: false` (check()
     then writes nothing). Sends nothing. Raises SourceError for a connection that cannot be right."""
@@ -70,9 +73,13 @@ def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = 
         ) from None
     given = connection.get("profile", "accounting_3")
     try:
-        profile = Profile.read(given if isinstance(given, Mapping) else PROFILES[given])
+        said = given if isinstance(given, Mapping) else {"like": given}
+        if text := str(connection.get("closed_period") or ""):
+            said = {**said, "closed_period": text}
+        profile = Profile.read(said)
     except KeyError:
-        raise SourceError(f"{system}: no 1C profile {given!r}; there are {', '.join(PROFILES)}") from None
+        name = given.get("like") if isinstance(given, Mapping) else given
+        raise SourceError(f"{system}: no 1C profile {name!r}; there are {', '.join(PROFILES)}") from None
     except ValueError as error:
         raise SourceError(f"{system}: {error}") from None
     concurrency = int(connection.get("concurrency", 4))
@@ -120,14 +127,18 @@ class OneC:
             *(
                 Entity(name, incremental=True)
                 for name in (
-                    "organization", "currency", "unit", "account", "warehouse", "currency_rate",
-                    "counterparty", "contract", "product", "invoice", "realization", "payment", "refund",
-                    "entry",
+                    "organization", "currency", "unit", "vat_rate", "account", "settlement_key", "warehouse",
+                    "currency_rate", "partner", "counterparty", "contract", "product",
+                    "order", "invoice", "realization", "vat_invoice", "correction", "return",
+                    "payment", "refund", "cash_receipt", "cash_payment", "entry",
                 )
             ),
-            Entity("balance", incremental=False),
+            *(Entity(name, incremental=False) for name in ("balance", "price", "stock")),
         ),
-        writes=("counterparty", "contract", "product", "invoice", "realization"),
+        writes=(
+            "counterparty", "contract", "product",
+            "order", "invoice", "realization", "vat_invoice", "correction", "return",
+        ),
         overlap_seconds=0,  # versions decide, not times
         posted="Posted",
         version="DataVersion",
@@ -146,8 +157,12 @@ class OneC:
         self.profile = profile
         self.session = session
         self.window_days, self.whole_up_to = window_days, whole_up_to
-        self.required: Mapping[str, Sequence[str]] = profile.required  # fields that check() looks for
         self.probe_writes = probe_writes
+        # Set by whoever knows the mapping (ChecksFields); without it the profile's own fields are looked for.
+        self.fields_read: Mapping[str, Sequence[str]] = {}
+        self.fields_written: Mapping[str, Sequence[str]] = {}
+        self.mapping_file = "the mapping file"
+        self._writer = Writer(self)
         self.known_versions: Callable[[str], Mapping[str, str]] = _no_versions
         self._metadata: dict[str, dict[str, str]] | None = None
         self._metadata_lock = threading.Lock()
@@ -166,8 +181,8 @@ class OneC:
         not in the profile (an accountant's manual entries).
         """
         for entity in entities:
-            place = self._place(entity)
-            if place.kind == "balance":
+            place = self.place(entity)
+            if place.kind in MOMENTARY:
                 yield self._balance(place, until)
             elif since is None:
                 yield from self._whole(place, "")
@@ -183,16 +198,17 @@ class OneC:
 
     def keys(self, entity: str) -> Iterator[Sequence[str]]:
         """Yield every key there is; complete or SourceError, so that what is missing is truly deleted."""
-        place = self._place(entity)
-        if place.kind == "balance":
+        place = self.place(entity)
+        if place.kind in MOMENTARY:
             yield [record.source_id for record in self._balance(place, datetime.now(UTC)).records]
             return
         for page in self._walk(place, "", select=",".join(place.key)):
             yield [key for key, _ in page if key]
 
     def changes(self, since: datetime) -> Iterator[Change]:
-        """Yield records whose version is not known: one header scan an entity, many documents by window."""
-        for place in self.profile.places.values():
+        """Yield records whose version is not known: one header scan an entity that the mapping reads, many
+        documents by window."""
+        for place in self.places_in_use():
             if place.kind not in ("object", "document"):
                 continue
             known = self.known_versions(place.entity)
@@ -201,6 +217,22 @@ class OneC:
                     version = odata.decode_header(row).version
                     if key and (not version or known.get(key) != version):
                         yield Change(place.entity, key, None, version)
+
+    def read_keys(self, entity: str, keys: Sequence[str]) -> Iterator[Page]:
+        """Yield these records as they are now, their entries before them; the absent ones as tombstones. Keys of a
+        register's rows are none that could be asked for. See ReadsByKey."""
+        place = self.place(entity)
+        if place.kind not in ("object", "document"):
+            return
+        wanted = list(dict.fromkeys(odata.canonical(key) for key in keys))
+        name = naming(place)
+        for asked, rows in self._bodies(place, wanted):
+            if entity in self.profile.recorders:
+                yield from self._entries_of(place, asked)
+            yield self._page(place, [(name(row), row) for row in rows])
+            there = {name(row) for row in rows}
+            if gone := [Record(key, b"{}", deleted=True) for key in asked if key not in there]:
+                yield Page(entity, gone)
 
     def check(self) -> list[Finding]:
         """Connection, rights, publication, fields, our own keys, closed periods, clock. Never raises.
@@ -215,40 +247,29 @@ class OneC:
     def create(self, kind: str, key: str, body: Mapping[str, Any]) -> Written:
         """Create a record under our key. Money as Decimal, times aware or on the base's wall clock.
 
-        Raises Exists, Refused (`code="closed_period"` for a closed period), Uncertain, SourceError.
+        Raises Exists, Refused (`closed_period`, `foreign_key` where the base makes its own), Uncertain, SourceError.
         The version in the answer may be empty: read it back before an update by version.
         """
-        place = self._place(kind)
-        subject = f"{kind} {key}"
-        answer = self.session.write("POST", place.set, subject, {**body, "Ref_Key": odata.canonical(key)})
-        given = str(answer.get("Ref_Key", key)).lower()
-        if given != odata.canonical(key):
-            raise Refused(
-                f"{self.system}: {subject} was created by 1C under another key ({given}); this release does "
-                "not honour our keys: delete that record and update the platform before writing",
-                code="foreign_key",
-            )
-        return Written(given, answer)
+        return self._writer.create(kind, key, body)
+
+    def send_new(self, kind: str, key: str, body: Mapping[str, Any]) -> Written:
+        """Create a record exactly as given, without a partner or words put in. Raises as `create`."""
+        return self._writer.send_new(kind, key, body)
 
     def update(self, kind: str, key: str, body: Mapping[str, Any], version: str | None = None) -> Written:
         """Change the named fields; a tabular part is replaced as a whole, each row with its LineNumber.
 
         Raises Conflict when `version` is not the present DataVersion; else as `create`.
         """
-        resource = f"{self._place(kind).set}({odata.guid(key)})"
-        answer = self.session.write("PATCH", resource, f"{kind} {key}", body, version=version)
-        return Written(odata.canonical(key), answer)
+        return self._writer.update(kind, key, body, version)
 
     def post(self, kind: str, key: str) -> None:
         """Post a document (not operationally: its own date holds). The version changes."""
-        resource = f"{self._place(kind).set}({odata.guid(key)})/Post"
-        options = {"PostingModeOperational": "false"}
-        self.session.write("POST", resource, f"posting of {kind} {key}", options=options)
+        self._writer.post(kind, key)
 
     def unpost(self, kind: str, key: str) -> None:
         """Take the posting of a document back; it is a draft then, and may be changed. See Unposts."""
-        resource = f"{self._place(kind).set}({odata.guid(key)})/Unpost"
-        self.session.write("POST", resource, f"unposting of {kind} {key}")
+        self._writer.unpost(kind, key)
 
     def locks(self) -> Sequence[Lock]:
         """The days up to which changes are forbidden; see LocksPeriods. None where the register is not published:
@@ -260,12 +281,10 @@ class OneC:
 
     def find(self, kind: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """Whole bodies by key, fractions as Decimal; absent keys are missing."""
-        place = self._place(kind)
+        place = self.place(kind)
         found: dict[str, Mapping[str, Any]] = {}
-        for _, rows in self._bodies(place, keys):
-            for row in rows:
-                body = odata.decode(row)
-                found[str(body["Ref_Key"]).lower()] = body
+        for body in self._writer.find(place, self._bodies(place, keys)):
+            found[str(body["Ref_Key"]).lower()] = body
         return {key: found[odata.canonical(key)] for key in keys if odata.canonical(key) in found}
 
     def search(self, kind: str, fields: Mapping[str, object]) -> list[Mapping[str, Any]]:
@@ -273,7 +292,7 @@ class OneC:
 
         Raises Refused when there are more than 50: the question is then too wide to decide by.
         """
-        place = self._place(kind)
+        place = self.place(kind)
         where = odata.both(*(f"{name} eq {odata.literal(name, value)}" for name, value in fields.items()))
         rows = self.session.rows(place.set, {"$filter": where, "$top": SEARCH_LIMIT + 1})
         if len(rows) > SEARCH_LIMIT:
@@ -286,25 +305,38 @@ class OneC:
 
     # ---- what the base is ---------------------------------------------------------------------
 
-    def metadata(self) -> dict[str, dict[str, str]]:
-        """{set: {property: edm type}} of all that is published, read once (tens of megabytes)."""
+    def metadata(self, *, anew: bool = False) -> dict[str, dict[str, str]]:
+        """{set: {property: edm type}} of all that is published (tens of megabytes): read once, or `anew`."""
         with self._metadata_lock:
-            if self._metadata is None:
+            if self._metadata is None or anew:
                 self._metadata = odata.parse_metadata(self.session.get("$metadata", json=False).content)
             return self._metadata
 
     def unknown_fields(self, kind: str, body: Mapping[str, Any]) -> list[str]:
         """Names in a body that this base does not have; it would ignore them silently. Empty is good."""
-        return odata.unknown_fields(self.metadata(), self._place(kind).set, body)
+        return odata.unknown_fields(self.metadata(), self.place(kind).set, body)
+
+    def shape(self) -> Mapping[str, Mapping[str, str]]:
+        """The properties of every set in use that is published, with `""` for the set itself; see KnowsItsShape."""
+        sets = self.metadata(anew=True)
+        return {
+            place.entity: odata.shape(sets, place.set) for place in self.places_in_use() if place.set in sets
+        }
+
+    def places_in_use(self) -> list[Place]:
+        """Where the entities are that the mapping reads and writes; all of the profile where nobody told."""
+        used = {*self.fields_read, *self.fields_written}
+        return [place for entity, place in self.profile.places.items() if not used or entity in used]
 
     # ---- helpers ------------------------------------------------------------------------------
 
-    def _place(self, entity: str) -> Place:
+    def place(self, entity: str) -> Place:
+        """Where the base keeps an entity. Raises SourceError where the profile does not say."""
         try:
             return self.profile.places[entity]
         except KeyError:
             raise SourceError(
-                f"{self.system}: its profile names no set for {entity}; add it under `sets`"
+                f"{self.system}: its profile names no set for {entity}; add it under `sets`, or choose another profile"
             ) from None
 
     def _first_of_day(self, since: datetime, until: datetime) -> bool:
@@ -325,7 +357,7 @@ class OneC:
     def _walk(self, place: Place, where: str, *, select: str = "") -> Iterator[list[Named]]:
         orders = {"entries": "Period,Recorder,LineNumber", "rows": ",".join(place.key)}
         order = orders.get(place.kind, "Ref_Key")
-        yield from self.session.walk(place.set, _naming(place), select=select, where=where, order=order)
+        yield from self.session.walk(place.set, naming(place), select=select, where=where, order=order)
 
     def _whole(self, place: Place, where: str) -> Iterator[Page]:
         for page in self._walk(place, where):
@@ -348,9 +380,9 @@ class OneC:
                 for page in self._walk(place, where)
             )
         else:
-            name = _naming(place)
+            name = naming(place)
             bodies = ([(name(row), row) for row in rows] for _, rows in self._bodies(place, sorted(changed)))
-        for page in _gathered(bodies, self.session.page):
+        for page in gathered(bodies, self.session.page):
             if place.entity in self.profile.recorders:
                 yield from self._entries_of(place, [key for key, _ in page if key])
             yield self._page(place, page)
@@ -364,7 +396,7 @@ class OneC:
         places = [place for place in self.profile.places.values() if place.kind == "entries"]
         terms = [(key, f"Recorder eq {odata.reference(key, document.set)}") for key in keys]
         for place in places:
-            name = _naming(place)
+            name = naming(place)
             rows = [row for _, chunk in self.session.pick(place.set, terms) for row in chunk]
             yield self._page(place, [(name(row), row) for row in rows], complete_parents=tuple(keys))
 
@@ -391,17 +423,27 @@ class OneC:
             yield self._page(place, rows, complete_parents=tuple(whole))
 
     def balance_table(self, place: Place, until: datetime) -> str:
-        """The virtual table of balances at the end of the base's day. 1C's Balance(Period) is the balance
-        before that moment, so the end of a day is the next midnight."""
+        """The virtual table of what is so at the end of the base's day. 1C's Balance(Period) is the balance before
+        that moment, so the end of a day is the next midnight."""
         day = odata.wall_clock(until, self.session.zone) + timedelta(days=1)
         period = odata.moment(day.replace(hour=0, minute=0, second=0, microsecond=0))
-        codes = odata.either(f"Account/Code eq {odata.text(code)}" for code in self.profile.balance_accounts)
-        condition = f",AccountCondition={odata.text(codes)}" if codes else ""
-        return f"{place.set}/Balance(Period={period}{condition})"
+        if place.kind == "latest":
+            return f"{place.set}/SliceLast(Period={period})"
+        more = ""
+        if place.set.startswith("AccountingRegister_"):
+            accounts = (
+                self.profile.stock_accounts if place.entity == "stock" else self.profile.balance_accounts
+            )
+            codes = odata.either(f"Account/Code eq {odata.text(code)}" for code in accounts)
+            more = f",AccountCondition={odata.text(codes)}" if codes else ""
+        elif dimensions := self.profile.dimensions.get(place.entity, ""):
+            more = f",Dimensions={odata.text(dimensions)}"
+        return f"{place.set}/Balance(Period={period}{more})"
 
     def _balance(self, place: Place, until: datetime) -> Page:
         rows = self.session.rows(self.balance_table(place, until), {})
-        page = self._page(place, [(_balance_name(row), row) for row in rows])
+        name = naming(place)
+        page = self._page(place, [(name(row), row) for row in rows])
         return Page(place.entity, page.records, complete=True, rejects=page.rejects)
 
     def _page(self, place: Place, rows: Iterable[Named], *, complete_parents: Sequence[str] = ()) -> Page:
@@ -415,45 +457,3 @@ class OneC:
                 reason = f"a row without {' and '.join(place.key)}; look at it in 1C"
                 rejects.append(Reject(f"{self.system}, {place.set}", reason, payload))
         return Page(place.entity, records, complete_parents=complete_parents, rejects=rejects)
-
-
-def _naming(place: Place) -> Callable[[Raw], str]:
-    if place.kind == "entries":
-        return _entry_name
-    if place.kind == "rows":
-        return lambda row: _row_name(row, place.key)
-    return _object_name
-
-
-def _object_name(row: Raw) -> str:
-    return odata.decode_header(row).ref_key.lower()
-
-
-def _entry_name(row: Raw) -> str:
-    entry = odata.decode_entry(row)
-    return f"{entry.document}:{entry.line}" if entry.document and entry.line else ""
-
-
-def _row_name(row: Raw, key: Sequence[str]) -> str:
-    body = msgspec.json.decode(row)
-    parts = [str(body.get(name) or "") for name in key]
-    return ":".join(parts) if all(parts) else ""
-
-
-def _balance_name(row: Raw) -> str:
-    """A balance is named by its account and every dimension of the row, in the order of their names."""
-    body = msgspec.json.decode(row)
-    rest = sorted(name for name in body if name.endswith("_Key") or name.startswith("ExtDimension"))
-    return ":".join(str(body[name] or "") for name in rest if not name.endswith("_Type"))
-
-
-def _gathered(pages: Iterable[list[Named]], size: int) -> Iterator[list[Named]]:
-    """Small answers gathered into pages of at least `size` rows (the last may be smaller)."""
-    gathered: list[Named] = []
-    for page in pages:
-        gathered += page
-        if len(gathered) >= size:
-            yield gathered
-            gathered = []
-    if gathered:
-        yield gathered

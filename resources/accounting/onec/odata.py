@@ -236,6 +236,17 @@ def parse_metadata(xml: bytes) -> dict[str, dict[str, str]]:
 _ROWS = re.compile(r"Collection\([^.]+\.(.+)\)$")
 
 
+def shape(sets: Mapping[str, Mapping[str, str]], entity_set: str) -> dict[str, str]:
+    """The properties of a set and their types; those of its tabular parts as `Part/Field`, the set's name as ""."""
+    found = {"": entity_set}
+    for name, kind in sets[entity_set].items():
+        found[name] = kind
+        if kind.startswith("Collection("):
+            part = sets.get(f"{entity_set}_{name}", {})
+            found |= {f"{name}/{inner}": of for inner, of in part.items()}
+    return found
+
+
 def unknown_fields(
     sets: Mapping[str, Mapping[str, str]], entity_set: str, body: Mapping[str, Any]
 ) -> list[str]:
