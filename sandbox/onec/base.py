@@ -252,11 +252,7 @@ class Base:
         """Write an object again as it is, as somebody does who presses OK: its version changes."""
         doc = self._existing(entity, key)
         entity = self.configuration.sets[entity.name]
-        row = self._put(entity, key.lower(), dict(doc), version=version_of(doc) + 1)
-        version = row["DataVersion"]
-        self.record(
-            f"touch:{key}:{version}", act="touch", set=entity.name, document=key.lower(), version=version
-        )
+        self._put(entity, key.lower(), dict(doc), version=version_of(doc) + 1)
 
     def enter(self, entity: EntitySet, body: Row) -> Row:
         """Write one record of an independent information register, over one of the same key."""
