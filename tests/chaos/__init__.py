@@ -1,0 +1,1 @@
+"""Loaders of the operation ledger killed at chosen moments, and what the target holds in the end."""

@@ -1,0 +1,100 @@
+"""`python -m tests.chaos`: what `make chaos` runs."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from resources import postgres
+from tests.chaos.company import Server, Template
+from tests.chaos.run import KILLS, Tally, run_company
+from tests.chaos.targets import TARGETS
+from tests.chaos.verdict import BrokenError
+
+DEALS = 60
+MAX_COMPANIES = 10_000  # of one target
+
+
+def main(arguments: list[str] | None = None) -> int:
+    said = _parser().parse_args(arguments)
+    seed, _, alone = said.seed.partition(":")
+    home = Path(tempfile.mkdtemp(prefix="sverka-chaos-"))
+    tallies: dict[str, Tally] = {}
+    status = 0
+    try:
+        server = Server.start(home / "server")
+        for target in said.target.split(","):
+            tallies[target] = Tally()
+            try:
+                _run(target, server, home, seed, alone, said, tallies[target])
+            except BrokenError as broken:
+                print(f"\nBROKEN {target}: {broken}", file=sys.stderr, flush=True)
+                status = 1
+    finally:
+        postgres.stop_server(home / "server")
+        shutil.rmtree(home, ignore_errors=True)
+    print(summary(tallies))
+    return status
+
+
+def _run(
+    target: str, server: Server, home: Path, seed: str, alone: str, said: argparse.Namespace, tally: Tally
+) -> None:
+    template = Template.make(target, server, home / target, said.deals)
+    if alone:
+        run_company(template, int(alone), seed, min(said.runs, KILLS), tally, _progress(target, said.runs))
+        return
+    for number in range(MAX_COMPANIES):
+        if (left := said.runs - tally.killed) <= 0:
+            return
+        run_company(template, number, seed, min(left, KILLS), tally, _progress(target, said.runs))
+
+
+def _progress(target: str, runs: int):  # type: ignore[no-untyped-def]
+    began = time.monotonic()
+
+    def say(told: str) -> None:
+        if sys.stderr.isatty():
+            print(
+                f"\r\x1b[K{target} {told} (of {runs}, {time.monotonic() - began:.0f} s)",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
+        elif " 1 kills" in f" {told}" or int(told.split()[0]) % 50 == 0:
+            print(f"{target} {told} (of {runs})", file=sys.stderr, flush=True)
+
+    return say
+
+
+def summary(tallies: dict[str, Tally]) -> str:
+    """A table: kills by point, faults by kind, documents checked, seconds."""
+    rows = [("", *tallies)]
+    for name in ("kills", "faults"):
+        counts = [getattr(tally, name) for tally in tallies.values()]
+        rows.append((name.upper(), *[str(sum(found.values())) for found in counts]))
+        rows += [
+            (what, *[str(found[what]) for found in counts]) for what in sorted({w for c in counts for w in c})
+        ]
+    for name in ("loaders", "companies", "documents", "seconds"):
+        rows.append((name, *[f"{getattr(tally, name):.0f}" for tally in tallies.values()]))
+    return "\n".join(f"{row[0]:<36}" + "".join(f"{cell:>12}" for cell in row[1:]) for row in rows)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seed", default="1", help="any word; SEED:NUMBER replays one company alone")
+    parser.add_argument("--runs", type=int, default=1000, help="kills of loaders, for each target")
+    parser.add_argument(
+        "--target", default=",".join(TARGETS), help="one of onec, sap, quickbooks, or several with commas"
+    )
+    parser.add_argument("--deals", type=int, default=DEALS, help="of a company")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,233 @@
+"""A company that is made once and copied often: its database, its sandbox, its mapping files, its server.
+
+The CRM is read once, into the template; a copy has its own database and its own state of the sandbox, and is as it
+was just before the first plan.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+
+from mappings import Mappings, load
+from pipelines import checks, laws, sync
+from pipelines.operations.carried import Carried
+from pipelines.operations.plan import Planned
+from pipelines.sync import CATALOGUES, Road
+from pipelines.table import stage_tables
+from resources import postgres
+from resources.warehouse import LockHeld, Warehouse
+from tests.chaos.loader import Loader, small_chunks
+from tests.chaos.points import Point, Watch
+from tests.chaos.targets import environment_of, write_mappings
+from tests.laws.quick import quick_gate
+from tests.sandbox_process import Running, running
+from tests.whole_road import environment
+
+STOP_SECONDS: Final = 30.0
+TEMPLATE: Final = "chaos_template"
+
+
+@dataclass
+class Server:
+    """The embedded PostgreSQL, durable: an immediate shutdown must lose nothing that was committed."""
+
+    home: Path
+    url: str
+
+    @classmethod
+    def start(cls, home: Path) -> Server:
+        return cls(home, postgres.ensure_server(home))
+
+    def database(self, name: str) -> str:
+        return f"{self.url.rsplit('/', 1)[0]}/{name}"
+
+    def make(self, name: str, template: str = "template1") -> str:
+        with psycopg.connect(self.url, autocommit=True) as conn:
+            conn.execute(f"create database {name} template {template}".encode())
+        return self.database(name)
+
+    def drop(self, name: str) -> None:
+        with psycopg.connect(self.url, autocommit=True) as conn:
+            conn.execute(f"drop database if exists {name} with (force)".encode())
+
+    def fall(self) -> None:
+        """End it as a power cut does: no checkpoint, every connection broken."""
+        number = int((self.home / "postgres" / "postmaster.pid").read_text().split()[0])
+        os.kill(number, signal.SIGQUIT)
+        deadline = time.monotonic() + STOP_SECONDS
+        while postgres.is_running(self.home):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"PostgreSQL did not end within {STOP_SECONDS:.0f} s of SIGQUIT")
+            time.sleep(0.01)
+
+    def rise(self) -> None:
+        if (url := postgres.ensure_server(self.home)) != self.url:
+            raise RuntimeError(f"PostgreSQL came back elsewhere: {url.rpartition('@')[2]}")
+
+
+@dataclass(frozen=True)
+class Template:
+    """What copies are made of."""
+
+    target: str
+    server: Server
+    folder: Path
+    database: str
+    deals: int
+
+    @classmethod
+    def make(cls, target: str, server: Server, folder: Path, deals: int) -> Template:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_mappings(target, folder / "mappings")
+        made = cls(target, server, folder, f"{TEMPLATE}_{target}", deals)
+        server.drop(made.database)
+        server.make(made.database)
+        with made._open(made.database, folder / "state") as company:
+            company.do(_found)
+        return made
+
+    @contextmanager
+    def copy(self, number: int) -> Iterator[Company]:
+        """A fresh company, gone at the end."""
+        place, name = self.folder / f"copy-{number}", f"chaos_{self.target}_{number}"
+        place.mkdir()
+        shutil.copytree(self.folder / "state", place / "state")
+        self.server.drop(name)
+        self.server.make(name, self.database)
+        try:
+            with self._open(name, place / "state") as company:
+                yield company
+        finally:
+            self.server.drop(name)
+            shutil.rmtree(place)
+
+    @contextmanager
+    def _open(self, database: str, state: Path) -> Iterator[Company]:
+        with running("--deals", str(self.deals), "--no-limits", state=state) as sandbox:
+            said = {
+                **environment_of(self.target, sandbox.control),
+                "SVERKA_MAPPINGS": str(self.folder / "mappings"),
+            }
+            with environment(said):
+                mappings = load(self.folder / "mappings")
+                yield Company(self, sandbox, self.server.database(database), mappings)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a whole sync without faults did."""
+
+    planned: Planned
+    carried: Carried
+    errors: Sequence[str]
+    laws: Sequence[str]  # the sentences of those that are broken
+
+
+@dataclass
+class Company:
+    """A running copy. Everything that touches the product happens in forked processes."""
+
+    template: Template
+    sandbox: Running
+    url: str
+    mappings: Mappings
+    forks: int = 0
+
+    def control(self, path: str, said: Any = None, method: str | None = None) -> Any:
+        return self.sandbox.control(path, said, method)
+
+    def fork(self, work: Callable[[Road, Callable[[str], None]], Any], kills: bool = False) -> Loader:
+        self.forks += 1
+
+        def child(meet: Callable[[str], None]) -> Any:
+            road = Road(Warehouse(self.url), self.mappings, f"chaos-{self.forks}")
+            return work(road, meet)
+
+        return Loader(child, self.template.folder, self.forks, kills)
+
+    def do(self, work: Callable[[Road], Any]) -> Any:
+        """Do something in a process that nobody kills. Raises RuntimeError with its traceback."""
+        ended = self.fork(lambda road, _: work(road)).end()
+        if ended.status:
+            raise RuntimeError(f"status {ended.status}: {ended.error}")
+        return ended.result
+
+    def load(self, point: Point | None, chunk: int, *, plan: bool, meets: bool = False) -> Loader:
+        """A loader that is killed at the point, or stops there and says so (`meets`)."""
+
+        def work(road: Road, meet: Callable[[str], None]) -> Any:
+            small_chunks(chunk)
+            watch = Watch(point, meet)
+            watch.install()
+            watch.connector(road.connector(road.accounting))
+            try:
+                if plan:
+                    sync.plan_operations(road)
+                return sync.carry_operations(road).stopped
+            except LockHeld:
+                return LockHeld
+
+        return self.fork(work, kills=not meets)
+
+    def settle(self) -> Settled:
+        found: Settled = self.do(_settle)
+        return found
+
+    def read_crm(self) -> None:
+        self.do(_read_crm)
+
+    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.url) as conn:
+            return conn.execute(query.encode(), parameters).fetchall()
+
+
+def _found(road: Road) -> None:
+    road.warehouse.migrate()
+    sync.prepare(road)
+    accounting = road.accounting
+    _without_errors(sync.read(road, accounting, sync.catalogue_entities(road)))
+    _read_crm(road)
+    _without_errors(sync.read(road, accounting, [e for e in accounting.entities if e not in CATALOGUES]))
+    sync.refresh_stage(road, "ledger")
+
+
+def _read_crm(road: Road) -> None:
+    for system in road.mappings.systems:
+        if system.role == "crm":
+            _without_errors(sync.read(road, system, system.entities))
+    _derive(road)
+
+
+def _derive(road: Road) -> None:
+    sync.refresh_stage(road, "core")
+    with quick_gate():
+        checks.gated_documents(road, [table.name for table in stage_tables("documents")], lambda _: None)
+
+
+def _settle(road: Road) -> Settled:
+    """A sync but for the CRM, which nobody changed: catalogues, plan, carry, documents, ledger, laws."""
+    accounting = road.accounting
+    batches = sync.read(road, accounting, sync.catalogue_entities(road))
+    _derive(road)
+    planned = sync.plan_operations(road)
+    carried = sync.carry_operations(road)
+    batches += sync.read(road, accounting, [e for e in accounting.entities if e not in CATALOGUES])
+    sync.refresh_stage(road, "ledger")
+    broken = [law.sentence for law in laws.check(road.warehouse) if not law.holds]
+    return Settled(planned, carried, [b.error for b in batches if b.error], broken)
+
+
+def _without_errors(batches: Sequence[Any]) -> None:
+    told = [batch.error for batch in batches if batch.error]
+    if told:
+        raise RuntimeError("; ".join(told))
