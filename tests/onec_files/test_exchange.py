@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -299,3 +300,19 @@ def test_a_folder_that_cannot_be_written_is_told_and_the_next_try_writes(town: T
     town.ours.create("counterparty", PARTY, counterparty())
     assert PARTY.encode() in town.message()
     assert not list(town.exchange.glob(".sverka-*"))
+
+
+def test_two_processes_that_meet_the_same_message_take_it_once_without_a_word(town: Town) -> None:
+    town.start()
+    first, second = town.ours, town.reopen()
+    for number in range(5):
+        town.base.put(
+            "Справочник.Склады", key(f"w{number}"), {"КлючевыеСвойства": {"Ссылка": key(f"w{number}")}}
+        )
+        town.run()
+        with ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit((first, second)[n % 2].exchange.take) for n in range(8)]:
+                done.result()
+    assert second.journal.number("received") == 6
+    assert second.journal.count("warehouse") == 5
+    first.close()

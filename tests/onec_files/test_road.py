@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +20,7 @@ from mappings import System, compile_write, load
 from pipelines.operations.carry import carry
 from pipelines.operations.compare import differences
 from pipelines.table import tables
+from resources.accounting.onec_files import connect
 from resources.connector import SourceError
 from resources.warehouse import Warehouse
 from tests.mapping.mapping_road import MAPPINGS, Road
@@ -214,3 +216,57 @@ def test_a_find_of_what_nobody_ever_sent_is_empty_and_not_under_way(town: Town) 
     town.ours.create("counterparty", PARTY, counterparty())
     with pytest.raises(SourceError):
         town.ours.find("counterparty", [PARTY, key("nothing")])
+
+
+def test_statements_alone_fill_the_payments_of_a_mapping_that_reads_nothing_else(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    bank = tmp_path / "bank"
+    bank.mkdir()
+    drop(bank, GOOD)
+    folder = tmp_path / "mapping"
+    folder.mkdir()
+    (folder / "bank.yaml").write_text(
+        "system: bank\nconnector: onec_files\nrole: accounting\ntitle: Bank\n"
+        f"connection: {{statements: {bank}, settle_seconds: 0}}\n"
+        "read:\n  ledger.payment:\n    from: payment\n    fields:\n"
+        "      kind: {from: Направление, map: {receipt: receipt, outgoing: refund}}\n"
+        "      number: Номер\n      paid_on: {from: ДатаОперации, as: date}\n      is_posted: Проведен\n"
+        "      amount: {from: СуммаОперации, as: money}\n      purpose: Назначение\n"
+    )
+    system = load(folder, {}).accounting()
+    source = connect(system.name, system.connection)
+    with warehouse.connect() as conn:
+        road = Road(conn, system)
+        road.ensure()
+        for page in source.read(["payment"], None, datetime.now(UTC)):
+            for record in page.records:
+                road.put(page.entity, record.source_id, json.loads(record.payload))
+        road.refresh("ledger.payment", everything=True)
+        rows = conn.execute(
+            "select kind, number, amount, purpose from ledger.payment order by kind"
+        ).fetchall()
+        conn.rollback()
+    assert rows == [
+        ("receipt", "101", Decimal("1220.10"), "Оплата по счету 17, в т.ч. НДС 20% - 203.35"),
+        ("refund", "5", Decimal("200.00"), None),
+    ]
+
+
+def test_two_processes_number_messages_one_after_the_other(town: Town) -> None:
+    town.start()
+    first = town.ours
+    second = town.reopen()
+    with ThreadPoolExecutor(8) as pool:
+        for done in [
+            pool.submit(
+                (first if n % 2 else second).create, "counterparty", key(f"c{n}"), counterparty(f"К{n}")
+            )
+            for n in range(40)
+        ]:
+            done.result()
+    first.close()
+    town.run()
+    assert len([k for k in town.base.objects if k[0] == "Справочник.Контрагенты"]) == 40
+    found = town.ours.find("counterparty", [key(f"c{n}") for n in range(40)])
+    assert len(found) == 40

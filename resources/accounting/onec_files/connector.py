@@ -90,6 +90,8 @@ class OneCFiles:
                 f"{system}: the folder `state` ({settings.state}) cannot be used ({error}); correct it"
             ) from None
         self.exchange = Exchange(system, settings, self.journal, clock)
+        self._numbers: Mapping[tuple[str, str], Sequence[str]] = {}
+        self._codes: Mapping[str, Sequence[str]] = {}
         self.statements: BankStatements | None = None
         if settings.statements is not None and settings.payments == "statements":
             self.statements = BankStatements(
@@ -119,6 +121,7 @@ class OneCFiles:
             failure = error
         for entity in entities:
             if entity == "payment" and self.statements is not None:
+                self._learn_books()
                 try:
                     yield from self.statements.read([entity], since, until)
                 except SourceError as error:
@@ -171,12 +174,13 @@ class OneCFiles:
         told = self.journal.told(kind, [key.lower() for key, _ in rows])
         out: list[Written | SourceError] = []
         with self.journal.writing():
+            reason = self.exchange.closed()
             for key, body in rows:
                 heard = told.get(key.lower())
                 if heard is not None and not heard.deleted:
                     out.append(Exists(f"{self.system}: the base has {kind} {key} already", code="exists"))
                 else:
-                    out.append(self._under_way(kind, key, body))
+                    out.append(self._under_way(kind, key, body, reason))
         return self._sent(out)
 
     def update(self, kind: str, key: str, body: Mapping[str, Any], version: str | None = None) -> Written:
@@ -185,9 +189,13 @@ class OneCFiles:
 
     def update_many(self, kind: str, rows: Rows) -> Sequence[Written | SourceError]:
         """As `update`, all in one message."""
-        return self._sent(
-            [self._under_way(kind, key, {**self._writable(kind, key), **body}) for key, body in rows]
-        )
+        with self.journal.writing():
+            reason = self.exchange.closed()
+            out = [
+                self._under_way(kind, key, {**self._writable(kind, key), **body}, reason)
+                for key, body in rows
+            ]
+        return self._sent(out)
 
     def post(self, kind: str, key: str) -> None:
         """The base posts what it loads, by its own settings. Raises Refused: a file cannot ask for it."""
@@ -244,8 +252,8 @@ class OneCFiles:
             code="kind",
         )  # fmt: skip
 
-    def _under_way(self, kind: str, key: str, body: Mapping[str, Any]) -> Written | SourceError:
-        """Keep the record for the next message, once; or drop its file."""
+    def _under_way(self, kind: str, key: str, body: Mapping[str, Any], reason: str) -> Written | SourceError:
+        """Keep the record for the next message, once; or drop its file. `reason`: why nothing new may go, or empty."""
         try:
             own = self.by_commerceml(kind)
             key = key.lower()
@@ -254,14 +262,15 @@ class OneCFiles:
                 if own:
                     self._drop(kind, key, before.wire)
                 return Written(key, before.wire)
-            if reason := self.exchange.closed():
+            if reason:
                 return SourceError(f"{self.system}: {reason}")
-            wire = dict(body) if own else with_references(body, self._known)
+            wire, xml = dict(body), ""
             if own:
                 self._drop(kind, key, wire)
             else:
-                enterprise_data.element(BY_ENTITY[kind], key, wire, self.settings.version)
-            self.journal.put(kind, key, body, wire, numbered=not own)
+                wire = with_references(body, self._known)
+                xml = enterprise_data.element(BY_ENTITY[kind], key, wire, self.settings.version)
+            self.journal.put(kind, key, body, wire, xml, numbered=not own)
         except ValueError as error:
             return Refused(f"{self.system}: {kind} {key} was not sent: {error}", code="format")
         except SourceError as error:
@@ -345,18 +354,23 @@ class OneCFiles:
 
     def _known_to_books(self, tax_number: str, kpp: str, currency: str) -> Mapping[str, str]:
         """The counterparty of these numbers, if it is one alone, and the currency of this code."""
-        party = (
-            self._single("counterparty", {f"{KEYS}/ИНН": tax_number, f"{KEYS}/КПП": kpp})
-            if tax_number
-            else ""
-        )
-        party = party or (self._single("counterparty", {f"{KEYS}/ИНН": tax_number}) if tax_number else "")
-        money = self._single("currency", {f"{KEYS}/ДанныеКлассификатора/Код": currency}) if currency else ""
-        return {"КонтрагентСсылка": party, "ВалютаСсылка": money}
+        parties = self._numbers.get((tax_number, kpp)) or self._numbers.get((tax_number, "")) or ()
+        money = self._codes.get(currency, ())
+        return {
+            "КонтрагентСсылка": parties[0] if len(parties) == 1 else "",
+            "ВалютаСсылка": money[0] if len(money) == 1 else "",
+        }
 
-    def _single(self, entity: str, fields: Mapping[str, str]) -> str:
-        found = self.journal.with_fields(entity, fields)
-        return found[0] if len(found) == 1 else ""
+    def _learn_books(self) -> None:
+        """By (ИНН, КПП), by (ИНН, "") of all that have it, and by code of currency: whose they are."""
+        numbers: dict[tuple[str, str], list[str]] = {}
+        codes: dict[str, list[str]] = {}
+        for key, tax_number, kpp in self.journal.fields("counterparty", f"{KEYS}/ИНН", f"{KEYS}/КПП"):
+            for name in {(tax_number, kpp), (tax_number, "")}:
+                numbers.setdefault(name, []).append(key)
+        for key, code, _ in self.journal.fields("currency", f"{KEYS}/ДанныеКлассификатора/Код", ""):
+            codes.setdefault(code, []).append(key)
+        self._numbers, self._codes = numbers, codes
 
 
 def _plain(body: Mapping[str, Any]) -> bytes:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from resources.accounting.onec_files.schema import BY_DELETION, BY_NAME, KINDS, REFERENCES, TABLES, Kind
-from resources.accounting.onec_files.xml import Node, XmlError, flat, ordered, render, tree
+from resources.accounting.onec_files.xml import Node, XmlError, flat, fragment, ordered, render, tree
 
 HEADER_SPACE: Final = "http://www.1c.ru/SSL/Exchange/Message"
 BODY_SPACE: Final = "http://v8.1c.ru/edi/edi_stnd/EnterpriseData/"
@@ -53,8 +53,8 @@ class Told:
     deleted: bool = False
 
 
-def message(head: Head, version: str, objects: Sequence[Node]) -> bytes:
-    """The bytes of a message. The same head and objects give the same bytes."""
+def message(head: Head, version: str, objects: Sequence[str]) -> bytes:
+    """The bytes of a message of objects as `element` gives them. The same head and objects give the same bytes."""
 
     def leaf(name: str, text: str) -> Node:
         return Node(name, HEADER_SPACE, text=text)
@@ -82,19 +82,19 @@ def message(head: Head, version: str, objects: Sequence[Node]) -> bytes:
         leaf("AvailableVersion", version),
         types,
     ]
-    body = Node("Body", space, children=list(objects))
+    body = Node("Body", space, children=[Node("", ready=text) for text in objects])
     return render(Node("Message", children=[header, body]), _SPACES)
 
 
-def element(kind: Kind, key: str, body: Mapping[str, Any], version: str) -> Node:
-    """One object in the order of the schema. Raises ValueError saying what the format does not have, or misses."""
+def element(kind: Kind, key: str, body: Mapping[str, Any], version: str) -> str:
+    """One object as it stands in a body, in the order of the schema. Raises ValueError saying what the format does not have, or misses."""
     space = BODY_SPACE + version
     root = tree(kind.name, {**dict.fromkeys(kind.fixed, ""), f"{KEYS}/Ссылка": key, **body}, space, TABLES)
     ordered(root, kind.order)
     missing = [path for path in kind.required if not root.value(*path.split("/"))]
     if missing:
         raise ValueError(f"{kind.name} needs {', '.join(missing)}")
-    return root
+    return fragment(root, 2)
 
 
 def with_references(

@@ -22,7 +22,6 @@ from resources.accounting.onec_files import commerceml, enterprise_data
 from resources.accounting.onec_files.enterprise_data import ForeignMessage, Head, Told
 from resources.accounting.onec_files.folder import FileError, found, read, write
 from resources.accounting.onec_files.journal import Journal
-from resources.accounting.onec_files.schema import BY_ENTITY
 from resources.accounting.onec_files.settings import Settings
 from resources.accounting.onec_files.xml import XmlError, parse
 from resources.connector import SourceError
@@ -101,6 +100,8 @@ class Exchange:
         head, told = enterprise_data.read(parse(content), self.settings.base, self.settings.us)
         journal = self.journal
         with journal.writing():
+            if journal.taken(digest):  # by another process, meanwhile
+                return
             before = journal.number("received")
             if 0 < head.number <= before:
                 raise self._failed(
@@ -133,6 +134,8 @@ class Exchange:
     def _take_answer(self, path: Path, content: bytes, digest: str) -> None:
         told = list(commerceml.read(parse(content)))
         with self.journal.writing():
+            if self.journal.taken(digest):
+                return
             self.journal.next("answers")
             self._keep(told)
             self.journal.take(digest, 0)
@@ -178,26 +181,21 @@ class Exchange:
                 journal.keep_outgoing(number, self._message(number, received))
                 journal.set("sent", number)
                 journal.set("acknowledged", received)
-        outgoing = journal.outgoing()
-        if outgoing is None:
-            return
-        number, content = outgoing
         path = self.settings.exchange / f"Message_{self.settings.us}_{self.settings.base}.xml"
-        if journal.number("written") >= number and (path.exists() or not journal.waiting()):
-            return
-        self._write(path, content)
-        with journal.writing():
-            journal.set("written", max(number, journal.number("written")))
+        with journal.writing():  # one writer at a time: an older message must not follow a newer one
+            outgoing = journal.outgoing()
+            if outgoing is None:
+                return
+            number, content = outgoing
+            if journal.number("written") >= number and (path.exists() or not journal.waiting()):
+                return
+            self._write(path, content)
+            journal.set("written", number)
 
     def _message(self, number: int, received: int) -> bytes:
         created = datetime.fromtimestamp(self.clock(), self.settings.zone).strftime("%Y-%m-%dT%H:%M:%S")
         head = Head(self.settings.us, self.settings.base, number, received, created)
-        version = self.settings.version
-        objects = [
-            enterprise_data.element(BY_ENTITY[kind], key, body, version)
-            for kind, key, body in self.journal.unconfirmed()
-        ]
-        return enterprise_data.message(head, version, objects)
+        return enterprise_data.message(head, self.settings.version, self.journal.unconfirmed())
 
     def drop(self, kind: str, key: str, content: bytes) -> None:
         """Put one CommerceML document into its folder, if it is not there with the same contents."""

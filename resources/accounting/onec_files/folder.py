@@ -26,7 +26,7 @@ class FileError(ValueError):
 
 def write(path: Path, content: bytes) -> None:
     """Put a file into its place at once: under a temporary name, on the disk, then renamed. Raises OSError."""
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}.tmp")
+    temporary = path.with_name(f"{TEMPORARY}{os.urandom(6).hex()}-{path.name}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(content)

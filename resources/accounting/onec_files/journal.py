@@ -28,8 +28,10 @@ _decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 _SCHEMA: Final = """
 create table if not exists number (name text primary key, value integer not null) without rowid;
 create table if not exists sent (
-    kind text, key text, body blob not null, wire blob not null, first_no integer, turn integer not null,
+    kind text, key text, body blob not null, wire blob not null, xml text not null, first_no integer, turn integer not null,
     counted integer, primary key (kind, key)) without rowid;
+create index if not exists sent_first on sent (first_no);
+create index if not exists sent_counted on sent (counted);
 create table if not exists told (
     entity text, key text, body blob not null, deleted integer not null, answered integer not null,
     turn integer not null, at text not null, primary key (entity, key)) without rowid;
@@ -140,16 +142,23 @@ class Journal:
     # ---- what we sent -----------------------------------------------------------------------------
 
     def put(
-        self, kind: str, key: str, body: Mapping[str, Any], wire: Mapping[str, Any], *, numbered: bool
+        self,
+        kind: str,
+        key: str,
+        body: Mapping[str, Any],
+        wire: Mapping[str, Any],
+        xml: str,
+        *,
+        numbered: bool,
     ) -> None:
-        """Keep a record that is to be sent, as it was given and with what was filled in (`wire`).
-
-        Without numbers it stands in a file of its own.
+        """Keep a record that is to be sent: as it was given, with what was filled in (`wire`), and as it stands
+        in a message (`xml`). Without numbers it stands in a file of its own.
         """
         self._do(
-            "insert into sent values (?, ?, ?, ?, ?, ?, ?) on conflict (kind, key) do update set body = excluded.body,"
-            " wire = excluded.wire, first_no = excluded.first_no, turn = excluded.turn, counted = excluded.counted",
-            kind, key, _encode(body), _encode(wire), 0 if numbered else None, self.next("turn"),
+            "insert into sent values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (kind, key) do update set"
+            " body = excluded.body, wire = excluded.wire, xml = excluded.xml, first_no = excluded.first_no,"
+            " turn = excluded.turn, counted = excluded.counted",
+            kind, key, _encode(body), _encode(wire), xml, 0 if numbered else None, self.next("turn"),
             None if numbered else self.number("answers"),
         )  # fmt: skip
 
@@ -165,13 +174,12 @@ class Journal:
             for key, body, wire, first, turn, counted in rows
         }
 
-    def unconfirmed(self) -> list[tuple[str, str, Mapping[str, Any]]]:
-        """What the next message must hold, oldest first: kind, key and body of all that the base has not confirmed."""
+    def unconfirmed(self) -> list[str]:
+        """What the next message must hold, oldest first: everything that the base has not confirmed."""
         rows = self._all(
-            "select kind, key, wire from sent where first_no is not null and (first_no = 0 or first_no > ?) order by turn",
-            self.number("answered"),
+            "select xml from sent where first_no = 0 or first_no > ? order by turn", self.number("answered")
         )
-        return [(kind, key, _decode(wire)) for kind, key, wire in rows]
+        return [row[0] for row in rows]
 
     def send_again(self) -> None:
         """The base counts further than we remember: what it has not confirmed goes under new numbers."""
@@ -184,7 +192,7 @@ class Journal:
     def waiting(self) -> int:
         """How many records the base has not confirmed."""
         row = self._one(
-            "select count(*) from sent where first_no is not null and (first_no = 0 or first_no > ?)",
+            "select count(*) from sent where first_no = 0 or first_no > ?",
             self.number("answered"),
         )
         return int(row[0]) if row else 0
@@ -200,13 +208,16 @@ class Journal:
 
     def untold(self, patience: int) -> int:
         """How many records the base had time to tell of, did not, and may still: less than `patience` files ago."""
-        row = self._one(
-            "select count(*) from sent s where counted is not null"
-            " and case when first_no is null then ? else ? end - counted between 1 and ?"
-            " and not exists (select 1 from told t where t.entity = s.kind and t.key = s.key and t.turn > s.turn)",
-            self.number("answers"), self.number("messages"), patience - 1,
-        )  # fmt: skip
-        return int(row[0]) if row else 0
+        found = 0
+        for name, condition in (("messages", "is not null"), ("answers", "is null")):
+            count = self.number(name)
+            row = self._one(
+                f"select count(*) from sent s where counted between ? and ? and first_no {condition} and not exists"
+                " (select 1 from told t where t.entity = s.kind and t.key = s.key and t.turn > s.turn)",
+                count - patience + 1, count - 1,
+            )  # fmt: skip
+            found += int(row[0]) if row else 0
+        return found
 
     def number_message(self, number: int) -> None:
         """Everything unsent stands in this message first."""
@@ -265,14 +276,12 @@ class Journal:
         row = self._one("select count(*) from told where entity = ? and deleted = 0", entity)
         return int(row[0]) if row else 0
 
-    def with_fields(self, entity: str, fields: Mapping[str, str]) -> list[str]:
-        """Keys of living records whose fields have these values; two at most, since one alone is an answer."""
-        terms = " and ".join(["json_extract(cast(body as text), ?) = ?"] * len(fields))
-        values = [part for name, value in fields.items() for part in (f'$."{name}"', value)]
-        rows = self._all(
-            f"select key from told where entity = ? and deleted = 0 and {terms} limit 2", entity, *values
-        )
-        return [row[0] for row in rows]
+    def fields(self, entity: str, first: str, second: str) -> Iterator[tuple[str, str, str]]:
+        """Key and two fields of every living record that has the first."""
+        for page in self.everything(entity, None, living=True):
+            for one in page:
+                if one.body.get(first):
+                    yield one.key, str(one.body[first]), str(one.body.get(second) or "")
 
     def take(self, digest: str, number: int) -> None:
         """A file of this content was taken; it is no news when it comes again."""

@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 MAX_BYTES: Final = 256 << 20  # of one file, unpacked
 MAX_DEPTH: Final = 64
-MAX_ELEMENTS: Final = 20_000_000
+MAX_ELEMENTS: Final = 3_000_000  # some 1.5 GB of memory
 
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -37,6 +37,7 @@ class Node:
     attributes: dict[str, str] = field(default_factory=dict)
     text: str = ""
     children: list[Node] = field(default_factory=list)
+    ready: str = ""  # the whole element as text, where it was rendered before
 
     def child(self, name: str) -> Node | None:
         """The first child of this name."""
@@ -135,6 +136,13 @@ def render(root: Node, namespaces: Mapping[str, str]) -> bytes:
     return "".join(out).encode()
 
 
+def fragment(node: Node, depth: int) -> str:
+    """One element as it stands within others of its namespace, so deep."""
+    out: list[str] = []
+    _render(node, {}, node.space, out, depth, {})
+    return "".join(out)
+
+
 def _render(
     node: Node,
     prefixes: Mapping[str, str],
@@ -143,6 +151,9 @@ def _render(
     depth: int,
     declared: Mapping[str, str],
 ) -> None:
+    if node.ready:
+        out.append(node.ready)
+        return
     prefix = prefixes.get(node.space, "") if node.space != default else ""
     name = f"{prefix}:{node.name}" if prefix else node.name
     attributes = [f" xmlns:{short}={quoteattr(uri)}" for short, uri in declared.items()]
