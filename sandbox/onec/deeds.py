@@ -39,7 +39,7 @@ from sandbox.onec.model import (
 )
 from sandbox.onec.rules import vat_percent
 
-_SALES = {"onec": REALIZATION, "onec-trade": REALIZATION, "onec-smallfirm": "Document_РасходнаяНакладная"}
+SALES = {"onec": REALIZATION, "onec-trade": REALIZATION, "onec-smallfirm": "Document_РасходнаяНакладная"}
 _SETTLED_BY_INVOICE = {INVOICE}
 
 
@@ -48,7 +48,7 @@ def do(base: Base, today: date, said: dict[str, Any]) -> dict[str, Any]:
     act, key = str(said.get("act", "")), str(said.get("document", "")).lower()
     if act not in _ACTS:
         raise ValueError(f"act is {act!r}; give one of {', '.join(_ACTS)}")
-    usual = COUNTERPARTIES if act == "rename" else _SALES[base.configuration.name]
+    usual = COUNTERPARTIES if act == "rename" else SALES[base.configuration.name]
     entity = base.configuration.sets.get(str(said.get("set") or usual))
     if entity is None or entity.name not in base.rows:
         raise ValueError(f"set is {said.get('set')!r}; give a catalog or a document of this configuration")

@@ -21,6 +21,7 @@ from sandbox.faults import Faults
 from sandbox.onec.accountant import pass_days
 from sandbox.onec.accounting import ACCOUNTING
 from sandbox.onec.base import Base
+from sandbox.onec.elsewhere import pass_time
 from sandbox.onec.error import INTERNAL, NO_ACCESS, error_body
 from sandbox.onec.http import PASSWORD, USER, Service
 from sandbox.onec.masters import Masters
@@ -87,7 +88,12 @@ def seed(company: Company, store: Store, *, bare: bool = False) -> None:
 
 
 def tick(company: Company, store: Store, days: int, rng: random.Random) -> dict[str, int]:
-    """Let `days` days up to `company.today` pass in accounting; returns counts of what was done."""
+    """Let `days` days up to `company.today` pass in accounting; returns counts of what was done in the first
+    base. The others' buyers pay too, where somebody has opened the base."""
+    for configuration in CONFIGURATIONS.values():
+        other = Base.of(store, configuration)
+        if configuration is not ACCOUNTING and other.rows[ORGANIZATIONS]:
+            pass_time(other, company.today)
     return pass_days(Base.of(store), company.today, days, rng)
 
 

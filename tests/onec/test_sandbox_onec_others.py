@@ -313,6 +313,24 @@ def test_a_closed_period_refuses_posting_in_every_configuration(
     assert trade.http.post(f"{SALE}(guid'{key}')/Post").status_code == 200
 
 
+def test_buyers_of_another_base_pay_as_time_passes_and_each_once(trade: Town, masters: Masters) -> None:
+    party = masters["Контрагент_Key"]
+    keys = [trade.posted(SALE, goods(trade, masters)) for _ in range(8)]
+    before = owed(trade, party)
+    for _ in range(2):
+        tick = {"days": 300, "deals": 0}
+        httpx.post(f"{trade.url}/control/tick", json=tick, timeout=60).raise_for_status()
+    truth = httpx.get(f"{trade.url}/control/onec/truth/onec-trade").json()
+    acts = [act for act in truth.values() if act["document"] in keys and "made" in act]
+    moved = sum((Decimal(a["amount"]) * (1 if a["act"] == "refund" else -1) for a in acts), Decimal(0))
+    assert moved < 0
+    assert owed(trade, party) == before + moved
+    assert len({act["made"] for act in acts}) == len(acts)
+    assert sum(key.startswith("planned:") and act["document"] in keys for key, act in truth.items()) == len(
+        acts
+    )
+
+
 def test_another_base_and_its_release_outlive_a_kill(tmp_path: Path) -> None:
     town = Town(tmp_path)
     before = "onec", "onec-trade"
