@@ -28,9 +28,13 @@ class Partners:
     """The partners of one base. Thread-safe."""
 
     def __init__(self, base: OneC) -> None:
-        self.base, self.rule = base, base.profile.partners
+        self.base = base
         self._known: dict[str, str] = {}  # by counterparty
         self._lock = threading.Lock()
+
+    @property
+    def rule(self) -> Mapping[str, Any]:
+        return self.base.profile.partners
 
     def for_new(self, kind: str, key: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The body to create, with its partner, who is there by then. Raises as `Target.create`."""
