@@ -153,3 +153,14 @@ def test_what_commerceml_cannot_hold_is_refused(town: Town, change: dict[str, An
     with pytest.raises(Refused, match=told):
         town.ours.create("order", ORDER, {**order(), **change})
     assert list((town.folder / "out").iterdir()) == []
+
+
+def test_a_bad_file_among_the_answers_hides_no_answer_and_is_named_where_one_is_missing(town: Town) -> None:
+    town.ours.create("order", ORDER, order())
+    (town.folder / "in" / "bad.xml").write_text("<Message/>")
+    town.settled()
+    with pytest.raises(SourceError, match=r"under way .*bad\.xml: it begins with Message") as told:
+        town.ours.find("order", [ORDER])
+    assert told.value.retriable
+    answered(town)
+    assert ORDER in town.ours.find("order", [ORDER])

@@ -12,6 +12,7 @@ tombstone. Payments come from the base's documents or from bank statements, neve
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import sqlite3
 import time
@@ -43,6 +44,8 @@ from resources.connector import (
 )
 
 LIMITS = None  # a folder has no rate
+
+_Known = Callable[[str, str], Mapping[str, Any] | None]  # a record by entity and key, as told or sent
 
 CATALOGUES = ("organization", "currency", "unit", "warehouse", "counterparty", "contract", "product")
 DOCUMENTS = ("invoice", "realization", "order")
@@ -174,13 +177,13 @@ class OneCFiles:
         told = self.journal.told(kind, [key.lower() for key, _ in rows])
         out: list[Written | SourceError] = []
         with self.journal.writing():
-            reason = self.exchange.closed()
+            reason, known = self.exchange.closed(), functools.cache(self._known)
             for key, body in rows:
                 heard = told.get(key.lower())
                 if heard is not None and not heard.deleted:
                     out.append(Exists(f"{self.system}: the base has {kind} {key} already", code="exists"))
                 else:
-                    out.append(self._under_way(kind, key, body, reason))
+                    out.append(self._under_way(kind, key, body, reason, known))
         return self._sent(out)
 
     def update(self, kind: str, key: str, body: Mapping[str, Any], version: str | None = None) -> Written:
@@ -190,9 +193,9 @@ class OneCFiles:
     def update_many(self, kind: str, rows: Rows) -> Sequence[Written | SourceError]:
         """As `update`, all in one message."""
         with self.journal.writing():
-            reason = self.exchange.closed()
+            reason, known = self.exchange.closed(), functools.cache(self._known)
             out = [
-                self._under_way(kind, key, {**self._writable(kind, key), **body}, reason)
+                self._under_way(kind, key, {**self._writable(kind, key), **body}, reason, known)
                 for key, body in rows
             ]
         return self._sent(out)
@@ -207,7 +210,11 @@ class OneCFiles:
 
     def find(self, kind: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """Records as the base told them after it confirmed ours. Raises SourceError (retriable) while one is under way."""
-        self.exchange.take()
+        trouble = ""
+        try:
+            self.exchange.take()
+        except SourceError as error:  # `read` tells it; here it matters only where it may hide the answer
+            trouble = f". {error}"
         wanted = {key: key.lower() for key in keys}
         told = self.journal.told(kind, list(wanted.values()))
         sent = self.journal.sent(kind, list(wanted.values()))
@@ -225,7 +232,7 @@ class OneCFiles:
         if waiting:
             raise SourceError(
                 f"{self.system}: {len(waiting)} of {len(keys)} {kind} are under way ({waiting[0]}): the base has not yet"
-                " confirmed them, or confirmed and not yet sent them back. Run the exchange in 1C",
+                f" confirmed them, or confirmed and not yet sent them back. Run the exchange in 1C{trouble}",
                 retriable=True,
             )
         return found
@@ -252,7 +259,9 @@ class OneCFiles:
             code="kind",
         )  # fmt: skip
 
-    def _under_way(self, kind: str, key: str, body: Mapping[str, Any], reason: str) -> Written | SourceError:
+    def _under_way(
+        self, kind: str, key: str, body: Mapping[str, Any], reason: str, known: _Known
+    ) -> Written | SourceError:
         """Keep the record for the next message, once; or drop its file. `reason`: why nothing new may go, or empty."""
         try:
             own = self.by_commerceml(kind)
@@ -268,7 +277,7 @@ class OneCFiles:
             if own:
                 self._drop(kind, key, wire)
             else:
-                wire = with_references(body, self._known)
+                wire = with_references(body, known)
                 xml = enterprise_data.element(BY_ENTITY[kind], key, wire, self.settings.version)
             self.journal.put(kind, key, body, wire, xml, numbered=not own)
         except ValueError as error:
