@@ -134,7 +134,7 @@ def _has(fields: Shape, name: str) -> bool:
 
 def _told(place: str, names: Iterable[str], does: str, system: System) -> str:
     return (
-        f"{place} has no {', '.join(names)}, which {system.source.name} {does}; give the field back in accounting, or"
+        f"{place} has no {', '.join(names)}, which {system.path.name} {does}; give the field back in accounting, or"
         " correct the mapping file"
     )
 

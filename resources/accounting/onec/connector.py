@@ -49,6 +49,7 @@ WHOLE_UP_TO = 20_000  # documents of a kind whose headers are always scanned in 
 WHOLE_SHARE = 4  # when more than one in so many headers changed, whole pages are cheaper than keys
 SEARCH_LIMIT = 50  # records one search may return
 HEADER = "Ref_Key,DataVersion"
+UNPUBLISHED = "8"  # 1C's code of a set that it does not show
 MOMENTARY = ("balance", "latest")  # kinds of places that hold what is so at a moment
 
 LIMITS = None  # 1C publishes none; `concurrency` bounds what runs at once
@@ -178,23 +179,34 @@ class OneC:
 
         `balance` is one complete page: balances at the end of the base's day of `until`. `entry` alone
         reads the register: all of it, or by the first read of a day the window, for documents that are
-        not in the profile (an accountant's manual entries).
+        not in the profile (an accountant's manual entries). A set that is not published ends the read when all
+        others are read.
         """
+        unpublished: list[Refused] = []
         for entity in entities:
-            place = self.place(entity)
-            if place.kind in MOMENTARY:
-                yield self._balance(place, until)
-            elif since is None:
-                yield from self._whole(place, "")
-            elif place.kind == "rows":
-                yield from self._whole(place, self._window(place, since))
-            elif place.kind == "entries":
-                if self._first_of_day(since, until):
-                    yield from self._recent_entries(place, self._window(place, since))
-            else:
-                known = self.known_versions(entity)
-                full = self._first_of_day(since, until)
-                yield from self._changed(place, "" if full else self._scanned(place, since, known), known)
+            try:
+                yield from self._read(self.place(entity), since, until)
+            except Refused as refusal:
+                if refusal.code != UNPUBLISHED:
+                    raise
+                unpublished.append(refusal)
+        if unpublished:
+            raise unpublished[0]
+
+    def _read(self, place: Place, since: datetime | None, until: datetime) -> Iterator[Page]:
+        if place.kind in MOMENTARY:
+            yield self._balance(place, until)
+        elif since is None:
+            yield from self._whole(place, "")
+        elif place.kind == "rows":
+            yield from self._whole(place, self._window(place, since))
+        elif place.kind == "entries":
+            if self._first_of_day(since, until):
+                yield from self._recent_entries(place, self._window(place, since))
+        else:
+            known = self.known_versions(place.entity)
+            full = self._first_of_day(since, until)
+            yield from self._changed(place, "" if full else self._scanned(place, since, known), known)
 
     def keys(self, entity: str) -> Iterator[Sequence[str]]:
         """Yield every key there is; complete or SourceError, so that what is missing is truly deleted."""
