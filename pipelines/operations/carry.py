@@ -100,6 +100,7 @@ class _Carrier:
         self.posted_field = target.capabilities.posted
         self.version_field = target.capabilities.version
         self.failures = 0
+        self.overtaken: set[UUID] = set()  # somebody changed the record before our write came
 
     def settle_interrupted(self) -> None:
         """What a dead run left: `sent` is uncertain now; probe it all, and verify what was confirmed."""
@@ -275,6 +276,8 @@ class _Carrier:
                 case Exists() | Conflict():
                     # Exists: an earlier try got through; Conflict: somebody changed it. Reading back decides.
                     confirmed.append(operation)
+                    if isinstance(answer, Conflict):
+                        self.overtaken.add(operation.operation_id)
                 case Uncertain():
                     uncertain.append(operation)
                     outcomes["uncertain"].append((operation, str(answer)))
@@ -381,6 +384,11 @@ class _Carrier:
                 else ""
             )
         told = differences(operation.body, body)
+        if told and operation.operation_id in self.overtaken:
+            return (
+                f"somebody changed this {operation.kind} in {self.target.system} before our change came, and ours was"
+                f" not made: {'; '.join(told)}. Make one agree with the other, there or in the CRM"
+            )
         return f"{self.target.system} holds something else than was sent: {'; '.join(told)}" if told else ""
 
     def _find(self, kind: str, group: Sequence[Operation]) -> dict[str, Mapping[str, Any]] | None:
