@@ -16,7 +16,7 @@ from resources.accounting.onec.connector import OneC
 from resources.accounting.onec.profile import PROFILES, Profile
 
 MAPPINGS = Path(__file__).parents[2] / "mappings"
-ENVIRON = {name: "https://base/" for name in ("SVERKA_ONEC_URL", "SVERKA_BITRIX24_URL", "SVERKA_DROP_FOLDER")}
+ENVIRON = dict.fromkeys(("SVERKA_ONEC_URL", "SVERKA_BITRIX24_URL", "SVERKA_DROP_FOLDER"), "https://base/")
 FILES = {"onec": "accounting_3", "onec_trade": "trade_11", "onec_small_firm": "small_firm"}
 
 Opened = Callable[[str, bool], System]

@@ -100,7 +100,9 @@ def _fields_of(base: OneC, entity: str, wanted: Sequence[str], shape: Mapping[st
     absent = [
         name
         for name in wanted
-        if name not in shape and not (name.rpartition("/")[2] in words and f"{name}_Key" in shape)
+        if name not in shape
+        and not name.startswith("ExtDimension")  # of entries: no property of the type, and in every row
+        and not (name.rpartition("/")[2] in words and f"{name}_Key" in shape)
     ]
     if not absent:
         return Finding(f"{entity} fields", True, f"{shape['']} has all {len(wanted)} fields in use")
