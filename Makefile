@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start some two hundred processes: where nothing keeps what was compiled, each compiles the project anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo up real test lint bench clean
+.PHONY: demo up real test lint bench chaos clean
 
 demo: $(VENV)/installed
 	$(BIN)/sverka demo
@@ -35,6 +35,9 @@ lint: $(VENV)/installed
 
 bench: $(BENCH)/installed
 	$(BENCH)/bin/python -m benchmarks
+
+chaos: $(VENV)/installed
+	$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --runs $(or $(RUNS),1000) $(if $(TARGET),--target $(TARGET))
 
 clean:
 	-test ! -d .sverka || $(BIN)/python -c "from pathlib import Path; from resources import postgres; [postgres.stop_server(lock.parent) for lock in Path('.sverka').rglob('postgres.lock')]"

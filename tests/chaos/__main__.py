@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from resources import postgres
@@ -54,7 +55,7 @@ def _run(
         run_company(template, number, seed, min(left, KILLS), tally, _progress(target, said.runs))
 
 
-def _progress(target: str, runs: int):  # type: ignore[no-untyped-def]
+def _progress(target: str, runs: int) -> Callable[[str], None]:
     began = time.monotonic()
 
     def say(told: str) -> None:
@@ -65,7 +66,7 @@ def _progress(target: str, runs: int):  # type: ignore[no-untyped-def]
                 file=sys.stderr,
                 flush=True,
             )
-        elif " 1 kills" in f" {told}" or int(told.split()[0]) % 50 == 0:
+        elif " 1 kills" in f" {told}" or int(told.split()[0]) % 10 == 0:
             print(f"{target} {told} (of {runs})", file=sys.stderr, flush=True)
 
     return say

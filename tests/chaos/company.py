@@ -52,8 +52,10 @@ class Server:
         return f"{self.url.rsplit('/', 1)[0]}/{name}"
 
     def make(self, name: str, template: str = "template1") -> str:
+        # Copied as files, which ends with a checkpoint: a sequence copied through the log believes that the next
+        # numbers are logged already, and gives them a second time after an immediate shutdown.
         with psycopg.connect(self.url, autocommit=True) as conn:
-            conn.execute(f"create database {name} template {template}".encode())
+            conn.execute(f"create database {name} template {template} strategy file_copy".encode())
         return self.database(name)
 
     def drop(self, name: str) -> None:
@@ -222,6 +224,10 @@ def _settle(road: Road) -> Settled:
     planned = sync.plan_operations(road)
     carried = sync.carry_operations(road)
     batches += sync.read(road, accounting, [e for e in accounting.entities if e not in CATALOGUES])
+    if "entry" in accounting.entities:
+        # The register whole, as the day's first read compares it: a loader that was killed between the posting and
+        # the reading of what posting made leaves entries that no read by versions asks for again.
+        batches += sync.read(road, accounting, ["entry"], full=True)
     sync.refresh_stage(road, "ledger")
     broken = [law.sentence for law in laws.check(road.warehouse) if not law.holds]
     return Settled(planned, carried, [b.error for b in batches if b.error], broken)

@@ -62,7 +62,7 @@ class Watch:
     verb: str = ""
     phase: str = ""
     seen: int = 0
-    last: int = 4
+    last: int = 3
     intents: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -152,15 +152,21 @@ class _History:
         if not (place := first.met()):
             self._accept(first.end())
             return False
-        second = self.company.load(None, self.chance.choice(CHUNKS), plan=False)
+        # If the first one ends before the second gives up, the second carries, and is killed in its turn.
+        after = Point("after the answer is kept", 1)
+        second = self.company.load(after, self.chance.choice(CHUNKS), plan=False)
         self.tally.loaders += 1
         waited = second.ends_within(SECOND_SECONDS)
         first.kill()
+        too = second.met()
         ended = second.end()
-        self._accept(ended)
-        if waited and "plan" not in place and ended.result is not LockHeld and not ended.status:
-            raise BrokenError(f"a second loader carried while the first one was at {point}")
         first.end()
+        if ended.status != KILLED:
+            self._accept(ended)
+        if waited and "plan" not in place and ended.result is not LockHeld:
+            raise BrokenError(f"a second loader carried while the first one was at {point}")
+        if ended.status == KILLED:
+            self._count(too, f"{after}, the second loader of two")
         self._count(place, f"{point}, beside a second loader")
         self.tally.faults["two loaders at once"] += 1
         return True

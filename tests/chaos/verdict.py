@@ -88,7 +88,14 @@ def events(company: Company, told: Collection[str]) -> list[str]:
 
 
 def dated_until(company: Company, day: str) -> dict[tuple[str, str], Mapping[str, Any]]:
-    """What the target holds up to this day, whole."""
+    """What the target holds up to this day, whole. SAP closes periods to billing, not to orders."""
+    if company.template.target == "sap":
+        billing = company.control("accounting/sap")["billing"]
+        return {
+            ("billing", key): row
+            for key, row in billing.items()
+            if str(row["BillingDocumentDate"])[:10] <= day
+        }
     found = held_by(company.template.target, company.control)
     return {(held.kind, held.key): held.record for held in found if held.day <= day}
 

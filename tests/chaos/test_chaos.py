@@ -1,0 +1,53 @@
+"""Loaders killed at twenty moments a target leave every due document once; and the harness sees what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from resources import postgres
+from tests.chaos.__main__ import summary
+from tests.chaos.company import Server, Template
+from tests.chaos.points import PLACES
+from tests.chaos.run import Tally, run_company
+from tests.chaos.targets import TARGETS
+from tests.chaos.verdict import plan, settled_faults
+
+KILLS = 20
+DEALS = 30
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("chaos") / "server"
+    try:
+        yield Server.start(home)
+    finally:
+        postgres.stop_server(home)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_loaders_killed_at_twenty_moments_leave_every_due_document_once(
+    server: Server, tmp_path: Path, target: str
+) -> None:
+    template, tally = Template.make(target, server, tmp_path / target, DEALS), Tally()
+    run_company(template, 0, "1", KILLS, tally)
+    assert tally.killed >= KILLS // 2, summary({target: tally})
+    assert set(tally.kills) <= set(PLACES)
+    assert len(tally.kills) >= 5
+    assert tally.documents > 0
+
+
+def test_a_document_that_is_missing_or_says_something_else_is_told(server: Server, tmp_path: Path) -> None:
+    template = Template.make("onec", server, tmp_path / "onec", 15)
+    with template.copy(1) as company:
+        company.settle()
+        assert settled_faults(company, ()) == ([], len(plan(company)))
+        company.do(
+            lambda road: road.warehouse.execute("update documents.document set amount = amount + 0.01")
+        )
+        told, documents = settled_faults(company, ())
+        assert len(told) == documents > 0
+        assert all("is due" in sentence for sentence in told)
