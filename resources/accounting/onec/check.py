@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PROBE_KEY = "6f6c1c55-2f0e-5b58-9d0a-53766572616b"  # of the item that proves our keys are honoured
 PROBE_BODY = {"Description": "Сверка: проверка ключа (не использовать)", "DeletionMark": True}
+VAT_RATE = "СтавкаНДС"
 CLOCK_SKEW = 60  # seconds between our clock and the server's that are still nothing to report
 PUBLISH = (
     "in 1C: Администрирование - Синхронизация данных - Настройка автоматического REST-сервиса, tick {name}"
@@ -106,13 +107,15 @@ def _fields_of(base: OneC, entity: str, wanted: Sequence[str], shape: Mapping[st
     ]
     if not absent:
         return Finding(f"{entity} fields", True, f"{shape['']} has all {len(wanted)} fields in use")
-    kept_as_keys = sorted({name.rpartition("/")[2] for name in absent if f"{name}_Key" in shape})
+    kept_as_keys = sorted({name for name in absent if f"{name}_Key" in shape})
     remedy = f"correct the names in {base.mapping_file}, or choose the profile of this configuration"
-    if kept_as_keys:
+    if any(name.endswith(VAT_RATE) for name in kept_as_keys):
         remedy = (
-            f"this base keeps {', '.join(kept_as_keys)} as a key: give the profile `named: "
-            f"{{{kept_as_keys[0]}: vat_rate}}` and the set of the catalog"
+            f"this base keeps rates of VAT in a catalog: give the profile `named: {{{VAT_RATE}: vat_rate}}` and, "
+            "under `sets`, `vat_rate: Catalog_СтавкиНДС`"
         )
+    elif kept_as_keys:
+        remedy = f"this base keeps them as keys: write {kept_as_keys[0]}_Key in {base.mapping_file}"
     # Alternatives that the mapping offers to several configurations are only read; a write is ignored silently.
     written = set(base.fields_written.get(entity, wanted if not base.fields_written else ()))
     message = f"{shape['']} has no {', '.join(absent)}; "
