@@ -13,6 +13,7 @@ KINDS: Final = (
     "drop_after", "drop_before", "slow", "html", "http_500", "http_503_html", "limit", "truncate", "unauthorized", "repeat",
 )  # fmt: skip
 SLOWEST: Final = 0.15  # seconds that an answer is delayed
+MATCH: Final = {"quickbooks": "/company/"}  # not the tokens: one whose answer is lost is lost with any client
 LOST: Final = {"0": "LOSE", "1": "C1:LOSE"}
 REPRICED, LOST_SHARE = 0.4, 0.1
 CENT: Final = Decimal("0.01")
@@ -28,6 +29,7 @@ def set_faults(company: Company, chance: random.Random, faults: Counter[str]) ->
         rule = {
             "where": target,
             "kind": kind,
+            "match": MATCH.get(target, ""),
             "times": chance.randint(1, 3),
             "probability": chance.choice([0.3, 1.0]),
             "seconds": round(chance.uniform(0.01, SLOWEST), 3),
