@@ -35,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
             except BrokenError as broken:
                 print(f"\nBROKEN {target}: {broken}", file=sys.stderr, flush=True)
                 status = 1
+    except KeyboardInterrupt:
+        print("\ninterrupted; the company under way was not checked to its end", file=sys.stderr, flush=True)
+        status = 130
     finally:
         postgres.stop_server(home / "server")
         shutil.rmtree(home, ignore_errors=True)
@@ -66,7 +69,7 @@ def _progress(target: str, runs: int) -> Callable[[str], None]:
                 file=sys.stderr,
                 flush=True,
             )
-        elif " 1 kills" in f" {told}" or int(told.split()[0]) % 10 == 0:
+        elif " 1 kills" in f" {told}" or int(told.split()[0]) % 5 == 0:
             print(f"{target} {told} (of {runs})", file=sys.stderr, flush=True)
 
     return say
