@@ -79,7 +79,11 @@ def put(
 ) -> str:
     """Deal `number` of a CRM with one line, both good but for what is given; its id."""
     deal_id = f"{source}:{number}"
-    _insert(conn, "documents.deal", {**DEAL, "deal_id": deal_id, "source": source, "source_id": str(number), **deal})
+    _insert(
+        conn,
+        "documents.deal",
+        {**DEAL, "deal_id": deal_id, "source": source, "source_id": str(number), **deal},
+    )
     _insert(
         conn,
         "documents.document_line",
