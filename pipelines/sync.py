@@ -29,7 +29,7 @@ from pipelines.operations.carried import Carried
 from pipelines.operations.carry import ReadBack, carry
 from pipelines.operations.plan import Planned, plan
 from pipelines.raw.hints import forget_hooks
-from pipelines.raw.load import Batch, read_source, store_page
+from pipelines.raw.load import Batch, ensure_tables, raw_table, read_source, store_page
 from pipelines.refresh import Outcome, empty_scope, lock_changes, prune_changes, refresh
 from pipelines.shapes import fields_written, keep_shape
 from pipelines.table import Table, stage_tables, tables
@@ -388,11 +388,28 @@ def _read_entries(road: Road, system: System, began: datetime) -> None:
 
 
 def _keep_read_back(road: Road, system: System) -> ReadBack:
-    """Records read back after writing are what the source says: the next read need not fetch them."""
+    """Records read back after writing are what the source says: the next read need not fetch them.
+
+    But for documents that are posted, or were when they were last read: what posting made of them comes with them, and
+    a version that is known would be passed over. Whatever ends us before that is read, the next read finds them.
+    """
 
     def keep(kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None:
         target = road.target(system)
         number = target.key_of if isinstance(target, AssignsKeys) else None
+        posted = target.capabilities.posted
+        if posted and number is None:
+            with road.warehouse.transaction() as conn:
+                ensure_tables(conn, system.name, [entity_of(system, kind)])
+                stood = conn.execute(
+                    trusted(
+                        f"select source_id from {raw_table(system.name, entity_of(system, kind))}"
+                        " where is_current and source_id = any(%s) and coalesce(payload ->> %s, '') = 'true'"
+                    ),
+                    [list(bodies), posted],
+                ).fetchall()
+            moved = {key for (key,) in stood} | {key for key, body in bodies.items() if body.get(posted)}
+            bodies = {key: body for key, body in bodies.items() if key not in moved}
         records = [
             Record(number(kind, body), _JSON.encode(body), our_key=key)
             if number
