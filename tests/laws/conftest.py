@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from pathlib import Path
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from tests.laws.quick import QuickWarehouse, quick_gate
-from tests.laws.town import Town, database
+from tests.laws.quick import quick_gate
+from tests.laws.town import Town, copied, database
+
+Beginning = Callable[[Town], object]
 
 settings.register_profile(
     "laws",
@@ -33,29 +35,39 @@ def examples(usual: int) -> int:
     return usual * int(os.environ.get("LAWS_TIMES", "1"))
 
 
-Towns = Callable[[], AbstractContextManager[Town]]
+class Towns:
+    """Opens new companies, each gone when its block ends."""
 
-
-@pytest.fixture(scope="session")
-def deployed(server_url: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database in which the demo company's tables are made and empty."""
-    name = "laws_template"
-    with psycopg.connect(server_url, autocommit=True) as conn:
-        conn.execute(f"create database {name} template {template} strategy file_copy")
-    warehouse = QuickWarehouse(f"{server_url.rsplit('/', 1)[0]}/{name}")
-    Town(warehouse, tmp_path_factory.mktemp("first"))
-    warehouse.close()
-    return name
-
-
-@pytest.fixture(scope="session")
-def towns(server_url: str, deployed: str, tmp_path_factory: pytest.TempPathFactory) -> Towns:
-    """Opens a new company, gone when its block ends."""
-    folder = tmp_path_factory.mktemp("mappings")
+    def __init__(self, server_url: str, deployed: str, folder: Path) -> None:
+        self._server_url, self._deployed, self._folder = server_url, deployed, folder
+        self._begun: dict[Beginning, tuple[str, bytes]] = {}
 
     @contextmanager
-    def new() -> Iterator[Town]:
-        with database(server_url, deployed, f"laws_{next(_numbers)}") as warehouse, quick_gate():
-            yield Town(warehouse, folder)
+    def __call__(self, beginning: Beginning | None = None) -> Iterator[Town]:
+        """A company as it is founded, or after `beginning`: that is gone through once, and copied."""
+        like, held = self._deployed, b""
+        if beginning is not None:
+            if beginning not in self._begun:
+                self._begun[beginning] = self._begin(beginning)
+            like, held = self._begun[beginning]
+        with database(self._server_url, like, f"laws_{next(_numbers)}") as warehouse, quick_gate():
+            yield Town(warehouse, self._folder, held)
 
-    return new
+    def _begin(self, beginning: Beginning) -> tuple[str, bytes]:
+        name = f"laws_begun_{next(_numbers)}"
+        warehouse = copied(self._server_url, self._deployed, name)
+        with quick_gate():
+            town = Town(warehouse, self._folder)
+            beginning(town)
+        warehouse.close()
+        return name, town.held()
+
+
+@pytest.fixture(scope="session")
+def towns(server_url: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Towns:
+    """Companies like copies of one in which the demo company's tables are made and empty."""
+    folder = tmp_path_factory.mktemp("mappings")
+    warehouse = copied(server_url, template, "laws_template")
+    Town(warehouse, folder)
+    warehouse.close()
+    return Towns(server_url, "laws_template", folder)

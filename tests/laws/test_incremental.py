@@ -38,8 +38,7 @@ def until_quiet(town: Town) -> None:
 def test_any_history_leaves_the_tables_that_a_rebuild_and_a_fresh_start_give(
     towns: Towns, rounds: list[list[Act]]
 ) -> None:
-    with towns() as town:
-        town.sync()
+    with towns(Town.sync) as town:
         for acts in rounds:
             for act in acts:
                 do(town, act)

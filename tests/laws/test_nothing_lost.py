@@ -87,8 +87,7 @@ def check_money(town: Town) -> None:
 
 
 def test_a_record_that_is_no_json_is_set_apart_and_its_neighbours_are_kept(towns: Towns) -> None:
-    with towns() as town:
-        town.sync()
+    with towns(Town.sync) as town:
         deals = list(town.portal.all("deal"))
         for deal in deals:
             town.portal.change("deal", deal, title=f"Новое имя {deal}")
@@ -118,8 +117,7 @@ def test_a_record_that_is_no_json_is_set_apart_and_its_neighbours_are_kept(towns
 
 
 def test_a_read_that_fails_half_way_keeps_what_came_and_reads_the_rest_again(towns: Towns) -> None:
-    with towns() as town:
-        town.sync()
+    with towns(Town.sync) as town:
         for number in range(5):
             do(town, Act("new_deal", number, 4, 2))
         healthy = type(town.portal).read

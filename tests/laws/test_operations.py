@@ -265,8 +265,7 @@ def test_a_draft_that_changed_while_accounting_lacked_something_is_written_once_
 
 
 def test_a_record_of_ours_is_known_whatever_it_is_called_by_now(towns: Towns) -> None:
-    with towns() as town:
-        town.sync()
+    with towns(Town.sync) as town:
         products, counterparties = created(town, "product"), created(town, "counterparty")
         assert products
         assert counterparties

@@ -54,8 +54,7 @@ def test_our_own_writing_is_neither_a_change_nor_news(towns: Towns) -> None:
 
 
 def test_a_change_of_the_portal_or_of_accounting_is_news(towns: Towns) -> None:
-    with towns() as town:
-        town.sync()
+    with towns(Town.sync) as town:
         town.sync()
         do(town, Act("edit_line", 0, 0, 0))
         do(town, Act("edit_document", 0, 0, 0))

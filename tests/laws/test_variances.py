@@ -54,8 +54,7 @@ def line(town: Town) -> Mapping[str, Any]:
 def test_a_line_changed_at_an_equal_total_is_told_with_its_reason(
     towns: Towns, reason: str, words: str, edit: Any
 ) -> None:
-    with towns() as town:
-        town.sync()
+    with towns(Town.sync) as town:
         key = edit_line(town, **edit(line(town)))
         done = town.sync()
         found = told(town, key)
@@ -72,8 +71,7 @@ def test_a_line_changed_at_an_equal_total_is_told_with_its_reason(
 def test_another_product_at_an_equal_total_is_told_by_its_name_and_a_rename_reaches_the_sentence(
     towns: Towns,
 ) -> None:
-    with towns() as town:
-        town.sync()
+    with towns(Town.sync) as town:
         other = town.books.add(
             "product", Code="77", Артикул="", Description="Шкаф", Услуга=False, IsFolder=False
         )
@@ -88,8 +86,7 @@ def test_another_product_at_an_equal_total_is_told_by_its_name_and_a_rename_reac
 
 
 def test_lines_in_another_order_are_no_difference(towns: Towns) -> None:
-    with towns() as town:
-        town.sync()
+    with towns(Town.sync) as town:
         key, row = realization(town)
         turned = [{**line, "LineNumber": str(n)} for n, line in enumerate(reversed(row["Товары"]), start=1)]
         town.books.change("realization", key, Товары=turned)
@@ -98,8 +95,7 @@ def test_lines_in_another_order_are_no_difference(towns: Towns) -> None:
 
 
 def test_a_difference_of_sums_keeps_its_reason_and_other_differences_stand_beside_it(towns: Towns) -> None:
-    with towns() as town:
-        town.sync()
+    with towns(Town.sync) as town:
         key, row = realization(town)
         first, second = row["Товары"]
         more = Decimal(str(first["Сумма"])) + 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -177,12 +178,18 @@ class Done:
 
 
 class Town:
-    def __init__(self, warehouse: QuickWarehouse, folder: Path) -> None:
+    def __init__(self, warehouse: QuickWarehouse, folder: Path, held: bytes = b"") -> None:
+        """A company newly founded, or one whose systems hold what `held()` of another said."""
         self.warehouse, self.folder = warehouse, folder
-        self.portal, self.sheets, self.books = Portal(), Sheets(), Books()
+        self.portal, self.sheets, self.books = pickle.loads(held) if held else (Portal(), Sheets(), Books())
         self.reworded: frozenset[str] = frozenset()
-        found(self)
+        if not held:
+            found(self)
         self.remap()
+
+    def held(self) -> bytes:
+        """What its systems hold now."""
+        return pickle.dumps((self.portal, self.sheets, self.books))
 
     def remap(self, *names: str) -> None:
         """Change the mapping files (each name there and back) and deploy them."""
@@ -284,14 +291,20 @@ def _select(conn: Any, statement: str) -> list[tuple[Any, ...]]:
 @contextmanager
 def database(server_url: str, template: str, name: str) -> Iterator[QuickWarehouse]:
     """A database of its own, a copy of a template with everything deployed."""
+    warehouse = copied(server_url, template, name)
+    try:
+        yield warehouse
+    finally:
+        warehouse.close()
+        with psycopg.connect(server_url, autocommit=True) as conn:
+            conn.execute(f"drop database {name} with (force)")
+
+
+def copied(server_url: str, template: str, name: str) -> QuickWarehouse:
+    """A copy of a database that nothing is connected to."""
     with psycopg.connect(server_url, autocommit=True) as conn:
         conn.execute(f"create database {name} template {template} strategy file_copy")
-        warehouse = QuickWarehouse(f"{server_url.rsplit('/', 1)[0]}/{name}")
-        try:
-            yield warehouse
-        finally:
-            warehouse.close()
-            conn.execute(f"drop database {name} with (force)")
+    return QuickWarehouse(f"{server_url.rsplit('/', 1)[0]}/{name}")
 
 
 # ---- how it begins ----------------------------------------------------------------------------
