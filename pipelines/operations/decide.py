@@ -155,7 +155,7 @@ _STANDING: Final = """
                or l.counterparty_key is distinct from w.content #>> '{document,counterparty_key}'
                or l.document_date is distinct from (w.content #>> '{document,document_date}')::date
            ) and w.kind not in ('correction') as is_edited,
-           l.document_key is null or l.is_deleted as is_gone,
+           coalesce(l.is_deleted, false) as is_gone,
            case
                when exists (
                    select from ops.period_lock p

@@ -47,6 +47,7 @@ def carried(
         "SVERKA_HOME": str(folder / "home"),
     }
     with (
+        warehouse.kept(),
         posts_listener() as posts,
         environment({**settings, "SVERKA_NOTIFY_WEBHOOK": posts.address, "SVERKA_NOTIFY_EMAIL": None}),
         company(warehouse, folder, "--deals", str(DEALS), "--no-limits", files=False) as found,
@@ -198,7 +199,7 @@ def test_a_portal_that_refuses_us_holds_nothing_of_the_others_and_people_are_tol
     ("value", "said"),
     [
         ("http://127.0.0.1:{}", "no connection"),  # a port on which nobody listens
-        (None, "SVERKA_AMOCRM_SOUTH_BASE_URL"),
+        (None, "the connection's base_url is no address"),
         ("not an address", "base_url"),
     ],
 )
@@ -209,7 +210,7 @@ def test_a_system_that_cannot_be_opened_or_reached_has_failed_readings_and_keeps
     monkeypatch.setattr("resources.http.LONGEST_PAUSE", 0.002)
     before = _rows(together.warehouse, SOUTH)
     address = value and value.format(free_port())
-    with environment({"SVERKA_AMOCRM_SOUTH_BASE_URL": address}):
+    with environment({"SVERKA_AMOCRM_SOUTH_BASE_URL": address, "SVERKA_AMOCRM_SOUTH_SUBDOMAIN": None}):
         mappings = load(sync.mappings_folder(), connected=False)
         road = Road(together.warehouse, mappings, "broken")
         try:
