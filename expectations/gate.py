@@ -21,9 +21,11 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import psycopg
@@ -313,24 +315,27 @@ def _examples(conn: Connection, suite: Suite, expectation: Expectation) -> tuple
 
 
 class _Borrowed:
-    """The caller's connection as SQLAlchemy sees it: the transaction stays the caller's."""
+    """The connection that is lent just now, as SQLAlchemy sees it: the transaction stays the lender's."""
 
-    def __init__(self, conn: Connection) -> None:
-        self._conn = conn
+    lent: Connection | None = None
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._conn, name)
+        return getattr(self.lent, name)
 
     def commit(self) -> None: ...
 
     def rollback(self) -> None:
         """After an error only back to where Great Expectations began, so that it can say what failed."""
-        if self._conn.info.transaction_status == TransactionStatus.INERROR:
-            self._conn.execute("rollback to savepoint great_expectations")
+        if self.lent is not None and self.lent.info.transaction_status == TransactionStatus.INERROR:
+            self.lent.execute("rollback to savepoint great_expectations")
 
     def close(self) -> None: ...
 
     def add_notice_handler(self, handler: object) -> None: ...
+
+
+_BORROWED: Final = _Borrowed()
+_TURNS: Final = threading.Lock()  # one gate at a time borrows, in a process
 
 
 @contextmanager
@@ -340,34 +345,44 @@ def _batch(conn: Connection) -> Iterator[Any]:
     logging.getLogger("great_expectations").setLevel(logging.ERROR)  # it tells of itself, not of the rows
     try:
         import great_expectations as gx
-        from sqlalchemy import StaticPool
     except ImportError as error:
         raise GateError(f"the gate needs great-expectations: {error}; install requirements.lock") from error
 
+    with _TURNS:
+        _BORROWED.lent = conn
+        conn.execute("savepoint great_expectations")
+        try:
+            source, rows = _set_up(gx)
+            try:
+                yield rows.get_batch()  # which learns the columns anew
+            finally:
+                source.get_execution_engine().close()
+        finally:
+            _BORROWED.lent = None
+
+
+@cache
+def _set_up(gx: Any) -> tuple[Any, Any]:
+    """Great Expectations' source and its table of rows. Once a process, for it takes a third of a small gate; and
+    SQLAlchemy then knows the statements of the gates before."""
+    from sqlalchemy import StaticPool
+
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
-    borrowed = _Borrowed(conn)
-    conn.execute("savepoint great_expectations")
     source = context.data_sources.add_postgres(
         "warehouse",
         connection_string="postgresql+psycopg://caller@caller/caller",  # never dialled: `creator` connects
         create_temp_table=False,
         kwargs={
-            "creator": lambda: borrowed,
+            "creator": lambda: _BORROWED,
             "poolclass": StaticPool,
             "pool_reset_on_return": None,
             "use_native_hstore": False,
         },
     )
-    batch = (
-        source.add_table_asset("rows", table_name="gate_row")
-        .add_batch_definition_whole_table("all")
-        .get_batch()
+    return source, source.add_table_asset("rows", table_name="gate_row").add_batch_definition_whole_table(
+        "all"
     )
-    try:
-        yield batch
-    finally:
-        source.get_execution_engine().close()
 
 
 def _result(
