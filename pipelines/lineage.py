@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pipelines.refresh import RawRead
 from pipelines.table import Table, tables
+
+if TYPE_CHECKING:
+    from sqlglot.optimizer.scope import Scope
 
 SCOPE = "scope"  # the temporary table of the keys at hand, which no file describes
 TEMPORARY = "pg_temp"
@@ -76,19 +80,29 @@ def _origins(node: object, scope: object, exp: object, depth: int) -> list[tuple
             full = ".".join(part.name for part in source.parts)
             origins = [(full, column.name)] if "." in full and source.db != TEMPORARY else []
         elif isinstance(source, Scope):
-            inner = source.expression
-            branches = [inner.left, inner.right] if isinstance(inner, e.SetOperation) else [inner]
             origins = []
-            for branch in branches:
-                match = next(
-                    (p for p in getattr(branch, "selects", []) if p.alias_or_name == column.name), None
-                )
-                if match is not None:
-                    origins += _origins(match, source, exp, depth + 1)
+            names = _names(source)
+            for node_there, branch in (
+                _branches(source, names.index(column.name)) if column.name in names else ()
+            ):
+                origins += [o for o in _origins(node_there, branch, exp, depth + 1) if o not in origins]
         else:
             origins = []
         found += [origin for origin in origins if origin not in found]
     return found
+
+
+def _names(scope: Scope) -> list[str]:
+    """The columns of a query, as its first branch calls them."""
+    return [projection.alias_or_name for projection in getattr(scope.expression, "selects", [])]
+
+
+def _branches(scope: Scope, place: int) -> list[tuple[object, Scope]]:
+    """The column at a place of a query, or of each query of a union, with the scope that it is read in."""
+    if scope.set_operation_scopes:
+        return [found for branch in scope.set_operation_scopes for found in _branches(branch, place)]
+    selects = getattr(scope.expression, "selects", [])
+    return [(selects[place], scope)] if 0 <= place < len(selects) else []
 
 
 def _schema() -> dict[str, object]:

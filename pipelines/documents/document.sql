@@ -127,7 +127,7 @@ with target as (
     from ends e
     left join live l on l.deal_id = e.deal_id and l.kind = e.kind and l.is_corrected and e.next_held is null
     where e.ending = 'corrected'
-), documents as (
+), whole as (
     select
         l.document_key, l.deal_id, l.kind, l.revision,
         case l.kind when 'vat_invoice' then (
@@ -182,4 +182,29 @@ with target as (
         amount numeric(18,2), vat_amount numeric(18,2), has_goods boolean, has_services boolean, title text, comment text)
     where e.after_document is not null
 )
-select * from documents
+select
+    w.document_key,
+    w.deal_id,
+    w.kind,
+    w.revision,
+    w.base_key,
+    w.ended,
+    w.document_date,
+    w.due_on,
+    w.counterparty_id,
+    w.counterparty_key,
+    w.contract_key,
+    w.organization_key,
+    w.employee_id,
+    w.currency,
+    w.currency_key,
+    w.rate,
+    w.rate_units,
+    w.amount,
+    w.vat_amount,
+    w.has_goods,
+    w.has_services,
+    w.title,
+    w.comment,
+    w.lines
+from whole w

@@ -41,7 +41,7 @@ join change on l.product_key = change.key
 where v.reason = 'product'
 ;
 
--- @changed documents.document_line
+-- @changed documents.document_line documents.document
 select p.document_key as key from ledger.position p join change on p.deal_id = change.key
 ;
 
