@@ -12,6 +12,7 @@ by the stand-in. A vendor without a row in `crms_vendors` is measured alone. Bit
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import sys
 import time
@@ -22,6 +23,7 @@ from typing import Any, Final
 
 import httpx
 import msgspec
+import psycopg
 
 from benchmarks.crms_vendors import described
 from benchmarks.crms_worker import AUTHORIZATION, CONNECTION, DLT_DEALS, LIMITED
@@ -41,7 +43,7 @@ SHARE_OF_FLOOR: Final = 0.60
 SHARE_OF_RATE: Final = 0.90
 MAX_MB: Final = 600.0
 MAX_GROWTH: Final = 1.10
-DATABASE: Final = "bench_crms"
+DATABASE, TEMPLATE = "bench_crms", "bench_crms_empty"
 UNLIMITED: Final = 1 << 50
 
 
@@ -71,7 +73,7 @@ def run(
         print_table(f"6. {name}", found, seconds)
         keep(place.home, f"crms-{name}", found, seconds, quick=quick)
         figures += [replace(figure, what=f"{name}: {figure.what}") for figure in found]
-    place.drop(DATABASE)
+    place.drop(DATABASE, TEMPLATE)
     if failures:
         raise RuntimeError("\n".join(failures))
     return figures
@@ -99,7 +101,7 @@ class StandIn:
 
     def database(self) -> Warehouse:
         """An empty one, but for the tokens of the last: a refresh token may be good for one use."""
-        warehouse = self.place.database(DATABASE)
+        warehouse = _copied(self.place)
         for row in self.tokens:
             warehouse.execute(
                 "insert into ops.token (system, access_token, refresh_token, expires_at, extra, granted_by)"
@@ -131,6 +133,20 @@ class StandIn:
         self.tokens = warehouse.rows(f"select {columns} from ops.token") or self.tokens
         print(f"  {self.name}: {how} {spent.wall:.1f} s, {spent.said['rows']:,} rows", file=sys.stderr)
         return spent
+
+
+@functools.cache
+def _migrated(place: Place) -> Warehouse:
+    return place.database(TEMPLATE)
+
+
+def _copied(place: Place) -> Warehouse:
+    """An empty database, copied from one that was migrated."""
+    server = _migrated(place).url.rsplit("/", 1)[0]
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as conn:
+        conn.execute(f"drop database if exists {DATABASE} with (force)".encode())
+        conn.execute(f"create database {DATABASE} template {TEMPLATE}".encode())
+    return Warehouse(f"{server}/{DATABASE}")
 
 
 # ---- The parts -----------------------------------------------------------------------------------

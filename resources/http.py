@@ -11,6 +11,7 @@ raises `Uncertain`, and only a probe decides. Reads are sent again in both cases
 
 from __future__ import annotations
 
+import io
 import logging
 import random
 import re
@@ -35,6 +36,7 @@ ATTEMPTS = 6  # sendings of one request, the first included
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts when the vendor names no time
 PATIENCE = 900.0  # seconds that one request may wait in all, for the budget and for a vendor's pauses
 MAX_ANSWER = 256 * 1024 * 1024  # bytes of one answer after decompression
+LONG_SECRET = 8  # characters; a shorter one is hidden where it is a word of its own
 SHOWN = 300  # characters of a vendor's text in a message
 
 log = logging.getLogger(__name__)
@@ -272,17 +274,15 @@ class Client:
         try:
             response = self._http.send(request, stream=True)
             try:
-                parts: list[bytes] = []
-                size = 0
+                body = io.BytesIO()  # whose value is no copy: a large answer is in memory once
                 for part in response.iter_bytes():
-                    size += len(part)
-                    if size > self.max_answer:
+                    if body.tell() + len(part) > self.max_answer:
                         raise _TroubleError(
                             f"the answer is larger than {self.max_answer} bytes", "ask for less at once"
                         )
                     if self.clock() > end:
                         raise _TroubleError(f"the answer did not end within {self.timeout * 2:.0f} s", _LATER)
-                    parts.append(part)
+                    body.write(part)
             finally:
                 response.close()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
@@ -295,7 +295,7 @@ class Client:
             raise _TroubleError(
                 f"the connection broke ({mask(str(error)) or type(error).__name__})", _LATER
             ) from None
-        return Answer(response.status_code, response.headers, b"".join(parts))
+        return Answer(response.status_code, response.headers, body.getvalue())
 
     def _judge(self, what: str, answer: Answer, want: str, classify: Callable[[Answer], Verdict]) -> Answer:
         if 300 <= answer.status < 400 and answer.status != 304:
@@ -365,7 +365,10 @@ def conceal(secrets: Iterable[str]) -> None:
 def mask(text: str) -> str:
     """The text with every known secret, and every value that is named like one, replaced by ***."""
     for secret in sorted(_hidden, key=len, reverse=True):
-        text = text.replace(secret, "***")
+        if len(secret) >= LONG_SECRET:
+            text = text.replace(secret, "***")
+        elif secret in text:  # it may be a part of a word
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
     return _NAMED.sub(lambda m: f"{m[1] or m[3] or m[5]}***{m[7] or ''}", text)
 
 

@@ -74,8 +74,10 @@ def second_warehouse(server_url: str, template: str) -> Iterator[Warehouse]:
 def _warehouse(server_url: str, template: str) -> Iterator[Warehouse]:
     name = f"test_{next(_numbers)}"
     with psycopg.connect(server_url, autocommit=True) as conn:
-        conn.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        yield Warehouse(_database(server_url, name))
+        conn.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        warehouse = Warehouse(_database(server_url, name))
+        with warehouse.kept():  # a connection takes longer than most of what tests ask
+            yield warehouse
         conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 

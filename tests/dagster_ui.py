@@ -10,6 +10,7 @@ import httpx
 
 BOUND_SECONDS = 90
 PAUSE_SECONDS = 0.05
+PAUSE_OF_QUESTIONS = 0.2  # an answer takes the web server 50 ms of work, from what is waited for
 LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { name } } } }"
 LAUNCH = """mutation($job: String!, $location: String!) { launchRun(executionParams: {runConfigData: {}, selector: {
     jobName: $job, repositoryName: "__repository__", repositoryLocationName: $location}}) {
@@ -23,6 +24,7 @@ class DagsterUi:
 
     def __init__(self, address: str) -> None:
         self.address = address
+        self._http = httpx.Client(timeout=60, trust_env=False)
 
     def launch(self, job: str) -> str:
         """Queue a run of the job, as the button does; its id."""
@@ -40,20 +42,20 @@ class DagsterUi:
 
     def becomes(self, run_id: str, *statuses: str) -> str:
         """Wait until the run stands so; how it stands."""
-        wait_until(lambda: self.status(run_id) in statuses)
+        wait_until(lambda: self.status(run_id) in statuses, PAUSE_OF_QUESTIONS)
         return self.status(run_id)
 
     def _ask(self, query: str, **variables: str) -> dict[str, Any]:
         asked = {"query": query, "variables": variables}
-        body = httpx.post(f"{self.address}/graphql", json=asked, timeout=60).raise_for_status().json()
+        body = self._http.post(f"{self.address}/graphql", json=asked).raise_for_status().json()
         assert "errors" not in body, body
         data: dict[str, Any] = body["data"]
         return data
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool], pause: float = PAUSE_SECONDS) -> None:
     """Raises AssertionError after BOUND_SECONDS."""
     deadline = time.monotonic() + BOUND_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(pause)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,12 @@ class Running:
         return answer.json()
 
 
+@cache
+def _usual_trust() -> ssl.SSLContext:
+    """Certificates, which plain http does not need: to read them takes longer than most tests do."""
+    return httpx.create_ssl_context()
+
+
 @contextmanager
 def running(*arguments: str, state: Path | None = None) -> Iterator[Running]:
     """A sandbox on a free port, with `--state` when a folder is given."""
@@ -55,7 +63,7 @@ def running(*arguments: str, state: Path | None = None) -> Iterator[Running]:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line.startswith("sandbox ready "), f"the sandbox did not start: {line!r}"
-        with httpx.Client(timeout=START_SECONDS) as http:
+        with httpx.Client(timeout=START_SECONDS, trust_env=False, verify=_usual_trust()) as http:
             yield Running(process, line.split()[-1], http)
     finally:
         process.terminate()

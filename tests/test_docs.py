@@ -97,6 +97,17 @@ def test_the_protocols_are_named_with_everybody_who_offers_them() -> None:
     assert said == true
 
 
+def test_a_connector_has_all_members_of_what_it_offers_besides_or_none() -> None:
+    """Half of a protocol would be taken for none of it, without a word."""
+    halves = [
+        f"{who}: {name} without {sorted(wanted - members)}"
+        for who, members in _connectors().items()
+        for name, wanted in _protocols().items()
+        if wanted & members and not wanted <= members
+    ]
+    assert halves == []
+
+
 def test_every_crm_has_a_page_and_a_column_and_whoever_sends_webhooks_a_row_of_what_proves_them() -> None:
     """Bitrix24, whose mapping file is the demo's, counts among the CRMs."""
     overview = (ROOT / "docs" / "connectors.md").read_text()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ from pipelines import laws
 from pipelines.assets import asset_key
 from pipelines.commands.run import Ran, run_job
 from pipelines.commands.session import database
+from pipelines.documents.gate import gate
 from pipelines.table import tables
 from resources.warehouse import Warehouse
 from tests.conftest import _database
-from tests.whole_road import DEMO, Company, company, differences_from_truth, environment
+from tests.laws.quick import quick_gate
+from tests.whole_road import CHECKS, DEMO, Company, company, differences_from_truth, environment
 
 REAL = Path(__file__).parents[1] / "mappings" / "sales_opportunities"
 
@@ -102,6 +105,16 @@ def test_every_check_of_the_gate_and_both_laws_are_recorded(demo: Demo) -> None:
     assert passed["every_kopeck_is_explained"]
     assert passed["debit_equals_credit"]
     assert not passed["stage_has_rule"], "the demo company has a deal in a stage without a rule"
+
+
+def test_the_gate_in_sql_that_other_tests_use_finds_what_great_expectations_found(demo: Demo) -> None:
+    """The demo company has every kind of mistake; its sync through Dagster asked Great Expectations."""
+    warehouse, failures = demo.company.warehouse, "select * from documents.failure order by failure_id"
+    found = warehouse.rows(failures)
+    assert warehouse.scalar("select count(distinct check_name) from documents.failure") >= len(CHECKS)
+    with quick_gate(), warehouse.transaction() as conn:
+        assert gate(conn, today=datetime.now(UTC).date(), everything=True).outcome.quiet
+    assert warehouse.rows(failures) == found
 
 
 def _check_keys(demo: Demo) -> list[dg.AssetCheckKey]:

@@ -17,7 +17,7 @@ import pytest
 
 from resources.budget import SHARE, Budget, LocalBudget, SharedBudget
 from resources.connector import Conflict, Refused, SourceError, Uncertain
-from resources.http import Answer, Client, Verdict, by_status, mask, retry_after
+from resources.http import Answer, Client, Verdict, by_status, conceal, mask, retry_after
 from tests.clock import Clock
 
 SECRET = "s3cr3t-webhook-code"
@@ -179,6 +179,11 @@ def test_no_secret_reaches_a_message_or_a_log(caplog: pytest.LogCaptureFixture) 
         assert "key-0123456" not in text
     assert "HTTP Request" in caplog.text
     assert mask("password=hunter2&x=1") == "password=***&x=1"
+
+
+def test_a_short_secret_is_hidden_as_a_word_and_not_within_one() -> None:
+    conceal(["hush"])
+    assert mask("user:hush@, a hushed answer") == "user:***@, a hushed answer"
 
 
 def test_retry_after_reads_seconds_and_dates() -> None:

@@ -4,31 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from pipelines.raw.load import read_source, tell_known
-from resources.accounting.onec import connector as onec
 from resources.connector import (
     Capabilities,
-    ChecksFields,
-    ComparesVersions,
-    CountsEntities,
-    CreatesMany,
     Entity,
-    HearsEvents,
     Page,
-    PassesOverOurOwn,
-    ReadsByKey,
-    ReadsFiles,
     Record,
     SourceError,
-    UpdatesMany,
 )
-from resources.crm.bitrix24 import connector as bitrix24
-from resources.crm.files import connector as files
 from resources.warehouse import Warehouse
 
 WRITTEN = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -123,36 +110,3 @@ def test_equal_counts_spare_the_sweep_and_a_record_set_apart_masks_no_deletion(
     read_source(warehouse, portal, now=LATER + timedelta(minutes=3))  # type: ignore[arg-type]
     assert portal.swept == ["deal"]
     assert warehouse.scalar("select deleted from raw.crm_deal where source_id = '1' and is_current")
-
-
-BESIDES: dict[str, set[Any]] = {
-    "bitrix24": {
-        PassesOverOurOwn,
-        CountsEntities,
-        ChecksFields,
-        CreatesMany,
-        UpdatesMany,
-        HearsEvents,
-        ReadsByKey,
-    },
-    "onec": {ComparesVersions},
-    "files": {ReadsFiles},
-}
-
-
-def test_a_connector_has_all_members_of_what_it_offers_besides_or_none(tmp_path: Path) -> None:
-    webhook = "https://shop.bitrix24.ru/rest/1/code/"
-    base = {"url": "https://1c/odata/standard.odata/", "user": "u", "password": "p", "timezone": "UTC"}
-    connectors = (
-        bitrix24.connect("bitrix24", {"url": webhook}),
-        onec.connect("onec", base),
-        files.connect("files", {"folder": str(tmp_path), "tables": {}}),
-    )
-    for connector in connectors:
-        offered = BESIDES[connector.system]
-        for protocol in set().union(*BESIDES.values()):
-            members = {*vars(protocol).get("__annotations__", {})}
-            members |= {name for name, value in vars(protocol).items() if name[0] != "_" and callable(value)}
-            there = [name for name in members if hasattr(connector, name)]
-            assert len(there) == (len(members) if protocol in offered else 0), protocol
-            assert isinstance(connector, protocol) == (protocol in offered)

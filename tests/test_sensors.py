@@ -59,6 +59,7 @@ def watched(server_url: str, template: str, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("sensors")
     with (
         environment({"SVERKA_DATABASE_URL": warehouse.url, "SVERKA_HOME": str(folder / "home")}),
+        warehouse.kept(),
         company(warehouse, folder, "--deals", "60", "--no-limits") as found,
         dg.DagsterInstance.local_temp(str(folder)) as instance,
     ):

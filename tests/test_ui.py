@@ -92,7 +92,8 @@ def test_the_ui_shows_the_asset_graph_with_its_checks(
         expect.set_options(timeout=PAGE_MILLISECONDS)
         page.goto(f"{address}/locations/sverka/asset-groups/documents")
         try:
-            page.wait_for_function(NAMES_DRAWN, arg=[GROUP, MOST])
+            # Asked at every frame, as by default, it would have the browser draw without a pause.
+            page.wait_for_function(NAMES_DRAWN, arg=[GROUP, MOST], polling=500)
         finally:
             page.screenshot(path=str(tmp_path / "graph.png"))
         page.goto(f"{address}/locations/sverka/asset-groups/documents/list")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import psycopg
 import pytest
@@ -18,16 +18,19 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="package")
-def fresh(server_url: str, template: str) -> Callable[[], Warehouse]:
+def fresh(server_url: str, template: str) -> Iterator[Callable[[], Warehouse]]:
     """Makes a migrated, empty warehouse; they all go with the server."""
+    with ExitStack() as stack:
 
-    def make() -> Warehouse:
-        name = f"bad_input_{next(_numbers)}"
-        with psycopg.connect(server_url, autocommit=True) as conn:
-            conn.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        return Warehouse(f"{server_url.rsplit('/', 1)[0]}/{name}")
+        def make() -> Warehouse:
+            name = f"bad_input_{next(_numbers)}"
+            with psycopg.connect(server_url, autocommit=True) as conn:
+                conn.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+            made = Warehouse(f"{server_url.rsplit('/', 1)[0]}/{name}")
+            stack.enter_context(made.kept())
+            return made
 
-    return make
+        yield make
 
 
 @pytest.fixture(scope="package")

@@ -84,11 +84,9 @@ class StandIn:
         for name, value in {**ACCOUNTING, **self.environment()}.items():
             monkeypatch.setenv(name, value)
         road = Road(warehouse, load(folder), "test")
-        try:
+        with warehouse.kept(), contextlib.closing(road):
             sync.prepare(road)
             yield road
-        finally:
-            road.close()
 
 
 def read(road: Road, name: str, *, full: bool = False, sweep: bool = False) -> list[Batch]:

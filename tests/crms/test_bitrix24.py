@@ -86,11 +86,9 @@ def connected(
     }.items():
         monkeypatch.setenv(name, value)
     road = Road(warehouse, load(folder), "test")
-    try:
+    with warehouse.kept(), contextlib.closing(road):
         sync.prepare(road)
         yield road
-    finally:
-        road.close()
 
 
 def told_of(found: list[str]) -> set[int]:

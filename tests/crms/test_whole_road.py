@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -48,7 +49,7 @@ def test_deals_become_documents_and_payments_come_back_without_an_echo(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SVERKA_MAPPINGS", str(tmp_path))
     road = Road(warehouse, load(tmp_path), "test")
-    try:
+    with warehouse.kept(), closing(road):
         sync.prepare(road)
         first = sync_road(road)
         assert first.errors == []
@@ -82,8 +83,6 @@ def test_deals_become_documents_and_payments_come_back_without_an_echo(
         assert third.written_back[0].startswith(f"{crm.name}: 0 planned, 0 written back"), third.written_back
         assert news(road, road.mappings.system(crm.name)) is None, "our own write-back is told as news"
         assert _tasks(crm.truth()) == tasks
-    finally:
-        road.close()
 
 
 def _documents(company: Company, system: str) -> dict[str, tuple[set[str], Decimal]]:

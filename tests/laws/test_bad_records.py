@@ -19,7 +19,8 @@ Spoil = Callable[[Portal, str], object]
 
 
 def _line(portal: Portal, deal: str, **fields: object) -> None:
-    portal.change("deal_line", next(iter(portal.lines(deal))), **fields)
+    for line in list(portal.lines(deal))[:1]:  # none where another fault took them away
+        portal.change("deal_line", line, **fields)
     portal.change("deal", deal)
 
 
@@ -100,6 +101,7 @@ def _last(portal: Portal) -> str:
 @settings(max_examples=examples(6))
 @given(wrong=faults)
 @example(wrong=[(0, "wrong INN"), (2, "no lines"), (3, "VAT that is no more")])
+@example(wrong=[(0, "no lines"), (0, "VAT that is no more")])
 def test_a_bad_record_holds_its_own_deals_and_every_other_document_is_carried(
     towns: Towns, wrong: list[tuple[int, str]]
 ) -> None:

@@ -15,7 +15,7 @@ from tests.laws.conftest import Towns
 from tests.laws.town import Town
 
 
-def traded(town: Town) -> Town:
+def traded(town: Town) -> None:
     """Some months of sales, payments, refunds and edits in accounting."""
     for number in range(6):
         do(town, Act("new_deal", number, 4, 2))
@@ -23,7 +23,6 @@ def traded(town: Town) -> Town:
     for number, act in enumerate(("pay", "pay", "refund", "edit_document")):
         do(town, Act(act, number, 3, 1))
     town.sync()
-    return town
 
 
 def written(town: Town, form: str, file: Path) -> Path:
@@ -35,8 +34,8 @@ def written(town: Town, form: str, file: Path) -> Path:
 def test_every_transaction_balances_and_the_end_is_what_accounting_reports(
     towns: Towns, tmp_path: Path
 ) -> None:
-    with towns() as town:
-        lines = written(traded(town), "hledger", tmp_path / "books.journal").read_text().splitlines()
+    with towns(traded) as town:
+        lines = written(town, "hledger", tmp_path / "books.journal").read_text().splitlines()
         balances = {
             (account, buyer): amount
             for (account, buyer), amount in town.books.balances().items()
@@ -64,8 +63,8 @@ def test_every_transaction_balances_and_the_end_is_what_accounting_reports(
     shutil.which("hledger") is None, reason="hledger is not installed (Debian's package hledger)"
 )
 def test_hledger_accepts_the_books_and_refuses_them_with_a_kopeck_more(towns: Towns, tmp_path: Path) -> None:
-    with towns() as town:
-        file = written(traded(town), "hledger", tmp_path / "books.journal")
+    with towns(traded) as town:
+        file = written(town, "hledger", tmp_path / "books.journal")
     assert check(file) == ""
     text = file.read_text()
     first = next(line for line in text.splitlines() if line.startswith("    62.") and "=" not in line)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from pipelines.operations.decide import answer, questions, undo
@@ -18,14 +19,24 @@ FOLLOWS = ("follows", "follows_read")
 @contextmanager
 def shipped(towns: Towns, *policy: str) -> Iterator[tuple[Town, str]]:
     """A company whose only deal, one line of 1,000.10, is carried and posted; and the deal's id."""
-    with towns() as town:
+    with towns(shipping(*policy)) as town:
+        deal = list(town.portal.all("deal"))[-1]
+        assert documents(town, deal) == [("realization", True, Decimal("1000.10"))]
+        yield town, deal
+
+
+@cache
+def shipping(*policy: str) -> Callable[[Town], None]:
+    """How such a company begins under a policy."""
+
+    def begin(town: Town) -> None:
         town.remap(*FOLLOWS, *policy)
         for old in list(town.portal.all("deal")):
             town.portal.change("deal", old, stageId="NEW", categoryId="0")
-        deal = add_deal(town.portal, next(iter(town.portal.all("company"))), lines=1)
+        add_deal(town.portal, next(iter(town.portal.all("company"))), lines=1)
         settle(town)
-        assert documents(town, deal) == [("realization", True, Decimal("1000.10"))]
-        yield town, deal
+
+    return begin
 
 
 def settle(town: Town) -> Done:

@@ -117,8 +117,7 @@ def test_an_equal_shape_is_quiet_and_asked_for_once_an_hour(towns: Towns) -> Non
 
 
 def test_entries_of_documents_that_were_just_posted_are_read_whatever_their_date(towns: Towns) -> None:
-    with towns() as town:
-        town.sync()
+    with towns(Town.sync) as town:
         asked: list[tuple[str, list[str]]] = []
 
         def read_keys(entity: str, keys: Sequence[str]) -> Iterator[Page]:

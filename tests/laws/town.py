@@ -181,15 +181,17 @@ class Town:
     def __init__(self, warehouse: QuickWarehouse, folder: Path, held: bytes = b"") -> None:
         """A company newly founded, or one whose systems hold what `held()` of another said."""
         self.warehouse, self.folder = warehouse, folder
-        self.portal, self.sheets, self.books = pickle.loads(held) if held else (Portal(), Sheets(), Books())
+        self.portal, self.sheets, self.books = Portal(), Sheets(), Books()
         self.reworded: frozenset[str] = frozenset()
-        if not held:
+        if held:
+            self.portal, self.sheets, self.books, self.reworded = pickle.loads(held)
+        else:
             found(self)
         self.remap()
 
     def held(self) -> bytes:
-        """What its systems hold now."""
-        return pickle.dumps((self.portal, self.sheets, self.books))
+        """What its systems hold now, and how its mapping files are reworded."""
+        return pickle.dumps((self.portal, self.sheets, self.books, self.reworded))
 
     def remap(self, *names: str) -> None:
         """Change the mapping files (each name there and back) and deploy them."""

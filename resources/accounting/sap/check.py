@@ -38,7 +38,7 @@ def findings(sap: Sap, now: datetime | None = None) -> list[Finding]:
 
 def _entities(sap: Sap) -> Iterator[Finding]:
     for entity in SINGLY:
-        place = sap.places[entity]
+        place = sap.entity_sets[entity]
         key = ",".join(place.key)
         try:
             rows = sap.session.listed(
@@ -60,8 +60,14 @@ def _company(sap: Sap) -> Iterator[Finding]:
     """Whether the ledger and the billing know our company code; a wrong one reads as empty books."""
     settings = sap.settings
     for subject, service, entity_set, where, key in (
-        ("ledger", LEDGER, "GLAccountLineItem", sap.places["entry"].where, "GLAccount"),
-        ("company code", BILLING, "A_BillingDocument", sap.places["realization"].where, "BillingDocument"),
+        ("ledger", LEDGER, "GLAccountLineItem", sap.entity_sets["entry"].where, "GLAccount"),
+        (
+            "company code",
+            BILLING,
+            "A_BillingDocument",
+            sap.entity_sets["realization"].where,
+            "BillingDocument",
+        ),
     ):
         try:
             path = odata.address(entity_set, select=key, filter=where, top=1)
@@ -109,7 +115,7 @@ def _fields(sap: Sap) -> Iterator[Finding]:
         absent = [name for name in heads if name not in known and name not in made]
         if absent:
             yield Finding(
-                f"{entity} fields", False, f"{sap.places[entity].entity_set} has no {', '.join(absent)}",
+                f"{entity} fields", False, f"{sap.entity_sets[entity].entity_set} has no {', '.join(absent)}",
                 f"correct the names in {sap.mapping_file}, or add the custom fields (YY1_...) to the service",
             )  # fmt: skip
         else:

@@ -103,7 +103,7 @@ class Sap(Writer):
         self.mapping_file = f"the mapping file of {self.system}"
         company = odata.either("CompanyCode", [settings.company_code])
         ledger = odata.both(odata.either("Ledger", [settings.ledger]), company)
-        self.places: Mapping[str, Place] = {
+        self.entity_sets: Mapping[str, Place] = {
             **PLACES,
             "open_item": replace(
                 PLACES["open_item"], where=odata.both(company, "FinancialAccountType eq 'D'")
@@ -207,11 +207,11 @@ class Sap(Writer):
 
     def _place(self, entity: str) -> Place:
         if entity in ("payment", "refund"):
-            return self.places["open_item"]
+            return self.entity_sets["open_item"]
         if entity in SAID:
             return _SAID_PLACE
         try:
-            return self.places[entity]
+            return self.entity_sets[entity]
         except KeyError:
             names = ", ".join(e.name for e in ENTITIES)
             raise SourceError(f"{self.system}: there is no entity {entity!r}; there are {names}") from None
@@ -330,7 +330,9 @@ class Sap(Writer):
         """The rate of each currency and day by which billing documents were booked; the last document decides."""
         ours = self.settings.said["currency"][0]["Currency"]
         place = self._place("currency_rate")
-        where = odata.both(self.places["realization"].where, f"TransactionCurrency ne {odata.text(ours)}")
+        where = odata.both(
+            self.entity_sets["realization"].where, f"TransactionCurrency ne {odata.text(ours)}"
+        )
         found: dict[str, dict[str, Any]] = {}
         for rows in self.session.whole(place.whole(where, RATE_FIELDS)):
             for row in rows:

@@ -26,7 +26,7 @@ def shape(sap: Sap) -> dict[str, dict[str, str]]:
     """By entity its fields and their types; parts as `to_Item/Material`. Raises SourceError."""
     services: dict[str, _Service] = {}
     found: dict[str, dict[str, str]] = {}
-    for entity, place in sap.places.items():
+    for entity, place in sap.entity_sets.items():
         if entity in ("balance", "account", "currency_rate"):
             continue
         service = services.get(place.service)

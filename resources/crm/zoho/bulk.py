@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import io
 import re
+import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -142,29 +143,35 @@ def _parts(org: Org, job: Job, result: _Result, kinds: dict[str, str]) -> Iterat
 
 
 def _rows_of_file(org: Org, job: Job, kinds: dict[str, str]) -> Iterator[Rows]:
-    archive = _fetched(org, job)
-    try:
-        with archive, archive.open(archive.namelist()[0]) as raw:
-            rows = csv_rows.rows(raw, "utf-8-sig")
-            names = ["id" if name == "Id" else name for name in next(rows, [])]
-            table = csv_rows.Table(names, [_FORMS.get(kinds.get(name, ""), csv_rows.texts) for name in names])
-            while part := list(islice(rows, ROWS)):
-                yield table.objects(part)
-    except ValueError as error:
-        raise SourceError(
-            f"{org.system}: the result of the bulk job of {job.module} cannot be read: {error}; try again later",
-            retriable=True,
-        ) from None
+    # Out of the way while it is read: of 200,000 rows it is some megabytes.
+    with tempfile.TemporaryFile() as file:
+        _fetch(org, job, file)
+        try:
+            with zipfile.ZipFile(file) as archive, archive.open(archive.namelist()[0]) as raw:
+                rows = csv_rows.rows(raw, "utf-8-sig")
+                names = ["id" if name == "Id" else name for name in next(rows, [])]
+                table = csv_rows.Table(
+                    names, [_FORMS.get(kinds.get(name, ""), csv_rows.texts) for name in names]
+                )
+                while part := list(islice(rows, ROWS)):
+                    yield table.objects(part)
+        except ValueError as error:
+            raise SourceError(
+                f"{org.system}: the result of the bulk job of {job.module} cannot be read: {error}; try again later",
+                retriable=True,
+            ) from None
 
 
-def _fetched(org: Org, job: Job) -> zipfile.ZipFile:
+def _fetch(org: Org, job: Job, file: IO[bytes]) -> None:
+    """Write the result into the file, an archive that is whole. Raises SourceError."""
     shown = ""
     for _ in range(FETCHES):
         answer = org.ask("GET", f"{PATH}/{job.id}/result", want="any", about=job.module)
         try:
-            archive = zipfile.ZipFile(io.BytesIO(answer.content))
-            if archive.namelist() and archive.testzip() is None:
-                return archive
+            with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+                if archive.namelist() and archive.testzip() is None:
+                    file.write(answer.content)
+                    return
         except zipfile.BadZipFile:
             shown = "" if answer.content[:2] == b"PK" else f": «{answer.text}»"
     raise SourceError(
