@@ -246,7 +246,7 @@ def test_the_ready_mapping_names_fields_that_sap_has(tmp_path: Path) -> None:
         ("product", "API_PRODUCT_SRV", "A_Product"),
     ):
         service = _Service("sap", name, (RECORDED / f"{name}.edmx").read_bytes())
-        expand = opened(Gateway()).places[entity].expand
+        expand = opened(Gateway()).entity_sets[entity].expand
         known = service.fields(part, expand)
         rule = system.file.write[entity]
         named = [*rule.fields, *(f"{lines.into}.{field}" for lines in rule.lines for field in lines.fields)]
