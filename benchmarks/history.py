@@ -95,7 +95,7 @@ def take_shapes(place: Place) -> Shapes:
         checks.gated_documents(road, [table.name for table in stage_tables("documents")], lambda _: None)
         sync.plan_operations(road)
         sync.carry_operations(road)
-        sync.read(road, road.accounting)
+        sync.read(road, road.accounting, sync.document_entities(road))
     payloads = {
         name: _one(warehouse, f"select payload::text from raw.{name} where is_current and not deleted and ({where})"
                    .format(rub=_RUB) + " order by source_id limit 1", name)
