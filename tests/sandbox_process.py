@@ -5,8 +5,9 @@ from __future__ import annotations
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,8 +15,11 @@ from typing import Any
 
 import httpx
 
+from resources.budget import LocalBudget, SharedBudget
+
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
+TOO_MANY, LIMITED_SECONDS = 503, 30.0
 
 
 @dataclass
@@ -38,7 +42,10 @@ class Running:
         return self.http.post(self.webhook + name, json=params or {})
 
     def call(self, name: str, **params: Any) -> Any:
-        answer = self.post(name, params)
+        """What the portal answers; while too much was asked of it, asked again."""
+        end = time.monotonic() + LIMITED_SECONDS
+        while (answer := self.post(name, params)).status_code == TOO_MANY and time.monotonic() < end:
+            time.sleep(0.5)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -51,7 +58,29 @@ def _usual_trust() -> ssl.SSLContext:
 
 @contextmanager
 def running(*arguments: str, state: Path | None = None) -> Iterator[Running]:
-    """A sandbox on a free port, with `--state` when a folder is given."""
+    """A sandbox on a free port, with `--state` when a folder is given. One without limits is asked without any."""
+    with _budgets_that_grant_all() if "--no-limits" in arguments else nullcontext():
+        yield from _running(arguments, state)
+
+
+@contextmanager
+def _budgets_that_grant_all() -> Iterator[None]:
+    """What vendors permit takes more of these tests' time than all else; what they forbid for a while is still kept."""
+    before = {kind: kind.take for kind in (LocalBudget, SharedBudget)}
+
+    def free(take: Any) -> Any:
+        return lambda budget, cost=1.0, buckets=(): take(budget, 0.0, buckets)
+
+    for kind, take in before.items():
+        kind.take = free(take)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for kind, take in before.items():
+            kind.take = take  # type: ignore[method-assign]
+
+
+def _running(arguments: Sequence[str], state: Path | None) -> Iterator[Running]:
     kept = ["--state", str(state)] if state else []
     process = subprocess.Popen(
         [sys.executable, "-m", "sandbox", "--port", "0", *kept, *arguments],

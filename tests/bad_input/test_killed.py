@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import psycopg
 import pytest
 
 from resources.warehouse import Warehouse
-from tests.whole_road import Company, addresses, company, differences_from_truth
+from tests.whole_road import DEMO, Company, addresses, company, differences_from_truth, environment
 
 SEED = int(os.environ.get("SVERKA_TEST_SEED", "20261121"))
 KILLS = 3
@@ -31,7 +32,10 @@ def test_a_sync_killed_at_any_moment_is_taken_up_by_the_next(
     fresh: Callable[[], Warehouse], tmp_path: Path
 ) -> None:
     draw = random.Random(SEED)
-    with company(fresh(), tmp_path, "--deals", "60", "--no-limits", "--latency-ms", "15") as found:
+    with (
+        company(fresh(), tmp_path, "--deals", "60", "--no-limits", "--latency-ms", "15") as found,
+        environment({"SVERKA_MAPPINGS": str(_without_limits(tmp_path / "mappings"))}),
+    ):
         killed = [_sync_and_kill(found, tmp_path, moment) for moment in _moments(draw)]
         assert sum(killed) >= KILLS - 1, f"seed {SEED}: hardly a process was killed in its work: {killed}"
         assert found.states().get("sent", 0) + found.states().get("verified", 0) > 0
@@ -46,6 +50,18 @@ def test_a_sync_killed_at_any_moment_is_taken_up_by_the_next(
         assert all(law.holds for law in again.laws), f"seed {SEED}: {again.laws}"
 
 
+def _without_limits(folder: Path) -> Path:
+    """The demo company's files, with a plan of the portal that lets every request through at once."""
+    shutil.copytree(DEMO, folder)
+    file = folder / "bitrix24.yaml"
+    text, connection = file.read_text(encoding="utf-8"), "\nconnection:\n"
+    assert text.count(connection) == 1
+    file.write_text(
+        text.replace(connection, f"{connection}  rate_per_second: 1000\n  burst: 2000\n"), encoding="utf-8"
+    )
+    return folder
+
+
 def _moments(draw: random.Random) -> list[str]:
     """Conditions over the warehouse, each true a little later in a sync than the one before."""
     return [
@@ -57,8 +73,8 @@ def _moments(draw: random.Random) -> list[str]:
 
 def _start(found: Company, folder: Path) -> subprocess.Popen[bytes]:
     environ = {
-        **os.environ,
         **addresses(found.sandbox, found.drop),
+        **os.environ,
         "SVERKA_DATABASE_URL": found.warehouse.url,
         "SVERKA_HOME": str(folder / "home"),
         "DAGSTER_DISABLE_TELEMETRY": "1",
