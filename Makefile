@@ -26,7 +26,8 @@ real: $(VENV)/installed
 test: lint
 	@# Without a DAGSTER_HOME, `definitions validate` works on a temporary instance of its own.
 	env -u DAGSTER_HOME $(BIN)/dagster definitions validate -w workspace.yaml
-	$(BIN)/pytest -n 2
+	@# One more than cores: a test waits for its sandbox and its database half of the time.
+	$(BIN)/pytest -n 3
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -30,6 +30,18 @@ SANDBOX_STOP_SECONDS = 10
 TEMPLATE = "sverka_template"
 ROOM_IN_MEMORY = 4 * 1024**3  # bytes free; the servers of all workers take a quarter of it at most
 _numbers = itertools.count(1)
+# Files that take longest, which none of the workers should begin with when the others are done.
+LONG = (
+    "test_end_to_end.py", "test_chaos.py", "test_several.py", "test_sensors.py", "test_killed.py", "test_ui.py",
+    "test_launcher.py", "test_every_crm.py", "test_whole_road.py", "test_one_document.py", "test_bitrix24.py",
+    "test_cli.py", "test_revisions.py", "test_incremental.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: a file is one worker's."""
+    order = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 @pytest.fixture(scope="session")
