@@ -4,17 +4,21 @@ A sync tells of every table it looked at: with nothing to do 365 events in some 
 half of its processor time. What a step says at its end is kept here and written together when the next step
 begins, when somebody reads, or when the run ends: a few statements a step. A process that is killed loses
 no more than the news of the step it was in, which the next run tells again.
+
+Each table and each check that a step tells of asks for the last news of the tables before it, one at a time.
+They are asked for together, and what this process has told since is asked for anew.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from dagster import DagsterEventType, EventLogEntry
+from dagster import AssetKey, DagsterEventType, EventLogEntry
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluation,
     AssetCheckEvaluationPlanned,
@@ -23,6 +27,7 @@ from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecordStatus as CheckStatus,
 )
+from dagster._core.storage.event_log.base import AssetRecord
 from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
 from dagster._serdes import serialize_value
 from dagster_postgres import PostgresEventLogStorage
@@ -31,15 +36,18 @@ from sqlalchemy import Connection, TextClause, text
 from pipelines.dagster_storage import Kept
 
 MAX_KEPT: Final = 500  # events kept at most
+KNOWN_SECONDS: Final = 1.0  # how long the last news of a table may be another process's last but one
 
 Numbered = tuple[EventLogEntry, int]  # an event and its number in the log
 
-# What a step tells on its way and at its end. Everything else (a step begins, fails, a run ends, a line
-# somebody logs) is written at once, with what was kept before it.
+# What a step tells on its way and at its end, and before a run begins, what it is to make. Everything else
+# (a step begins, fails, a run ends, a line somebody logs) is written at once, with what was kept before it.
 KEPT: Final = frozenset(
     {
         DagsterEventType.ASSET_CHECK_EVALUATION,
+        DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
         DagsterEventType.ASSET_MATERIALIZATION,
+        DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
         DagsterEventType.HANDLED_OUTPUT,
         DagsterEventType.LOADED_INPUT,
         DagsterEventType.STEP_INPUT,
@@ -57,12 +65,18 @@ class StepwiseEventLog(Kept, PostgresEventLogStorage):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self._kept: list[EventLogEntry] = []
         self._lock = threading.RLock()
+        self._untold: set[AssetKey] = set()  # what the kept events tell of
+        self._told: set[AssetKey] = set()  # of what was written since it was asked for
+        self._known: dict[AssetKey, AssetRecord | None] = {}
+        self._known_since = 0.0
         super().__init__(*arguments, **named)
 
     def store_event(self, event: EventLogEntry) -> None:
         """Keep or write an event. What was kept is written first, so that their order stays."""
         with self._lock:
             self._kept.append(event)
+            if _tells_of_an_asset(event) and (said := event.get_dagster_event().asset_key):
+                self._untold.add(said)
             if event.dagster_event_type not in KEPT or len(self._kept) >= MAX_KEPT:
                 self._write()
 
@@ -72,6 +86,23 @@ class StepwiseEventLog(Kept, PostgresEventLogStorage):
             self._write()
             if events:
                 self._write_together(events)
+
+    def get_asset_records(self, asset_keys: Sequence[AssetKey] | None = None) -> Sequence[AssetRecord]:
+        """As Dagster does. In a process that tells of tables, the news of others may be KNOWN_SECONDS old."""
+        if not asset_keys or not (self._untold or self._told):
+            return super().get_asset_records(asset_keys)
+        with self._lock:
+            if time.monotonic() - self._known_since > KNOWN_SECONDS:
+                self._known, self._known_since = {}, time.monotonic()
+            if not self._untold.isdisjoint(asset_keys):
+                self._write()
+            if any(key not in self._known for key in asset_keys):
+                wanted = {key for key in (*asset_keys, *self._told) if key not in self._known}
+                found = {
+                    record.asset_entry.asset_key: record for record in super().get_asset_records([*wanted])
+                }
+                self._known |= {key: found.get(key) for key in wanted}
+            return [record for key in dict.fromkeys(asset_keys) if (record := self._known[key])]
 
     def _connect(self) -> AbstractContextManager[Connection]:
         """Whoever reads finds everything that was told before."""
@@ -99,6 +130,10 @@ class StepwiseEventLog(Kept, PostgresEventLogStorage):
 
     def _write(self) -> None:
         events, self._kept = self._kept, []
+        self._told |= self._untold
+        for key in self._untold:
+            self._known.pop(key, None)
+        self._untold = set()
         if events:
             self._write_together(events)
 
