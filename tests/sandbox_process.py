@@ -69,7 +69,11 @@ def _budgets_that_grant_all() -> Iterator[None]:
     before = {kind: kind.take for kind in (LocalBudget, SharedBudget)}
 
     def free(take: Any) -> Any:
-        return lambda budget, cost=1.0, buckets=(): take(budget, 0.0, buckets)
+        def granted(budget: Any, cost: float = 1.0, buckets: Sequence[str] = ()) -> float:
+            of_a_test = getattr(budget, "_clock", time.monotonic) is not time.monotonic
+            return float(take(budget, cost if of_a_test else 0.0, buckets))
+
+        return granted
 
     for kind, take in before.items():
         kind.take = free(take)  # type: ignore[method-assign]
