@@ -68,6 +68,7 @@ with receipts as (
     join ledger.payment_line l on l.payment_key = r.payment_key and not l.is_deleted
     join ledger.obligation o on o.document_key = l.invoice_key and o.currency_key is not distinct from r.currency_key
     group by r.payment_key, l.invoice_key
+    having sum(l.amount) <> 0
 ), free1 as (
     select r.payment_key, r.counterparty_key, r.currency_key, r.paid_on, r.purpose,
            r.amount - coalesce(s.amount, 0) as amount

@@ -344,7 +344,7 @@ with rounding as (
     from both_sides
     where expected_date is distinct from actual_date
 ), paid as (
-    select o.*, coalesce(a.amount, 0) as paid
+    select o.*, coalesce(a.amount, 0) as paid, a.document_key is not null as is_paid
     from ledger.obligation o
     join scope on scope.key = o.document_key
     left join (select document_key, sum(amount) as amount from ledger.allocation group by document_key) a
@@ -359,7 +359,7 @@ with rounding as (
                   coalesce(number, '?'), to_char(document_date, 'DD.MM.YYYY'), paid, amount, to_char(due_on, 'DD.MM.YYYY')) as sentence_ru,
            'sales' as owner
     from paid
-    where paid <> 0 and paid <> amount  -- what nobody has paid yet is a debt (marts.receivables), no variance
+    where is_paid and paid <> amount  -- what nobody has paid yet is a debt (marts.receivables), no variance
 ), elsewhere as (
     -- paid by another counterparty than the one that owes
     select a.document_key, 'paid', o.deal_id, s.side || '/' || a.payment_key,

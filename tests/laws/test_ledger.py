@@ -43,6 +43,9 @@ def live_through(town: Town, acts: list[Act]) -> None:
         Act("copy_document", 0, 1),
     ]
 )
+@example(
+    acts=[Act("foreign_document", 5, 8, 5), Act("pay", 4, 2, 9)]
+)  # a payment of nothing, stated to be for it
 def test_what_the_sides_differ_by_is_the_sum_of_the_variances_to_the_kopeck(
     towns: Towns, acts: list[Act]
 ) -> None:
