@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import psycopg
 
@@ -13,6 +13,10 @@ from resources.warehouse import Connection, trusted
 
 GUARD_FROM = 20  # records: fewer may go all at once
 GUARD_SHARE = 0.5  # of the living; more at once is refused
+
+# How long after we saw a version an older one can still come of a copy that lags behind, or of a slower read of ours.
+# One that is there after that has won: a long transaction, which bears the time of its beginning, was committed late.
+LAG = timedelta(minutes=30)
 
 # Where a row of a file stands, which is no part of what it says.
 PLACE = ("_file", "_row")
@@ -48,7 +52,7 @@ def settle(
             gone.append(f"c.parent_id in (select parent_id from {temporary} where source_id is null)")
         if whole:
             gone.append("true")
-        _tell_apart(conn, name, temporary, [*PLACE, *volatile, *echo], error, told=not echo)
+        _tell_apart(conn, name, incoming, [*PLACE, *volatile, *echo], error, told=not echo)
         told = scalar(conn, "select count(*) from news where deleted and replaces is not null")
         if whole and not incoming.complete and not incoming.allow_deletions:
             missing = "not exists (select from settled s where s.source_id = c.source_id)"
@@ -65,10 +69,10 @@ def settle(
             )
         changed, deleted, added = store(conn, name, incoming.batch_id)
         conn.execute("drop table settled, news")
-    if incoming.aliased:  # also of records that are as they were: they are called otherwise from now on
+    # Also of records that are as they were: they are called otherwise from now on, or have a survivor.
+    if retold := [*incoming.aliased, *_survivors_learned(conn, system, incoming)]:
         conn.execute(
-            "insert into ops.change_log (table_name, key) select %s, unnest(%s::text[])",
-            [name, incoming.aliased],
+            "insert into ops.change_log (table_name, key) select %s, unnest(%s::text[])", [name, retold]
         )
     batch = Batch(
         system,
@@ -89,6 +93,26 @@ def settle(
     _settle_quarantine(conn, batch, came, incoming.files)
     incoming.close(conn)
     return batch
+
+
+def _survivors_learned(conn: Connection, system: str, incoming: Incoming) -> list[str]:
+    """Keep who was merged into whom; the records of which that is news.
+
+    A sweep, or a webhook, may have found the loser gone before anybody told where it went.
+    """
+    if not incoming.merged:
+        return []
+    rows = conn.execute(
+        """
+        insert into ops.merged as m (source, entity, source_id, into_id)
+        select %s, %s, lost, kept from unnest(%s::text[], %s::text[]) t (lost, kept)
+        on conflict (source, entity, source_id) do update set into_id = excluded.into_id
+        where m.into_id <> excluded.into_id
+        returning source_id
+        """,
+        [system, incoming.entity.name, list(incoming.merged), list(incoming.merged.values())],
+    ).fetchall()
+    return [lost for (lost,) in rows]
 
 
 def _index_first(conn: Connection, incoming: Incoming, name: str) -> int:
@@ -112,15 +136,19 @@ def _index_first(conn: Connection, incoming: Incoming, name: str) -> int:
 
 
 def _tell_apart(
-    conn: Connection, name: str, temporary: str, ignored: Sequence[str], error: str, *, told: bool
+    conn: Connection, name: str, incoming: Incoming, ignored: Sequence[str], error: str, *, told: bool
 ) -> None:
-    """Make `settled`, every record received once, and `news`, what of it differs from what is stored."""
+    """Make `settled`, every record received once, and `news`, what of it differs from what is stored.
+
+    A record with an older stamp is news once the stored version was seen LAG before this batch began; one that was
+    deleted comes back so by a full read alone.
+    """
     ensure_indexes(conn, name)
     conn.execute(
         trusted(
             f"""create temporary table settled on commit drop as
         select distinct on (source_id) source_id, parent_id, modified_at, deleted, payload
-        from {temporary} where source_id is not null
+        from {incoming.temporary} where source_id is not null
         order by source_id, modified_at desc nulls last, position desc"""
         )
     )
@@ -136,9 +164,11 @@ def _tell_apart(
         left join {name} c on c.source_id = s.source_id and c.is_current
         where c.version_id is null
            or (c.parent_id is distinct from s.parent_id or not ({same}))
-              and (s.modified_at is null or c.modified_at is null or s.modified_at >= c.modified_at)"""
+              and (s.modified_at is null or c.modified_at is null or s.modified_at >= c.modified_at
+                or not s.deleted and (%(full)s or not c.deleted) and c.seen_at < (
+                    select started_at from ops.batch where batch_id = %(batch)s) - %(lag)s::interval)"""
         ),
-        {"ignored": ignored},
+        {"ignored": ignored, "full": incoming.mode == "full", "lag": LAG, "batch": incoming.batch_id},
     )
     # The payload stays that of the version: what is derived of it may not change without being told.
     # Where the newest of several records decides a row, a newer stamp is told; of a record that we write
