@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pipelines.raw.hints import KEPT, MAX_KEYS, MAX_TRIES, forget_hooks, waiting
-from resources.connector import Record, SourceError
+from pipelines.raw.load import read_source, store_page
+from pipelines.raw.settle import LAG
+from resources.connector import Page, Record, SourceError
 from resources.warehouse import Warehouse
 from tests.hinting_source import Town, living, sync
 
@@ -65,6 +67,20 @@ def test_a_hinted_deletion_is_seen_at_once_with_its_children(warehouse: Warehous
     assert warehouse.scalar("select payload ->> 'title' from raw.town_deal where deleted") == "first"
 
 
+def test_a_survivor_that_is_told_after_its_loser_was_found_gone_is_news_once(
+    warehouse: Warehouse, town: Town
+) -> None:
+    town.drop("3")
+    hint(warehouse, "3")
+    sync(warehouse, town)
+    merged = Page("deal", [Record("3", b"{}", deleted=True, merged_into="1")])
+    for told in (1, 0):
+        warehouse.execute("delete from ops.change_log")
+        store_page(warehouse, "town", town.capabilities, merged)
+        assert warehouse.rows("select table_name, key from ops.change_log") == [("raw.town_deal", "3")] * told
+    assert warehouse.rows("select source_id, into_id from ops.merged") == [("3", "1")]
+
+
 def test_a_hint_at_a_record_that_never_was_leaves_nothing(warehouse: Warehouse, town: Town) -> None:
     hint(warehouse, "777")
     hint(warehouse, "8", entity="planet")
@@ -94,6 +110,37 @@ def test_a_late_older_version_and_a_deletion_undone_by_a_slow_copy_change_nothin
     hint(warehouse, "2", digest="again")
     sync(warehouse, town)
     assert living(warehouse, "town", "deal")[1][2]["title"] == "brought back"
+
+
+def test_what_was_committed_late_with_an_older_stamp_wins_once_no_slow_copy_explains_it(
+    warehouse: Warehouse, town: Town
+) -> None:
+    before = town.now
+    town.put("1", title="in between")
+    sync(warehouse, town)
+    town.put("1", silently=True, title="of a long transaction")
+    town.stamps["1"] = before
+
+    def read() -> str:
+        read_source(warehouse, town, full=True, now=town.now)
+        return str(living(warehouse, "town", "deal")[0][2]["title"])
+
+    assert read() == "in between"
+    warehouse.execute("update raw.town_deal set seen_at = seen_at - %s", [LAG])
+    assert read() == "of a long transaction"
+
+
+def test_a_restored_record_with_an_old_stamp_comes_back_with_a_full_read_and_not_by_a_slow_copy(
+    warehouse: Warehouse, town: Town
+) -> None:
+    old = town.record("2")
+    later = Record("2", b"{}", town.now + timedelta(minutes=5), deleted=True)
+    store_page(warehouse, "town", town.capabilities, Page("deal", [later]))
+    warehouse.execute("update raw.town_deal set seen_at = seen_at - %s", [LAG])
+    store_page(warehouse, "town", town.capabilities, Page("deal", [old]))
+    assert [row[0] for row in living(warehouse, "town", "deal")] == ["1", "3"]
+    read_source(warehouse, town, full=True, now=town.now)
+    assert [row[0] for row in living(warehouse, "town", "deal")] == ["1", "2", "3"]
 
 
 def test_a_failed_read_leaves_the_hints_unseen_and_keeps_what_it_received(

@@ -51,6 +51,7 @@ class Incoming:
     aliased: list[str] = field(
         default_factory=list
     )  # records of which we learned that they bear a key of ours
+    merged: dict[str, str] = field(default_factory=dict)  # records that were merged, and their survivors
     direct: bool = False  # straight into the empty raw table, all pages in one transaction
     opened: bool = False  # its temporary table is there
     temporary: str = field(init=False)

@@ -121,15 +121,7 @@ def _note_all(
         with conn.cursor().copy(trusted(f"copy {incoming.temporary} (parent_id) from stdin")) as copy:
             for parent in page.complete_parents:
                 copy.write_row((keepable(parent),))
-    if merged:
-        with conn.cursor() as cursor:
-            cursor.executemany(
-                """
-                insert into ops.merged (source, entity, source_id, into_id) values (%s, %s, %s, %s)
-                on conflict (source, entity, source_id) do update set into_id = excluded.into_id
-                """,
-                [(system, page.entity, keepable(lost), keepable(kept)) for lost, kept in merged],
-            )
+    incoming.merged.update((keepable(lost), keepable(kept)) for lost, kept in merged)
     if carrying:
         incoming.aliased += learn(conn, system, page.entity, carrying)
     for reject in page.rejects:
