@@ -153,6 +153,58 @@ def test_totals_begin_with_further_words_where_the_option_names_them(tmp_path: P
     assert "Балансир" in by_id(dropped(tmp_path, *company, total_words=["Баланс"]))
 
 
+@pytest.mark.parametrize("name", ["Total Energies RUS", "Всего Хорошего ООО"])
+def test_a_client_with_a_tax_number_is_no_total_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    drop(
+        tmp_path,
+        "clients.csv",
+        f"Клиент;ИНН;КПП\r\nРомашка;7707083893;773601001\r\n{name};7736050003;\r\nИтого;2;\r\n",
+    )
+    files = source(tmp_path, entity="client", pattern="clients.csv", key=["Клиент"])
+    assert [record.source_id for record in read(files, "client")[0]] == ["Ромашка", name]
+
+
+DEAL = ["Сделка", "Товар", "Ед.", "Кол-во", "Сумма"]
+OF_DEALS: dict[str, Any] = {
+    "key": ["Сделка", "Товар"],
+    "parent": "Сделка",
+    "merged_down": ["Сделка"],
+    "mode": "append",
+}
+
+
+@pytest.mark.parametrize(
+    ("unit", "name", "lines"),
+    [
+        ("л", "Total Quartz 9000", ["7|Масло", "7|Total Quartz 9000"]),
+        ("л", "Total 5W30", ["7|Масло", "7|Total 5W30"]),
+        ("", "Итого", ["7|Масло"]),
+        ("шт", "Итого по сделке:", ["7|Масло"]),
+        ("", "Всего 1 наименование", ["7|Масло"]),
+    ],
+)
+def test_a_product_called_like_a_total_is_a_line_of_the_deal_above(
+    tmp_path: Path, unit: str, name: str, lines: Sequence[str]
+) -> None:
+    drop(tmp_path, "deals.csv", csv_text([DEAL, [7, "Масло", "л", 2, 1000], ["", name, unit, 1, 1000]]))
+    assert list(by_id(source(tmp_path, **OF_DEALS))) == lines
+
+
+def test_a_row_that_may_be_a_line_or_a_total_is_set_apart_with_its_deal(tmp_path: Path) -> None:
+    rows: Rows = [
+        DEAL,
+        [7, "Масло", "л", 2, 1000],
+        ["", "Total Quartz 9000", "", 1, 1000],
+        ["Итого", "", "", "", 2000],
+    ]
+    drop(tmp_path, "deals.csv", csv_text(rows))
+    records, rejects = read(source(tmp_path, **OF_DEALS))
+    assert [record.source_id for record in records] == ["7|Масло"]
+    (reject,) = rejects
+    assert reject.parent_id == "7"
+    assert "deals.csv, line 3 may be a total or a row of deal" in reject.reason
+
+
 def test_a_cell_without_a_number_is_named_where_the_sum_fails(tmp_path: Path) -> None:
     rows: Rows = [[1, "А", 1, 10], [2, "Б", 1, "1О,5"], [3, "В", 1, 5], ["Итого", "", "", "25,5"]]
     message = str(failure(dropped(tmp_path, *rows)))

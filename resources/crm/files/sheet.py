@@ -26,6 +26,13 @@ from resources.crm.files.spreadsheet import Table
 
 TOTALS = r"итого|всего|итог|общий итог|промежуточный итог|total|totals|grand total|subtotal|sum"
 NUMBER = re.compile(r"[-+]?[\d\s\u00a0\u202f.,]+%?")
+CODE = re.compile(r"\d{9,15}")  # INN, KPP, OGRN: no total bears one
+# What follows the word of a total: nothing, a sign, a number, or what is summed up. "Total Quartz" is a product.
+AFTER_WORD = (
+    r"\s*(?:$|[:.,;=()\u2013\u2014-]|[-+]?[\d\s.,]+(?:%|$)|\d+\s+(?:наименован|позиц|строк|запис|шт|руб|items?\b|rows?\b)"
+    r"|(?:по|за|на|к|с|в|без|из|от|и|ндс|for|of|by|in|amount|sum)\b"
+    r"|(?:сумм|стоимост|количеств|товар|услуг|работ|документ|сделк|строк|позици|клиент|заказ|руб)\w*)"
+)
 
 Kind = Literal["record", "total", "group", "header", "left_out", "unreadable"]
 
@@ -65,6 +72,8 @@ class SheetRows:
         self.gone = self._columns_left_out()
         words = "|".join((TOTALS, *(re.escape(word) for word in table.total_words)))
         self._total_word = re.compile(rf"\s*({words})(?!\w)", re.I)
+        self._total_caption = re.compile(rf"\s*({words})(?!\w){AFTER_WORD}", re.I)
+        self._code_columns = sorted(self._places(codes) - {*self.key})
         self._headers = [self._spelled(cells) for cells in opened.header.rows]
         if table.group_column in columns:
             raise UnreadableError(
@@ -153,7 +162,8 @@ class SheetRows:
         own = row.cells
         if self._is_header(own):
             return Seen("header", row, own, hidden=hidden)
-        if self._is_total(row) and not filled.continues(row):
+        total = self._is_total(row, filled)
+        if total is True:
             filled.forget()
             return Seen("total", row, own, hidden=hidden)
         if self.table.group_column and (caption := self._caption(row, filled)) is not None:
@@ -172,6 +182,12 @@ class SheetRows:
             problem = (
                 f"{self._place(row)} goes on with {self.opened.unit} {broken_line}, which cannot be read;"
                 " mend that one"
+            )
+            return Seen("record", row, own, problem, hidden=hidden)
+        if total is None:
+            problem = (
+                f"{self._place(row)} may be a total or a row of {self.table.entity} that begins with the word of one; write"
+                " something before the word, or set `skip_totals: false` if the table has no totals"
             )
             return Seen("record", row, own, problem, hidden=hidden)
         if doubts:
@@ -208,20 +224,28 @@ class SheetRows:
         width = len(self.opened.columns)
         return [squeezed(cell) for cell in cells[:width]] + [""] * (width - len(cells))
 
-    def _is_total(self, row: Row) -> bool:
+    def _is_total(self, row: Row, filled: _MergedDown) -> bool | None:
         """A row that begins with "Итого" or "Total": without a key, or with nothing but numbers beside.
 
-        A company may be called Total; then it has other texts in its row and is a record.
+        A company may be called Total; then it has other texts, or a tax number, in its row and is a record. So may a
+        product, in a row that goes on with the deal above; None where nothing tells whether it is one.
         """
         if not self.table.skip_totals:
             return False
         begins = row.cells[0]
         if begins is None or begins.isspace():
             begins = next((cell for cell in row.cells if cell is not None and not cell.isspace()), "")
-        if not self._total_word.match(begins):
+        if not self._total_word.match(begins) or filled.continues(row):
+            return False
+        if any(CODE.fullmatch((row.cells[place] or "").strip()) for place in self._code_columns):
             return False
         beside = [cell.strip() for cell in row.cells if cell is not None and not cell.isspace()][1:]
-        return self.id_of(row) is None or (bool(beside) and all(NUMBER.fullmatch(cell) for cell in beside))
+        plain = all(NUMBER.fullmatch(cell) for cell in beside)
+        if self.id_of(row) is not None:
+            return bool(beside) and plain
+        if self._total_caption.match(begins) or not filled.may_continue(row):
+            return True
+        return None if plain else False
 
     def _caption(self, row: Row, filled: _MergedDown) -> str | None:
         """The heading of a group: a text in the first column, nothing but numbers beside, no whole key."""
@@ -267,6 +291,10 @@ class _MergedDown:
     def continues(self, row: Row) -> bool:
         """Whether merged cells say that the row goes on with the one above."""
         return bool(self.places) and self.places[0] in self.continued.get(row.line, ())
+
+    def may_continue(self, row: Row) -> bool:
+        """Whether empty cells say that the row goes on with the one above."""
+        return bool(self.places) and self.blanks and self._goes_on(list(row.cells))
 
     def forget(self) -> None:
         """Nothing goes on across a total or the heading of a group."""
