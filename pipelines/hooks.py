@@ -22,12 +22,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from mappings import Mappings, System
+from mappings import MappingError, Mappings, System
 from pipelines.hooks_log import Tally, log
 from pipelines.hooks_store import Heard, HookStore, StoreAway
 from pipelines.sync import HOOK_SECRET, Road
 from resources.connector import Delivery, Forged, HearsEvents, Hint, SignsForEvents, SourceError
-from resources.http import conceal
+from resources.http import conceal, mask
 
 MAX_BODY: Final = 1024 * 1024  # bytes
 BODY_SECONDS: Final = 10.0  # for a body to arrive
@@ -56,24 +56,39 @@ def hearing_systems(mappings: Mappings) -> list[System]:
 
 
 def hearings(road: Road) -> dict[str, Hearing]:
-    """Who is heard, by name; sends nothing. Raises SourceError for a secret that is none and a deaf connector."""
-    found = {}
+    """Who is heard, by name; sends nothing. One that cannot be is told in the log, and the others are.
+
+    Raises SourceError or MappingError where nobody is left: for a secret that is none, a deaf connector, a
+    connection that lacks something.
+    """
+    found: dict[str, Hearing] = {}
+    trouble: SourceError | MappingError | None = None
     for system in hearing_systems(road.mappings):
-        secret = str(system.connection[HOOK_SECRET])
-        if not _SECRET.fullmatch(secret):
-            raise SourceError(
-                f"{system.name}: the hook_secret of the connection must be 16 to 200 letters, digits, - or _; make one "
-                'with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
-            )
-        conceal([secret])
-        connector = road.connector(system)
-        if not isinstance(connector, HearsEvents):
-            raise SourceError(
-                f"{system.name}: the connector {system.connector} hears no webhooks; "
-                f"take hook_secret out of the connection in {system.source.name}"
-            )
-        found[system.name] = Hearing(system.name, secret, connector, frozenset(system.entities))
+        try:
+            found[system.name] = _hearing(road, system)
+        except (SourceError, MappingError) as error:
+            trouble = trouble or error
+            log.warning("%s is not heard: %s", system.name, mask(str(error)))
+    if trouble is not None and not found:
+        raise trouble
     return found
+
+
+def _hearing(road: Road, system: System) -> Hearing:
+    secret = str(system.given[HOOK_SECRET])
+    if not _SECRET.fullmatch(secret):
+        raise SourceError(
+            f"{system.name}: the hook_secret of the connection must be 16 to 200 letters, digits, - or _; make one "
+            'with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+        )
+    conceal([secret])
+    connector = road.connector(system)
+    if not isinstance(connector, HearsEvents):
+        raise SourceError(
+            f"{system.name}: the connector {system.connector} hears no webhooks; "
+            f"take hook_secret out of the connection in {system.source.name}"
+        )
+    return Hearing(system.name, secret, connector, frozenset(system.entities))
 
 
 def application(
@@ -151,6 +166,9 @@ class _Receiver:
                 f"{name} unread", f"{name}: a webhook that is not the vendor's was answered 400"
             )
             return _said(400, "not understood")
+        except SourceError as error:  # what it has to know, such as a token, is in a database that is away
+            self._tally.count(f"{name} away", f"{name}: a webhook was answered 503: {error}")
+            return _said(503, "not understood now, send it again")
         except (StoreAway, TimeoutError):
             return _said(503, "not stored, send it again")
         except Exception as error:  # noqa: BLE001 - whatever a body does to a connector, its text must not be logged

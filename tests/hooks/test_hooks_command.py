@@ -17,8 +17,10 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
+from mappings import load
 from pipelines import hooks
-from pipelines.sync import DEMO_FOLDER
+from pipelines.hooks import hearings
+from pipelines.sync import DEMO_FOLDER, Road
 from resources.warehouse import Warehouse
 
 SECRET = "u7Qm2xZr9KpLw4Ta-s_Vd"
@@ -151,3 +153,17 @@ def test_an_empty_secret_is_none(tmp_path: Path) -> None:
 
     folder = mapping_files(tmp_path / "mappings", secret="${SVERKA_NOT_SET:-}")
     assert hooks.hearing_systems(load(folder, {}, connected=False)) == []
+
+
+def test_a_system_that_cannot_be_heard_takes_the_webhooks_of_no_other(
+    warehouse: Warehouse, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = mapping_files(tmp_path / "mine")
+    shutil.copy(DEMO_FOLDER.parent / "crm" / "zoho.yaml", folder)
+    given = variables(warehouse, tmp_path, folder)
+    given["SVERKA_ZOHO_HOOK_SECRET"] = SECRET[::-1]  # and nothing else of Zoho's
+    with contextlib.closing(Road(warehouse, load(folder, given, connected=False))) as road:
+        assert list(hearings(road)) == ["bitrix24"]
+    assert "zoho is not heard" in caplog.text
+    assert "SVERKA_ZOHO_CLIENT_ID" in caplog.text
+    assert SECRET[::-1] not in caplog.text
