@@ -198,6 +198,32 @@ def test_rows_that_change_and_go_while_pages_are_read_hide_no_others(
         town.do("restore", "deal", int(there[number]) - PREFIX)
 
 
+def test_lines_that_change_while_other_modules_are_read_come_as_they_are_in_the_end(
+    town: Town, crm: Zoho, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zoho, "BEFORE", timedelta(0))
+    line = next(iter(town.truth("line")))
+    kept: Stored = {}
+    for page in crm.read(["deal", "order"], None, now()):  # the lines' job is made before the deals are read
+        if not kept:
+            town.do("put", "line", int(line) % 10**9, body={"quantity": 777})
+        kept = stored([page], kept)
+    lines = [row for order in living(kept, "order").values() for row in order["Ordered_Items"]]
+    assert [row["Quantity"] for row in lines if row["id"] == line] == [777]
+
+
+def test_a_short_list_whose_pages_grow_is_read_to_its_end(town: Town) -> None:
+    def bend(request: httpx.Request, send: Send) -> httpx.Response:
+        if not request.url.path.endswith("/users"):
+            return send(request)
+        number = int(request.url.params["page"])
+        rows = [{"id": str(number * 10 + place)} for place in range(number)]
+        return httpx.Response(200, json={"users": rows, "info": {"more_records": number < 3}})
+
+    (page,) = bent(town, bend).read(["employee"], None, now())
+    assert [record.source_id for record in page.records] == ["10", "20", "21", "30", "31", "32"]
+
+
 def test_single_deals_come_with_their_orders_and_the_absent_ones_are_tombstones(crm: Zoho) -> None:
     kept = stored(crm.read_keys("deal", [str(PREFIX + 11), str(PREFIX + 999), "x"]))
     assert set(living(kept, "deal")) == {str(PREFIX + 11)}

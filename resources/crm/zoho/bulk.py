@@ -12,6 +12,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from typing import IO, Any, Final
 from urllib.parse import urlsplit
@@ -41,7 +42,8 @@ class Job:
     id: str
     module: str
     fields: Sequence[str]
-    page: int = 1
+    page: int
+    begun: datetime  # UTC, before it was asked for: what changed later it may not know
 
 
 class _Result(msgspec.Struct):
@@ -62,6 +64,7 @@ class _Made(msgspec.Struct):
 
 def start(org: Org, module: str, fields: Sequence[str], page: int = 1, token: str | None = None) -> Job:
     """Make a job for all rows of a module. Made twice by a lost answer, one stays unread. Raises SourceError."""
+    begun = datetime.now(UTC)
     query: dict[str, Any] = {"module": {"api_name": module}}
     if fields:
         query["fields"] = list(fields)
@@ -75,7 +78,7 @@ def start(org: Org, module: str, fields: Sequence[str], page: int = 1, token: st
             f"{org.system}: no bulk job was made for {module}: «{answer.text}»; try again later",
             retriable=True,
         ) from None
-    return Job(number, module, fields, page)
+    return Job(number, module, fields, page, begun)
 
 
 def rows_of(org: Org, job: Job) -> Iterator[Rows]:

@@ -241,13 +241,12 @@ class Zoho(Writer, CrmSource):
         if entity != "order":
             yield from pages
             return
-        begun = datetime.now(UTC) - BEFORE
         with Lines() as lines:
             lines.fill(self.org, jobs[LINES])
             for rows in pages:
                 yield lines.into(rows)
-        # What changed since the lines were taken may have come with its lines of before.
-        yield from self._changes(entity, _Reading(begun))
+        # What changed since the lines were taken, perhaps while other modules were read, came with its lines of before.
+        yield from self._changes(entity, _Reading(jobs[LINES].begun - BEFORE))
 
     def _queried(self, entity: str, pages: Iterator[Rows]) -> Iterator[Rows]:
         """Plain rows; none of a module that this organization does not have."""

@@ -161,6 +161,7 @@ class Org:
     def all_rows(self, path: str, name: str, params: Mapping[str, Any], **options: Any) -> list[msgspec.Raw]:
         """All rows of a short list that is asked for by page number."""
         found: list[msgspec.Raw] = []
+        before: Rows = ()
         for number in range(1, MAX_LIST_PAGES + 1):
             answer = self.ask(
                 "GET",
@@ -170,12 +171,13 @@ class Org:
                 **options,
             )
             rows, more = self.listed(answer, name, path)
-            if rows and found and bytes(rows[0]) == bytes(found[-len(rows)]):
+            if rows and before and bytes(rows[0]) == bytes(before[0]):
                 raise SourceError(
                     f"{self.system}: page {number} of {path} repeats the one before; try again later",
                     retriable=True,
                 )
             found += rows
+            before = rows
             if not more or not rows:
                 return found
         raise SourceError(f"{self.system}: the list {path} does not end within {MAX_LIST_PAGES} pages")
