@@ -17,6 +17,7 @@ from resources.budget import LocalBudget
 from resources.connector import Delivery, Hint, SourceError
 from resources.crm.megaplan import connector as megaplan
 from resources.crm.megaplan.connector import LIMITS, Megaplan
+from resources.crm.megaplan.entities import LISTINGS
 from resources.crm.megaplan.rows import Standing
 from resources.tokens import MemoryTokens
 from tests.megaplan.town import (
@@ -187,6 +188,21 @@ def test_pages_may_be_smaller_than_asked_for_without_a_word(town: Town) -> None:
         return httpx.Response(200, json=answer)
 
     assert set(living(whole(bent(town, bend, size=500), "deal"), "deal")) == set(town.truth("deal"))
+
+
+def test_a_list_may_have_smaller_pages_than_another_without_a_word(town: Town) -> None:
+    deals = [{"contentType": "Deal", "id": str(number)} for number in range(1, 901)]
+    people = [{"contentType": "ContractorHuman", "id": str(number)} for number in range(1, 901)]
+
+    def bend(request: httpx.Request, send: Send) -> httpx.Response:
+        rows, most = (deals, 500) if request.url.path.endswith("/deal") else (people, 200)
+        after = int(asked(request).get("pageAfter", {}).get("id", 0))
+        page = rows[after : after + min(most, asked(request)["limit"])]
+        return httpx.Response(200, json={"meta": {"status": 200, "errors": []}, "data": page})
+
+    account = bent(town, bend, size=500).account
+    for name in ("deal", "contact"):
+        assert sum(len(got.rows) for got in account.pages(LISTINGS[name])) == 900
 
 
 def test_what_nobody_but_us_changed_is_passed_over(town: Town, crm: Megaplan) -> None:

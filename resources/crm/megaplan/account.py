@@ -140,9 +140,9 @@ class Account:
     client: Client
     size: int = PAGE
     _paths: dict[str, str] = field(default_factory=dict)  # of lists that are elsewhere in this account
-    # Rows of the largest page so far, at least the vendor's own number. As many as that may have been cut at a limit
-    # that is not told, so that only a smaller page is a list's last.
-    _largest: int = DEFAULT_PAGE
+    # By entity the rows of the largest page of its list so far. As many as that, and as many as the vendor's own number,
+    # may have been cut at a limit that is not told and is each list's own, so that only a smaller page is a list's last.
+    _largest: dict[str, int] = field(default_factory=dict)
 
     @property
     def system(self) -> str:
@@ -229,8 +229,9 @@ class Account:
                 "try again later",
                 retriable=True,
             )
-        more = len(rows) >= min(limit, self._largest)
-        self._largest = max(self._largest, len(rows))
+        largest = self._largest.get(listing.entity, DEFAULT_PAGE)
+        self._largest[listing.entity] = max(largest, len(rows))
+        more = len(rows) >= min(limit, largest)
         return Got(rows, heads(rows), more)
 
     def pages(self, listing: Listing, query: Mapping[str, Any] | None = None) -> Iterator[Got]:
