@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pipelines.refresh import RawRead
@@ -10,6 +11,7 @@ from pipelines.table import Table, tables
 
 if TYPE_CHECKING:
     from sqlglot.optimizer.scope import Scope
+    from sqlglot.schema import MappingSchema
 
 SCOPE = "scope"  # the temporary table of the keys at hand, which no file describes
 TEMPORARY = "pg_temp"
@@ -24,19 +26,21 @@ def column_lineage(table: Table, sources: Sequence[RawRead] = ()) -> Lineage:
     for statement in statements:
         if not statement:
             continue
-        for column, origins in _of_statement(table, statement).items():
+        for column, origins in _of_statement(statement).items():
+            if column not in {named.name for named in table.columns}:
+                continue
             known = found.setdefault(column, [])
             known += [origin for origin in origins if origin not in known]
     return found
 
 
-def _of_statement(table: Table, statement: str) -> Lineage:
+@cache
+def _of_statement(statement: str) -> Lineage:
     import sqlglot
     from sqlglot import exp
     from sqlglot.errors import SqlglotError
     from sqlglot.optimizer.qualify import qualify
     from sqlglot.optimizer.scope import build_scope
-    from sqlglot.schema import MappingSchema
 
     try:
         tree = sqlglot.parse_one(statement, read="postgres")
@@ -46,7 +50,7 @@ def _of_statement(table: Table, statement: str) -> Lineage:
         qualified = qualify(
             tree,
             dialect="postgres",
-            schema=MappingSchema(_schema(), dialect="postgres"),
+            schema=_schema(),
             validate_qualify_columns=False,
         )
         scope = build_scope(qualified)
@@ -56,9 +60,7 @@ def _of_statement(table: Table, statement: str) -> Lineage:
         return {}
     result: Lineage = {}
     for projection in getattr(scope.expression, "selects", []):
-        name = projection.alias_or_name
-        if name in {column.name for column in table.columns}:
-            result[name] = _origins(projection, scope, exp, 0)
+        result[projection.alias_or_name] = _origins(projection, scope, exp, 0)
     return result
 
 
@@ -105,8 +107,11 @@ def _branches(scope: Scope, place: int) -> list[tuple[object, Scope]]:
     return [(selects[place], scope)] if 0 <= place < len(selects) else []
 
 
-def _schema() -> dict[str, object]:
+@cache
+def _schema() -> MappingSchema:
+    from sqlglot.schema import MappingSchema
+
     schema: dict[str, dict[str, dict[str, str]]] = {TEMPORARY: {SCOPE: {"key": "text"}}}
     for table in tables().values():
         schema.setdefault(table.stage, {})[table.short_name] = {c.name: c.type for c in table.columns}
-    return dict(schema.items())
+    return MappingSchema(dict(schema.items()), dialect="postgres")
