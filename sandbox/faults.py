@@ -2,6 +2,18 @@
 
 Kinds that need no vendor knowledge are done here; `limit` and `unauthorized` ask the vendor module for its
 true body. Rules are tried in the order they were set; the first that matches and has uses left is taken.
+
+    drop_before, drop_after     the connection is cut before the work, after it
+    slow, late                  the work begins `seconds` later; it is done at once and answered `seconds` later, so that
+                                answers to requests side by side come in another order
+    html                        a login page instead of data, status 200
+    http_429_html, http_502_html, http_503_html   a proxy's page; nothing was done
+    http_504_html               a proxy's page; the work is done, but took the proxy too long
+    http_500                    an error of the system itself; nothing was done
+    limit, unauthorized         the vendor's own refusals: too many requests, a token that it does not know
+    truncate                    half of the answer
+    repeat                      the answer to the request before, of the same method and path, once more; no work
+    die                         the whole sandbox ends after the work, unanswered
 """
 
 from __future__ import annotations
@@ -22,9 +34,13 @@ Kind = Literal[
     "drop_after",
     "drop_before",
     "slow",
+    "late",
     "html",
+    "http_429_html",
     "http_500",
+    "http_502_html",
     "http_503_html",
+    "http_504_html",
     "limit",
     "truncate",
     "unauthorized",
@@ -45,15 +61,21 @@ LOGIN_PAGE = (
     '<form method="post" action="/auth/"><input name="USER_LOGIN"><input type="password" '
     'name="USER_PASSWORD"></form></body></html>'
 )
-BUSY_PAGE = (
-    "<html><head><title>503 Service Temporarily Unavailable</title></head><body><center><h1>503 Service "
-    "Temporarily Unavailable</h1></center><hr><center>nginx</center></body></html>"
-)
+PROXY_WORDS = {
+    "http_429_html": "429 Too Many Requests",
+    "http_502_html": "502 Bad Gateway",
+    "http_503_html": "503 Service Temporarily Unavailable",
+    "http_504_html": "504 Gateway Time-out",
+}
 
 
 @dataclass(slots=True)
 class Rule:
-    """One failure on order. `match` is a part of the path, `times=None` is for ever."""
+    """One failure on order. `match` is a part of the path, `times=None` is for ever.
+
+    `used` counts requests that it struck, `done` those of them that went wrong by it (nothing to repeat is no failure),
+    `overtaken` late answers before which that to a later request came.
+    """
 
     where: str
     kind: str
@@ -63,6 +85,8 @@ class Rule:
     probability: float = 1.0
     seconds: float = 1.0
     used: int = 0
+    done: int = 0
+    overtaken: int = 0
 
     @classmethod
     def read(cls, said: dict[str, Any]) -> Rule:
@@ -151,14 +175,21 @@ class FaultMiddleware:
         self._faults = faults
         self._where = where
         self._last: dict[tuple[str, str], _Recorded] = {}
+        self._begun = 0
+        self._latest = 0  # of the requests that were answered, the one that came last
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not self._faults.rules:
             await self._app(scope, receive, send)
             return
+        self._begun += 1
+        number = self._begun
         method, path = scope["method"], scope["path"]
         rule = self._faults.take(self._where, method, path)
         kind = rule.kind if rule else None
+        repeated = self._last.get((method, path)) if kind == "repeat" else None
+        if rule is not None:
+            rule.done += kind != "repeat" or repeated is not None
         if rule is not None and kind == "slow":
             await asyncio.sleep(rule.seconds)
         instead = self._instead(kind, path)
@@ -166,23 +197,26 @@ class FaultMiddleware:
             await _drop(scope, send)
         elif instead is not None:
             await instead(scope, receive, send)
-        elif kind == "repeat" and (method, path) in self._last:
-            await self._last[method, path].replay(send)
+        elif repeated is not None:
+            await repeated.replay(send)
         else:
-            await self._work(kind, scope, receive, send)
+            await self._work(rule, number, scope, receive, send)
+        self._latest = max(self._latest, number)
 
     def _instead(self, kind: str | None, path: str) -> Response | None:
+        """The answer in place of the work, where there is one."""
         if kind == "html":
             return Response(LOGIN_PAGE, media_type="text/html")
         if kind == "http_500":
             return Response('{"error":"INTERNAL_SERVER_ERROR"}', 500, media_type="application/json")
-        if kind == "http_503_html":
-            return Response(BUSY_PAGE, 503, media_type="text/html")
+        if kind in PROXY_WORDS and kind != "http_504_html":
+            return _proxy_page(kind)
         if kind in ("limit", "unauthorized"):
             return self._faults.vendor[self._where.partition("-")[0], kind](path)
         return None
 
-    async def _work(self, kind: str | None, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _work(self, rule: Rule | None, number: int, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = rule.kind if rule else None
         recorded = _Recorded()
         await self._app(scope, receive, recorded.take)
         if kind == "die":
@@ -190,10 +224,16 @@ class FaultMiddleware:
         if kind == "drop_after":
             await _drop(scope, send)
             return
+        if kind == "http_504_html":
+            await _proxy_page(kind)(scope, receive, send)
+            return
         if kind == "truncate":
             recorded.halve()
         else:
             self._last[scope["method"], scope["path"]] = recorded
+        if rule is not None and kind == "late":
+            await asyncio.sleep(rule.seconds)
+            rule.overtaken += self._latest > number
         await recorded.replay(send)
 
 
@@ -217,6 +257,15 @@ class _Recorded:
     async def replay(self, send: Send) -> None:
         await send(self.start)
         await send({"type": "http.response.body", "body": self.body})
+
+
+def _proxy_page(kind: str) -> Response:
+    words = PROXY_WORDS[kind]
+    page = (
+        f"<html><head><title>{words}</title></head><body><center><h1>{words}</h1></center><hr><center>nginx</center>"
+        "</body></html>"
+    )
+    return Response(page, int(words[:3]), media_type="text/html")
 
 
 async def _drop(scope: Scope, send: Send) -> None:
