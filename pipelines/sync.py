@@ -11,9 +11,8 @@ import importlib
 import ipaddress
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -348,8 +347,7 @@ def carry_operations(
 
 def _carry(road: Road, progress: Callable[[Carried], None] | None) -> Carried:
     system = road.accounting
-    began = road.warehouse.scalar("select clock_timestamp()")
-    carried = carry(
+    return carry(
         road.warehouse,
         road.target(system),
         run_id=road.run_id,
@@ -358,57 +356,25 @@ def _carry(road: Road, progress: Callable[[Carried], None] | None) -> Carried:
         progress=progress,
         entities={kind: entity_of(system, kind) for kind in system.write},
     )
-    _read_entries(road, system, began)
-    return carried
-
-
-def _read_entries(road: Road, system: System, began: datetime) -> None:
-    """Read the documents that were posted or unposted since then once more, for what posting made of them.
-
-    Where versions are compared, a document that was read back is known, however old it is: the next read passes over
-    it, and over its entries. A source that does not answer is asked by the day's comparison.
-    """
-    source = road.source(system)
-    if not (isinstance(source, ReadsByKey) and isinstance(source, ComparesVersions)):
-        return
-    moved: dict[str, list[str]] = {}
-    for kind, key in road.warehouse.rows(
-        "select distinct kind, key from ops.operation where target = %s and action in ('post', 'unpost')"
-        " and state = 'verified' and changed_at >= %s order by 1, 2",
-        [system.name, began],
-    ):
-        moved.setdefault(entity_of(system, kind), []).append(key)
-    try:
-        for entity, keys in moved.items():
-            for page in source.read_keys(entity, keys):
-                if page.entity in system.entities:
-                    store_page(road.warehouse, system.name, source.capabilities, page, road.run_id)
-    except SourceError as error:
-        log.warning("%s; entries of documents that were just posted are read later", error)
 
 
 def _keep_read_back(road: Road, system: System) -> ReadBack:
     """Records read back after writing are what the source says: the next read need not fetch them.
 
-    But for documents that are posted, or were when they were last read: what posting made of them comes with them, and
-    a version that is known would be passed over. Whatever ends us before that is read, the next read finds them.
+    A document that is posted, or was when it was last read, is read by key instead, since what posting made of it
+    comes with it, however old it is. Its entries are stored before it, and both before it counts as verified: whatever
+    ends us in between leaves it with a version that is not known, or with an operation to be verified once more.
     """
 
     def keep(kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None:
         target = road.target(system)
+        entity = entity_of(system, kind)
         number = target.key_of if isinstance(target, AssignsKeys) else None
         posted = target.capabilities.posted
         if posted and number is None:
-            with road.warehouse.transaction() as conn:
-                ensure_tables(conn, system.name, [entity_of(system, kind)])
-                stood = conn.execute(
-                    trusted(
-                        f"select source_id from {raw_table(system.name, entity_of(system, kind))}"
-                        " where is_current and source_id = any(%s) and coalesce(payload ->> %s, '') = 'true'"
-                    ),
-                    [list(bodies), posted],
-                ).fetchall()
-            moved = {key for (key,) in stood} | {key for key, body in bodies.items() if body.get(posted)}
+            moved = [key for key, body in bodies.items() if body.get(posted)]
+            moved += _stored_as_posted(road, system, entity, posted, bodies.keys() - moved)
+            _read_with_entries(road, system, entity, moved)
             bodies = {key: body for key, body in bodies.items() if key not in moved}
         records = [
             Record(number(kind, body), _JSON.encode(body), our_key=key)
@@ -416,9 +382,40 @@ def _keep_read_back(road: Road, system: System) -> ReadBack:
             else Record(key, _JSON.encode(body))
             for key, body in bodies.items()
         ]
-        store_records(road, system, entity_of(system, kind), records)
+        if records:
+            store_records(road, system, entity, records)
 
     return keep
+
+
+def _stored_as_posted(
+    road: Road, system: System, entity: str, posted: str, keys: Collection[str]
+) -> list[str]:
+    """Those of these documents that were posted when they were last read."""
+    with road.warehouse.transaction() as conn:
+        ensure_tables(conn, system.name, [entity])
+        rows = conn.execute(
+            trusted(
+                f"select source_id from {raw_table(system.name, entity)}"
+                " where is_current and source_id = any(%s) and coalesce(payload ->> %s, '') = 'true'"
+            ),
+            [list(keys), posted],
+        ).fetchall()
+    return [key for (key,) in rows]
+
+
+def _read_with_entries(road: Road, system: System, entity: str, keys: Sequence[str]) -> None:
+    """Read documents by key, their entries before them. What does not answer now is found by the next read, whose
+    versions do not know it."""
+    source = road.source(system)
+    if not keys or not (isinstance(source, ReadsByKey) and isinstance(source, ComparesVersions)):
+        return
+    try:
+        for page in source.read_keys(entity, keys):
+            if page.entity in system.entities:
+                store_page(road.warehouse, system.name, source.capabilities, page, road.run_id)
+    except SourceError as error:
+        log.warning("%s; documents that were just posted are read later", error)
 
 
 def entity_of(system: System, kind: str) -> str:

@@ -9,7 +9,8 @@ import pytest
 
 from pipelines import shapes, sync
 from pipelines.operations.plan import Planned
-from resources.connector import Page
+from resources.connector import Page, Record
+from tests.laws.books import Died, encode
 from tests.laws.conftest import Towns
 from tests.laws.town import Town, add_deal
 
@@ -116,28 +117,72 @@ def test_an_equal_shape_is_quiet_and_asked_for_once_an_hour(towns: Towns) -> Non
         assert town.sync().planned.looked_at == 0
 
 
-def test_entries_of_documents_that_were_just_posted_are_read_whatever_their_date(towns: Towns) -> None:
+def read_by_key(town: Town, dies_at: int = 0) -> list[tuple[str, list[str]]]:
+    """Let the base be read by key, and let no ordinary read bring the entries of what we post, as of documents outside
+    its window. What was asked for, in order; the reader dies before page `dies_at`, once."""
+    asked: list[tuple[str, list[str]]] = []
+    deaths = [dies_at] if dies_at else []
+
+    def read_keys(entity: str, keys: Sequence[str]) -> Iterator[Page]:
+        asked.append((entity, list(keys)))
+        rows = [town.books.all(entity)[key] for key in keys]
+        lines = [town.books._line(row) for key in keys for row in town.books.entries.get(key, ())]
+        for number, page in enumerate(
+            (
+                Page("entry", lines, complete_parents=keys),
+                Page(entity, [Record(row["Ref_Key"], encode(row)) for row in rows]),
+            ),
+            start=1,
+        ):
+            if deaths == [number]:
+                deaths.clear()
+                raise Died
+            yield page
+
+    post = town.books.post
+
+    def unnoticed(kind: str, key: str) -> None:
+        post(kind, key)
+        town.books.posted.clear()
+
+    town.books.read_keys = read_keys  # type: ignore[attr-defined]
+    town.books.post = unnoticed  # type: ignore[method-assign]
+    return asked
+
+
+def posted(town: Town) -> set[str]:
+    return {key for key, row in town.books.all("realization").items() if row["Posted"]}
+
+
+def test_documents_that_were_just_posted_are_read_once_with_their_entries_whatever_their_date(
+    towns: Towns,
+) -> None:
     with towns(Town.sync) as town:
-        asked: list[tuple[str, list[str]]] = []
-
-        def read_keys(entity: str, keys: Sequence[str]) -> Iterator[Page]:
-            asked.append((entity, list(keys)))
-            lines = [town.books._line(row) for key in keys for row in town.books.entries.get(key, ())]
-            yield Page("entry", lines, complete_parents=keys)
-
-        town.books.read_keys = read_keys  # type: ignore[attr-defined]
-        before = {key for key, row in town.books.all("realization").items() if row["Posted"]}
+        asked, before = read_by_key(town), posted(town)
         add_deal(town.portal, next(iter(town.portal.all("company"))), lines=1)
-        post = town.books.post
-
-        def unnoticed(kind: str, key: str) -> None:
-            post(kind, key)
-            town.books.posted.clear()  # a document outside the window: no ordinary read brings its entries
-
-        town.books.post = unnoticed  # type: ignore[method-assign]
         done = town.sync()
-        (posted,) = {key for key, row in town.books.all("realization").items() if row["Posted"]} - before
-        assert asked == [("realization", [posted])]
+        (key,) = posted(town) - before
+        assert asked == [("realization", [key])]
         assert [law.sentence for law in done.laws if not law.holds] == []
+        assert [
+            b for b in done.batches if b.entity == "realization" and b.mode != "sweep" and b.received
+        ] == []
         town.sync()
         assert len(asked) == 1
+
+
+@pytest.mark.parametrize("page", [1, 2])
+def test_a_carrier_that_dies_while_it_reads_what_posting_made_loses_no_entry(towns: Towns, page: int) -> None:
+    with towns(Town.sync) as town:
+        asked, before = read_by_key(town, dies_at=page), posted(town)
+        add_deal(town.portal, next(iter(town.portal.all("company"))), lines=1)
+        with pytest.raises(Died):
+            town.sync()
+        (key,) = posted(town) - before
+        assert town.rows("select state from ops.operation where key = %s and action = 'post'", [key]) == [
+            ("confirmed",)
+        ]
+        done = town.sync()
+        assert asked == [("realization", [key])] * 2
+        assert [law.sentence for law in done.laws if not law.holds] == []
+        assert town.sync().planned.quiet
