@@ -22,6 +22,7 @@ from resources.connector import (
     ReadsByKey,
     Refused,
     SourceError,
+    Uncertain,
     Unposts,
 )
 from tests.onec.base import DAY, KEY, LATER, OTHER, ROOT, answer, asked, base, key_of, refusal
@@ -272,6 +273,28 @@ def test_what_could_not_be_marked_is_told_with_its_link() -> None:
     with pytest.raises(Refused, match="Нет прав") as caught:
         town.onec.create("realization", KEY, {})
     assert link("Document_РеализацияТоваровУслуг", OTHER) in str(caught.value)
+
+
+def test_the_answer_to_another_request_marks_nothing_and_lets_ours_be_looked_up() -> None:
+    town = Base("accounting_3")
+    town.onec.create("realization", KEY, {"Комментарий": "crm:bitrix24:1"})
+    town.outcomes = [httpx.Response(201, json={"Ref_Key": KEY})]  # once more, by a proxy
+    with pytest.raises(Uncertain, match="answered with another record"):
+        town.onec.create("realization", OTHER, {"Комментарий": "crm:bitrix24:2"})
+    assert town.onec.find("realization", [OTHER]) == {}
+    town.onec.create("realization", OTHER, {"Комментарий": "crm:bitrix24:2"})
+    assert {method for method, _, _ in town.sent} == {"POST"}
+
+
+def test_a_strange_answer_of_a_base_that_nobody_has_written_to_yet_is_doubted_once() -> None:
+    town = Base("accounting_3")
+    town.outcomes = [httpx.Response(201, json={"Ref_Key": OTHER, "Комментарий": "theirs"})] * 2
+    with pytest.raises(Uncertain, match="answered with another record"):
+        town.onec.create("realization", KEY, {"Комментарий": "ours"})
+    with pytest.raises(Refused, match="not marked for deletion: see whose it is") as caught:
+        town.onec.create("realization", KEY, {"Комментарий": "ours"})
+    assert caught.value.code == "foreign_key"
+    assert {method for method, _, _ in town.sent} == {"POST"}
 
 
 # ---- refusals name the document -----------------------------------------------------------------

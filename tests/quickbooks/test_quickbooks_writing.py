@@ -115,6 +115,18 @@ def test_the_same_write_bears_the_same_requestid_and_another_body_another() -> N
     assert first == second != third
 
 
+def test_the_answer_to_another_request_is_not_taken_for_ours() -> None:
+    target = books(
+        answering(*[saved("Invoice", **stored(OTHER))] * 2, rows("Invoice", []), rows("Invoice", []))
+    )
+    for write in (target.create, lambda *what: target.update(*what, version="3")):
+        target.known_keys = lambda kind, keys: {KEY: "300"}
+        with pytest.raises(Uncertain, match=r"about another record \(Invoice 266\)"):
+            write("realization", KEY, INVOICE)
+    target.known_keys = lambda kind, keys: {}
+    assert target.find("realization", [KEY]) == {}, "the other record's number was kept for ours"
+
+
 def test_what_is_found_equals_what_was_meant_though_names_and_subtotals_came_with_it() -> None:
     target = books(answering(rows("Invoice", [stored()])))
     target.known_keys = lambda kind, keys: {KEY: "266"}
@@ -403,9 +415,9 @@ def test_many_updates_take_the_present_versions_from_one_query() -> None:
         )
         heard.extend(items)
         if path == "invoice":
-            return saved("Invoice", **stored(Id=items[0]["Id"]))
+            return saved("Invoice", **stored(keys[int(items[0]["Id"])], Id=items[0]["Id"]))
         told = [
-            {"bId": i["bId"], "Invoice": stored(Id=i["Invoice"]["Id"])}
+            {"bId": i["bId"], "Invoice": stored(keys[int(i["Invoice"]["Id"])], Id=i["Invoice"]["Id"])}
             for i in sent(request)["BatchItemRequest"]
         ]
         return httpx.Response(200, json={"BatchItemResponse": told})

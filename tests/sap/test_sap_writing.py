@@ -71,6 +71,22 @@ def test_opening_sends_nothing() -> None:
     assert gateway.asked == []
 
 
+def test_the_answer_to_another_request_is_not_taken_for_ours() -> None:
+    gateway = Gateway()
+    sap = opened(gateway)
+    first = sap.create("order", KEY, order())
+    written = gateway.written
+    gateway.written = lambda *what: httpx.Response(  # type: ignore[method-assign]
+        201, json={"d": {"SalesOrder": first.key, "PurchaseOrderByCustomer": UUID(KEY).hex.upper()}}
+    )
+    other = str(uuid4())
+    with pytest.raises(Uncertain, match="answered with another record"):
+        sap.create("order", other, order())
+    assert sap.create("order", KEY, order()).key == first.key  # ours, whatever its letters
+    gateway.written = written  # type: ignore[method-assign]
+    assert sap.find("order", [other]) == {}
+
+
 # ---- Customers, products, orders -----------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 A refusal carries 1C's own text whole and says which document it is about: its number, its date and the link that
 opens it (in 1C: Ctrl+F11, paste). A base that makes keys of its own is found out by the first record that it creates:
 that one is marked for deletion, and nothing more is created there, since nothing would keep a repeat from doubling.
+An answer about another record altogether, repeated on its way, is none: what became of ours is looked up.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from resources.accounting.onec import odata
 from resources.accounting.onec.names import Names
 from resources.accounting.onec.partners import Partners
 from resources.accounting.onec.profile import Place
-from resources.connector import Conflict, Exists, Refused, SourceError, Written
+from resources.connector import Conflict, Exists, Refused, SourceError, Uncertain, Written
 
 if TYPE_CHECKING:
     from resources.accounting.onec.connector import OneC
@@ -39,6 +40,7 @@ class Writer:
         self.partners = Partners(base)
         self.keys_are_kept: bool | None = None  # unknown until the first record is created
         self._first = threading.Lock()
+        self._doubted: set[str] = set()  # keys to which 1C answered with another record, once
 
     def create(self, kind: str, key: str, body: Mapping[str, Any]) -> Written:
         """See OneC.create."""
@@ -64,16 +66,41 @@ class Writer:
             raise
         given = str(answer.get("Ref_Key", "")).lower()
         if given and given != ours:
-            self.keys_are_kept = False
-            marked = self._mark(place, given)
-            raise Refused(
-                f"{self.base.system}: {subject} was created by 1C under another key ({given}), {marked}; "
-                f"{NO_OWN_KEYS}",
-                code=FOREIGN_KEY,
-            )
+            raise self._another(place, subject, ours, given, body, answer)
         if given:
             self.keys_are_kept = True
         return Written(given or ours, answer)
+
+    def _another(
+        self,
+        place: Place,
+        subject: str,
+        ours: str,
+        given: str,
+        body: Mapping[str, Any],
+        answer: Mapping[str, Any],
+    ) -> SourceError:
+        """What an answer with another key means: the answer to an earlier request, or a base that makes its own keys.
+
+        Of a base that is not known to keep ours, a second such answer to one record settles it.
+        """
+        what = f"{self.base.system}: {subject}"
+        is_other = any(
+            isinstance(value, str) and isinstance(said := answer.get(name), str) and said != value
+            for name, value in body.items()
+        )
+        if self.keys_are_kept or (is_other and ours not in self._doubted):
+            self._doubted.add(ours)
+            return Uncertain(
+                f"{what}: 1C answered with another record ({given}), as a proxy does that repeats an earlier answer; "
+                "ours is looked up before anything is sent again"
+            )
+        self.keys_are_kept = False
+        # What may be a record of somebody else's is left alone.
+        done = "which is not marked for deletion: see whose it is" if is_other else self._mark(place, given)
+        return Refused(
+            f"{what} was created by 1C under another key ({given}), {done}; {NO_OWN_KEYS}", code=FOREIGN_KEY
+        )
 
     def _mark(self, place: Place, key: str) -> str:
         """Mark for deletion what was made in vain; what became of it, in words."""

@@ -238,6 +238,11 @@ class Writer:
                 "again"
             )
         number = str(body["Id"])
+        if _key_on(place, body) not in (None, key.lower()):
+            raise Uncertain(
+                f"{self.system}: {kind} {key}: the answer is about another record ({place.name} {number}), as a proxy's that "
+                "repeats an earlier answer; ours is looked up before anything is sent again"
+            )
         self._remember(kind, key, number)
         return Written(number, seen(body))
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final
 
@@ -31,7 +32,6 @@ from resources.connector import (
     Written,
 )
 from resources.http import Answer
-from resources.parallel import in_order
 
 log = logging.getLogger(__name__)
 
@@ -209,6 +209,13 @@ class Writer:
         return {**made, **borne}
 
     def _created(self, kind: str, key: str, row: Mapping[str, Any], remarks: Sequence[str]) -> Written:
+        for field, ours in keys.references(kind, key, self.making.references[kind]).items():
+            borne = str(row.get(field) or ours)
+            if borne.upper() != ours.upper():
+                raise Uncertain(
+                    f"{self.system}: {kind} {key}: SAP answered with another record ({field} {borne}), as a proxy does that "
+                    "repeats an earlier answer; ours is looked up before anything is sent again"
+                )
         body = self.making.body(kind, row)
         number = self.key_of(kind, body)
         if not number:
@@ -289,8 +296,10 @@ class Writer:
             if not left:
                 break
             parts = self._parts(sets, left)
-            for found in in_order(send, parts, self.session.at_once, self.system):
-                outcomes |= found
+            # Not in order: a batch that takes long keeps none waiting behind it.
+            with ThreadPoolExecutor(self.session.at_once, thread_name_prefix=self.system) as pool:
+                for found in pool.map(send, parts):
+                    outcomes |= found
         unsent = SourceError(
             f"{self.system}: the batches were refused as too large; lower `batch`", retriable=True
         )
