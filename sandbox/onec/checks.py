@@ -66,16 +66,21 @@ class Faults:
         rows = [(table, row) for table in ("Товары", "Услуги") for row in doc[table]]
         if not rows:
             self.found.append('Не введено ни одной строки в список "Товары"')
-        total = Decimal(0)
+        total = before = Decimal(0)
         sold = _quantities(sale) if sale is not None else {}
         for table, row in rows:
             self._sale_row(table, row, doc, zero=True)
-            total += _decimal(row["Сумма"]) + (0 if doc["СуммаВключаетНДС"] else _decimal(row["СуммаНДС"]))
+            taxed = bool(doc["СуммаВключаетНДС"])
+            total += _decimal(row["Сумма"]) + (0 if taxed else _decimal(row["СуммаНДС"]))
+            before += _decimal(row["СуммаДоИзменения"]) + (
+                0 if taxed else _decimal(row["СуммаНДСДоИзменения"])
+            )
             if sale is not None and row["Номенклатура_Key"] not in sold:
                 self.found.append(
                     f'Номенклатуры строки {row["LineNumber"]} списка "{table}" нет в реализации'
                 )
-        if total != _decimal(doc["СуммаДокумента"]):
+        # Whether the header says the sum after or the difference is unconfirmed for a release: both are taken.
+        if _decimal(doc["СуммаДокумента"]) not in (total, total - before):
             self.found.append(f"Сумма документа ({doc['СуммаДокумента']}) не равна сумме строк ({total})")
 
     def _sale(self, doc: Row, sale: Row | None, field: str) -> None:
