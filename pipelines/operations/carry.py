@@ -353,20 +353,38 @@ class _Carrier:
                 self.read_back(kind, found)
             good: list[Operation] = []
             wrong: list[tuple[Operation, str]] = []
+            undone: list[Operation] = []
             for operation in group:
-                fault = self._fault(operation, found.get(operation.key))
-                if fault:
-                    wrong.append((operation, fault))
-                else:
+                body = found.get(operation.key)
+                fault = self._fault(operation, body)
+                if not fault:
                     good.append(operation)
+                elif body is not None and self._is_as_before(operation, body):
+                    undone.append(operation)
+                else:
+                    wrong.append((operation, fault))
             self._versions(good, found)
             self._move(good, "verified", "read back and equal")
             self._move_each(wrong, "held")
             self._mark([o for o, _ in wrong], "read_back")
             self.carried.held += len(wrong)
+            self._move(undone, "uncertain", "answered as done, and the record is at the version from before")
+            self._move(undone, "planned", "nothing came of it: it is sent again")
+            self._move(undone, "approved", "to be sent again")
+            self.carried.put_back += len(undone)
             for operation in good:
                 name = f"{operation.kind} {operation.action}"
                 self.carried.verified[name] = self.carried.verified.get(name, 0) + 1
+
+    def _is_as_before(self, operation: Operation, body: Mapping[str, Any]) -> bool:
+        """Whether nothing came of a change that was answered as done: an answer that a proxy repeated, a transaction
+        that was undone after it. The record is at the version that we knew, so nobody else's work is in it either."""
+        return (
+            operation.action in ("update", "post", "unpost")
+            and operation.attempts + 1 < MAX_ATTEMPTS
+            and bool(self.version_field and operation.version)
+            and str(body.get(self.version_field, "")) == operation.version
+        )
 
     def _fault(self, operation: Operation, body: Mapping[str, Any] | None) -> str:
         if body is None:
