@@ -10,10 +10,13 @@ import pytest
 
 from pipelines import sync
 from pipelines.commands.show import lacking, waiting_of
+from pipelines.operations.carry import MAX_ATTEMPTS
 from pipelines.sensors import sync_jobs
+from resources.connector import Written
 from tests.laws.acts import Act, do
 from tests.laws.books import Payload
 from tests.laws.conftest import Towns
+from tests.laws.test_revisions import documents, reprice, settle, shipped
 from tests.laws.town import Done, Town, add_deal
 
 
@@ -107,6 +110,44 @@ def test_reading_held_operations_again_costs_a_find_a_chunk(
         monkeypatch.setattr("pipelines.operations.carry.MAX_READ_AGAIN", 2)
         sync.carry_operations(town.road)
         assert asked == [2]
+
+
+@pytest.mark.parametrize("verb", ["unpost", "update", "post"])
+def test_a_change_of_which_nothing_came_is_sent_again(towns: Towns, verb: str) -> None:
+    with shipped(towns, "updated") as (town, deal):
+        missed = answered_in_vain(town, verb, times=1)
+        reprice(town, deal, "900.00")
+        done = settle(town)
+        assert (len(missed), done.carried.put_back, done.carried.held) == (1, 1, 0)
+        assert documents(town, deal) == [("realization", True, Decimal("900.00"))]
+
+
+def test_a_change_of_which_nothing_ever_comes_waits_for_a_person(towns: Towns) -> None:
+    with shipped(towns, "updated") as (town, deal):
+        missed = answered_in_vain(town, "update", times=100)
+        reprice(town, deal, "900.00")
+        town.sync()
+        town.sync()
+        assert {missed.count(key) for key in missed} == {MAX_ATTEMPTS}
+        held = town.rows(
+            "select kind, action, state from ops.operation where reason_code = 'read_back' order by 1"
+        )
+        assert held == [(kind, "update", "held") for kind in ("invoice", "realization")]
+
+
+def answered_in_vain(town: Town, verb: str, times: int) -> list[str]:
+    """Let the base answer so many of these requests as done and do nothing; the keys of those, as they come."""
+    do_it = getattr(town.books, verb)
+    missed: list[str] = []
+
+    def answered(kind: str, key: str, *what: Any) -> Any:
+        if len(missed) < times:
+            missed.append(key)
+            return Written(key, {})
+        return do_it(kind, key, *what)
+
+    setattr(town.books, verb, answered)
+    return missed
 
 
 # ---- refused ----------------------------------------------------------------------------------

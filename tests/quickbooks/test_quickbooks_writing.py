@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import httpx
@@ -119,7 +120,7 @@ def test_the_answer_to_another_request_is_not_taken_for_ours() -> None:
     target = books(
         answering(*[saved("Invoice", **stored(OTHER))] * 2, rows("Invoice", []), rows("Invoice", []))
     )
-    for write in (target.create, lambda *what: target.update(*what, version="3")):
+    for write in (target.create, partial(target.update, version="3")):
         target.known_keys = lambda kind, keys: {KEY: "300"}
         with pytest.raises(Uncertain, match=r"about another record \(Invoice 266\)"):
             write("realization", KEY, INVOICE)
