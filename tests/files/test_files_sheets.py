@@ -191,8 +191,9 @@ GROUPS: Rows = [
 ]
 
 
-def test_headings_of_groups_become_a_column_of_the_rows_below_them(tmp_path: Path) -> None:
-    drop(tmp_path, "deals.csv", csv_text(GROUPS))
+@pytest.mark.parametrize("margin", [0, 1, 2], ids=lambda columns: f"{columns} empty columns before the table")
+def test_headings_of_groups_become_a_column_of_the_rows_below_them(tmp_path: Path, margin: int) -> None:
+    drop(tmp_path, "deals.csv", csv_text([[*[None] * margin, *row] for row in GROUPS]))
     files = source(tmp_path, group_column="Менеджер", key=["ID", "Клиент"])
     assert {k: v["Менеджер"] for k, v in by_id(files).items()} == {
         "1|Ромашка": "Иванов Иван", "2|Ёлка": "Иванов Иван", "3|Берёза": "Петрова Анна",
@@ -220,9 +221,11 @@ def test_without_the_option_a_heading_is_a_row_without_its_key(tmp_path: Path) -
 
 def test_a_group_column_that_cannot_be_told_from_others_is_refused(tmp_path: Path) -> None:
     drop(tmp_path, "deals.csv", csv_text(GROUPS))
-    assert "add a column to `key` that headings leave empty" in str(
-        failure(source(tmp_path, group_column="Менеджер"))
-    )
+    for margin in (0, 1):
+        drop(tmp_path, "deals.csv", csv_text([[*[None] * margin, *row] for row in GROUPS]))
+        assert "add a column to `key` that headings leave empty" in str(
+            failure(source(tmp_path, group_column="Менеджер"))
+        )
     assert 'has a column "Клиент" already' in str(failure(source(tmp_path, group_column="Клиент")))
 
 

@@ -80,9 +80,11 @@ class SheetRows:
                 f'it has a column "{table.group_column}" already, and `group_column` would make another',
                 "give `group_column` a name of its own",
             )
-        if table.group_column and self.key == [0]:
+        # Reports leave the first column of a sheet empty: the table begins with the first that has a name.
+        self._first = next((n for n, name in enumerate(columns) if name not in opened.unnamed), 0)
+        if table.group_column and self.key == [self._first]:
             raise UnreadableError(
-                f'its key "{columns[0]}" is the column in which headings of groups stand, so the two look alike',
+                f'its key "{columns[self._first]}" is the column in which headings of groups stand, so the two look alike',
                 "add a column to `key` that headings leave empty",
             )
 
@@ -251,11 +253,10 @@ class SheetRows:
         """The heading of a group: a text in the first column, nothing but numbers beside, no whole key."""
         if not self.table.group_column or filled.continues(row) or self.id_of(row) is not None:
             return None
-        first, *others = row.cells
-        if first is None or not first.strip() or NUMBER.fullmatch(first.strip()):
+        said = [(n, cell.strip()) for n, cell in enumerate(row.cells) if cell and not cell.isspace()]
+        if not said or said[0][0] != self._first or NUMBER.fullmatch(said[0][1]):
             return None
-        beside = [cell.strip() for cell in others if cell is not None and not cell.isspace()]
-        return first.strip() if all(NUMBER.fullmatch(cell) for cell in beside) else None
+        return said[0][1] if all(NUMBER.fullmatch(cell) for _, cell in said[1:]) else None
 
     def _places(self, names: Sequence[str]) -> frozenset[int]:
         return frozenset(self.opened.columns.index(name) for name in names if name)
