@@ -151,7 +151,10 @@ _STANDING: Final = """
            case when d.operation_id is null then array['cancelled']
                 else ops.changed_fields(w.content, d.content) end as fields,
            l.document_key is not null and not l.is_deleted and w.content is not null and (
-               l.amount is distinct from (w.content #>> '{document,amount}')::numeric
+               -- A system that reckons the tax of a document and not of its lines may round otherwise.
+               coalesce(abs(l.amount - (w.content #>> '{document,amount}')::numeric) > coalesce((
+                   select (r.value #>> '{}')::numeric from ops.setting r
+                   where r.system = %(system)s and r.name = 'rounding_up_to'), 0), true)
                or l.counterparty_key is distinct from w.content #>> '{document,counterparty_key}'
                or l.document_date is distinct from (w.content #>> '{document,document_date}')::date
            ) and w.kind not in ('correction') as is_edited,

@@ -9,6 +9,8 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
+import pytest
+
 from pipelines.operations.decide import answer, questions, undo
 from tests.laws.conftest import Towns
 from tests.laws.town import Done, Town, add_deal
@@ -117,6 +119,26 @@ def test_a_correction_that_has_not_left_yet_follows_its_deal_and_goes_with_it(to
         settle(town)
         assert documents(town, deal)[0] == ("correction", True, Decimal("-200.10"))
         assert len(town.rows("select from ops.revision")) == 1
+
+
+@pytest.mark.parametrize(("off", "asked"), [("0.05", 0), ("0.06", 1)])
+def test_a_sum_that_accounting_rounds_otherwise_is_no_edit_of_an_accountant(
+    towns: Towns, off: str, asked: int
+) -> None:
+    with shipped(towns, "updated") as (town, deal):
+        (key,) = (
+            k
+            for k, row in town.books.all("realization").items()
+            if row["Комментарий"] == f"crm:bitrix24:{deal}"
+        )
+        town.books.change("realization", key, СуммаДокумента=Decimal("1000.10") + Decimal(off))
+        town.sync()
+        reprice(town, deal, "900.00")
+        town.sync()
+        assert town.rows(
+            "select count(*) from ops.question where answer is null and withdrawn_at is null"
+        ) == [(asked,)]
+        assert documents(town, deal)[0][2] == (Decimal("1000.16") if asked else Decimal("900.00"))
 
 
 def test_a_reversal_takes_the_document_back_by_a_return_and_writes_it_anew(towns: Towns) -> None:
