@@ -25,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -218,7 +219,10 @@ class FaultMiddleware:
     async def _work(self, rule: Rule | None, number: int, scope: Scope, receive: Receive, send: Send) -> None:
         kind = rule.kind if rule else None
         recorded = _Recorded()
-        await self._app(scope, receive, recorded.take)
+        try:
+            await self._app(scope, receive, recorded.take)
+        except ClientDisconnect:  # whoever asked did not wait until it began
+            return
         if kind == "die":
             os._exit(DIED)
         if kind == "drop_after":
