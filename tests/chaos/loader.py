@@ -135,4 +135,4 @@ def _hasten() -> None:
     def blocked(budget: SharedBudget, seconds: float, bucket: str = "") -> None:
         block(budget, min(seconds, LONGEST_PAUSE), bucket)
 
-    SharedBudget.block = blocked  # type: ignore[method-assign]
+    SharedBudget.block = blocked  # type: ignore

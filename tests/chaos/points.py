@@ -1,7 +1,7 @@
 """Where a loader may be killed, and the watch inside the forked loader that does it.
 
-The watch sees three things and changes none of the product: what the connection is about to commit (by the
-statements that it ran), what the HTTP pool sends and receives, and which verb of the connector is at work.
+The watch sees two things and changes none of the product: what a connection is about to commit (by the statements that
+it ran), and what the HTTP pool sends and receives.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any, Final
 import httpcore
 import psycopg
 
-VERBS: Final = ("create", "update", "post", "unpost", "create_many", "update_many")
 PLACES: Final = (
     "before the plan is committed",
     "after the plan is committed",
     "before the intent is committed",
     "after the intent is committed",
+    "while looking before a write",
     "the request has left",
     "the target has answered",
     "before the answer is kept",
@@ -33,8 +33,10 @@ PLACES: Final = (
     "unposting has left",
     "unposting was answered",
 )
-TOKENS: Final = b"bearer"
+TOKENS: Final = b"bearer"  # a rotated token whose answer is lost is lost with any client
+POSTINGS: Final = {b"Post": "posting", b"Unpost": "unposting"}  # by the end of the address, in 1C
 _STATES: Final = {"sent": "the intent is committed", "confirmed": "the answer is kept", "verified": "verified is committed"}  # fmt: skip
+_LOOKS: Final = {"uncertain": "while probing", "sent": "while looking before a write"}
 _SENT: Final = "http11.send_request_body.complete"
 _ANSWERED: Final = "http11.receive_response_headers.complete"
 
@@ -60,9 +62,9 @@ class Watch:
 
     point: Point | None
     strike: Callable[[str], None]
-    verb: str = ""
-    phase: str = ""
+    phase: str = ""  # the state that was committed last
     seen: int = 0
+    struck: bool = False
     last: int = 3
     intents: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -72,8 +74,17 @@ class Watch:
             return
         with self._lock:
             self.seen += 1
-            if self.seen == self.point.nth:
-                self.strike(place)
+            is_met = self.seen == self.point.nth
+        if is_met:
+            self._strike(place)
+
+    def _strike(self, place: str) -> None:
+        """Tell it, once: a loader that stood still at its point goes on to its end."""
+        with self._lock:
+            if self.struck:
+                return
+            self.struck = True
+        self.strike(place)
 
     def commits(self, planned: bool, states: Sequence[str], after: bool) -> None:
         when = "after" if after else "before"
@@ -86,40 +97,20 @@ class Watch:
             self.phase = states[-1]
             self.intents += "sent" in states
             if self.point is not None and self.intents == self.last:
-                self.intents += 1
-                self.strike("after the intent is committed")
+                self._strike("after the intent is committed")
 
-    def hears(self, event: str) -> None:
-        """What the HTTP pool does with a request of the connector."""
-        if event not in (_SENT, _ANSWERED):
+    def hears(self, event: str, method: bytes, address: bytes) -> None:
+        """What the HTTP pool does with a request. What is asked before the first intent belongs to the plan."""
+        if event not in (_SENT, _ANSWERED) or not self.phase:
             return
-        answered = event == _ANSWERED
-        match self.verb:
-            case "post":
-                self.passes("posting was answered" if answered else "posting has left")
-            case "unpost":
-                self.passes("unposting was answered" if answered else "unposting has left")
-            case "find" if not answered:
-                self.passes("while probing" if self.phase == "uncertain" else "while reading back")
-            case verb if verb in VERBS:
-                self.passes("the target has answered" if answered else "the request has left")
-
-    def connector(self, connector: Any) -> None:
-        """Let it be known which verb of the connector is at work; the carrier runs one verb at a time."""
-        for name in (*VERBS, "find"):
-            if (method := getattr(connector, name, None)) is not None:
-                setattr(connector, name, self._named(name, method))
-
-    def _named(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        def called(*arguments: Any, **named: Any) -> Any:
-            before, self.verb = self.verb, name
-            try:
-                return method(*arguments, **named)
-            finally:
-                if name == "find" or name.endswith("_many"):
-                    self.verb = before
-
-        return called
+        posting = POSTINGS.get(address.partition(b"?")[0].rpartition(b"/")[2])
+        if method == b"GET":
+            if event == _SENT:
+                self.passes(_LOOKS.get(self.phase, "while reading back"))
+        elif posting:
+            self.passes(f"{posting} {'was answered' if event == _ANSWERED else 'has left'}")
+        else:
+            self.passes("the target has answered" if event == _ANSWERED else "the request has left")
 
     def install(self) -> None:
         """Watch every connection and every request of this process from now on."""
@@ -148,9 +139,11 @@ class Watch:
         handle = httpcore.ConnectionPool.handle_request
 
         def traced(pool: Any, request: Any) -> Any:
-            if TOKENS in request.url.target:  # a rotated token whose answer is lost is lost with any client
-                return handle(pool, request)
-            request.extensions = {**request.extensions, "trace": lambda event, _: watch.hears(event)}
+            method, address = request.method, request.url.target
+            if TOKENS not in address:
+                request.extensions = {
+                    **request.extensions, "trace": lambda event, _: watch.hears(event, method, address)
+                }  # fmt: skip
             return handle(pool, request)
 
         httpcore.ConnectionPool.handle_request = traced  # type: ignore

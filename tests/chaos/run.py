@@ -21,6 +21,8 @@ KILLS: Final = 60  # of one company
 CHUNKS: Final = (1, 1, 2, 2, 3, 5)  # operations that are sent together
 MAX_LOADERS: Final = 6  # a kill wanted: loaders that may end without having met their point
 MAX_SETTLING: Final = 5  # syncs without a fault until nothing is left to do
+TWO, FELL = "two loaders at once", "PostgreSQL fell"
+ALWAYS: Final = (TWO, FELL)
 SECOND_SECONDS: Final = 1.0  # that a second loader gets beside a first one that stands still
 
 
@@ -29,6 +31,9 @@ class Tally:
     """What was done, over all companies of a target."""
 
     kills: Counter[str] = field(default_factory=Counter)
+    writes: Counter[str] = field(
+        default_factory=Counter
+    )  # what had left and was not settled when a loader died
     faults: Counter[str] = field(default_factory=Counter)
     loaders: int = 0
     companies: int = 0
@@ -82,7 +87,7 @@ class _History:
         closed = days[len(days) // 3]
         self.company.control(CLOSED[self.company.template.target], {"until": closed})
         before = dated_until(self.company, closed)
-        self.lost |= change_deals(self.company, sorted({row["deal"] for row in due.values()}), self.chance)
+        self.lost |= change_deals(self.company, due.values(), self.chance)
         self.company.read_crm()
         self.storm(wanted - first, falls=False)
         self.settle(closed)
@@ -113,7 +118,7 @@ class _History:
                 done = self._kill(point, plans)
             killed += done
             idle = 0 if done else idle + 1
-        clear_faults(self.company)
+        clear_faults(self.company, self.tally.faults)
         return killed
 
     def _left(self) -> set[str]:
@@ -168,7 +173,7 @@ class _History:
         if ended.status == KILLED:
             self._count(too, f"{after}, the second loader of two")
         self._count(place, f"{point}, beside a second loader")
-        self.tally.faults["two loaders at once"] += 1
+        self.tally.faults[TWO] += 1
         return True
 
     def _fall(self, point: Point, plans: bool) -> bool:
@@ -185,11 +190,15 @@ class _History:
         if not ended.status:
             raise BrokenError(f"a loader at {point} did not notice that PostgreSQL had fallen")
         self._count(place, f"{point}, PostgreSQL fallen")
-        self.tally.faults["PostgreSQL fell"] += 1
+        self.tally.faults[FELL] += 1
         return True
 
     def _count(self, place: str, told: str) -> None:
         self.tally.kills[place] += 1
+        for kind, action in self.company.rows(
+            "select distinct kind, action from ops.operation where state in ('sent', 'uncertain', 'confirmed')"
+        ):
+            self.tally.writes[f"{kind} {action}"] += 1
         self.tally.last = told
         self.say(f"{self.tally.killed} kills, {self.tally.companies} companies: {told}")
 

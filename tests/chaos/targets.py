@@ -24,12 +24,40 @@ CLOSED: Final = {
     "quickbooks": "accounting/quickbooks/closed",
 }
 WRITES: Final = {
-    "onec": ("invoice", "realization"),
+    "onec": ("invoice", "realization", "correction", "return"),
     "sap": ("order",),
     "quickbooks": ("realization", "return"),
 }
 UP_TO: Final = {"onec": Decimal(0), "sap": Decimal("0.05"), "quickbooks": Decimal("0.05")}
 """Of rounding: SAP and QuickBooks reckon the tax of a document, the CRM has it in each line."""
+ONEC: Final = SALES | {
+    "correction": "Document_КорректировкаРеализации",
+    "return": "Document_ВозвратТоваровОтПокупателя",
+}
+POLICIES: Final = {
+    "onec": (
+        """      posted: {due_on: update, comment: update, "*": ask}
+      paid: {"*": ask}
+      closed: {"*": ask}
+""",
+        """      posted: {amount: correction, lines: update, cancelled: reversal, "*": ask}
+      paid: {"*": ask}
+      closed: {amount: correction, cancelled: reversal, "*": ask}
+""",
+    ),
+    "quickbooks": (
+        """      posted: {"*": update, counterparty: ask, currency: ask, cancelled: ask}
+      paid: {"*": ask}
+      closed: {"*": ask}
+""",
+        """      posted: {amount: reversal, lines: update, cancelled: reversal, "*": ask}
+      paid: {"*": ask}
+      closed: {amount: reversal, cancelled: reversal, "*": ask}
+""",
+    ),
+}
+"""By target what the ready file says of posted documents, and what it says here: everything that it can do."""
+MARKED: Final = re.compile("^#: ?", re.MULTILINE)
 _KEY: Final = re.compile(r"\[sverka ([0-9a-f-]{36})\]")
 
 
@@ -38,7 +66,7 @@ class Held:
     """A document that the target holds: our key on it, its deal, sum, day, and the record as it is."""
 
     key: str
-    deal: str
+    deal: str  # "" where the target does not show it
     kind: str
     amount: Decimal
     day: str
@@ -53,20 +81,18 @@ def write_mappings(target: str, folder: Path) -> None:
     """Mapping files of a company whose documents follow their deals as far as its target can write them."""
     folder.mkdir(parents=True)
     crm = (DEMO / "bitrix24.yaml").read_text(encoding="utf-8")
+    text = MARKED.sub("", (READY / f"{target}.yaml").read_text(encoding="utf-8"))
+    if target in POLICIES:
+        text = _instead(text, *POLICIES[target])
     if target == "onec":
-        text = (DEMO / "onec.yaml").read_text(encoding="utf-8")
-        text = _instead(
-            text,
-            "    entity: realization\n    post: true\n",
-            '    entity: realization\n    post: true\n    policy: {posted: {cancelled: leave, "*": update}}\n',
-        )
-    else:
-        text = (READY / f"{target}.yaml").read_text(encoding="utf-8")
+        text = _instead(text, "approval: manual ", "approval: auto ")
     if target == "sap":
         crm = crm.replace("documents: [invoice, realization]", "documents: [order, realization]")
         crm = crm.replace("documents: [invoice]", "documents: [order]")
-    if target == "quickbooks":
-        text = _instead(text, "cancelled: ask}", "cancelled: reversal}")
+    if (
+        target == "quickbooks"
+    ):  # which writes no invoices here: else few deals of a small company call for anything
+        crm = crm.replace("documents: [invoice]", "documents: [realization]")
     (folder / f"{target}.yaml").write_text(text, encoding="utf-8")
     (folder / "bitrix24.yaml").write_text(crm, encoding="utf-8")
 
@@ -111,7 +137,7 @@ def held_by(target: str, control: Any) -> list[Held]:
 def _held_by_onec(control: Any) -> list[Held]:
     onec = control("info")["onec"]
     found = []
-    for kind, name in SALES.items():
+    for kind, name in ONEC.items():
         answer = httpx.get(
             onec["odata"] + name,
             params={"$format": "json"},
@@ -141,7 +167,7 @@ def _held_by_sap(control: Any) -> list[Held]:
             continue
         found.append(
             Held(
-                str(UUID(reference)), str(row.get("PurchaseOrderByShipToParty", "")).removeprefix("crm:"), "order",
+                str(UUID(reference)), "", "order",
                 Decimal(str(row["TotalNetAmount"])), str(row.get("SalesOrderDate", ""))[:10], False, None, row,
             )
         )  # fmt: skip

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from functools import cache
 
 import pytest
 
-from resources import postgres
 from tests.chaos.__main__ import summary
 from tests.chaos.company import Server, Template
 from tests.chaos.points import PLACES
@@ -20,29 +19,29 @@ DEALS = 30
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    home = tmp_path_factory.mktemp("chaos") / "server"
-    try:
-        yield Server.start(home)
-    finally:
-        postgres.stop_server(home)
+def template_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Template]]:
+    """Makes the company that a target's copies are made of, once."""
+    home = tmp_path_factory.mktemp("chaos")
+    with Server.running() as server:
+        yield cache(lambda target: Template.make(target, server, home / target, DEALS))
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_loaders_killed_at_twenty_moments_leave_every_due_document_once(
-    server: Server, tmp_path: Path, target: str
+    template_of: Callable[[str], Template], target: str
 ) -> None:
-    template, tally = Template.make(target, server, tmp_path / target, DEALS), Tally()
-    run_company(template, 0, "1", KILLS, tally)
+    tally = Tally()
+    run_company(template_of(target), 0, "1", KILLS, tally)
     assert tally.killed >= KILLS // 2, summary({target: tally})
     assert set(tally.kills) <= set(PLACES)
     assert len(tally.kills) >= 5
     assert tally.documents > 0
 
 
-def test_a_document_that_is_missing_or_says_something_else_is_told(server: Server, tmp_path: Path) -> None:
-    template = Template.make("onec", server, tmp_path / "onec", 15)
-    with template.copy(1) as company:
+def test_a_document_that_is_missing_or_says_something_else_is_told(
+    template_of: Callable[[str], Template],
+) -> None:
+    with template_of("onec").copy(1) as company:
         company.settle()
         assert settled_faults(company, ()) == ([], len(plan(company)))
         company.do(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -31,9 +32,12 @@ def settled_faults(company: Company, lost: Collection[str]) -> tuple[list[str], 
                    or (state = 'held' and reason_code = 'read_back')"""
         )
     ]
+    deals = dict(company.rows("select key, subject from ops.operation where subject is not null"))
     held: dict[str, list[Held]] = {}
     for document in held_by(target, company.control):
-        held.setdefault(document.key, []).append(document)
+        held.setdefault(document.key, []).append(
+            replace(document, deal=document.deal or deals.get(document.key, ""))
+        )
     planned = plan(company)
     for key, due in planned.items():
         told += [
@@ -45,9 +49,11 @@ def settled_faults(company: Company, lost: Collection[str]) -> tuple[list[str], 
             told.append(f"{key}: the target has it {len(documents)} times")
         if key not in planned and documents[0].deal not in lost and documents[0].deal not in _gated(company):
             told.append(f"{documents[0].kind} of {documents[0].deal} ({key}): nothing calls for it")
-    twice = Counter((d.deal, d.kind) for found in held.values() for d in found)
-    if target != "quickbooks":  # where a return and the next revision stand beside the first one
-        told += [f"{kind} of {deal}: {n} documents" for (deal, kind), n in twice.items() if n > 1 and deal]
+    # A return and the next revision stand beside the first realization, and any number of corrections.
+    twice = Counter(
+        (d.deal, d.kind) for found in held.values() for d in found if d.kind in ("order", "invoice")
+    )
+    told += [f"{kind} of {deal}: {n} documents" for (deal, kind), n in twice.items() if n > 1 and deal]
     return told, len(planned)
 
 
@@ -56,16 +62,21 @@ def plan(company: Company) -> dict[str, dict[str, Any]]:
     system = company.template.target
     rows = company.rows(
         """select split_part(d.document_key, ':', 2), d.deal_id, d.kind, d.document_date::text, d.amount,
-                  coalesce(d.vat_amount, 0),
-                  case when d.lines is null then (
-                      select jsonb_agg(jsonb_build_array(l.quantity::text, l.amount::text))
-                        from documents.document_line l where l.deal_id = d.deal_id) end
+                  coalesce(d.vat_amount, 0), d.has_services, l.lines
              from documents.document d
+            cross join lateral (
+                select jsonb_agg(jsonb_build_array(x.quantity::text, x.amount::text)) as lines,
+                       bool_or((x.quantity, x.price, x.amount)
+                               is distinct from (x.quantity_before, x.price_before, x.amount_before)) as differs
+                  from (select * from documents.document_line y where y.deal_id = d.deal_id and d.lines is null
+                        union all
+                        select * from jsonb_populate_recordset(null::documents.document_line, d.lines)) x) l
             where d.kind = any(%s) and split_part(d.document_key, ':', 1) = %s
+              and not (d.kind = 'correction' and d.amount = 0 and not l.differs)
               and not exists (select from documents.held h where h.deal_id = d.deal_id)""",
         [list(WRITES[system]), system],
     )
-    names = ("deal", "kind", "day", "amount", "vat", "lines")
+    names = ("deal", "kind", "day", "amount", "vat", "has_services", "lines")
     return {key: dict(zip(names, rest, strict=True)) for key, *rest in rows}
 
 
@@ -114,7 +125,7 @@ def _faults(target: str, due: Mapping[str, Any], documents: list[Held]) -> list[
         told.append(f"the target has {document.amount}, {amount} is due")
     if document.day != due["day"]:
         told.append(f"is of {document.day}, {due['day']} is due")
-    if target == "onec" and document.posted != (due["kind"] == "realization"):
+    if target == "onec" and document.posted != (due["kind"] != "invoice"):
         told.append(f"posted is {document.posted}")
     if document.lines is not None and due["lines"] is not None:
         lines = tuple(sorted((Decimal(quantity), Decimal(sum_)) for quantity, sum_ in due["lines"]))
