@@ -271,6 +271,28 @@ def test_the_noise_of_binary_sums_is_no_difference(tmp_path: Path) -> None:
     assert len(by_id(source(tmp_path))) == 70
 
 
+@pytest.mark.parametrize(
+    ("last", "lines"),
+    [
+        ("Итого по сделке", ["7|Масло", "7|Фильтр", "8|Стол"]),
+        ("Итого:", ["7|Масло", "7|Фильтр", "8|Стол"]),
+        ("Total Quartz 9000", ["7|Масло", "7|Фильтр", "7|Total Quartz 9000", "8|Стол"]),
+    ],
+)
+def test_a_subtotal_within_the_merged_cells_of_a_deal_is_no_line_of_it(
+    tmp_path: Path, last: str, lines: Sequence[str]
+) -> None:
+    rows: Rows = [
+        DEAL,
+        [7, "Масло", "л", 2, 1000],
+        [None, "Фильтр", "шт", 1, 100],
+        [None, last, None, None, 1100],
+        [8, "Стол", "шт", 1, 5],
+    ]
+    drop(tmp_path, "deals.xlsx", workbook(rows, lambda sheet: sheet.merge_cells("A2:A4")))
+    assert list(by_id(source(tmp_path, **OF_DEALS))) == lines
+
+
 def test_a_sum_merged_over_the_rows_of_a_deal_counts_once(tmp_path: Path) -> None:
     rows: Rows = [
         ["ID", "Товар", "Сумма сделки"], [1, "Стол", 30], [None, "Стул", None], [2, "Шкаф", 5], ["Итого", None, 35]

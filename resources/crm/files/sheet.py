@@ -166,7 +166,8 @@ class SheetRows:
             return Seen("header", row, own, hidden=hidden)
         total = self._is_total(row, filled)
         if total is True:
-            filled.forget()
+            if not filled.continues(row):
+                filled.forget()
             return Seen("total", row, own, hidden=hidden)
         if self.table.group_column and (caption := self._caption(row, filled)) is not None:
             filled.forget()
@@ -230,14 +231,15 @@ class SheetRows:
         """A row that begins with "Итого" or "Total": without a key, or with nothing but numbers beside.
 
         A company may be called Total; then it has other texts, or a tax number, in its row and is a record. So may a
-        product, in a row that goes on with the deal above; None where nothing tells whether it is one.
+        product, in a row that goes on with the deal above, unless it is called just that or says what it sums up; None
+        where nothing tells which it is.
         """
         if not self.table.skip_totals:
             return False
         begins = row.cells[0]
         if begins is None or begins.isspace():
             begins = next((cell for cell in row.cells if cell is not None and not cell.isspace()), "")
-        if not self._total_word.match(begins) or filled.continues(row):
+        if not self._total_word.match(begins):
             return False
         if any(CODE.fullmatch((row.cells[place] or "").strip()) for place in self._code_columns):
             return False
@@ -245,9 +247,11 @@ class SheetRows:
         plain = all(NUMBER.fullmatch(cell) for cell in beside)
         if self.id_of(row) is not None:
             return bool(beside) and plain
-        if self._total_caption.match(begins) or not filled.may_continue(row):
+        if self._total_caption.match(begins):
             return True
-        return None if plain else False
+        if filled.continues(row):
+            return False
+        return (None if plain else False) if filled.may_continue(row) else True
 
     def _caption(self, row: Row, filled: _MergedDown) -> str | None:
         """The heading of a group: a text in the first column, nothing but numbers beside, no whole key."""
