@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from decimal import Decimal
+from typing import Any, Protocol
 from uuid import UUID
+
+import msgspec
 
 
 @dataclass
@@ -50,3 +53,31 @@ class Operation:
     body: Mapping[str, Any]
     attempts: int
     version: str | None
+
+
+class ReadBack(Protocol):
+    """Told every record that was read back, so that it need not be read again."""
+
+    def __call__(self, kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None: ...
+
+
+def by_kind(operations: Sequence[Operation]) -> dict[str, list[Operation]]:
+    """Operations by kind, in their order."""
+    groups: dict[str, list[Operation]] = {}
+    for operation in operations:
+        groups.setdefault(operation.kind, []).append(operation)
+    return groups
+
+
+def chunks(operations: Sequence[Operation], size: int) -> Iterator[Sequence[Operation]]:
+    """Operations in parts of so many."""
+    for start in range(0, len(operations), size):
+        yield operations[start : start + size]
+
+
+def decoded(body: str | None) -> Mapping[str, Any]:
+    """A body with its numbers as decimals: money never passes through a float."""
+    return _BODY.decode(body) if body else {}
+
+
+_BODY = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)

@@ -9,19 +9,18 @@ back posted). One carrier a target runs at a time, across processes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 from psycopg.types.json import Jsonb
 
 from pipelines.aliases import learn, numbers
-from pipelines.operations.carried import Carried, Operation
+from pipelines.operations.carried import Carried, Operation, ReadBack, by_kind, chunks, decoded
 from pipelines.operations.compare import differences
-from pipelines.operations.waiting import READY
+from pipelines.operations.ready import Ready
+from pipelines.operations.waiting import HELD, OUTRUN, READY
 from resources.connector import (
     AssignsKeys,
     Conflict,
@@ -38,17 +37,12 @@ from resources.connector import (
 from resources.warehouse import Connection, Warehouse
 
 ACTOR: Final = "carry"
-CHUNK: Final = 200  # operations whose intent is committed together, and that are read back together
+CHUNK: Final = 500  # operations whose intent is committed together, and that are read back together
 MAX_CHUNKS: Final = 100_000  # of one carry: a bound, not a target
+SPARE: Final = 2  # workers beyond those asked for: they form requests while all connections wait for answers
 MAX_READ_AGAIN: Final = 1_000  # held operations that one carry reads back again
 MAX_ATTEMPTS: Final = 5  # of one operation; after them it is planned: once a sync, or as a person approves it
 MAX_FAILURES: Final = 25  # unanswered in a row before the target is left alone until the next sync
-
-
-class ReadBack(Protocol):
-    """Told every record that was read back, so that it need not be read again."""
-
-    def __call__(self, kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None: ...
 
 
 def carry(
@@ -70,16 +64,23 @@ def carry(
     with (
         warehouse.connect() as conn,
         warehouse.lock(conn, f"carry:{target.system}"),
-        ThreadPoolExecutor(workers) as pool,
+        ThreadPoolExecutor(workers + SPARE if workers > 1 else 1) as pool,
+        ThreadPoolExecutor(1) as aside,
     ):
         work = _Carrier(conn, target, run_id, pool, carried, read_back, entities or {})
-        work.settle_interrupted()
-        work.read_again()
-        for _ in range(MAX_CHUNKS):
-            if carried.stopped or not work.carry_chunk():
-                break
-            if progress is not None:
-                progress(carried)
+        if workers > 1:
+            work.aside = aside
+        try:
+            work.settle_interrupted()
+            work.read_again()
+            for _ in range(MAX_CHUNKS):
+                if (carried.stopped and work.under_way is None) or not work.carry_chunk():
+                    break
+                if progress is not None:
+                    progress(carried)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # what stands in line is not begun
+            raise
     return carried
 
 
@@ -101,6 +102,9 @@ class _Carrier:
         self.version_field = target.capabilities.version
         self.failures = 0
         self.overtaken: set[UUID] = set()  # somebody changed the record before our write came
+        self.ready = Ready(conn, target.system)
+        self.aside: ThreadPoolExecutor | None = None  # sends a chunk while the one before it is read back
+        self.under_way: tuple[list[Operation], Future[list[Written | Exception]]] | None = None
 
     def settle_interrupted(self) -> None:
         """What a dead run left: `sent` is uncertain now; probe it all, and verify what was confirmed."""
@@ -113,12 +117,12 @@ class _Carrier:
         """What did not read back as it was sent may do so by now: an accountant put it right, or a newer
         write took its place. Reads only; a find a chunk."""
         self._move(
-            self._select(_OUTRUN, limit=MAX_READ_AGAIN), "superseded", "a newer write of it is verified"
+            self._select(OUTRUN, limit=MAX_READ_AGAIN), "superseded", "a newer write of it is verified"
         )
         # Of more than the bound, others each time.
-        held = self._select(_HELD, limit=MAX_READ_AGAIN, order="random()")
-        for kind, group in _by_kind(held).items():
-            for chunk in _chunks(group):
+        held = self._select(HELD, limit=MAX_READ_AGAIN, order="random()")
+        for kind, group in by_kind(held).items():
+            for chunk in chunks(group, CHUNK):
                 found = self._find(kind, chunk)
                 equal = [o for o in chunk if found and not self._fault(o, found.get(o.key))]
                 if found is None or not equal:
@@ -131,35 +135,48 @@ class _Carrier:
                 self.carried.mended += len(equal)
 
     def carry_chunk(self) -> bool:
-        """One chunk of one kind and action; False when nothing is left that could be sent."""
-        chunk = self._next_chunk()
-        if not chunk:
-            return False
-        self._move(chunk, "sent", None)
-        answers = self._send_all(chunk)
+        """One chunk of one kind and action; False when nothing is left that could be sent.
+
+        Of many the next one is on its way while this one is read back, as long as all goes well.
+        """
+        if self.under_way is not None:
+            (chunk, sending), self.under_way = self.under_way, None
+            answers = sending.result()
+        else:
+            chunk = self._next_chunk()
+            if not chunk:
+                return False
+            answers = self._send_all(chunk, self._begin(chunk))
+        if len(chunk) == CHUNK and all(isinstance(answer, Written) for answer in answers):
+            self._send_aside()
         confirmed, uncertain = self._record(chunk, answers)
         confirmed += self._probe(uncertain)
         self._verify(confirmed)
         return True
 
+    def _send_aside(self) -> None:
+        """Begin to send the next chunk. What waits for the one at hand is not free yet, and so is not in it."""
+        if self.aside is None or self.carried.stopped:
+            return
+        if chunk := self._next_chunk():
+            there = self._begin(chunk)
+            self.under_way = chunk, self.aside.submit(self._send_all, chunk, there)
+
+    def _begin(self, chunk: Sequence[Operation]) -> Mapping[str, Written | Exception]:
+        """Commit the intent; returns what of it the target has already."""
+        self._move(chunk, "sent", None)
+        return self._there_already(chunk)
+
     def _next_chunk(self) -> list[Operation]:
-        row = self.conn.execute(
-            f"""
-            select kind, action from ops.operation o
-            where target = %s and {READY}
-            order by array_position(array['create', 'unpost', 'update', 'post'], action), ops.kind_order(kind), kind
-            limit 1
-            """,
-            [self.target.system],
-        ).fetchone()
-        if row is None:
-            self.conn.rollback()
-            return []
-        return self._select(
-            f"kind = %s and action = %s and {READY}",
-            row,
-            limit=CHUNK,
-        )
+        """The next that may leave, of one kind and action, parents first; empty when there are none."""
+        for _ in range(MAX_CHUNKS):
+            ids = self.ready.take(CHUNK)
+            if not ids:
+                break
+            if chunk := self._select(f"o.operation_id = any(%s) and {READY}", [ids]):
+                return chunk
+        self.conn.rollback()
+        return []
 
     def _select(
         self,
@@ -180,7 +197,7 @@ class _Carrier:
         ).fetchall()
         bodies = self._named_theirs([row[5] for row in rows])
         return [
-            Operation(operation_id, kind, action, key, subject, _decode(body), attempts, version)
+            Operation(operation_id, kind, action, key, subject, decoded(body), attempts, version)
             for (operation_id, kind, action, key, subject, _, attempts, version), body in zip(
                 rows, bodies, strict=True
             )
@@ -202,8 +219,10 @@ class _Carrier:
             theirs = {number: key for key, number in given.items() if number}
             learn(self.conn, self.target.system, self.entities.get(kind, kind), theirs)
 
-    def _send_all(self, chunk: Sequence[Operation]) -> list[Written | Exception]:
-        there = self._there_already(chunk)
+    def _send_all(
+        self, chunk: Sequence[Operation], there: Mapping[str, Written | Exception]
+    ) -> list[Written | Exception]:
+        """Send what is not there. Touches no database: it may run beside the rest."""
         rest = [o for o in chunk if o.key not in there]
         kind, action, rows = chunk[0].kind, chunk[0].action, [(o.key, o.body) for o in rest]
         answers: Sequence[Written | Exception]
@@ -315,7 +334,7 @@ class _Carrier:
         """Ask the target what became of uncertain operations. Unanswered ones stay uncertain."""
         there: list[Operation] = []
         absent: list[tuple[Operation, str]] = []
-        for kind, group in _by_kind(uncertain).items():
+        for kind, group in by_kind(uncertain).items():
             found = self._find(kind, group)
             if found is None:
                 self.carried.uncertain += len(group)
@@ -345,7 +364,7 @@ class _Carrier:
 
     def _verify(self, confirmed: Sequence[Operation]) -> None:
         """Read back what was confirmed; equal is verified, anything else waits for a person."""
-        for kind, group in _by_kind(confirmed).items():
+        for kind, group in by_kind(confirmed).items():
             found = self._find(kind, group)
             if found is None:
                 continue  # stays confirmed; the next carry verifies it
@@ -427,11 +446,12 @@ class _Carrier:
     def _versions(self, operations: Sequence[Operation], found: Mapping[str, Mapping[str, Any]]) -> None:
         if not self.version_field:
             return
-        with self.conn.cursor() as cursor:
-            cursor.executemany(
-                "update ops.operation set version = %s where operation_id = %s",
-                [(found[o.key].get(self.version_field), o.operation_id) for o in operations],
-            )
+        told = [(o.operation_id, found[o.key].get(self.version_field)) for o in operations]
+        self.conn.execute(
+            "update ops.operation o set version = v.version from unnest(%s::uuid[], %s::text[]) as v(operation_id, version)"
+            " where o.operation_id = v.operation_id",
+            [[i for i, _ in told], [None if version is None else str(version) for _, version in told]],
+        )
 
     def _mark(self, operations: Sequence[Operation], code: str | None) -> None:
         self.conn.execute(
@@ -467,35 +487,7 @@ class _Carrier:
         self.conn.commit()
 
 
-_HELD: Final = "state = 'held' and reason_code = 'read_back'"
-
-# An update that read back otherwise, and a newer write of the same record since that read back equal.
-_OUTRUN: Final = f"""
-    {_HELD} and action = 'update' and exists (
-        select from ops.operation w
-        where w.target = o.target and w.kind = o.kind and w.key = o.key and w.action = 'update'
-          and w.state = 'verified' and w.planned_at > o.planned_at)
-"""
-
-
-def _chunks(operations: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
-    for start in range(0, len(operations), CHUNK):
-        yield operations[start : start + CHUNK]
-
-
-def _by_kind(operations: Sequence[Operation]) -> dict[str, list[Operation]]:
-    groups: dict[str, list[Operation]] = {}
-    for operation in operations:
-        groups.setdefault(operation.kind, []).append(operation)
-    return groups
-
-
-def _decode(text: str | None) -> Mapping[str, Any]:
-    """A body with its numbers as decimals: money never passes through a float."""
-    return _BODY.decode(text) if text else {}
-
-
 # Our keys are UUIDs; nothing else of a body looks like one that we have an alias for.
 _OUR_KEY: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
-_BODY = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+__all__ = ["ReadBack", "carry"]

@@ -19,6 +19,16 @@ FREE: Final = """
 
 READY: Final = f"state = 'approved' and {FREE}"  # what may leave now
 
+HELD: Final = "state = 'held' and reason_code = 'read_back'"  # what did not read back as it was sent
+
+# An update that read back otherwise, and a newer write of the same record since that read back equal.
+OUTRUN: Final = f"""
+    {HELD} and action = 'update' and exists (
+        select from ops.operation w
+        where w.target = o.target and w.kind = o.kind and w.key = o.key and w.action = 'update'
+          and w.state = 'verified' and w.planned_at > o.planned_at)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:

@@ -44,6 +44,7 @@ from resources.connector import (
 )
 from resources.http import Client
 
+CONCURRENCY = 4  # requests under way at once: each holds a session of the server, and perhaps a licence
 WINDOW_DAYS = 62  # how far before the last read documents are scanned anew: a quarter being closed
 WHOLE_UP_TO = 20_000  # documents of a kind whose headers are always scanned in full: five pages
 WHOLE_SHARE = 4  # when more than one in so many headers changed, whole pages are cheaper than keys
@@ -83,14 +84,14 @@ def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = 
         raise SourceError(f"{system}: no 1C profile {name!r}; there are {', '.join(PROFILES)}") from None
     except ValueError as error:
         raise SourceError(f"{system}: {error}") from None
-    concurrency = int(connection.get("concurrency", 4))
+    concurrency = int(connection.get("concurrency", CONCURRENCY))
     http = Client(
         system,
         str(connection["url"]).rstrip("/") + "/",
         auth=(str(connection["user"]), str(connection["password"])),
         budget=budget,
         timeout=float(connection.get("timeout", 120)),
-        connections=concurrency * 2,
+        connections=concurrency,  # whoever asks: what is read back while others are written waits its turn
         ca_file=connection.get("ca_file"),
         allow_http=bool(connection.get("allow_http", False)),
     )

@@ -220,15 +220,28 @@ class Session:
         Raises Uncertain, SourceError for the whole of it.
         """
         boundary, content = encoded(sets)
-        answer = self._written(
+        parts: list[list[Answer]] = []
+
+        def meaning(answer: Answer) -> Verdict:
+            verdict = self.write_verdict(subject, service, answer)
+            if verdict.kind == "ok":
+                found = decoded(answer)
+                if found is None:
+                    said = answer.text[:80]
+                    return Verdict(
+                        "uncertain", f"{subject}: the answer of the batch is cut off, or none: «{said}»"
+                    )
+                parts.extend(found)
+            return verdict
+
+        self._written(
             "POST",
             service,
             "$batch",
             content,
             {"Content-Type": f"multipart/mixed; boundary={boundary}", "Accept": "multipart/mixed"},
-            lambda answer: self._batch_verdict(subject, service, answer),
+            meaning,
         )
-        parts = decoded(answer) or []
         return [parts[place] if place < len(parts) else None for place in range(len(sets))]
 
     def write_verdict(self, subject: str, service: str, answer: Answer) -> Verdict:
@@ -300,13 +313,6 @@ class Session:
                 "before SAP pass the x-csrf-token header in both directions"
             )
         return token
-
-    def _batch_verdict(self, subject: str, service: str, answer: Answer) -> Verdict:
-        verdict = self.write_verdict(subject, service, answer)
-        if verdict.kind == "ok" and decoded(answer) is None:
-            said = answer.text[:80]
-            return Verdict("uncertain", f"{subject}: the answer of the batch is cut off, or none: «{said}»")
-        return verdict
 
     def _range_page(self, asked: List, part: _Range, top: int, *, counted: bool = False) -> list[Row]:
         """The next rows of a range; moves it on."""

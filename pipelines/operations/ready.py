@@ -1,0 +1,49 @@
+"""Which operations of a target leave next: one kind and action after the other, parents first.
+
+What is free to leave is looked for once and then taken chunk by chunk: looked for anew with every chunk, the work would
+grow with the square of what waits.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from pipelines.operations.waiting import READY
+from resources.warehouse import Connection
+
+LOOKED_AHEAD: Final = 50_000  # operations that are found at once
+
+
+class Ready:
+    """The queue of one target. What it gives was free to leave when it was looked for, and may not be by now."""
+
+    def __init__(self, conn: Connection, target: str) -> None:
+        self._conn, self._target = conn, target
+        self._found: list[UUID] = []  # of one kind and action, the last to leave first
+
+    def take(self, most: int) -> list[UUID]:
+        """The next ones, of one kind and action; empty when nothing may leave."""
+        if not self._found:
+            self._found = self._look()[::-1]
+        return [self._found.pop() for _ in range(min(most, len(self._found)))]
+
+    def _look(self) -> list[UUID]:
+        groups = self._conn.execute(
+            """
+            select kind, action from ops.operation where target = %s and state = 'approved' group by kind, action
+            order by array_position(array['create', 'unpost', 'update', 'post'], action), ops.kind_order(kind), kind
+            """,
+            [self._target],
+        ).fetchall()
+        for group in groups:
+            rows = self._conn.execute(
+                f"""
+                select o.operation_id from ops.operation o where target = %s and kind = %s and action = %s and {READY}
+                order by o.planned_at, o.operation_id limit %s
+                """,
+                [self._target, *group, LOOKED_AHEAD],
+            ).fetchall()
+            if rows:
+                return [row[0] for row in rows]
+        return []
