@@ -21,6 +21,8 @@ BENCHMARKS: Final = {
     "increment": "4. A thousand changed deals on a long and on a short history",
     "runs": "5. What Dagster costs",
     "crms": "6. Reading the other CRMs, a table each",
+    "carry": "7. Carrying documents into each accounting system, beside the bound of its limits",
+    "plan": "8. Planning ten thousand changed deals of a million",
 }
 
 

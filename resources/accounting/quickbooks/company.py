@@ -29,6 +29,7 @@ MAX_BATCH: Final = 30
 BATCH_LOOK: Final = (
     0.1  # seconds between two looks whether a batch may go, and whether there is any need left
 )
+REQUESTS_A_MINUTE: Final = 500.0
 BATCHES_A_MINUTE: Final = 40.0
 BATCH_BURST: Final = 4.0
 NEWEST: Final = 200
