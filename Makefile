@@ -38,7 +38,7 @@ bench: $(BENCH)/installed
 	$(BENCH)/bin/python -m benchmarks
 
 chaos: $(VENV)/installed
-	$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --runs $(or $(RUNS),1000) $(if $(TARGET),--target $(TARGET))
+	$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --runs $(or $(RUNS),1000) --minutes $(or $(MINUTES),60) $(if $(TARGET),--target $(TARGET))
 
 clean:
 	-test ! -d .sverka || $(BIN)/python -c "from pathlib import Path; from resources import postgres; [postgres.stop_server(lock.parent) for lock in Path('.sverka').rglob('postgres.lock')]"

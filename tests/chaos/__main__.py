@@ -66,7 +66,7 @@ def _run(
         run_company(template, int(alone), seed, min(said.runs, KILLS), tally, _progress(target, said.runs))
         return
     for number in range(MAX_COMPANIES):
-        if (left := said.runs - tally.killed) <= 0:
+        if (left := said.runs - tally.killed) <= 0 or tally.seconds > said.minutes * 60:
             return
         run_company(template, number, seed, min(left, KILLS), tally, _progress(target, said.runs))
 
@@ -115,6 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, default=1000, help="kills of loaders, for each target")
     parser.add_argument(
         "--target", default=",".join(TARGETS), help="one of onec, sap, quickbooks, or several with commas"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=60.0, help="of each target, after which no company is begun"
     )
     parser.add_argument("--deals", type=int, default=DEALS, help="of a company")
     return parser

@@ -211,8 +211,9 @@ class Company:
 
         return self.fork(work, kills=not meets)
 
-    def settle(self) -> Settled:
-        found: Settled = self.do(_settle)
+    def settle(self, *, night: bool = False) -> Settled:
+        """A sync without faults; at night what was refused goes once more."""
+        found: Settled = self.do(lambda road: _settle(road, night))
         return found
 
     def read_crm(self) -> None:
@@ -264,13 +265,13 @@ def _derive(road: Road) -> None:
         checks.gated_documents(road, [table.name for table in stage_tables("documents")], lambda _: None)
 
 
-def _settle(road: Road) -> Settled:
+def _settle(road: Road, night: bool) -> Settled:
     """A sync but for the CRM, which nobody changed: catalogues, plan, carry, documents, ledger, laws."""
     accounting = road.accounting
     batches = sync.read(road, accounting, sync.catalogue_entities(road))
     _derive(road)
     planned = sync.plan_operations(road)
-    carried = sync.carry_operations(road)
+    carried = sync.carry_operations(road, refused_too=night)
     batches += sync.read(road, accounting, [e for e in accounting.entities if e not in CATALOGUES])
     sync.refresh_stage(road, "ledger")
     broken = [law.sentence for law in laws.check(road.warehouse) if not law.holds]

@@ -93,7 +93,7 @@ class _History:
         self.settle(closed)
         self.unchanged(before, dated_until(self.company, closed), closed)
         self.company.control(CLOSED[self.company.template.target], {"until": None})
-        self.settle_and_check()
+        self.settle_and_check(night=True)  # where the locks could not be read, accounting itself refused
 
     def storm(self, wanted: int, *, falls: bool) -> int:
         """Kill up to `wanted` loaders; how many. Ends early when everything is carried."""
@@ -207,11 +207,11 @@ class _History:
         if ended.status:
             raise BrokenError(f"a loader ended with {ended.result or ended.status}: {ended.error}")
 
-    def settle(self, closed: str = "") -> None:
+    def settle(self, closed: str = "", *, night: bool = False) -> None:
         """Syncs without faults until nothing is left to do."""
         done = None
         for _ in range(MAX_SETTLING):
-            done = self.company.settle()
+            done = self.company.settle(night=night)
             if done.errors or done.laws:
                 raise BrokenError("; ".join([*done.errors, *done.laws]))
             if done.planned.quiet and not done.carried.written and not self._left():
@@ -220,8 +220,8 @@ class _History:
             f"after {MAX_SETTLING} syncs without a fault something is still being done (closed until {closed or '-'}): {done}"
         )
 
-    def settle_and_check(self) -> None:
-        self.settle()
+    def settle_and_check(self, *, night: bool = False) -> None:
+        self.settle(night=night)
         told, documents = settled_faults(self.company, self.lost)
         self.tally.documents += documents
         if told:
