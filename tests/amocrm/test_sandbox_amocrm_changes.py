@@ -61,6 +61,16 @@ def test_a_deleted_deal_leaves_the_lists_for_the_bin_and_the_log(crm: Client) ->
     assert crm.get("leads", **{"with": "only_deleted", "filter[id]": shown}) is None
 
 
+def test_a_deal_keeps_the_id_of_a_stage_that_was_deleted(crm: Client) -> None:
+    before = {row["id"]: row["status_id"] for row in crm.all("leads")}
+    crm.do(do="remove", entity="stage", number=1)
+    assert {row["id"]: row["status_id"] for row in crm.all("leads")} == before
+    pipelines = crm.all("leads/pipelines")
+    offered = {status["id"] for pipeline in pipelines for status in pipeline["_embedded"]["statuses"]}
+    assert set(before.values()) - offered == {33_000_001}
+    crm.do(do="restore", entity="stage", number=1)
+
+
 def test_a_merged_company_is_gone_and_its_deals_follow_with_their_stamps_kept(crm: Client) -> None:
     rows = crm.all("companies", **{"with": "leads"})
     loser = next(row for row in rows if len(row["_embedded"]["leads"]) > 1)

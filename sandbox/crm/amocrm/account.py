@@ -148,11 +148,14 @@ class Account:
     # ---- Stages -------------------------------------------------------------------------------
 
     def statuses(self) -> dict[int, tuple[int, int]]:
-        """Stage number -> (pipeline id, status id). The first won and the first lost stage are the system's."""
+        """Stage number -> (pipeline id, status id). The first won and the first lost stage are the system's.
+
+        Deleted ones too: a lead keeps the id of its stage.
+        """
         if self._stages[0] != self.desk.version:
             taken: set[tuple[int, int]] = set()
             shown: dict[int, tuple[int, int]] = {}
-            for stage in self.desk.living("stage"):
+            for stage in sorted(self.desk.tables["stage"].values(), key=lambda stage: stage.number):
                 pipeline = id_of("pipeline", stage.body["pipeline"])
                 status = {"won": WON, "lost": LOST}.get(stage.body["outcome"], 0)
                 if not status or (pipeline, status) in taken:
@@ -163,9 +166,10 @@ class Account:
         return self._stages[1]
 
     def stage_at(self, pipeline: int, status: int) -> int | None:
-        """The desk's number of a stage, or None."""
-        wanted = (pipeline, status)
-        return next((number for number, shown in self.statuses().items() if shown == wanted), None)
+        """The desk's number of a living stage, or None."""
+        wanted, living = (pipeline, status), {stage.number for stage in self.desk.living("stage")}
+        found = (number for number, shown in self.statuses().items() if shown == wanted and number in living)
+        return next(found, None)
 
 
 def unix(at: datetime) -> int:
