@@ -166,12 +166,12 @@ _STANDING: Final = """
                      and p.until >= least(l.document_date, (w.content #>> '{document,document_date}')::date)
                      and p.organization in ('', substr(coalesce(l.organization_key, ''), length(%(system)s) + 2))
                ) then 'closed'
-               when exists (
-                   select from ledger.allocation a
-                   where a.document_key = w.document_key
-                      or w.kind = 'realization' and a.document_key in (
-                          select o.document_key from ledger.obligation o where o.deal_id = w.deal_id)
-               ) then 'paid'
+               -- Each looked up by its index: as one condition it went through all allocations for every document.
+               when exists (select from ledger.allocation a where a.document_key = w.document_key)
+                   or w.kind = 'realization' and exists (
+                       select from ledger.obligation o join ledger.allocation a on a.document_key = o.document_key
+                       where o.deal_id = w.deal_id)
+               then 'paid'
                when coalesce(l.is_posted, false) or exists (
                    select from ops.operation p where p.target = %(system)s and p.kind = w.kind and p.key = w.key
                       and p.action = 'post' and p.state in ('sent', 'uncertain', 'confirmed', 'verified')
