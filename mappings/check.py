@@ -23,10 +23,10 @@ KINDS_OF_TYPE = {
     "timestamptz": {"time"},
     "boolean": {"boolean"},
 }
-CRM_ONLY = ("stages", "feedback", "products", "tax_numbers")
+CRM_ONLY = ("stages", "feedback", "products", "tax_numbers", "amounts")
 ACCOUNTING_ONLY = (
     "write", "vat", "units", "currency", "currencies", "organization", "defaults", "reconcile", "gate", "approval",
-    "expects", "keys",
+    "expects", "keys", "money",
 )  # fmt: skip
 LONGEST_NAME = 63  # bytes of a table's name in PostgreSQL
 

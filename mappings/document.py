@@ -39,6 +39,7 @@ class _Writer:
             yield from self.reads(system)
             yield from self.ignored(system)
             yield from self.products(system)
+            yield from self.amounts(system)
             yield from self.writes(system.feedback, "fed_back")
         accounting = self.mappings.accounting()
         yield from self.head(accounting)
@@ -134,6 +135,17 @@ class _Writer:
         if system.file.tax_numbers.demanded_for:
             yield from (f"{self.w('demanded')}: {', '.join(system.file.tax_numbers.demanded_for)}.", "")
 
+    def amounts(self, system: System) -> Iterator[str]:
+        amounts = system.file.amounts
+        yield from (f"### {self.w('amounts')}", "")
+        if amounts.below_lines == "discount":
+            yield f"{self.w('amounts_discount')}: {amounts.discount_up_to}."
+        else:
+            yield self.w("amounts_held")
+        if amounts.rounding_up_to:
+            yield f"{self.w('amounts_rounding')}: {amounts.rounding_up_to}."
+        yield ""
+
     def accounting_rules(self, system: System) -> Iterator[str]:
         file = system.file
         yield from (f"### {self.w('vat')}", "")
@@ -155,7 +167,13 @@ class _Writer:
             [self.w("spellings"), self.w("code")], [[", ".join(u.name), f"`{u.code}`"] for u in file.units]
         )
         yield from (f"### {self.w('rates_of')}", "")
+        money = file.money
         yield f"- {self.w('rounding')}: {file.reconcile.rounding_up_to} {file.currency}"
+        yield f"- {self.w(f'vat_terms_{money.vat_terms}')}"
+        yield f"- {self.w(f'vat_rounding_{money.vat_rounding}')}"
+        yield f"- {self.w('price_digits')}: {money.price_digits}. {self.w(f'inexact_price_{money.inexact_price}')}"
+        if money.rate_holds_days is not None:
+            yield f"- {self.w('rate_holds_days')}: {money.rate_holds_days}"
         yield ""
 
     # ---- fields

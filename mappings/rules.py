@@ -99,7 +99,10 @@ def settings(system: System) -> dict[str, Any]:
         "create_products": file.products.create,
         "match_products_by": list(file.products.match),
     }
+    if file.role == "crm":
+        found |= {f"amounts_{name}": value for name, value in file.amounts.model_dump().items()}
     if file.role == "accounting":
+        found |= file.money.model_dump()
         found["rounding_up_to"] = file.reconcile.rounding_up_to
         found["settlement_accounts"] = list(file.reconcile.settlement_accounts)
         found["gate_max_held_share"] = file.gate.max_held_share

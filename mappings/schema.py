@@ -6,7 +6,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from mappings.money import Amounts, Money
+from mappings.section import Section
 
 Kind = Literal["text", "integer", "money", "quantity", "number", "date", "time", "boolean", "key"]
 Clean = Literal["phone", "email", "tax_number", "kpp", "ogrn", "legal_name", "legal_name_key", "person_name"]
@@ -68,14 +71,6 @@ def _short(value: Any) -> Any:
 Text = Annotated[str, BeforeValidator(_text)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 TextMap = Annotated[dict[str, str | None], BeforeValidator(_text_map)]
-
-
-class Section(BaseModel):
-    """A part of a mapping file: immutable, unknown keys refused, values left out of errors (they may be secret)."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True
-    )
 
 
 def _listed(value: Any) -> Any:
@@ -464,6 +459,8 @@ class SystemFile(Section):
     # Of accounting: whether the records that we write bear keys of our choosing, or numbers that the system gives.
     keys: Literal["ours", "theirs"] = "ours"
     approval: Literal["auto", "manual"] | Approval = "auto"  # accounting: whether a person lets operations go
+    amounts: Amounts = Amounts()  # of a CRM
+    money: Money = Money()  # of accounting
     gate: Gate = Gate()
     write: dict[str, WriteRule] = Field(default_factory=dict)
     feedback: dict[str, WriteRule] = Field(default_factory=dict)

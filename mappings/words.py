@@ -92,6 +92,43 @@ WORDS: dict[str, tuple[str, str]] = {
     "not_posted": ("written, not posted", "записывается без проведения"),
     "rates_of": ("Settings", "Настройки"),
     "rounding": ("A difference is one of rounding up to", "Расхождение считается округлением до"),
+    "vat_terms_included": ("Prices and sums are written with VAT", "Цены и суммы записываются с НДС"),
+    "vat_terms_excluded": ("Prices and sums are written without VAT", "Цены и суммы записываются без НДС"),
+    "vat_terms_as_sold": (
+        "Prices and sums are written with or without VAT, as the deal states them",
+        "Цены и суммы записываются с НДС или без него, как в сделке",
+    ),
+    "vat_rounding_line": ("VAT is rounded to the kopeck by line", "НДС округляется до копейки по строке"),
+    "vat_rounding_document": (
+        "VAT is rounded to the kopeck by document and rate, and spread over the lines",
+        "НДС округляется до копейки по документу и ставке и распределяется по строкам",
+    ),
+    "price_digits": ("Digits of a price after the point", "Знаков в цене после запятой"),
+    "inexact_price_nearest": (
+        "Where no such price makes the sum, the nearest one is written beside it",
+        "Если такой цены для суммы нет, записывается ближайшая, сумма остаётся",
+    ),
+    "inexact_price_split": (
+        "Where no such price makes the sum, the line is split in two that are exact",
+        "Если такой цены для суммы нет, строка делится на две точные",
+    ),
+    "rate_holds_days": (
+        "Days for which an exchange rate holds; after them deals in that currency are held",
+        "Сколько дней действует курс валюты; позже сделки в этой валюте задерживаются",
+    ),
+    "amounts": ("Amounts", "Суммы"),
+    "amounts_held": (
+        "A deal whose amount is not the sum of its lines is held.",
+        "Сделка, сумма которой не равна сумме строк, задерживается.",
+    ),
+    "amounts_discount": (
+        "An amount below the sum of the lines is a discount of the whole deal, spread over its lines; at most, percent",
+        "Сумма меньше суммы строк — скидка на всю сделку, она распределяется по строкам; не более, процентов",
+    ),
+    "amounts_rounding": (
+        "A difference is one of rounding, and spread likewise, up to",
+        "Расхождение считается округлением и распределяется так же, до",
+    ),
     "demanded": ("Tax numbers (INN) are demanded for", "ИНН обязателен для контрагентов из"),
     "constant": ("always", "всегда"),
     "first_of": ("first that is filled", "первое заполненное"),
@@ -194,6 +231,8 @@ CARRIED: dict[str, tuple[tuple[str, str], ...]] = {
     "core.deal_line.quantity": (("invoice", "quantity"), ("realization", "quantity")),
     "core.deal_line.price": (("invoice", "price"), ("realization", "price")),
     "core.deal_line.amount": (("invoice", "amount"), ("realization", "amount")),
+    "core.deal_line.list_price": (("invoice", "list_price"), ("realization", "list_price")),
+    "core.deal_line.vat_included": (("invoice", "vat_included"), ("realization", "vat_included")),
     "core.deal_line.vat_rate": (("invoice", "vat"), ("realization", "vat")),
 }
 
