@@ -31,8 +31,8 @@ select 'b24:' || i, 'b24', i::text, 'Deal ' || i,
        case when i %% 200 = 0 then null else 'b24.yaml:10' end, array['invoice', 'realization'],
        date '2026-01-01' + (i %% 180)::int, date '2026-01-11' + (i %% 180)::int,
        'RU:' || i %% 5000, 1, 'Company ' || i %% 5000, 'RU', '7701234567', '7701234567', null, i %% 100 = 7,
-       '1c:' || i %% 5000, 'found', 1, 'RU:' || i %% 5000 || '/RUB', 'RUB', '1c:rub', 1, 1,
-       300, case when i %% 70 = 0 then 299 else 300 end, 3, null
+       '1c:' || i %% 5000, 'found', 1, 'RU:' || i %% 5000 || '/RUB', 'RUB', '1c:rub', 1, 1, null, null,
+       300, true, case when i %% 70 = 0 then 299 else 300 end, 0, 3, null
 from generate_series(1, %s) i
 """
 LINES = """

@@ -42,6 +42,7 @@ def every_kopeck_is_explained(warehouse: Warehouse) -> Law:
                           where exists (select from ledger.allocation a where a.document_key = o.document_key)
                 union all select 'paid', case kind when 'refund' then amount else -amount end
                           from ledger.payment where is_posted and not is_deleted
+                union all select 'exchanged', -difference from ledger.fx_difference
             ) facts group by measure
         ) t on t.measure = s.measure
         where coalesce(s.difference, 0) <> coalesce(t.difference, 0)

@@ -37,8 +37,12 @@ create table documents.deal (
     currency_key         text,                      -- core.accounting_currency; null where accounting has none
     rate                 numeric(18,6),             -- accounting currency for `rate_units`; 1 for its own
     rate_units           numeric(18,4),             -- 1, 10, 100
-    amount               numeric(18,2),             -- header sum with VAT; the sum of the lines where the source keeps no header
-    line_amount          numeric(18,2),             -- sum of the lines with VAT
+    rate_on              date,                      -- day from which the rate holds; null for accounting's own currency
+    rate_source          text,                      -- connected system that gave the rate; likewise
+    amount               numeric(18,2),             -- header sum; the lines less discount where the source keeps no header
+    vat_included         boolean,                   -- whether `amount`, `line_amount` and `discount` include VAT
+    line_amount          numeric(18,2),             -- sum of the lines
+    discount             numeric(18,2),             -- of the whole deal, spread over its lines; negative: rounded up
     lines                integer not null,          -- number of lines
     same_number          text,                      -- number of another deal, due or carried, that only its spelling tells apart
     set_apart            text,                      -- why rows of the deal could not be taken, in sentences
@@ -122,7 +126,10 @@ select deal_id as key from core.deal
 
 -- @rows
 with target as (
-    select value #>> '{}' as system from ops.setting where name = 'accounting_system'
+    select n.value #>> '{}' as system,
+           (select h.value::integer from ops.setting h
+             where h.system = n.value #>> '{}' and h.name = 'rate_holds_days') as rate_holds_days
+    from ops.setting n where n.name = 'accounting_system'
 ), deals as (
     select d.*,
            -- The day by the clock of those who work in the source, not by ours.
@@ -154,10 +161,23 @@ with target as (
     select * from ruled
     where place is null or (not coalesce(ignore, false) and cardinality(documents) > 0)
 ), lines as (
-    select l.deal_id, count(*)::integer as lines, sum(l.amount) as line_amount
+    -- On the deal's own VAT terms, to be compared with its header.
+    select l.deal_id, count(*)::integer as lines,
+           sum(case
+               when coalesce(l.vat_included, due.vat_included, true) = coalesce(due.vat_included, true) then l.amount
+               when l.vat_included then l.amount - round(l.amount * coalesce(l.vat_rate, 0) / (100 + coalesce(l.vat_rate, 0)), 2)
+               else l.amount + round(l.amount * coalesce(l.vat_rate, 0) / 100, 2) end) as line_amount
     from core.deal_line l join due on due.deal_id = l.deal_id
     where not l.is_deleted
     group by l.deal_id
+), sums as (
+    select d.deal_id, l.lines, l.line_amount, given.discount,
+           coalesce(d.amount, l.line_amount - coalesce(given.discount, 0)) as amount,
+           l.line_amount - coalesce(d.amount, l.line_amount - coalesce(given.discount, 0)) as gap
+    from due d
+    left join lines l on l.deal_id = d.deal_id
+    cross join lateral (
+        select coalesce(d.discount_amount, round(l.line_amount * d.discount_percent / 100, 2)) as discount) given
 ), signers as (
     select rc.client_id, count(distinct rc.counterparty_id)::integer as counterparties,
            min(rc.counterparty_id) as counterparty_id
@@ -210,9 +230,24 @@ select
     lc.currency_key,
     case when d.currency = own.value #>> '{}' then 1 else rate.rate end as rate,
     case when d.currency = own.value #>> '{}' then 1 else rate.units end as rate_units,
-    coalesce(d.amount, lines.line_amount) as amount,
-    lines.line_amount,
-    coalesce(lines.lines, 0) as lines,
+    rate.valid_from as rate_on,
+    rate.source as rate_source,
+    sums.amount,
+    coalesce(d.vat_included, true) as vat_included,
+    sums.line_amount,
+    -- What the header is below the lines is a discount where the source says so, in figures or in its mapping.
+    case
+        when coalesce(sums.gap, 0) = 0 or sums.amount < 0 then 0
+        when sums.gap = sums.discount then sums.gap
+        when abs(sums.gap) <= (select c.value::numeric from ops.setting c
+                                where c.system = d.source and c.name = 'amounts_rounding_up_to') then sums.gap
+        when sums.gap > 0
+         and sums.gap * 100 <= sums.line_amount * (select c.value::numeric from ops.setting c
+                                                    where c.system = d.source and c.name = 'amounts_discount_up_to')
+         and (select c.value #>> '{}' from ops.setting c
+               where c.system = d.source and c.name = 'amounts_below_lines') = 'discount' then sums.gap
+        else 0 end as discount,
+    coalesce(sums.lines, 0) as lines,
     (select min(o.source_id) from core.deal o
       where o.source = d.source and ops.number_key(o.source_id) = ops.number_key(d.source_id)
         and o.deal_id <> d.deal_id
@@ -229,7 +264,7 @@ left join core.client c on c.client_id = d.client_id
 left join core.employee e on e.employee_id = d.employee_id
 left join core.counterparty cp on cp.counterparty_id = d.counterparty_id
 left join documents.counterparty dc on dc.counterparty_id = d.counterparty_id
-left join lines on lines.deal_id = d.deal_id
+left join sums on sums.deal_id = d.deal_id
 left join lateral (
     select r.tax_number_given from core.requisite r
     where r.requisite_id = d.counterparty_id limit 1
@@ -242,7 +277,8 @@ left join lateral (
     where l.source = target.system and l.code = cr.value and not l.is_deleted
 ) lc on true
 left join lateral (
-    select r.rate, r.units from core.currency_rate r
-    where r.currency = d.currency and r.valid_from <= d.document_date and not r.is_deleted
-    order by r.valid_from desc, r.rate_id limit 1
+    select r.rate, r.units, r.valid_from, r.source from core.currency_rate r
+    where r.currency = d.currency and r.valid_from <= d.document_date and not r.is_deleted and r.rate > 0
+      and (target.rate_holds_days is null or r.valid_from >= d.document_date - target.rate_holds_days)
+    order by r.valid_from desc, r.source = target.system desc, r.rate_id limit 1
 ) rate on d.currency is distinct from own.value #>> '{}'

@@ -24,8 +24,11 @@ create table documents.document (
     currency_key     text,                      -- core.accounting_currency
     rate             numeric(18,6),             -- accounting currency for `rate_units`
     rate_units       numeric(18,4),             -- 1, 10, 100
+    rate_on          date,                      -- day from which the rate holds; null for accounting's own currency
+    rate_source      text,                      -- connected system that gave the rate; likewise
     amount           numeric(18,2),             -- sum of the lines with VAT; of a correction the difference
     vat_amount       numeric(18,2),             -- VAT in `amount`
+    vat_included     boolean,                   -- its terms: whether its lines state prices and sums with VAT
     has_goods        boolean not null,          -- some line is shipped
     has_services     boolean not null,          -- some line is rendered
     title            text,                      -- name of the deal
@@ -69,6 +72,7 @@ with target as (
     where n.name = 'accounting_system'
 ), sums as (
     select l.deal_id, sum(l.amount) as amount, sum(l.vat_amount) as vat_amount,
+           bool_and(l.vat_included) as vat_included,
            bool_or(not l.is_service) as has_goods, bool_or(l.is_service) as has_services
     from documents.document_line l
     join scope on scope.key = l.deal_id
@@ -101,8 +105,11 @@ with target as (
         d.currency_key,
         d.rate,
         d.rate_units,
+        d.rate_on,
+        d.rate_source,
         coalesce(s.amount, d.amount) as amount,
         s.vat_amount,
+        s.vat_included,
         coalesce(s.has_goods, false) as has_goods,
         coalesce(s.has_services, false) as has_services,
         d.title,
@@ -133,7 +140,8 @@ with target as (
         case l.kind when 'vat_invoice' then (
             select r.document_key from live r where r.deal_id = l.deal_id and r.kind = 'realization') end as base_key,
         null as ended, l.document_date, l.due_on, l.counterparty_id, l.counterparty_key, l.contract_key, l.organization_key,
-        l.employee_id, l.currency, l.currency_key, l.rate, l.rate_units, l.amount, l.vat_amount, l.has_goods,
+        l.employee_id, l.currency, l.currency_key, l.rate, l.rate_units, l.rate_on, l.rate_source, l.amount,
+        l.vat_amount, l.vat_included, l.has_goods,
         l.has_services, l.title, l.comment, null::jsonb as lines
     from live l
     where not l.is_corrected
@@ -142,27 +150,30 @@ with target as (
     select
         e.document_key, e.deal_id, e.kind, e.revision, h.base_key, e.ending, h.document_date, h.due_on, h.counterparty_id,
         h.counterparty_key, h.contract_key, h.organization_key, h.employee_id, h.currency, h.currency_key, h.rate,
-        h.rate_units, h.amount, h.vat_amount, h.has_goods, h.has_services, h.title, h.comment, e.held -> 'lines'
+        h.rate_units, h.rate_on, h.rate_source, h.amount, h.vat_amount, h.vat_included, h.has_goods, h.has_services,
+        h.title, h.comment, e.held -> 'lines'
     from ends e
     cross join jsonb_to_record(e.held -> 'document') as h(
         base_key text, document_date date, due_on date, counterparty_id text, counterparty_key text, contract_key text,
         organization_key text, employee_id text, currency text, currency_key text, rate numeric(18,6),
-        rate_units numeric(18,4), amount numeric(18,2), vat_amount numeric(18,2), has_goods boolean, has_services boolean,
-        title text, comment text)
+        rate_units numeric(18,4), rate_on date, rate_source text, amount numeric(18,2), vat_amount numeric(18,2),
+        vat_included boolean, has_goods boolean, has_services boolean, title text, comment text)
     where e.turn = 1
     union all
     -- What takes a reversed one back.
     select
         t.system || ':' || ops.key_of(t.system, 'return', e.deal_id || '/' || e.kind || '/' || e.revision), e.deal_id,
         'return', e.revision, e.document_key, null, e.decided_on, e.decided_on, h.counterparty_id, h.counterparty_key,
-        h.contract_key, h.organization_key, h.employee_id, h.currency, h.currency_key, h.rate, h.rate_units, h.amount,
-        h.vat_amount, h.has_goods, h.has_services, h.title, h.comment, e.held -> 'lines'
+        h.contract_key, h.organization_key, h.employee_id, h.currency, h.currency_key, h.rate, h.rate_units, h.rate_on,
+        h.rate_source, h.amount, h.vat_amount, h.vat_included, h.has_goods, h.has_services, h.title, h.comment,
+        e.held -> 'lines'
     from ends e
     cross join target t
     cross join jsonb_to_record(e.held -> 'document') as h(
         counterparty_id text, counterparty_key text, contract_key text, organization_key text, employee_id text,
-        currency text, currency_key text, rate numeric(18,6), rate_units numeric(18,4), amount numeric(18,2),
-        vat_amount numeric(18,2), has_goods boolean, has_services boolean, title text, comment text)
+        currency text, currency_key text, rate numeric(18,6), rate_units numeric(18,4), rate_on date, rate_source text,
+        amount numeric(18,2), vat_amount numeric(18,2), vat_included boolean, has_goods boolean, has_services boolean,
+        title text, comment text)
     where e.ending = 'reversed'
     union all
     -- What leads from a corrected one to what the deal says by now.
@@ -170,16 +181,17 @@ with target as (
         t.system || ':' || ops.key_of(t.system, 'correction', e.deal_id || '/' || e.kind || '/' || e.revision || '/' || e.number),
         e.deal_id, 'correction', e.number, e.document_key, null, e.decided_on, a.due_on, a.counterparty_id, a.counterparty_key,
         a.contract_key, a.organization_key, a.employee_id, a.currency, a.currency_key, a.rate, a.rate_units,
-        a.amount - (e.held #>> '{document,amount}')::numeric,
+        a.rate_on, a.rate_source, a.amount - (e.held #>> '{document,amount}')::numeric,
         a.vat_amount - (e.held #>> '{document,vat_amount}')::numeric,
-        a.has_goods, a.has_services, a.title, a.comment,
+        a.vat_included, a.has_goods, a.has_services, a.title, a.comment,
         ops.corrected_lines(e.held -> 'lines', e.after_lines)
     from stands e
     cross join target t
     cross join jsonb_to_record(e.after_document) as a(
         due_on date, counterparty_id text, counterparty_key text, contract_key text, organization_key text,
-        employee_id text, currency text, currency_key text, rate numeric(18,6), rate_units numeric(18,4),
-        amount numeric(18,2), vat_amount numeric(18,2), has_goods boolean, has_services boolean, title text, comment text)
+        employee_id text, currency text, currency_key text, rate numeric(18,6), rate_units numeric(18,4), rate_on date,
+        rate_source text, amount numeric(18,2), vat_amount numeric(18,2), vat_included boolean, has_goods boolean, has_services boolean,
+        title text, comment text)
     where e.after_document is not null
 )
 select
@@ -200,8 +212,11 @@ select
     w.currency_key,
     w.rate,
     w.rate_units,
+    w.rate_on,
+    w.rate_source,
     w.amount,
     w.vat_amount,
+    w.vat_included,
     w.has_goods,
     w.has_services,
     w.title,

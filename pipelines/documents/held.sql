@@ -12,7 +12,7 @@ create table documents.held (
     reason_ru   text not null,             -- the same in Russian
     client_name text,                      -- name of the client
     manager     text,                      -- name of the responsible manager
-    amount      numeric(18,2),             -- sum of the deal with VAT
+    amount      numeric(18,2),             -- sum of the deal, on its own VAT terms
     currency    text                       -- ISO 4217
 );
 

@@ -17,6 +17,8 @@ create table ledger.document (
     organization_key text,                      -- core.accounting_organization
     currency_key     text,                      -- core.accounting_currency
     amount           numeric(18,2),             -- with VAT, in the document's currency
+    rate             numeric(18,6),             -- accounting currency for `rate_units`, where the document says so
+    rate_units       numeric(18,4),             -- 1, 10, 100
     comment          text,                      -- free text; our documents carry their deal here
     base_key         text,                      -- the document that it follows, where accounting says so (ledger.document)
     version          text,                      -- accounting's version of the record

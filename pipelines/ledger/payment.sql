@@ -15,6 +15,8 @@ create table ledger.payment (
     counterparty_key text,                      -- core.accounting_counterparty
     currency_key     text,                      -- core.accounting_currency
     amount           numeric(18,2),             -- positive for receipts and refunds alike
+    rate             numeric(18,6),             -- accounting currency for `rate_units`, where the payment says so
+    rate_units       numeric(18,4),             -- 1, 10, 100
     purpose          text,                      -- purpose of payment
     is_deleted       boolean not null,          -- marked for deletion or gone
     problems         text[] not null            -- what could not be read, in sentences

@@ -7,9 +7,9 @@ create table ledger.settlement (
     settlement_key   text not null primary key, -- counterparty/currency/measure
     counterparty_key text not null,             -- core.accounting_counterparty; '-' where it is not decided
     currency_key     text not null,             -- core.accounting_currency; '-' where it is not decided
-    measure          text not null,             -- ordered, invoiced, realized, vat_invoiced or paid
-    expected         numeric(18,2) not null,    -- what the CRM expects; for `paid`: sums of the documents that were paid at least in part
-    actual           numeric(18,2) not null,    -- what accounting holds; for `paid`: receipts less refunds
+    measure          text not null,             -- ordered, invoiced, realized, vat_invoiced, paid or exchanged
+    expected         numeric(18,2) not null,    -- what the CRM expects; `paid`: documents paid at least in part; `exchanged`: at their rates
+    actual           numeric(18,2) not null,    -- what accounting holds; `paid`: receipts less refunds; `exchanged`: at the payments' rates
     variance         numeric(18,2) not null,    -- sum of the variances
     unexplained      numeric(18,2) not null     -- expected - actual - variance: must be 0
 );
@@ -54,6 +54,10 @@ select coalesce(o.counterparty_key, '-') as key from ledger.obligation o join ch
 select coalesce(p.counterparty_key, '-') as key from ledger.payment p join change on p.payment_key = change.key
 ;
 
+-- @changed ledger.fx_difference
+select key from change
+;
+
 -- @all
 select coalesce(expected_counterparty_key, '-') as key from ledger.position
 union select coalesce(actual_counterparty_key, '-') from ledger.position
@@ -91,6 +95,11 @@ with keys as (
     from ledger.payment
     where is_posted and not is_deleted
       and (counterparty_key in (select key from keys) or (counterparty_key is null and (select yes from has_none)))
+    union all
+    -- Foreign money that was paid, in accounting's own currency.
+    select counterparty_key, own_currency_key, 'exchanged', own_realized, own_paid, 0
+    from ledger.fx_difference
+    where counterparty_key in (select key from keys)
     union all
     select counterparty_key, currency_key, measure, 0, 0, amount
     from ledger.variance

@@ -8,7 +8,7 @@
 create table ledger.variance (
     variance_key     text not null primary key, -- document/measure/reason/side
     document_key     text not null,             -- ledger.position or ledger.payment
-    measure          text not null,             -- invoiced, realized or paid
+    measure          text not null,             -- ordered, invoiced, realized, vat_invoiced, paid or exchanged
     reason           text not null,             -- reason code, see docs/reconciliation.md
     deal_id          text,                      -- core.deal
     counterparty_key text,                      -- core.accounting_counterparty
@@ -61,6 +61,10 @@ select a.document_key from ledger.allocation a join change on a.counterparty_key
 
 -- @changed ledger.payment
 select key from change
+;
+
+-- @changed ledger.fx_difference
+select p.payment_key as key from ledger.payment p join change on p.counterparty_key = change.key
 ;
 
 -- @all
@@ -392,6 +396,20 @@ with rounding as (
       on a.payment_key = pay.payment_key
     where pay.is_posted and not pay.is_deleted
       and (pay.kind = 'refund' or pay.amount <> coalesce(a.amount, 0))
+), exchanged as (
+    select f.payment_key, 'exchanged', f.deal_id, f.fx_key, f.counterparty_key, f.own_currency_key,
+           f.own_realized - f.own_paid, 'fx_difference', f.own_realized::text, f.own_paid::text,
+           format('%s of the payment of %s pay a realization of %s: %s at the rate of that day (%s for %s), %s at the rate of the payment (%s for %s); see that accounting entered the exchange difference of %s',
+                  f.amount, f.paid_on, f.realized_on, f.own_realized, trim_scale(f.realization_rate), trim_scale(f.realization_units),
+                  f.own_paid, trim_scale(f.payment_rate), trim_scale(f.payment_units), f.difference),
+           format('%s из оплаты от %s закрывают реализацию от %s: %s по курсу того дня (%s за %s), %s по курсу оплаты (%s за %s); проверьте, что в учёте есть курсовая разница %s',
+                  f.amount, to_char(f.paid_on, 'DD.MM.YYYY'), to_char(f.realized_on, 'DD.MM.YYYY'), f.own_realized,
+                  trim_scale(f.realization_rate), trim_scale(f.realization_units), f.own_paid, trim_scale(f.payment_rate),
+                  trim_scale(f.payment_units), f.difference),
+           'accountants'
+    from ledger.fx_difference f
+    join scope on scope.key = f.payment_key
+    where f.difference <> 0
 ), told as (
     select document_key, measure, deal_id, side, counterparty_key, currency_key, amount, reason, expected, actual, sentence, sentence_ru, owner from whole
     union all select document_key, measure, deal_id, side, counterparty_key, currency_key, amount, reason, expected, actual, sentence, sentence_ru, owner from moved
@@ -402,6 +420,7 @@ with rounding as (
     union all select document_key, measure, deal_id, side, counterparty_key, currency_key, amount, reason, expected, actual, sentence, sentence_ru, owner from settling
     union all select * from elsewhere
     union all select * from payments
+    union all select * from exchanged
 )
 select
     document_key || '/' || measure || '/' || reason || '/' || side as variance_key,

@@ -5,7 +5,7 @@
 -- @view
 -- @column variance_key text -- ledger.variance
 -- @column reason text -- reason code, see docs/reconciliation.md
--- @column measure text -- invoiced, realized or paid
+-- @column measure text -- ordered, invoiced, realized, vat_invoiced, paid or exchanged
 -- @column counterparty_key text -- core.accounting_counterparty; null: not decided
 -- @column counterparty text -- its name in accounting, else the one that the CRM gives for the deal
 -- @column deal_id text -- core.deal

@@ -66,6 +66,8 @@ LINE: dict[str, Any] = {
     "vat_rate": 20,
     "vat": "НДС20",
     "vat_amount": Decimal("200.00"),
+    "given_price": 600,
+    "given_amount": Decimal("1200.00"),
 }
 
 

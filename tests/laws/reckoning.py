@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from decimal import Decimal
 
-from tests.laws.books import COUNTERPARTY, EMPTY
+from tests.laws.books import CENT, COUNTERPARTY, EMPTY, Payload
 from tests.laws.town import Town
 
 Place = tuple[str, str, str]  # counterparty, currency, measure; '-' where there is none
@@ -57,6 +57,48 @@ def paid_at_least_in_part(town: Town) -> dict[Place, Decimal]:
             row["СуммаДокумента"]
         )
     return sums
+
+
+def exchanged(town: Town) -> dict[Place, Decimal]:
+    """What foreign payments of realized sales came to less, in roubles, than at the rates of the realizations."""
+    sums: dict[Place, Decimal] = defaultdict(Decimal)
+    rouble = next(key for key, row in town.books.all("currency").items() if row["Code"] == "643")
+    deals = dict(
+        town.rows("select 'onec:' || key, subject from ops.operation where ops.is_document(kind)")
+        + town.rows("select document_key, deal_id from documents.document")
+    )
+    parts = town.rows("select counterparty_key, payment_key, document_key, amount from ledger.allocation")
+    for party, payment_key, document, amount in parts:
+        payment = town.books.all("payment")[payment_key.removeprefix("onec:")]
+        currency = payment["ВалютаДокумента_Key"]
+        sold = [
+            (row["Date"][:10], key)
+            for key, row in town.books.all("realization").items()
+            if row["Posted"] and not row["DeletionMark"] and row["ВалютаДокумента_Key"] == currency
+            and row["Date"][:10] <= payment["Date"][:10]
+            and (f"onec:{key}" == document or deals.get(f"onec:{key}", "-") == deals.get(document))
+        ]  # fmt: skip
+        if currency == rouble or not sold:
+            continue
+        realization = town.books.all("realization")[min(sold)[1]]
+        at = _rate(town, realization), _rate(town, payment)
+        if None not in at:
+            realized, paid = ((amount * rate).quantize(CENT, "ROUND_HALF_UP") for rate in at if rate)
+            sums[party, f"onec:{rouble}", "exchanged"] += realized - paid
+    return sums
+
+
+def _rate(town: Town, document: Payload) -> Decimal | None:
+    """As the document says, else the last one of its day."""
+    if said := _money(document.get("КурсВзаиморасчетов") or 0):
+        return said / _money(document.get("КратностьВзаиморасчетов") or 1)
+    listed = [
+        (row["Period"], _money(row["Курс"]) / _money(row["Кратность"]))
+        for row in town.books.all("currency_rate").values()
+        if row["Валюта_Key"] == document["ВалютаДокумента_Key"]
+        and row["Period"][:10] <= document["Date"][:10]
+    ]
+    return max(listed)[1] if listed else None
 
 
 def turnover(town: Town) -> dict[str, tuple[Decimal, Decimal]]:

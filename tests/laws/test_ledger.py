@@ -44,6 +44,9 @@ def live_through(town: Town, acts: list[Act]) -> None:
     ]
 )
 @example(
+    acts=[Act("new_rate", 2, 9, 9), *(Act("pay", number, 0, 0) for number in range(8))]
+)  # in dollars too, dearer by then
+@example(
     acts=[Act("foreign_document", 5, 8, 5), Act("pay", 4, 2, 9)]
 )  # a payment of nothing, stated to be for it
 def test_what_the_sides_differ_by_is_the_sum_of_the_variances_to_the_kopeck(
@@ -57,6 +60,7 @@ def test_what_the_sides_differ_by_is_the_sum_of_the_variances_to_the_kopeck(
         sides = (
             (reckoning.expected(town), 1),
             (reckoning.paid_at_least_in_part(town), 1),
+            (reckoning.exchanged(town), 1),
             (reckoning.actual(town), -1),
         )
         for sums, sign in sides:
