@@ -161,7 +161,7 @@ class _Receiver:
                 "compare the vendor's token with the connection's",
             )
             return _absent()
-        except ValueError:
+        except (ValueError, RecursionError):  # a body may be brackets within brackets, and nothing else
             self._tally.count(
                 f"{name} unread", f"{name}: a webhook that is not the vendor's was answered 400"
             )

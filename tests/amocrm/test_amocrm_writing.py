@@ -199,6 +199,7 @@ def test_webhooks_hint_at_the_records_that_they_name(crm: AmoCRM) -> None:
     untyped = heard(crm, **{"contacts[delete][0][id]": "7"})
     assert untyped == [Hint("contact", "7"), Hint("company", "7")]
     assert heard(crm, **{"unsorted[add][0][uid]": "x"}) == []
+    assert heard(crm, **{"leads[add][0][id]": "²", "leads[add][1][id]": "9" * 60}) == []
     for strange in (b'{"leads": []}', b"leads[update][0][id]=17", b"\xff\xfe"):
         with pytest.raises(ValueError, match="webhook's body"):
             crm.hear(Delivery({}, {}, strange))

@@ -284,6 +284,8 @@ def test_a_webhook_without_its_contents_hints_at_the_table(town: Town, crm: Dyna
     assert crm.hear(Delivery({}, {}, b'{"PrimaryEntityName":"invoice","PrimaryEntityId":"7"}')) == [
         Hint("invoice")
     ]
+    strange = b'{"PrimaryEntityName":"invoice","PrimaryEntityId":"7","InputParameters":7}'
+    assert crm.hear(Delivery({}, {}, strange)) == [Hint("invoice")]
     for body in (b"", b"<x/>", b"[]", b"{}"):
         with pytest.raises(ValueError, match="the webhook"):
             crm.hear(Delivery({}, {}, body))

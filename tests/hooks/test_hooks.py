@@ -98,6 +98,7 @@ def test_an_address_can_be_tried_and_a_body_that_is_not_the_vendors_is_refused(
     assert HTTP.post(receiver, content=b"<html>").status_code == 400
     assert HTTP.post(receiver, content=told("1\0")).status_code == 400
     assert HTTP.post(receiver, content=told("1" * 2_000)).status_code == 400
+    assert HTTP.post(receiver, content=b"[" * 100_000).status_code == 400
     assert kept(warehouse) == []
 
 

@@ -186,6 +186,9 @@ def test_notifications_hint_at_the_records_that_they_name(town: Town) -> None:
     for body in (b"", b"<html>", b"[]", b'{"ids": []}'):
         with pytest.raises(ValueError, match="no notification of Zoho"):
             crm.hear(Delivery({}, {}, body))
+    for strange in ("x", "²", "9" * 60):  # a query that named it would be refused, and the true ones with it
+        with pytest.raises(ValueError, match="no id of Zoho's"):
+            crm.hear(delivery(module="Deals", ids=["17", strange], token="of the channel"))
 
 
 def test_the_notifications_that_the_organization_sends_are_understood(town: Town) -> None:

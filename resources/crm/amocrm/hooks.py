@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from resources.connector import Delivery, Hint
 
 MAX_FIELDS: Final = 20_000  # of one webhook; the vendor sends some dozens a record
+_ID: Final = re.compile(r"[0-9]{1,18}")
 _ROW: Final = re.compile(r"(leads|contacts|companies)\[(\w+)\]\[(\d+)\]\[(id|type|element_type)\]")
 _ENTITIES: Final = {"leads": ("deal",), "companies": ("company",), "contacts": ("contact", "company")}
 _TYPES: Final = {"contact": ("contact",), "company": ("company",), "1": ("contact",), "3": ("company",)}
@@ -34,7 +35,7 @@ def hints(delivery: Delivery) -> Sequence[Hint]:
             rows.setdefault((match[1], match[2], match[3]), {})[match[4]] = value
     found: dict[Hint, None] = {}
     for (part, _, _), row in rows.items():
-        if row.get("id", "").isdigit():
+        if _ID.fullmatch(row.get("id", "")):
             kinds = (
                 _TYPES.get(row.get("type", ""), _ENTITIES[part]) if part == "contacts" else _ENTITIES[part]
             )

@@ -51,9 +51,10 @@ def hints(delivery: Delivery, header: str = "", key: str = "") -> Sequence[Hint]
     if entity is None:
         return []
     keys = [str(said.get("PrimaryEntityId") or "")]
+    given_with = said.get("InputParameters")
     inputs = {
         str(one.get("key")): one.get("value")
-        for one in said.get("InputParameters") or ()
+        for one in (given_with if isinstance(given_with, list) else ())
         if isinstance(one, dict)
     }
     keys.append(str(inputs.get("SubordinateId") or ""))  # of a merge: who is merged into the target

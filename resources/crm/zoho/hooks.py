@@ -6,6 +6,7 @@ The token is the only proof. A channel is opened by POST /crm/v8/actions/watch a
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,6 +16,9 @@ from resources.connector import Delivery, Forged, Hint
 from resources.crm.zoho.entities import MODULES
 
 MAX_IDS: Final = 10_000  # of one notification
+_ID: Final = re.compile(
+    r"[0-9]{1,20}"
+)  # whatever else there were, a query that names it would be refused whole
 _ENTITIES: Final = {module.name: entity for entity, module in MODULES.items()}
 
 
@@ -42,4 +46,6 @@ def hints(delivery: Delivery, token: str) -> Sequence[Hint]:
         return []
     if not told.ids:
         return [Hint(entity)]
+    if not all(_ID.fullmatch(str(number)) for number in told.ids):
+        raise ValueError("the notification names a record by something that is no id of Zoho's")
     return list(dict.fromkeys(Hint(entity, str(number)) for number in told.ids))
