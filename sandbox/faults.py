@@ -180,9 +180,15 @@ class FaultMiddleware:
         self._latest = 0  # of the requests that were answered, the one that came last
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not self._faults.rules:
-            await self._app(scope, receive, send)
-            return
+        try:
+            if scope["type"] != "http" or not self._faults.rules:
+                await self._app(scope, receive, send)
+            else:
+                await self._answer(scope, receive, send)
+        except ClientDisconnect:
+            return  # whoever asked was gone before the request was read
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._begun += 1
         number = self._begun
         method, path = scope["method"], scope["path"]
@@ -219,10 +225,7 @@ class FaultMiddleware:
     async def _work(self, rule: Rule | None, number: int, scope: Scope, receive: Receive, send: Send) -> None:
         kind = rule.kind if rule else None
         recorded = _Recorded()
-        try:
-            await self._app(scope, receive, recorded.take)
-        except ClientDisconnect:  # whoever asked did not wait until it began
-            return
+        await self._app(scope, receive, recorded.take)
         if kind == "die":
             os._exit(DIED)
         if kind == "drop_after":
