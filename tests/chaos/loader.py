@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import pickle
 import random
@@ -17,9 +18,10 @@ from typing import Any, Final
 
 from pipelines.operations import carry as carrying
 from resources import http
-from resources.budget import SharedBudget
+from resources.budget import LocalBudget, SharedBudget
 
 MAX_SECONDS: Final = 180.0  # that a loader may take before it is counted as hanging
+HANGS_SECONDS: Final = 60.0  # after which it shows where it is
 LONGEST_PAUSE: Final = (
     0.02  # seconds between the attempts of a request: here time is dear and vendors are near
 )
@@ -62,6 +64,7 @@ class Loader:
         status = 0
         try:
             random.seed(seed)
+            faulthandler.dump_traceback_later(HANGS_SECONDS, file=sys.stderr)
             _hasten()
 
             def meet(place: str) -> None:
@@ -123,6 +126,7 @@ def small_chunks(size: int) -> None:
 
 
 def _hasten() -> None:
+    """Let waits for a vendor's pauses be short."""
     made = http.Client.__init__
 
     def init(client: http.Client, *arguments: Any, **named: Any) -> None:
@@ -130,9 +134,12 @@ def _hasten() -> None:
         made(client, *arguments, **named)
 
     http.Client.__init__ = init  # type: ignore
-    block = SharedBudget.block
+    for kind in (SharedBudget, LocalBudget):
+        kind.block = _short_block(kind.block)  # type: ignore
 
-    def blocked(budget: SharedBudget, seconds: float, bucket: str = "") -> None:
+
+def _short_block(block: Callable[..., None]) -> Callable[..., None]:
+    def blocked(budget: Any, seconds: float, bucket: str = "") -> None:
         block(budget, min(seconds, LONGEST_PAUSE), bucket)
 
-    SharedBudget.block = blocked  # type: ignore
+    return blocked
