@@ -404,6 +404,26 @@ def test_a_long_list_of_fields_is_read_by_ids_in_a_body(
     assert living(stored(crm.read(["deal"], None, now())), "deal") == short
 
 
+def test_a_record_deleted_between_its_listing_and_its_fields_is_no_record_without_values(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.crm.salesforce.org.MAX_QUERY", 100)
+    lost: list[str] = []
+
+    def bend(request: httpx.Request, send: Send) -> httpx.Response:
+        answer = send(request)
+        if "/composite/sobjects/" not in request.url.path:
+            return answer
+        rows = json.loads(answer.content)
+        lost.append(rows[0]["Id"])
+        return httpx.Response(200, json=[None, *rows[1:]])
+
+    read = living(stored(bent(town, bend).read(["deal"], None, now())), "deal")
+    assert lost
+    assert set(read) == set(town.truth("deal")) - set(lost)
+    assert all(row["StageName"] for row in read.values())
+
+
 # ---- The day's calls --------------------------------------------------------------------------
 
 

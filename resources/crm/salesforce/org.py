@@ -225,13 +225,19 @@ class Org:
         yield from in_order(one, parts, self.parallel, f"{self.system}-ids")
 
     def _filled(self, query: Query, rows: list[msgspec.Raw]) -> list[msgspec.Raw]:
-        """Rows with all fields; a deleted one, which cannot be had by id, as its head."""
+        """Rows with all fields; a deleted one, which cannot be had by id, as its head.
+
+        One that was deleted since it was listed is left out: its head would pass for a record without values.
+        """
         found = {
             row_id(row): row
             for part in self.retrieve(query.object, [row_id(row) for row in rows], query.fields)
             for row in part
         }
-        return [found.get(row_id(row), row) for row in rows]
+        whole = [found.get(row_id(row), row) for row in rows]
+        return [
+            row for row in whole if row_id(row) in found or msgspec.json.decode(row, type=_Gone).IsDeleted
+        ]
 
     def _chain(self, query: Query, after: str) -> Iterator[list[msgspec.Raw]]:
         path, params = "queryAll" if query.deleted else "query", {"q": query.soql(after)}
@@ -429,6 +435,10 @@ class _BrokenChainError(Exception):
 
 class _Head(msgspec.Struct):
     Id: str
+
+
+class _Gone(msgspec.Struct):
+    IsDeleted: bool = False
 
 
 class _Page(msgspec.Struct):
