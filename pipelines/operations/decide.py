@@ -262,7 +262,7 @@ _WITHDRAW: Final = """
 _ASK: Final = """
     insert into ops.question (question_id, operation_id, deal_id, kind, state, fields, content_hash, told, told_ru)
     select ops.uuid8(s.operation_id, 'ask/' || coalesce(s.wanted_hash, '') || '/' || s.state || '/' || s.fields::text || '/'
-                     || (select count(*) from ops.question p where p.operation_id = s.operation_id)),
+                     || coalesce(before.questions, 0)),
            s.operation_id, s.deal_id, s.kind, s.state, s.fields, coalesce(s.wanted_hash, ''),
            format('%%s %%s of %%s (%%s): %%s%%s', ops.kind_name(s.kind), coalesce(s.number, ''), s.document_date, s.state,
                   case when s.is_cancelled then 'the deal no longer calls for it'
@@ -276,6 +276,10 @@ _ASK: Final = """
                        else 'в сделке теперь иначе: ' || ops.told_changes(s.content, s.wanted, s.fields) end,
                   case when s.is_edited then '; в учёте документ тоже изменён' else '' end)
     from standing s
+    left join (
+        select p.operation_id, count(*) as questions from ops.question p
+        where p.operation_id in (select operation_id from standing) group by p.operation_id
+    ) before on before.operation_id = s.operation_id
     where s.action = 'ask'
       and not exists (select from ops.question q where q.operation_id = s.operation_id and q.withdrawn_at is null
                          and (q.answer is null or q.content_hash = coalesce(s.wanted_hash, '')))
