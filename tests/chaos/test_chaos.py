@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from tests.chaos.__main__ import summary
+from tests.chaos.__main__ import summary, unmet
 from tests.chaos.company import Server, Template
 from tests.chaos.points import PLACES
 from tests.chaos.run import Tally, run_company
@@ -50,3 +50,13 @@ def test_a_document_that_is_missing_or_says_something_else_is_told(
         told, documents = settled_faults(company, ())
         assert len(told) == documents > 0
         assert all("is due" in sentence for sentence in told)
+
+
+def test_a_long_run_tells_what_it_never_tried() -> None:
+    tally = Tally()
+    assert "posting has left" in unmet("onec", tally)
+    assert "posting has left" not in unmet("sap", tally)
+    assert {"repeat", "two loaders at once", "PostgreSQL fell"} <= set(unmet("quickbooks", tally))
+    for count in (tally.kills, tally.faults):
+        count.update(unmet("quickbooks", tally))
+    assert unmet("quickbooks", tally) == []
