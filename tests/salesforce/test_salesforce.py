@@ -254,14 +254,13 @@ def elsewhere(request: httpx.Request, send: Send) -> httpx.Response:
 
 def repeating(request: httpx.Request, send: Send) -> httpx.Response:
     first = httpx.Request("GET", _first_page(request), headers=request.headers)
-    link = f"/services/data/v61.0/query/0r8-{request.url.path[-4:]}1"
+    link = f"/services/data/v61.0/query/0r8-{request.url.path[-4:]}1?{first.url.query.decode()}"
     return said(first, send, lambda page: {**page, "nextRecordsUrl": link, "done": False})
 
 
 def _first_page(request: httpx.Request) -> httpx.URL:
-    where = "SELECT Id FROM OpportunityLineItem ORDER BY Id"
     path = re.sub(r"/query.*", "/query", request.url.path)
-    return request.url.copy_with(path=path, params={"q": where})
+    return request.url.copy_with(path=path, params={"q": request.url.params["q"]})
 
 
 def answering(code: int, body: Any) -> Bend:
@@ -402,6 +401,18 @@ def test_a_long_list_of_fields_is_read_by_ids_in_a_body(
     short = living(stored(crm.read(["deal"], None, now())), "deal")
     monkeypatch.setattr("resources.crm.salesforce.org.MAX_QUERY", 100)
     assert living(stored(crm.read(["deal"], None, now())), "deal") == short
+
+
+@pytest.mark.parametrize("instead", ["SELECT Id,Name FROM Account", "SELECT Id FROM Opportunity"])
+def test_the_answer_to_another_query_is_told_and_deletes_nothing(town: Town, instead: str) -> None:
+    def bend(request: httpx.Request, send: Send) -> httpx.Response:
+        if "FROM Opportunity" not in request.url.params.get("q", ""):
+            return send(request)
+        return send(httpx.Request("GET", request.url.copy_set_param("q", instead), headers=request.headers))
+
+    with pytest.raises(SourceError, match="a page of Opportunity is the answer to another question") as told:
+        stored(bent(town, bend).read(["deal"], None, now()))
+    assert told.value.retriable
 
 
 def test_a_record_deleted_between_its_listing_and_its_fields_is_no_record_without_values(

@@ -252,6 +252,8 @@ class Org:
                     raise _BrokenChainError(str(error)) from None
                 raise
             got = self.opened(answer, _Page, path)
+            if not _answers(query, got.records):
+                raise _BrokenChainError(f"a page of {query.object} is the answer to another question")
             if got.records and bytes(got.records[0]) == first:
                 raise _BrokenChainError(f"a page of {query.object} repeats the one before")
             first = bytes(got.records[0]) if got.records else first
@@ -412,6 +414,18 @@ def errors_of(answer: Answer) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
+def _answers(query: Query, rows: Rows) -> bool:
+    """Whether rows are of the object, with the fields, that were asked for; a cache may give another query's."""
+    if not rows:
+        return True
+    try:
+        names = msgspec.json.decode(rows[0], type=dict[str, msgspec.Raw])
+        kind = msgspec.json.decode(names.get("attributes", b"{}"), type=_Kind).type
+    except msgspec.DecodeError:
+        return False
+    return kind in (None, query.object) and {name.partition(".")[0] for name in query.fields} <= names.keys()
+
+
 def row_id(row: msgspec.Raw) -> str:
     """The id of a row of the vendor's."""
     return msgspec.json.decode(row, type=_Head).Id
@@ -435,6 +449,10 @@ class _BrokenChainError(Exception):
 
 class _Head(msgspec.Struct):
     Id: str
+
+
+class _Kind(msgspec.Struct):
+    type: str | None = None
 
 
 class _Gone(msgspec.Struct):
