@@ -330,6 +330,37 @@ def test_an_answer_that_cannot_be_trusted_stops_the_read_and_the_next_loses_noth
     assert set(living(stored(crm.read(["deal"], None, now())), "deal")) == set(town.truth("deal"))
 
 
+def in_place_of_deals(query: str, times: int) -> Bend:
+    """A cache that gives the answer to another question about deals, so many times."""
+    given: list[str] = []
+
+    def bend(request: httpx.Request, send: Send) -> httpx.Response:
+        if not request.url.path.endswith("/leads") or len(given) >= times:
+            return send(request)
+        given.append(query)
+        whole = f"{query}&limit=20&page={request.url.params['page']}".encode()
+        return send(httpx.Request("GET", request.url.copy_with(query=whole), headers=request.headers))
+
+    return bend
+
+
+NOTHING = "filter[updated_at][from]=4000000000"
+SOME = ("filter[id][]=17000001", "with=only_deleted")
+
+
+@pytest.mark.parametrize("query", [NOTHING, *SOME])
+def test_the_answer_to_another_question_is_asked_again_and_in_the_end_told(town: Town, query: str) -> None:
+    town.do("remove", "deal", 12)  # there is something in the bin
+    whole = set(town.truth("deal"))
+    assert {key for keys in bent(town, in_place_of_deals(query, 1)).keys("deal") for key in keys} == whole
+    if query in SOME:  # an empty answer says nothing of the question
+        with pytest.raises(
+            SourceError, match="page 1 of leads was asked for, and one that answers another question"
+        ):
+            list(bent(town, in_place_of_deals(query, 1_000)).keys("deal"))
+    town.do("restore", "deal", 12)
+
+
 def test_a_403_after_refusals_for_the_rate_stops_everything_for_a_while(town: Town) -> None:
     blocked: list[float] = []
     answers = iter([429, 403])

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from itertools import count
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
@@ -135,11 +135,12 @@ class Account:
                 return Got(number, [], False, _made_at(answer))
             envelope, rows = self._opened(listing, answer)
             told = envelope.page or number
-            if told == number:
+            if told == number and _answers(envelope, params):
                 more = self._leads_on(envelope)
                 return Got(number, rows, more and bool(rows), _made_at(answer))
+        came = f"page {told}" if told != number else "one that answers another question"
         raise SourceError(
-            f"{self.system}: page {number} of {listing.path} was asked for, and page {told} came, "
+            f"{self.system}: page {number} of {listing.path} was asked for, and {came} came, "
             f"{PAGE_ATTEMPTS} times; try again later",
             retriable=True,
         )
@@ -266,8 +267,9 @@ class _Link(msgspec.Struct):
     href: str = ""
 
 
-class _Links(msgspec.Struct):
+class _Links(msgspec.Struct, rename={"own": "self"}):
     next: _Link | None = None
+    own: _Link | None = None
 
 
 class _Envelope(msgspec.Struct, rename={"page": "_page", "links": "_links", "embedded": "_embedded"}):
@@ -299,6 +301,19 @@ def _reading(name: str) -> Callable[[bytes], Any]:
 
 
 _without_rows: Final = msgspec.json.Decoder(_Envelope).decode
+
+
+def _answers(envelope: _Envelope, params: Params) -> bool:
+    """Whether a page was made for these parameters: its own address names no filter, and no bin, but those asked for.
+
+    A cache may give the page before; where the address tells of no parameters, nothing is known.
+    """
+    own = envelope.links.own if envelope.links else None
+    told = parse_qsl(urlsplit(own.href).query) if own else []
+    filters = {name.partition("]")[0] for name, _ in told if name.startswith("filter[")}
+    binned = any(name == "with" and "only_deleted" in value for name, value in told)
+    asked = {name.partition("]")[0] for name in params}
+    return filters <= asked and (not binned or "only_deleted" in str(params.get("with", "")))
 
 
 def _numbers() -> Iterator[int]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -53,7 +54,12 @@ def whole(account: Account, log: EventLog, entity: str, listing: Listing) -> Ite
     listing = listing.asked({"order[id]": "asc"})
     spans: list[_Span] = []
     ordered = True
-    for got in account.pages(listing):
+    pages = account.pages(listing)
+    first = next(pages)
+    if not first.rows:  # nothing at all would delete everything, so it is asked for twice
+        pages = account.pages(listing)
+        first = next(pages)
+    for got in chain([first], pages):
         numbers = [head.id for head in heads(got.rows)]
         if numbers:
             ordered = ordered and numbers == sorted(numbers) and (not spans or numbers[0] >= spans[-1].last)
