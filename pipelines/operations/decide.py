@@ -128,28 +128,51 @@ def _impossible(accounting: System, kind: str, state: str, fields: Sequence[str]
 # has been followed by something, is none of these.
 _WRITTEN: Final = """
     create temporary table written on commit drop as
-    select o.operation_id, o.kind, o.key, o.subject as deal_id, w.content, w.content_hash, w.is_under_way,
+    select o.operation_id, o.kind, o.key, o.subject as deal_id, w.content, w.content_hash, u.is_under_way,
            %(system)s || ':' || o.key as document_key
     from ops.operation o
     join scope on scope.key = o.subject
+    left join lateral (
+        select x.content, x.content_hash from ops.operation x
+        where x.target = o.target and x.kind = o.kind and x.key = o.key and x.action in ('create', 'update')
+          and x.state = 'verified'
+        order by x.planned_at desc, x.action desc limit 1
+    ) w on true
     cross join lateral (
-        select (array_agg(x.content order by x.planned_at desc, x.action desc) filter (where x.state = 'verified'))[1] as content,
-               (array_agg(x.content_hash order by x.planned_at desc, x.action desc)
-                  filter (where x.state = 'verified'))[1] as content_hash,
-               bool_or(x.state in ('sent', 'uncertain', 'confirmed')) as is_under_way
+        select coalesce(bool_or(x.state in ('sent', 'uncertain', 'confirmed')), false) as is_under_way
         from ops.operation x
         where x.target = o.target and x.kind = o.kind and x.key = o.key and x.action in ('create', 'update')
-    ) w
+    ) u
     where o.target = %(system)s and o.action = 'create' and o.state = 'verified' and ops.is_document(o.kind)
       and not exists (select from documents.document d
                       where d.document_key = %(system)s || ':' || o.key and d.ended is not null)
 """
 
-_STANDING: Final = """
+# What differs between what we last wrote and what is due, in the words of policies: ops.changed_fields, for many at once.
+_FIELDS: Final = """case when w.content is null or d.content is null then array['other'] else
+                coalesce(nullif(array_remove(array[
+                    case when c.held ->> 'document_date' is distinct from c.wanted ->> 'document_date' then 'date' end,
+                    case when c.held ->> 'due_on' is distinct from c.wanted ->> 'due_on' then 'due_on' end,
+                    case when c.held ->> 'counterparty_key' is distinct from c.wanted ->> 'counterparty_key'
+                         then 'counterparty' end,
+                    case when c.held ->> 'contract_key' is distinct from c.wanted ->> 'contract_key' then 'contract' end,
+                    case when c.held ->> 'currency' is distinct from c.wanted ->> 'currency' then 'currency' end,
+                    case when (c.held ->> 'amount')::numeric is distinct from (c.wanted ->> 'amount')::numeric
+                         then 'amount' end,
+                    case when c.held_lines is distinct from c.wanted_lines
+                          and ops.line_contents(c.held_lines) is distinct from ops.line_contents(c.wanted_lines)
+                         then 'lines' end,
+                    case when c.held ->> 'comment' is distinct from c.wanted ->> 'comment' then 'comment' end
+                ], null), '{}'), array['other']) end"""
+
+_STANDING: Final = (
+    """
     create temporary table standing on commit drop as
     select w.*, d.content as wanted, d.content_hash as wanted_hash, d.operation_id is null as is_cancelled,
            case when d.operation_id is null then array['cancelled']
-                else ops.changed_fields(w.content, d.content) end as fields,
+                else """
+    + _FIELDS
+    + """ end as fields,
            l.document_key is not null and not l.is_deleted and w.content is not null and (
                -- A system that reckons the tax of a document and not of its lines may round otherwise.
                coalesce(abs(l.amount - (w.content #>> '{document,amount}')::numeric) > coalesce((
@@ -166,11 +189,11 @@ _STANDING: Final = """
                      and p.until >= least(l.document_date, (w.content #>> '{document,document_date}')::date)
                      and p.organization in ('', substr(coalesce(l.organization_key, ''), length(%(system)s) + 2))
                ) then 'closed'
-               -- Each looked up by its index: as one condition it went through all allocations for every document.
-               when exists (select from ledger.allocation a where a.document_key = w.document_key)
-                   or w.kind = 'realization' and exists (
-                       select from ledger.obligation o join ledger.allocation a on a.document_key = o.document_key
-                       where o.deal_id = w.deal_id)
+               -- Looked up by their indexes; `exists` would be answered from a hash of all allocations there are.
+               when (select true from ledger.allocation a where a.document_key = w.document_key limit 1)
+                   or w.kind = 'realization' and (
+                       select true from ledger.obligation o join ledger.allocation a on a.document_key = o.document_key
+                       where o.deal_id = w.deal_id limit 1)
                then 'paid'
                when coalesce(l.is_posted, false) or exists (
                    select from ops.operation p where p.target = %(system)s and p.kind = w.kind and p.key = w.key
@@ -184,9 +207,15 @@ _STANDING: Final = """
     from written w
     left join desired d on d.operation_id = w.operation_id
     left join ledger.document l on l.document_key = w.document_key
+    cross join lateral (
+        select w.content -> 'document' as held, d.content -> 'document' as wanted, w.content -> 'lines' as held_lines,
+               d.content -> 'lines' as wanted_lines
+        offset 0  -- taken out of the contents once
+    ) c
     where not w.is_under_way
       and (d.operation_id is null or (d.body is not null and d.content_hash is distinct from w.content_hash))
 """
+)
 
 # The heaviest of what the policy says of each field. A correction or a return stands beside a realization only.
 _ACTION: Final = """

@@ -59,8 +59,10 @@ def fill_desired(conn: Connection, accounting: System) -> None:
         if absent:
             conn.execute("update desired set hold = coalesce(hold, %s) where kind = %s", [absent, kind])
     conn.execute(trusted(_IN_CLOSED_PERIOD), {"system": accounting.name})
-    conn.execute("update desired set content_hash = md5(body::text) where body is not null")
-    conn.execute("analyze desired")
+    conn.execute(
+        "update desired set content_hash = md5(body::text) where content_hash is null and body is not null"
+    )
+    conn.execute("analyze desired (operation_id, kind, key, subject, content_hash)")
 
 
 def lacking(conn: Connection, accounting: System, kind: str) -> str | None:
@@ -110,11 +112,11 @@ _MASTERS = {
 }
 
 _DOCUMENTS = """
-    insert into desired (operation_id, kind, key, subject, source, source_ref, body, content, depends_on, amount, currency,
-                         hold, rank)
+    insert into desired (operation_id, kind, key, subject, source, source_ref, body, content_hash, content, depends_on, amount,
+                         currency, hold, rank)
     select substr(d.document_key, {strip})::uuid, d.kind, substr(d.document_key, {strip}), d.deal_id,
            split_part(d.deal_id, ':', 1), substr(d.deal_id, strpos(d.deal_id, ':') + 1),
-           case when d.hold is null then {body} end,
+           made.body, md5(made.body::text),
            jsonb_build_object('document', jsonb_strip_nulls(to_jsonb(d) - 'lines' - 'hold'),
                               'lines', (select jsonb_agg(jsonb_strip_nulls(to_jsonb(l)) order by l.is_service, l.position)
                                           from ({lines}) l)),
@@ -145,6 +147,7 @@ _DOCUMENTS = """
            ),
            d.amount, d.currency, d.hold, {rank}
     from needed d
+    cross join lateral (select case when d.hold is null then {body} end as body offset 0) made  -- once, for its hash too
     where d.kind = '{kind}'
       and not (d.kind = 'correction' and d.amount = 0 and not exists (
           select from ({lines}) l
