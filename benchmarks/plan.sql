@@ -71,8 +71,9 @@ insert into ops.operation (operation_id, target, kind, action, key, source, sour
                            content_hash, depends_on, attempts, amount, currency, version, planned_at, changed_at, run_id)
 select case o.action when 'create' then n.key::uuid else ops.uuid8(n.key::uuid, 'post') end, o.target, o.kind, o.action, n.key,
        o.source, t.new_number, t.new_id, o.state, n.body,
-       replace(replace(regexp_replace(o.content::text, '"bitrix24:(1[0-9]{6,})', '"bitrix24:' || %(copy)s || '\1', 'g'),
-                       'crm:' || t.deal_id, 'crm:' || t.new_id), o.key, n.key)::jsonb,
+       replace(replace(replace(replace(o.content::text, '"' || t.deal_id || '"', '"' || t.new_id || '"'),
+                               'crm:' || t.deal_id, 'crm:' || t.new_id), o.key, n.key),
+               '"line_id": "bitrix24:', '"line_id": "bitrix24:' || %(copy)s)::jsonb,
        md5(n.body::text),
        case when o.depends_on = '{}' then '{}' when o.action = 'post' then array[n.key::uuid] else array[t.new_invoice::uuid] end,
        o.attempts, o.amount, o.currency, o.version, o.planned_at, o.changed_at, o.run_id
@@ -81,5 +82,6 @@ join twin t on t.deal_id = o.subject
 cross join lateral (
     select case o.kind when 'invoice' then t.new_invoice else t.new_realization end as key,
            replace(o.body::text, 'crm:' || t.deal_id, 'crm:' || t.new_id)::jsonb as body
+    offset 0  -- once a row
 ) n
 where o.target = 'onec' and ops.is_document(o.kind)
