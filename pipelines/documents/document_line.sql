@@ -95,14 +95,18 @@ with target as (
                       and i.value #>> '{}' = 'split') as splits
     from ops.setting n where n.name = 'accounting_system'
 ), lines as (
-    select l.*, d.document_date, d.discount as deal_discount,
-           coalesce(d.vat_included, true) as deal_includes,
-           coalesce(l.vat_included, d.vat_included, true) as line_includes,
-           coalesce(l.vat_rate, 0) as percent,
+    select l.*, d.document_date, d.discount as deal_discount, t.deal_includes, t.line_includes, t.percent,
+           -- On the deal's VAT terms, as its header is.
+           case when t.line_includes = t.deal_includes then l.amount
+                when t.line_includes then l.amount - round(l.amount * t.percent / (100 + t.percent), 2)
+                else l.amount + round(l.amount * t.percent / 100, 2) end as on_terms,
            coalesce(a.is_name, l.product_name) as meant_name
     from core.deal_line l
     join scope on scope.key = l.deal_id
     join documents.deal d on d.deal_id = l.deal_id
+    cross join lateral (
+        select coalesce(d.vat_included, true) as deal_includes, coalesce(l.vat_included, d.vat_included, true) as line_includes,
+               coalesce(l.vat_rate, 0) as percent) t
     left join ops.product_alias a
       on a.system = l.source and a.name_key = lower(btrim(l.product_name))
      and (a.valid_from is null or a.valid_from <= d.document_date)
@@ -118,19 +122,12 @@ with target as (
     -- Spreadsheets have no catalogue of their own: a name of theirs is one of the other systems' products,
     -- if it is so in one of them only.
     select name_key, min(product_id) as product_id from named group by name_key having count(*) = 1
-), termed as (
-    -- On the deal's VAT terms, as its header is.
-    select l.*,
-           case when l.line_includes = l.deal_includes then l.amount
-                when l.line_includes then l.amount - round(l.amount * l.percent / (100 + l.percent), 2)
-                else l.amount + round(l.amount * l.percent / 100, 2) end as on_terms
-    from lines l
 ), weighed as (
     -- In kopecks; only where a discount of the whole deal is to be spread, and can be.
     select t.line_id, t.deal_id, t.on_terms * 100 as weight, w.whole, w.whole - t.deal_discount * 100 as total
-    from termed t
+    from lines t
     join (select deal_id, sum(on_terms) * 100 as whole, min(on_terms) as least, count(*) - count(on_terms) as unknown
-            from termed where deal_discount <> 0 group by deal_id) w on w.deal_id = t.deal_id
+            from lines where deal_discount <> 0 group by deal_id) w on w.deal_id = t.deal_id
     where w.whole > 0 and w.least >= 0 and w.unknown = 0 and w.whole >= t.deal_discount * 100
 ), spread as (
     -- Largest remainder: everybody's whole kopecks, and what is left one by one to whom the cut took most.
@@ -141,9 +138,10 @@ with target as (
         from (select *, div(weight * total, whole) as floor, mod(weight * total, whole) as rest from weighed) f
     ) s
 ), due as (
-    select t.*, s.line_id is not null as is_spread, coalesce(s.due, t.on_terms) as due,
+    select t.line_id, t.deal_id, t.quantity, t.list_price, t.price, t.amount, t.percent, t.deal_includes, t.line_includes,
+           s.line_id is not null as is_spread, coalesce(s.due, t.on_terms) as due,
            case when t.deal_includes then 100 + t.percent else 100 end as parts  -- of which `percent` are VAT
-    from termed t
+    from lines t
     left join spread s on s.line_id = t.line_id
 ), taxed as (
     -- VAT of a document and rate, in kopecks, to be spread over its lines likewise.
