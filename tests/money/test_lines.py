@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
@@ -37,6 +37,7 @@ _keys = itertools.count(1)
 
 quick = settings(
     max_examples=6,
+    phases=[Phase.explicit, Phase.generate],  # making a failing batch smaller takes minutes
     deadline=None,
     database=None,
     suppress_health_check=[
