@@ -309,3 +309,15 @@ def test_records_are_read_by_key_with_their_lines_and_the_absent_as_tombstones(
     lines = {key for key, line in town.truth("line").items() if line["deal"] == deal}
     assert {key for entity, key, _ in records if entity == "deal_line"} == lines
     assert [set(page.complete_parents) for page in pages if page.complete_parents] == [{deal, absent}]
+
+
+def test_one_empty_page_is_not_the_end_of_all_keys(town: Town) -> None:
+    given: list[str] = []
+
+    def bend(request: httpx.Request, send: Send) -> httpx.Response:
+        if not request.url.path.endswith("/opportunities") or given:
+            return send(request)
+        given.append("nothing")
+        return httpx.Response(200, json={"value": []})
+
+    assert {key for page in bent(town, bend).keys("deal") for key in page} == true_keys(town, "deal")

@@ -212,6 +212,20 @@ def test_lines_that_change_while_other_modules_are_read_come_as_they_are_in_the_
     assert [row["Quantity"] for row in lines if row["id"] == line] == [777]
 
 
+def test_one_empty_answer_is_not_the_end_of_all_records(town: Town) -> None:
+    asked: list[str] = []
+
+    def bend(request: httpx.Request, send: Send) -> httpx.Response:
+        asked.append(request.url.path)
+        return (
+            httpx.Response(204)
+            if asked.count(request.url.path) == 1 and "coql" in asked[-1]
+            else send(request)
+        )
+
+    assert {key for keys in bent(town, bend).keys("deal") for key in keys} == set(town.truth("deal"))
+
+
 def test_a_short_list_whose_pages_grow_is_read_to_its_end(town: Town) -> None:
     def bend(request: httpx.Request, send: Send) -> httpx.Response:
         if not request.url.path.endswith("/users"):

@@ -193,8 +193,13 @@ class Dynamics(Writer, CrmSource):
         if entity not in TABLES:
             yield from super().keys_of(entity)
             return
-        for fetched in self._asked(entity).only_keys():
-            yield [record.source_id for record in self.records(entity, fetched.rows)[0]]
+        for _ in range(2):  # nothing at all would delete everything: it is asked for twice
+            some = False
+            for fetched in self._asked(entity).only_keys():
+                some = some or bool(fetched.rows)
+                yield [record.source_id for record in self.records(entity, fetched.rows)[0]]
+            if some:
+                return
 
     def counts(self, entities: Sequence[str]) -> Mapping[str, int]:
         """See CountsEntities: one request. The vendor counts up to 5000; a larger table is missing."""

@@ -95,8 +95,10 @@ def _by_id(org: Org, module: str, fields: Sequence[str], condition: str, rows: i
     for _ in range(MAX_PAGES):
         behind = f"id > '{last}'" if last else ""
         where = f"({condition} and {behind})" if condition and behind else condition or behind or EVERY
-        for _ in range(PAGE_ATTEMPTS):
+        for attempt in range(PAGE_ATTEMPTS):
             got, more = org.query(module, fields, where, BY_ID, rows=rows)
+            if not got and where == EVERY and not attempt:
+                continue  # nothing at all would delete everything: it is asked for twice
             if not got or (int(_ends(org, module, got)[0].id) > last and _asked_for(got, fields)):
                 break
         else:
