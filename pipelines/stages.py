@@ -18,6 +18,7 @@ from pipelines import checks, freshness, laws, sync
 from pipelines.alarms import review
 from pipelines.assets import UP_TO_DATE, asset_key
 from pipelines.ledger.memory import remember_variances
+from pipelines.operations.breaker import open_breakers
 from pipelines.operations.carried import Carried
 from pipelines.raw.load import Batch
 from pipelines.refresh import Outcome
@@ -172,8 +173,15 @@ def carry_documents(
             "by state": dg.MetadataValue.json(states),
             "by kind": dg.MetadataValue.json(carried.verified),
             **({"stopped": carried.stopped} if carried.stopped else {}),
+            **_left_alone(road),
         }
     )
+
+
+def _left_alone(road: Road) -> dict[str, str]:
+    """Systems that nothing is sent to now: since when, why, and what ends it."""
+    told = [breaker.sentence() for breaker in open_breakers(road.warehouse)]
+    return {"nothing is sent to": "\n".join(told)} if told else {}
 
 
 def write_back(context: dg.AssetExecutionContext) -> Iterator[Any]:
@@ -214,6 +222,7 @@ def conclude(context: dg.AssetExecutionContext, systems: Sequence[str]) -> Itera
             "readings": len(batches),
             "sources": dg.MetadataValue.md(_sources(sources)),
             **({"not read": ", ".join(dict.fromkeys(failed))} if failed else {}),
+            **_left_alone(road),
         },
         check_results=[_accounted_for(name, [b for b in batches if b[0] == name]) for name in systems],
     )

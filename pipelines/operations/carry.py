@@ -11,12 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from pipelines.aliases import learn, numbers
+from pipelines.operations.breaker import Breaker, Unsent
 from pipelines.operations.carried import Carried, Operation, ReadBack, by_kind, chunks, decoded
 from pipelines.operations.compare import differences
 from pipelines.operations.ready import Ready
@@ -42,7 +44,6 @@ MAX_CHUNKS: Final = 100_000  # of one carry: a bound, not a target
 SPARE: Final = 2  # workers beyond those asked for: they form requests while all connections wait for answers
 MAX_READ_AGAIN: Final = 1_000  # held operations that one carry reads back again
 MAX_ATTEMPTS: Final = 5  # of one operation; after them it is planned: once a sync, or as a person approves it
-MAX_FAILURES: Final = 25  # unanswered in a row before the target is left alone until the next sync
 
 
 def carry(
@@ -55,7 +56,7 @@ def carry(
     progress: Callable[[Carried], None] | None = None,
     entities: Mapping[str, str] | None = None,
 ) -> Carried:
-    """Carry every approved operation of the target whose parents are verified.
+    """Carry every approved operation of the target whose parents are verified; none while its breaker is open.
 
     `entities`: by kind the entity as which its records are read, where that has another name.
     Raises LockHeld when another process carries into the same target.
@@ -71,13 +72,17 @@ def carry(
         if workers > 1:
             work.aside = aside
         try:
-            work.settle_interrupted()
-            work.read_again()
+            work.breaker.keep(carried)
+            if not carried.stopped:
+                work.settle_interrupted()
+            if not carried.stopped:
+                work.read_again()
             for _ in range(MAX_CHUNKS):
                 if (carried.stopped and work.under_way is None) or not work.carry_chunk():
                     break
                 if progress is not None:
                     progress(carried)
+            work.breaker.keep(carried)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # what stands in line is not begun
             raise
@@ -100,7 +105,7 @@ class _Carrier:
         self.carried, self.read_back = carried, read_back
         self.posted_field = target.capabilities.posted
         self.version_field = target.capabilities.version
-        self.failures = 0
+        self.breaker = Breaker(conn, target.system, run_id)
         self.overtaken: set[UUID] = set()  # somebody changed the record before our write came
         self.ready = Ready(conn, target.system)
         self.aside: ThreadPoolExecutor | None = None  # sends a chunk while the one before it is read back
@@ -170,7 +175,7 @@ class _Carrier:
     def _next_chunk(self) -> list[Operation]:
         """The next that may leave, of one kind and action, parents first; empty when there are none."""
         for _ in range(MAX_CHUNKS):
-            ids = self.ready.take(CHUNK)
+            ids = self.ready.take(1 if self.breaker.is_trying else CHUNK)
             if not ids:
                 break
             if chunk := self._select(f"o.operation_id = any(%s) and {READY}", [ids]):
@@ -227,11 +232,11 @@ class _Carrier:
         kind, action, rows = chunk[0].kind, chunk[0].action, [(o.key, o.body) for o in rest]
         answers: Sequence[Written | Exception]
         if action == "create" and isinstance(self.target, CreatesMany):
-            answers = self.target.create_many(kind, rows) if rows else []
+            answers = self.breaker.guard(rows, partial(self.target.create_many, kind, rows))
         elif action == "update" and isinstance(self.target, UpdatesMany):
-            answers = self.target.update_many(kind, rows) if rows else []
+            answers = self.breaker.guard(rows, partial(self.target.update_many, kind, rows))
         else:
-            answers = list(self.pool.map(self._send, rest))
+            answers = list(self.pool.map(partial(self.breaker.guard_one, self._send), rest))
         by_key = {o.key: answer for o, answer in zip(rest, answers, strict=True)}
         return [there.get(o.key) or by_key[o.key] for o in chunk]
 
@@ -253,7 +258,7 @@ class _Carrier:
                     return self.target.create(operation.kind, operation.key, operation.body)
                 case "update":
                     return self.target.update(
-                        operation.kind, operation.key, operation.body, operation.version
+                        operation.kind, operation.key, operation.body, operation.version or None
                     )
                 case "post":
                     self.target.post(operation.kind, operation.key)
@@ -291,7 +296,6 @@ class _Carrier:
             match answer:
                 case Written():
                     confirmed.append(operation)
-                    self.failures = 0
                 case Exists() | Conflict():
                     # Exists: an earlier try got through; Conflict: somebody changed it. Reading back decides.
                     confirmed.append(operation)
@@ -300,17 +304,13 @@ class _Carrier:
                 case Uncertain():
                     uncertain.append(operation)
                     outcomes["uncertain"].append((operation, str(answer)))
-                    self.failures += 1
                 case Refused():
                     outcomes["rejected"].append((operation, str(answer)))
                     codes[operation.operation_id] = answer.code
                     self.carried.rejected += 1
                 case _:
                     outcomes["planned"].append((operation, str(answer)))
-                    self.carried.put_back += 1
-                    self.failures += 1
-                    if isinstance(answer, SourceError) and not answer.retriable:
-                        self.carried.stopped = str(answer)
+                    self.carried.put_back += not isinstance(answer, Unsent)
         if chunk:
             given = {
                 o.key: answer.key
@@ -321,13 +321,9 @@ class _Carrier:
         self._move(confirmed, "confirmed", None)
         for state, told in outcomes.items():
             self._move_each(told, state, codes)
-        again = [o for o, _ in outcomes["planned"] if o.attempts + 1 < MAX_ATTEMPTS]
-        self._move(again, "approved", "to be sent again")
-        if self.failures >= MAX_FAILURES and not self.carried.stopped:
-            self.carried.stopped = (
-                f"{self.target.system}: {self.failures} requests in a row went unanswered; "
-                "the rest waits for the next sync. See whether the system is up"
-            )
+        self._send_again([o for o, _ in outcomes["planned"]])
+        self.breaker.never_left([o.operation_id for o in chunk], answers)
+        self.breaker.keep(self.carried)
         return confirmed, uncertain
 
     def _probe(self, uncertain: Sequence[Operation]) -> list[Operation]:
@@ -348,8 +344,14 @@ class _Carrier:
                     absent.append((operation, "the target does not have it: it is sent again"))
         self._move(there, "confirmed", "a probe found it in the target")
         self._move_each(absent, "planned")
-        self._move([o for o, _ in absent if o.attempts + 1 < MAX_ATTEMPTS], "approved", "to be sent again")
+        self._send_again([o for o, _ in absent])
         return there
+
+    def _send_again(self, operations: Sequence[Operation]) -> None:
+        """What is planned again stays approved; after many tries only where the target and not the record is the cause."""
+        outage = self.breaker.tripped or self.breaker.open is not None
+        again = [o for o in operations if outage or o.attempts + 1 < MAX_ATTEMPTS]
+        self._move(again, "approved", "to be sent again")
 
     def _is_done(self, operation: Operation, body: Mapping[str, Any]) -> bool:
         match operation.action:
@@ -436,11 +438,11 @@ class _Carrier:
                 target = self.target
                 self._learn(kind, {key: target.key_of(kind, body) for key, body in found.items()})
                 self.conn.commit()
+            self.breaker.heard()
             return found
         except SourceError as error:
-            self.failures += 1
-            if self.failures >= MAX_FAILURES or not error.retriable:
-                self.carried.stopped = self.carried.stopped or str(error)
+            self.breaker.note(error)
+            self.breaker.keep(self.carried)
             return None
 
     def _versions(self, operations: Sequence[Operation], found: Mapping[str, Mapping[str, Any]]) -> None:
