@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mappings import paths
+from mappings.owners import owners_problems
 from mappings.reader import Problem, Source, shown
 from mappings.schema import Dated, FieldRule, ReadRule, StageRule, SystemFile, WriteRule
 from mappings.tables import STANDARD, TargetColumn, TargetTable
@@ -379,6 +380,7 @@ def _writes(file: SystemFile) -> Iterator[tuple[Place, str]]:
             for index, lines in enumerate(rule.lines):
                 yield from _written_expression(lines.when, (*where, "lines", index, "when"))
             yield from _policies(file, kind, rule, where)
+            yield from owners_problems(kind, rule, where)
 
 
 def _policies(file: SystemFile, kind: str, rule: WriteRule, where: Place) -> Iterator[tuple[Place, str]]:

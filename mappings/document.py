@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from mappings.folder import Mappings, System
 from mappings.schema import Condition, Dated, FieldRule, ReadRule, StageRule, WriteRule
 from mappings.tables import targets
-from mappings.words import CARRIED, Language, thing, word
+from mappings.words import CARRIED, Language, field_word, thing, word
 
 NOTHING = "—"
 
@@ -282,11 +282,25 @@ class _Writer:
                 else ""
             )
             yield from (f"**{thing(kind, self.language)}**{posting}", "")
+            yield from self.owners(rule)
             yield from self.table(heads, [*self.write_rows(rule.fields)])
             for lines in rule.lines:
                 when = "" if lines.when == "true" else f" (`{lines.when}`)"
                 yield from (f"{thing(kind, self.language)}, {self.w('lines_of')} {lines.into}{when}:", "")
                 yield from self.table(heads, [*self.write_rows(lines.fields)])
+
+    def owners(self, rule: WriteRule) -> Iterator[str]:
+        """Whose each field is, and what follows when accounting takes something back, where the file says so."""
+        said = [f"{self.f(name)}: {self.w(f'owner_{owner}')}" for name, owner in rule.owner.items()]
+        if said:
+            yield from (f"{self.w('owned')}: {'; '.join(said)}.", "")
+        if "undone" in rule.model_fields_set:
+            undone = rule.undone.model_dump()
+            said = [f"{self.f(name)}: {self.w(f'undone_{what}')}" for name, what in undone.items()]
+            yield from (f"{self.w('undone')}: {'; '.join(said)}.", "")
+
+    def f(self, name: str) -> str:
+        return field_word(name, self.language)
 
     def write_rows(self, fields: Mapping[str, FieldRule]) -> Iterator[list[str]]:
         for name, field in fields.items():

@@ -118,6 +118,12 @@ def settings(system: System) -> dict[str, Any]:
         found |= {
             f"posted_at_once_{kind}": True for kind, rule in file.write.items() if rule.post == "at_once"
         }
+        found |= {f"owner_{kind}": dict(rule.owner) for kind, rule in file.write.items() if rule.owner}
+        found |= {
+            f"undone_{kind}": rule.undone.model_dump()
+            for kind, rule in file.write.items()
+            if "undone" in rule.model_fields_set
+        }
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -90,6 +90,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "lines_of": ("lines", "строки"),
     "posted": ("posted once it was read back equal", "проводится после сверки записанного"),
     "not_posted": ("written, not posted", "записывается без проведения"),
+    "owned": ("Whose a field is once it is written", "Кто решает о поле после записи"),
+    "owner_crm": ("the CRM's", "CRM"),
+    "owner_accounting": ("accounting's", "учёт"),
+    "owner_state": ("the CRM's until it is posted, then accounting's", "до проведения CRM, после него учёт"),
+    "undone": ("When accounting takes something back", "Если в учёте что-то отменили"),
+    "undone_post": ("it is posted again", "проводится снова"),
+    "undone_ask": ("a person is asked", "спрашивается решение"),
+    "undone_leave": ("it stays, and is a variance", "остаётся расхождением"),
     "rates_of": ("Settings", "Настройки"),
     "rounding": ("A difference is one of rounding up to", "Расхождение считается округлением до"),
     "vat_terms_included": ("Prices and sums are written with VAT", "Цены и суммы записываются с НДС"),
@@ -165,6 +173,27 @@ WORDS: dict[str, tuple[str, str]] = {
     "legal_name": ("legal name", "наименование организации"),
     "legal_name_key": ("legal name for comparing", "наименование для сравнения"),
     "person_name": ("person's name", "имя человека"),
+}
+
+FIELDS: dict[str, tuple[str, str]] = {
+    # Fields of written records, as policies and owners name them; and what may be done to a document in accounting.
+    "date": ("date", "дата"),
+    "due_on": ("due day", "срок оплаты"),
+    "counterparty": ("counterparty", "контрагент"),
+    "contract": ("contract", "договор"),
+    "currency": ("currency", "валюта"),
+    "amount": ("sum", "сумма"),
+    "lines": ("lines", "строки"),
+    "comment": ("comment", "комментарий"),
+    "name": ("name", "наименование"),
+    "code": ("article", "артикул"),
+    "tax_number": ("tax number", "ИНН"),
+    "kpp": ("KPP", "КПП"),
+    "other": ("other fields", "другие поля"),
+    "*": ("all others", "все прочие"),
+    "unposted": ("unposted there", "проведение отменено"),
+    "deleted": ("deleted there", "удалён или помечен на удаление"),
+    "refunded": ("its money is given back", "оплата возвращена"),
 }
 
 TABLES: dict[str, tuple[str, str]] = {
@@ -245,4 +274,10 @@ def word(name: str, language: Language) -> str:
 def thing(name: str, language: Language) -> str:
     """What people call a table or kind; its own name where no word is known."""
     found = TABLES.get(name)
+    return found[language == "ru"] if found else name
+
+
+def field_word(name: str, language: Language) -> str:
+    """What people call a field of a written record; its own name where no word is known."""
+    found = FIELDS.get(name)
     return found[language == "ru"] if found else name

@@ -28,7 +28,8 @@ create table ledger.position (
     hold_reason_ru            text,                      -- the same in Russian
     waits_for                 text,                      -- the parent that keeps it from being carried, and why, English
     waits_for_ru              text,                      -- the same in Russian
-    copy_of                   text                       -- our document that this foreign one repeats (same deal in its comment)
+    copy_of                   text,                      -- our document that this foreign one repeats (same deal in its comment)
+    accepted                  text[]                     -- fields that accounting changed and that are its own: as it holds them, they are expected
 );
 
 create index position_deal on ledger.position (deal_id);
@@ -45,6 +46,10 @@ from change
 join ledger.document a on a.document_key = change.key
 join documents.document o on o.document_key = a.base_key
 join documents.document d on d.deal_id = o.deal_id and d.kind = a.kind
+;
+
+-- @changed ledger.document_line
+select key from change
 ;
 
 -- @changed documents.document.document_key
@@ -145,9 +150,27 @@ with target as (
               filter (where o.state not in ('verified', 'superseded', 'reversed')))[1] as reason,
            (array_agg(o.amount order by o.planned_at desc)
               filter (where o.state in ('verified', 'reversed') and o.action in ('create', 'update')))[1] as sent_amount,
-           bool_or(o.state in ('verified', 'reversed')) as is_written
+           bool_or(o.state in ('verified', 'reversed')) as is_written,
+           bool_or(o.action = 'post' and o.state in ('sent', 'uncertain', 'confirmed', 'verified')) as is_posted,
+           (array_agg(o.content order by o.planned_at desc, o.action desc)
+              filter (where o.state = 'verified' and o.action in ('create', 'update')))[1] as content
     from operations o
     group by o.document_key, o.kind, o.subject
+), accepted as (
+    -- What accounting changed since we wrote it, of fields that are its own.
+    select a.document_key, array_agg(f.field order by f.field) as fields
+    from actual a
+    cross join target t
+    join ops.setting owners on owners.system = t.system and owners.name = 'owner_' || a.kind
+    join writing w on w.document_key = a.document_key and w.content is not null
+    cross join lateral unnest(ops.edited_fields(w.content, jsonb_build_object(
+        'document', to_jsonb(a),
+        'lines', (select jsonb_agg(to_jsonb(l)) from ledger.document_line l
+                   where l.document_key = a.document_key and not l.is_deleted)))) as f(field)
+    where not a.is_deleted
+      and ops.owner_of(t.system, a.kind, f.field, coalesce(a.is_posted, false) or w.is_posted or exists (
+          select from ops.setting s where s.system = t.system and s.name = 'posted_at_once_' || a.kind)) = 'accounting'
+    group by a.document_key
 ), waiting as (
     select distinct on (o.document_key) o.document_key, parent.kind, coalesce(parent.reason, '') as reason,
            case parent.state when 'rejected' then ': accounting refused it: ' else ': ' end as why,
@@ -177,14 +200,14 @@ select
     coalesce(e.kind, a.kind, w.kind) as kind,
     coalesce(e.deal_id, w.deal_id) as deal_id,
     a.number,
-    e.counterparty_key as expected_counterparty_key,
+    case when 'counterparty' = any(own.fields) then a.counterparty_key else e.counterparty_key end as expected_counterparty_key,
     case when not a.is_deleted then a.counterparty_key end as actual_counterparty_key,
-    e.currency_key as expected_currency_key,
+    case when 'currency' = any(own.fields) then a.currency_key else e.currency_key end as expected_currency_key,
     case when not a.is_deleted then a.currency_key end as actual_currency_key,
-    e.document_date as expected_date,
+    case when 'date' = any(own.fields) then a.document_date else e.document_date end as expected_date,
     a.document_date as actual_date,
     e.due_on,
-    e.amount * ops.sign(e.kind) as expected_amount,
+    case when 'amount' = any(own.fields) then a.amount else e.amount end * ops.sign(e.kind) as expected_amount,
     w.sent_amount * ops.sign(w.kind) as sent_amount,
     case when not a.is_deleted then a.amount * ops.sign(coalesce(e.kind, a.kind)) end as actual_amount,
     a.is_posted,
@@ -197,7 +220,8 @@ select
     held.reason_ru as hold_reason_ru,
     waiting.kind || ' ' || waiting.name || waiting.why || waiting.reason as waits_for,
     waiting.kind_ru || ' ' || waiting.name || waiting.why_ru || waiting.reason as waits_for_ru,
-    ours.copy_of
+    ours.copy_of,
+    own.fields as accepted
 from (select key as document_key from scope) keys
 cross join target t
 left join expected e on e.position_key = keys.document_key
@@ -206,6 +230,7 @@ left join writing w on w.document_key = keys.document_key
 left join core.deal deal on deal.deal_id = coalesce(e.deal_id, w.deal_id)
 left join ours on ours.document_key = keys.document_key
 left join waiting on waiting.document_key = keys.document_key
+left join accepted own on own.document_key = keys.document_key and e.document_key is not null and e.ended is null
 left join lateral (
     select string_agg(h.reason, '; ' order by h.check_name) as reason,
            string_agg(h.reason_ru, '; ' order by h.check_name) as reason_ru

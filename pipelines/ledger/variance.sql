@@ -122,6 +122,7 @@ with rounding as (
     join their_lines t on t.document_key = p.document_key
     where o.content <> t.content and p.expected_amount is not null and p.counted is not null
       and p.expected_currency_key is not distinct from p.actual_currency_key
+      and not coalesce('lines' = any(p.accepted), false)
 ), unlike as (
     -- What one side has more of than the other; equal lines cancel out, in whatever order and part they stand.
     select document_key, product_key, quantity, price, amount, vat, vat_amount, sum(n) as n, max(name) as name

@@ -2,8 +2,9 @@
 
 The mapping file's `policy` decides by the document's state (draft, posted, paid, closed period) and by what
 changed: it is updated, a correction is written beside it, it is taken back by a return and written anew, an
-accountant is asked (`ops.question`), or it is left. A document that accounting changed meanwhile is always asked about.
-What is decided about a document that stays is a row of `ops.revision`; `documents.document` makes of it what follows.
+accountant is asked (`ops.question`), or it is left. What accounting changed meanwhile is handled by the field's owner
+(`edits.py`); where nobody is named, it is always asked about. What is decided about a document that stays is a row of
+`ops.revision`; `documents.document` makes of it what follows.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mappings import System
+from pipelines.operations.edits import STATE, UNDONE, WEIGHTY, find_edits, hand_over, record_edits
 from resources.warehouse import Connection, trusted
 
 
@@ -31,12 +33,16 @@ def decide(conn: Connection, accounting: System, run_id: str = "") -> Decided:
     """
     parameters = {"system": accounting.name, "zone": accounting.timezone, "run_id": run_id}
     conn.execute("drop table if exists pg_temp.written, pg_temp.standing")
-    for statement in (_WRITTEN, _STANDING, _ACTION):
+    conn.execute(trusted(_WRITTEN), parameters)
+    find_edits(conn, accounting)
+    for statement in (_STANDING, _ACTION):
         conn.execute(trusted(statement), parameters)
+    hand_over(conn, accounting)
     conn.execute("analyze standing")
     deals = [row[0] for row in conn.execute(trusted(_REVISE), parameters).fetchall()]
     conn.execute(trusted(_WITHDRAW), parameters)
     asked = conn.execute(trusted(_ASK), parameters).rowcount
+    record_edits(conn, accounting, run_id)
     return Decided(sorted(set(deals)), asked)
 
 
@@ -60,7 +66,7 @@ class Told:
     sentence: str
 
 
-ANSWERS: Final = ("update", "correction", "reversal", "leave")
+ANSWERS: Final = ("update", "correction", "reversal", "post", "leave")
 
 
 def answer(conn: Connection, accounting: System, question: str, action: str, by: str, reason: str) -> Told:
@@ -108,6 +114,16 @@ def undo(conn: Connection, accounting: System, deal: str, kind: str, by: str, re
 
 
 def _impossible(accounting: System, kind: str, state: str, fields: Sequence[str], action: str) -> str:
+    if (action == "post") != (list(fields) == ["unposted"]) and action != "leave":
+        return (
+            "it was unposted in accounting: answer post or leave"
+            if action != "post"
+            else "post is for a document that was unposted in accounting; answer update, correction, reversal or leave"
+        )
+    if fields[0] in UNDONE and action not in ("leave", "post"):
+        return "what was undone in accounting is put right there; answer leave"
+    if action == "post" and state == "closed":
+        return "its period is closed in accounting: nothing is posted there; answer leave"
     if action == "update" and state == "closed":
         return "its period is closed in accounting: nothing is changed there; answer correction, reversal or leave"
     if action == "update" and list(fields) == ["cancelled"]:
@@ -129,7 +145,10 @@ def _impossible(accounting: System, kind: str, state: str, fields: Sequence[str]
 _WRITTEN: Final = """
     create temporary table written on commit drop as
     select o.operation_id, o.kind, o.key, o.subject as deal_id, w.content, w.content_hash, u.is_under_way,
-           %(system)s || ':' || o.key as document_key
+           %(system)s || ':' || o.key as document_key,
+           (select x.version from ops.operation x
+             where x.target = o.target and x.kind = o.kind and x.key = o.key and x.state = 'verified' and x.version is not null
+             order by x.changed_at desc limit 1) as our_version
     from ops.operation o
     join scope on scope.key = o.subject
     left join lateral (
@@ -165,48 +184,28 @@ _FIELDS: Final = """case when w.content is null or d.content is null then array[
                     case when c.held ->> 'comment' is distinct from c.wanted ->> 'comment' then 'comment' end
                 ], null), '{}'), array['other']) end"""
 
-_STANDING: Final = (
-    """
+_STANDING: Final = f"""
     create temporary table standing on commit drop as
     select w.*, d.content as wanted, d.content_hash as wanted_hash, d.operation_id is null as is_cancelled,
            case when d.operation_id is null then array['cancelled']
-                else """
-    + _FIELDS
-    + """ end as fields,
-           l.document_key is not null and not l.is_deleted and w.content is not null and (
-               -- A system that reckons the tax of a document and not of its lines may round otherwise.
-               coalesce(abs(l.amount - (w.content #>> '{document,amount}')::numeric) > coalesce((
-                   select (r.value #>> '{}')::numeric from ops.setting r
-                   where r.system = %(system)s and r.name = 'rounding_up_to'), 0), true)
-               or l.counterparty_key is distinct from w.content #>> '{document,counterparty_key}'
-               or l.document_date is distinct from (w.content #>> '{document,document_date}')::date
-           ) and w.kind not in ('correction') as is_edited,
+                when ours.owned = '{{}}' then {_FIELDS}
+                else array(select f from unnest({_FIELDS}) f where f <> all(ours.owned)) end as fields,
+           -- Accounting changed what is nobody's, or of a posted one the CRM's.
+           coalesce(e.nobodys && {WEIGHTY} or (place.state <> 'draft' and cardinality(e.crms) > 0), false) as is_edited,
            coalesce(l.is_deleted, false) as is_gone,
-           case
-               when exists (
-                   select from ops.period_lock p
-                   where p.system = %(system)s
-                     and p.until >= least(l.document_date, (w.content #>> '{document,document_date}')::date)
-                     and p.organization in ('', substr(coalesce(l.organization_key, ''), length(%(system)s) + 2))
-               ) then 'closed'
-               -- Looked up by their indexes; `exists` would be answered from a hash of all allocations there are.
-               when (select true from ledger.allocation a where a.document_key = w.document_key limit 1)
-                   or w.kind = 'realization' and (
-                       select true from ledger.obligation o join ledger.allocation a on a.document_key = o.document_key
-                       where o.deal_id = w.deal_id limit 1)
-               then 'paid'
-               when coalesce(l.is_posted, false) or exists (
-                   select from ops.operation p where p.target = %(system)s and p.kind = w.kind and p.key = w.key
-                      and p.action = 'post' and p.state in ('sent', 'uncertain', 'confirmed', 'verified')
-               ) or exists (
-                   select from ops.setting s where s.system = %(system)s and s.name = 'posted_at_once_' || w.kind
-               ) then 'posted'
-               else 'draft'
-           end as state,
-           l.number, l.document_date, l.version, null::text as action
+           place.state, l.number, l.document_date, l.version, ours.owned,
+           -- What is accounting's is left out of an update, and stays in its content as we last wrote it.
+           case when cardinality(ours.owned) > 0 then d.body - array(
+               select g.name from governed g where g.kind = w.kind and g.field = any(ours.owned)) end as body,
+           case when cardinality(ours.owned) > 0 then ops.content_without(d.content, w.content, ours.owned) end as kept,
+           coalesce(place.state = 'draft' and e.is_owned and cardinality(e.nobodys) = 0, false) as may_overwrite,
+           false as by_accounting, null::text as action
     from written w
     left join desired d on d.operation_id = w.operation_id
     left join ledger.document l on l.document_key = w.document_key
+    left join edited e on e.operation_id = w.operation_id
+    cross join lateral (select {STATE} as state offset 0) place
+    join owning ours on ours.kind = w.kind and ours.is_posted = (place.state <> 'draft')
     cross join lateral (
         select w.content -> 'document' as held, d.content -> 'document' as wanted, w.content -> 'lines' as held_lines,
                d.content -> 'lines' as wanted_lines
@@ -215,7 +214,6 @@ _STANDING: Final = (
     where not w.is_under_way
       and (d.operation_id is null or (d.body is not null and d.content_hash is distinct from w.content_hash))
 """
-)
 
 # The heaviest of what the policy says of each field. A correction or a return stands beside a realization only.
 _ACTION: Final = """
@@ -295,6 +293,13 @@ _ASK: Final = """
            s.operation_id, s.deal_id, s.kind, s.state, s.fields, coalesce(s.wanted_hash, ''),
            format('%%s %%s of %%s (%%s): %%s%%s', ops.kind_name(s.kind), coalesce(s.number, ''), s.document_date, s.state,
                   case when s.is_cancelled then 'the deal no longer calls for it'
+                       when s.fields = '{unposted}' then 'somebody unposted it in accounting, and the deal still calls for it'
+                       when s.fields = '{deleted}' then 'somebody deleted it in accounting or marked it for deletion, and the'
+                           ' deal still calls for it: restore it there, or change the deal'
+                       when s.fields = '{refunded}' then 'its money was given back to the buyer, and the deal still calls for it:'
+                           ' change the deal, or leave it'
+                       when s.by_accounting then 'accounting changes it again each time that it is written back: '
+                           || array_to_string(s.fields, ', ')
                        else 'the deal says otherwise: ' || ops.told_changes(s.content, s.wanted, s.fields) end,
                   case when s.is_edited then '; accounting changed it too' else '' end),
            format('%%s %%s от %%s (%%s): %%s%%s', ops.kind_name_ru(s.kind), coalesce(s.number, ''),
@@ -302,6 +307,13 @@ _ASK: Final = """
                   case s.state when 'draft' then 'не проведён' when 'posted' then 'проведён' when 'paid' then 'оплачен'
                                else 'в закрытом периоде' end,
                   case when s.is_cancelled then 'сделка больше не требует этого документа'
+                       when s.fields = '{unposted}' then 'в учёте отменили проведение, а сделка требует документа по-прежнему'
+                       when s.fields = '{deleted}' then 'в учёте документ удалили или пометили на удаление, а сделка требует его'
+                           ' по-прежнему: восстановите его там или измените сделку'
+                       when s.fields = '{refunded}' then 'деньги по нему вернули покупателю, а сделка требует его по-прежнему:'
+                           ' измените сделку или оставьте как есть'
+                       when s.by_accounting then 'в учёте его меняют снова после каждой обратной записи: '
+                           || array_to_string(s.fields, ', ')
                        else 'в сделке теперь иначе: ' || ops.told_changes(s.content, s.wanted, s.fields) end,
                   case when s.is_edited then '; в учёте документ тоже изменён' else '' end)
     from standing s

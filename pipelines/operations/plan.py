@@ -13,6 +13,7 @@ from mappings import System
 from mappings.schema import Approval
 from pipelines.operations.decide import Decided, decide
 from pipelines.operations.desired import DOCUMENT_KINDS, fill_desired
+from pipelines.operations.edits import REFUNDED, TOUCHED, write_back
 from pipelines.refresh import changed_scope, empty_scope, refresh_scopes
 from pipelines.table import Changed, Column, Table, tables
 from resources.warehouse import Connection, Warehouse, trusted
@@ -33,6 +34,18 @@ _UNSENT_OR_HELD = """
     select o.subject as key from ops.operation o
     where ops.is_document(o.kind) and o.state in ('held', 'planned', 'approved', 'rejected') and exists (select from change)
 """
+
+# Deals that need a master which accounting changed, and of which some field is the CRM's.
+_OWNED = "exists (select from ops.setting s where s.name = 'owner_{kind}' and s.value::text like '%\"crm\"%')"
+_NAMED = (
+    "select d.deal_id as key from documents.{kind} m join change on m.{kind}_key = change.key"
+    " join documents.deal d on d.{kind}_id = m.{kind}_id where m.origin = 'created' and " + _OWNED
+)
+_NAMED_PRODUCT = (
+    "select l.deal_id as key from documents.product m join change on m.product_key = change.key"
+    " join documents.document_line l on l.product_id = m.product_id where m.origin = 'created' and "
+    + _OWNED.format(kind="product")
+)
 
 # The plan as a consumer of changes: what makes it look at a deal again.
 CONSUMER = Table(
@@ -73,6 +86,12 @@ CONSUMER = Table(
             " and exists (select from change)",
         ),
         Changed("ops.question", "select key from change"),
+        # Accounting changed what we wrote, or called a master otherwise, where a mapping says what follows.
+        Changed("ledger.document", TOUCHED),
+        Changed("ledger.payment", REFUNDED),
+        Changed("core.accounting_counterparty", _NAMED.format(kind="counterparty")),
+        Changed("core.accounting_contract", _NAMED.format(kind="contract")),
+        Changed("core.accounting_product", _NAMED_PRODUCT),
         # Documents that name what accounting lacked are looked at again when it has more.
         Changed("core.accounting_account", _HELD),
         Changed("core.accounting_warehouse", _HELD),
@@ -168,6 +187,7 @@ def _apply(conn: Connection, accounting: System, looked_at: int, run_id: str, de
     _count(conn, _INSERT_UNPOST, parameters)
     updates = _count(conn, _INSERT_UPDATE, parameters)
     _count(conn, _INSERT_POST_AGAIN, parameters)
+    updates += write_back(conn, accounting, run_id)
     _move(conn, _TAKEN_BACK, "reversed", "a document that takes it back is written", parameters)
     superseded += _move(conn, _NO_LONGER_DUE, "superseded", "the deal no longer calls for it", parameters)
     held = _move(conn, _TO_HOLD, "held", None, parameters)
@@ -241,7 +261,7 @@ _STALE_UPDATE = """
         left join standing s on s.operation_id = d.operation_id
         where o.target = %(system)s and o.action = 'update' and o.state in ('planned', 'held', 'approved', 'rejected')
           and coalesce(o.reason_code, 'read_back') = 'read_back'
-          and d.body is not null and (o.content_hash is distinct from d.content_hash or s.action <> 'update')
+          and d.body is not null and (o.content_hash is distinct from d.content_hash or s.action not in ('update', 'restore'))
     )
     select operation_id from stale
     union
@@ -299,10 +319,11 @@ _INSERT_UPDATE = f"""
     insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, body, content,
                                content_hash, depends_on, amount, currency, version, run_id)
     select ops.uuid8(d.operation_id, named.name), %(system)s, d.kind, 'update', d.key, d.source, d.source_ref, d.subject,
-           d.body, d.content, d.content_hash,
+           coalesce(s.body, d.body), coalesce(s.kept, d.content), d.content_hash,
            d.depends_on || d.operation_id || latest.under_way
            || case when named.is_posted then array[ops.uuid8(d.operation_id, 'unpost/' || named.name)] else '{{}}' end,
-           d.amount, d.currency, case when s.state <> 'draft' and not named.is_posted then s.version end, %(run_id)s
+           d.amount, d.currency,
+           case when s.may_overwrite or s.state <> 'draft' and not named.is_posted then s.version end, %(run_id)s
     {_UPDATED} and latest.content_hash is distinct from d.content_hash
     on conflict do nothing
 """

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from pipelines.operations.edits import TOUCHED
 from resources.warehouse import Warehouse
 
 # Of operations `o`: parents are verified, and a posting has no change of its document before it.
@@ -37,9 +38,10 @@ class Waiting:
     operations: int
     releases: int
     digest: str
+    edits: int = 0
 
     def __str__(self) -> str:
-        counts = {"operation": self.operations, "release": self.releases}
+        counts = {"operation": self.operations, "release": self.releases, "accounting edit": self.edits}
         return ", ".join(f"{n} {name}{'s' if n > 1 else ''}" for name, n in counts.items() if n)
 
 
@@ -49,18 +51,28 @@ def waiting(warehouse: Warehouse, targets: Mapping[str, bool]) -> Waiting | None
     `targets`: whether planned operations of each system go by themselves. What is held, refused, waits for
     approval or for its parents is not counted: a sync would leave it as it is.
     """
-    operations, releases, digest = warehouse.rows(
+    read = warehouse.scalar("select to_regclass('ledger.document') is not null")
+    touched = TOUCHED if read else "select null as key where false"
+    operations, releases, edits, digest = warehouse.rows(
         f"""
         with target as (
             select * from unnest(%(names)s::text[], %(by_themselves)s::boolean[]) as t(name, by_itself)
+        ), change as (
+            select distinct key from ops.change_log where table_name = 'ledger.document' and seq > coalesce(
+                (select seq from ops.watermark where consumer = 'ops.operation' and upstream = 'ledger.document'), 0)
         ), found as (
-            select o.operation_id::text as what, true as is_operation
+            -- What waits for a system that is left alone is found again when its time to be tried has come.
+            select o.operation_id::text || coalesce('/' || b.times, '') as what, 'operation' as kind
             from ops.operation o join target t on t.name = o.target
-            where o.state in ('sent', 'uncertain', 'confirmed')
-               or (o.state = 'approved' and {FREE})
-               or (o.state = 'planned' and o.reason_code is null and t.by_itself and {FREE})
+            left join ops.breaker b on b.system = o.target and b.opened_at is not null
+            where (b.system is null or b.retry_at <= clock_timestamp())
+              and (o.state in ('sent', 'uncertain', 'confirmed')
+                   or (o.state = 'approved' and {FREE})
+                   or (o.state = 'planned' and o.reason_code is null and t.by_itself and {FREE}))
             union all
-            select log.seq::text, false
+            select touched.key, 'edit' from ({touched}) touched
+            union all
+            select log.seq::text, 'release'
             from ops.change_log log
             join (values ('ops.release', 'documents.held'), ('ops.question', 'ops.operation'),
                          ('ops.revision', 'documents.document')) as said(upstream, consumer)
@@ -69,10 +81,10 @@ def waiting(warehouse: Warehouse, targets: Mapping[str, bool]) -> Waiting | None
                 (select w.seq from ops.watermark w
                   where w.consumer = said.consumer and w.upstream = said.upstream), 0)
         )
-        select count(*) filter (where is_operation), count(*) filter (where not is_operation),
-               md5(string_agg(what, ' ' order by what collate "C"))
+        select count(*) filter (where kind = 'operation'), count(*) filter (where kind = 'release'),
+               count(*) filter (where kind = 'edit'), md5(string_agg(what, ' ' order by what collate "C"))
         from found
         """,
         {"names": list(targets), "by_themselves": list(targets.values())},
     )[0]
-    return Waiting(operations, releases, digest) if digest else None
+    return Waiting(operations, releases, digest, edits) if digest else None

@@ -135,6 +135,20 @@ REWORDINGS = {
     "vat": ("onec.yaml", "{rate: 10, value: НДС10}", "{rate: 10, value: НДС10, to: 2026-02-01}"),
 }  # fmt: skip
 
+_INVOICE = "    entity: invoice\n    post: false\n"
+_GOODS = "    lines:\n      - into: Товары\n        when: "
+_PARTY = "    entity: counterparty\n    fields:\n"
+# Whose fields are once they are written: what a company settles, and does not change to and fro.
+OWNINGS = {
+    "owned_invoice": ("onec.yaml", _INVOICE, f"""{_INVOICE}    owner: {{date: accounting, comment: accounting, amount: crm, lines: crm}}
+    undone: {{deleted: ask, refunded: ask}}
+"""),
+    "owned_sale": ("onec.yaml", _GOODS, f"""    owner: {{"*": state}}
+    undone: {{unposted: post, deleted: ask}}
+{_GOODS}"""),
+    "owned_name": ("onec.yaml", _PARTY, _PARTY.replace("fields", "owner: {name: crm}\n    fields")),
+}  # fmt: skip
+
 
 def inn(number: int) -> str:
     """A valid INN of a legal entity out of a small number."""
@@ -148,7 +162,8 @@ def mappings_of(folder: Path, reworded: frozenset[str]) -> Mappings:
     """The demo company's files, with these rewordings. One request at a time, so that faults fall in order."""
     place = folder / ("_".join(sorted(reworded)) or "plain")
     shutil.copytree(DEMO, place)
-    rewordings = {name: REWORDINGS[name] for name in REWORDINGS if name in reworded}
+    known = {**REWORDINGS, **OWNINGS}
+    rewordings = {name: known[name] for name in known if name in reworded}
     rewordings["one"] = ("onec.yaml", "profile: accounting_3", "profile: accounting_3\n  concurrency: 1")
     for name, old, new in rewordings.values():
         text = (place / name).read_text(encoding="utf-8")
