@@ -34,8 +34,10 @@ questions_app = typer.Typer(
 )
 sources = typer.Typer(no_args_is_help=True, help="The connected systems.")
 mappings_app = typer.Typer(no_args_is_help=True, help="The mapping files.")
+operations_app = typer.Typer(no_args_is_help=True, help="What was written for a deal, and how it came about.")
 app.add_typer(hold, name="hold")
 app.add_typer(questions_app, name="questions")
+app.add_typer(operations_app, name="operations")
 app.add_typer(sources, name="sources")
 app.add_typer(mappings_app, name="mappings")
 
@@ -156,13 +158,21 @@ def plan(
         ),
     ] = False,
     by: Approver = None,
+    whole: Annotated[bool, typer.Option(help="Show all of it, however much it is.")] = False,
+    language: InLanguage = Language.en,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, for a program.")] = False,
 ) -> None:
-    """Read what changed and show what would be written into accounting, line by line; nothing is sent."""
+    """Read what changed and show what would be written into accounting, line by line; nothing is sent.
+
+    Of what changes, old and new of every field and line; of what is held, why; the rest is counted.
+    """
     from pipelines.commands.work import plan as run
 
     if approve != (by is not None):
         raise typer.BadParameter("--approve and --by NAME go together")
-    raise typer.Exit(run(approved_by=by))
+    if approve and as_json:
+        raise typer.BadParameter("--json only shows; approve without it")
+    raise typer.Exit(run(approved_by=by, whole=whole, language=language.value, as_json=as_json))
 
 
 @app.command()
@@ -229,12 +239,13 @@ def questions_list(language: InLanguage = Language.en) -> None:
 @questions_app.command("answer")
 def questions_answer(
     question: Annotated[str, typer.Argument(help="The question, or the beginning of its id.")],
-    action: Annotated[str, typer.Argument(help="update, correction, reversal or leave.")],
+    action: Annotated[str, typer.Argument(help="update, correction, reversal, post or leave.")],
     by: By,
     reason: Reason,
 ) -> None:
     """Decide; the next sync does it. update: change the document (unposting it first); correction: a document beside it;
-    reversal: a return, and a new document; leave: it stays as it is, and the difference stays a variance."""
+    reversal: a return, and a new document; post: what accounting unposted is posted again; leave: it stays as it is, and the
+    difference stays a variance."""
     from pipelines.commands.decisions import questions_answer as run
 
     raise typer.Exit(run(question, action, by, reason))
@@ -264,6 +275,27 @@ def journal(
     if form not in ("hledger", "beancount"):
         raise typer.BadParameter(f"{form} is no format; there are hledger and beancount")
     raise typer.Exit(run(output, "beancount" if form == "beancount" else "hledger"))
+
+
+@operations_app.command("show")
+def operations_show(
+    deal: Annotated[str, typer.Argument(help="The deal, such as bitrix24:4711.")],
+    language: InLanguage = Language.en,
+) -> None:
+    """The documents of a deal and their life: planned, sent, verified, edited in accounting, corrected; by whom and why."""
+    from pipelines.commands.operations import operations_show as run
+
+    raise typer.Exit(run(deal, language.value))
+
+
+@sources.command("retry")
+def sources_retry(
+    name: Annotated[str, typer.Argument(help="The system that is left alone, as `sverka status` names it.")],
+) -> None:
+    """Let the next sync try a system at once that did not answer, instead of after its pause."""
+    from pipelines.commands.operations import sources_retry as run
+
+    raise typer.Exit(run(name))
 
 
 @sources.command("check")

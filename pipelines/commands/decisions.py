@@ -23,7 +23,7 @@ def questions_list(language: str) -> int:
         )
     CONSOLE.print(made)
     CONSOLE.print(
-        "sverka questions answer QUESTION update|correction|reversal|leave --by NAME --reason WHY",
+        "sverka questions answer QUESTION update|correction|reversal|post|leave --by NAME --reason WHY",
         style="dim",
     )
     return 0

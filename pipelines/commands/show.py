@@ -60,7 +60,8 @@ def sentences(
     CONSOLE.print(title, style="bold", markup=False)
     for *cells, sentence in rows:
         CONSOLE.print(_filled("  ".join(filter(None, cells))), markup=False, soft_wrap=True)
-        CONSOLE.print(_filled(sentence, INDENT), style="dim", markup=False, soft_wrap=True)
+        if sentence:
+            CONSOLE.print(_filled(sentence, INDENT), style="dim", markup=False, soft_wrap=True)
 
 
 def _filled(text: str, indent: str = "") -> str:

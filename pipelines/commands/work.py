@@ -10,6 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from mappings import System
 from pipelines.commands import show
 from pipelines.commands.session import CONSOLE, database, need_sandbox, recall_sandbox, road, sandbox_trouble
+from pipelines.freshness import Language
 from pipelines.operations.desired import lacking
 from pipelines.shapes import missing
 from pipelines.signals import called
@@ -54,7 +55,7 @@ def _read_config(values: dict[str, bool]) -> dict[str, object]:
     return {"ops": {step: {"config": values} for step in steps}}
 
 
-def plan(*, approved_by: str | None) -> int:
+def plan(*, approved_by: str | None, whole: bool = False, language: str = "en", as_json: bool = False) -> int:
     """Read what changed and show what the next sync would write. Nothing is sent. `approved_by`: it may be."""
     from pipelines import checks, freshness, sync
     from pipelines.commands.plan import show_plan
@@ -70,19 +71,25 @@ def plan(*, approved_by: str | None) -> int:
                 else [e for e in system.entities if e in sync.CATALOGUES]
             )
             unread += [batch.error for batch in freshness.read(found, system, wanted) if batch.error]
-        for error in dict.fromkeys(unread):
+        for error in [] if as_json else dict.fromkeys(unread):
             CONSOLE.print(error, style="red", markup=False)
         sync.refresh_stage(found, "core")
         names = [t.name for t in stage_tables("documents")]
         checks.gated_documents(found, names, lambda _: None)
         sync.plan_operations(found)
-        show_plan(found, whole=approved_by is not None)
+        show_plan(
+            found,
+            whole=whole or approved_by is not None,
+            language="ru" if language == "ru" else "en",
+            as_json=as_json,
+            unread=list(dict.fromkeys(unread)),
+        )
         if approved_by is not None:
             count = _approve(found, approved_by)
             CONSOLE.print(
                 f"{count} operations approved by {approved_by}; the next sync carries them", markup=False
             )
-    if unread:
+    if unread and not as_json:
         CONSOLE.print("Not everything could be read: this is the plan for what was read before.", style="red")
     return 1 if unread else 0
 
@@ -101,8 +108,13 @@ def _approve(found: Road, by: str) -> int:
 
 
 def status(language: str) -> int:
+    from pipelines.commands.operations import show_breakers, show_edits
+
+    spoken: Language = "ru" if language == "ru" else "en"
     with road() as found:
-        show.status(found.warehouse, found.mappings, language="ru" if language == "ru" else "en")
+        show_breakers(found.warehouse, spoken)
+        show.status(found.warehouse, found.mappings, language=spoken)
+        show_edits(found.warehouse, spoken)
     return 0
 
 

@@ -1,0 +1,203 @@
+"""What a person reads of a plan, and of the life of a document, in a terminal of 100 columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+
+from pipelines import sync
+from pipelines.commands.operations import show_edits, show_history
+from pipelines.commands.plan import show_plan
+from pipelines.commands.session import CONSOLE
+from tests.laws.conftest import Beginning, Towns
+from tests.laws.town import Done, Town, add_deal
+
+COLUMNS = 100
+Said = Callable[..., list[str]]
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Said:
+    """What the plan of a town says, line by line, none of them wider than the window."""
+    monkeypatch.setattr(CONSOLE, "_width", COLUMNS)
+
+    def read(show: Callable[..., Any], *arguments: Any, **options: Any) -> list[str]:
+        capsys.readouterr()
+        show(*arguments, **options)
+        lines = capsys.readouterr().out.splitlines()
+        assert [line for line in lines if len(line) > COLUMNS] == []
+        return [line.rstrip() for line in lines]
+
+    return read
+
+
+def plan(town: Town) -> None:
+    """What `sverka plan` does before it shows anything."""
+    done = Done()
+    town.read(done)
+    town.derive(done)
+    sync.plan_operations(town.road)
+
+
+@cache
+def one_deal(stage: str, *rewordings: str) -> Beginning:
+    """A company whose only deal that calls for anything has two lines: 1 table and 2 mats at 1,000.10."""
+
+    def begin(town: Town) -> None:
+        town.remap(*rewordings)
+        for old in list(town.portal.all("deal")):
+            town.portal.change("deal", old, stageId="NEW", categoryId="0")
+        for key in list(town.sheets.all("sale")):
+            town.sheets.drop("sale", key)
+        add_deal(town.portal, "22", stage=stage, lines=2)
+        town.sync()
+        town.sync()
+
+    return begin
+
+
+def deal_of(town: Town) -> str:
+    return list(town.portal.all("deal"))[-1]
+
+
+def number_of(town: Town, kind: str) -> str:
+    return str(next(iter(town.books.all(kind).values()))["Number"])
+
+
+def test_a_changed_document_is_told_field_by_field_and_line_by_line_with_old_and_new(
+    towns: Towns, said: Said
+) -> None:
+    with towns(one_deal("EXECUTING")) as town:
+        deal = deal_of(town)
+        first, second = town.portal.lines(deal)
+        town.portal.put_line(deal, first, price="900.00")
+        town.portal.drop("deal_line", second)
+        town.portal.put_line(deal, town.portal.number(), productId=14, productName="Лампа", price="50.00",
+                             quantity=3, taxRate=22, measureName="шт", sort=30)  # fmt: skip
+        town.portal.change("deal", deal, closedate="2026-03-20T03:00:00+03:00")
+        plan(town)
+        lines = said(show_plan, town.road)
+        number = number_of(town, "invoice")
+        assert "Changed: 1" in lines
+        start = next(i for i, line in enumerate(lines) if line.startswith(f"  invoice {number} of"))
+        assert "is changed:" in " ".join(lines[start : start + 2])
+        told = [line.strip() for line in lines[start:]]
+        assert "date: 10.03.2026 → 20.03.2026" in told
+        assert "sum: 3 000.30 → 1 050.00" in told
+        assert "line 1, Стол: price 1 000.10 → 900.00, sum 1 000.10 → 900.00, VAT 180.35 → 162.30" in told
+        assert "line 2, Коврик: gone, 2 × 1 000.10 = 2 000.20" in told
+        assert "line 2, Лампа: new, 3 × 50.00 = 150.00" in told
+        assert "New: 1" in lines, "the lamp that accounting lacks"
+        assert any(line.startswith("product") and "Лампа" in line for line in lines)
+        assert any(line.endswith("records are there and stay as they are.") for line in lines)
+
+
+def test_the_same_in_russian(towns: Towns, said: Said) -> None:
+    with towns(one_deal("EXECUTING")) as town:
+        deal = deal_of(town)
+        town.portal.put_line(deal, next(iter(town.portal.lines(deal))), price="900.00", quantity=2)
+        plan(town)
+        lines = said(show_plan, town.road, language="ru")
+        told = [line.strip() for line in lines]
+        assert "Изменяется: 1" in told
+        assert any(line.startswith(f"счёт {number_of(town, 'invoice')} от 10.03.2026") for line in told)
+        assert "сумма: 3 000.30 → 3 800.20" in told
+        assert any(
+            line.startswith("строка 1, Стол: количество 1 → 2, цена 1 000.10 → 900.00") for line in told
+        )
+        assert any(line.startswith("Без изменений: ") for line in told)
+
+
+def test_a_correction_is_told_by_what_it_will_say(towns: Towns, said: Said) -> None:
+    with towns(one_deal("WON", "follows", "follows_read", "corrected")) as town:
+        deal = deal_of(town)
+        town.portal.put_line(deal, next(iter(town.portal.lines(deal))), price="900.00")
+        plan(town)
+        told = [line.strip() for line in said(show_plan, town.road)]
+        base = number_of(town, "realization")
+        text = " ".join(told)
+        assert f"correction to {base} of" in text
+        assert "-100.10 RUB" in text
+        assert "line 1, Стол: price 1 000.10 → 900.00, sum 1 000.10 → 900.00, VAT 180.35 → 162.30" in told
+        assert not any(line.startswith("line 2, Коврик") for line in told), "what stays is not told"
+
+
+def test_what_is_held_is_told_with_its_reason_in_both_languages(towns: Towns, said: Said) -> None:
+    with towns(one_deal("EXECUTING")) as town:
+        held = add_deal(town.portal, "23", stage="ODD")
+        plan(town)
+        for language, words in (("en", "Held: 1 deals"), ("ru", "Задержано сделок: 1")):
+            lines = said(show_plan, town.road, language=language)
+            start = lines.index(words)
+            assert lines[start + 1].startswith(f"bitrix24:{held}")
+            reason = town.warehouse.scalar(
+                f"select {'reason_ru' if language == 'ru' else 'reason'} from documents.held where deal_id = %s",
+                [f"bitrix24:{held}"],
+            )
+            assert reason[:40] in " ".join(line.strip() for line in lines[start + 2 :])
+
+
+def test_a_reworded_mapping_is_told_by_the_vendors_own_fields(towns: Towns, said: Said) -> None:
+    with towns(one_deal("EXECUTING")) as town:
+        town.remap("vat")
+        plan(town)
+        assert any("rows" not in line for line in said(show_plan, town.road))
+
+
+def test_new_documents_stand_in_a_table_with_their_posting(towns: Towns, said: Said) -> None:
+    with towns() as town:
+        plan(town)
+        lines = said(show_plan, town.road)
+        assert any(line.startswith("realization, posted") for line in lines)
+        assert not any(line.startswith("post ") for line in lines)
+
+
+def test_a_program_gets_the_same_as_json(towns: Towns, capsys: pytest.CaptureFixture[str]) -> None:
+    with towns(one_deal("EXECUTING")) as town:
+        deal = deal_of(town)
+        town.portal.put_line(deal, next(iter(town.portal.lines(deal))), price="900.00")
+        plan(town)
+        capsys.readouterr()
+        show_plan(town.road, as_json=True)
+        told = json.loads(capsys.readouterr().out)
+        (step,) = told["steps"]
+        assert (step["action"], step["kind"], step["subject"]) == ("update", "invoice", f"bitrix24:{deal}")
+        assert {"field": "amount", "old": "3000.30", "new": "2900.20"} in step["changes"]
+        (line,) = step["lines"]
+        assert (line["number"], line["product"], line["what"]) == (1, "Стол", "changed")
+        assert {"field": "price", "old": "1000.10", "new": "900.00"} in line["changes"]
+        assert told["held"] == []
+        assert told["unread"] == []
+
+
+def test_the_life_of_a_document_is_told_step_by_step(towns: Towns, said: Said) -> None:
+    with towns(one_deal("WON", "owned_invoice", "follows", "follows_read", "corrected")) as town:
+        deal = f"bitrix24:{deal_of(town)}"
+        key = next(iter(town.books.all("invoice")))
+        town.books.change("invoice", key, Date="2026-03-14T00:00:00")
+        town.sync()
+        town.sync()
+        town.portal.put_line(deal_of(town), next(iter(town.portal.lines(deal_of(town)))), price="900.00")
+        town.sync()
+        lines = said(show_history, town.warehouse, "onec", deal)
+        text = "\n".join(lines)
+        for state in ("planned", "approved", "sent", "confirmed", "verified"):
+            assert state in text
+        assert "invoice  edit  accepted  accounting" in text
+        assert "date: 10.03.2026 → 14.03.2026" in text
+        assert "realization  decision  corrected  policy" in text
+        assert "correction  create  verified  carry" in text
+        assert text.index("edit  accepted") < text.index("decision  corrected")
+        russian = "\n".join(said(show_history, town.warehouse, "onec", deal, "ru"))
+        assert "счёт  изменено в учёте  принято" in russian
+        assert "прочитано обратно, совпадает" in russian
+        assert said(show_history, town.warehouse, "onec", "bitrix24:no")[0].startswith(
+            "Nothing was ever planned"
+        )
+        recent = "\n".join(said(show_edits, town.warehouse))
+        assert "Changed in accounting within 7 days: 1" in recent
+        assert "date: 10.03.2026 → 14.03.2026: accepted" in recent
