@@ -27,7 +27,7 @@ TODAY = date(2026, 7, 1)
 DEALS = """
 insert into documents.deal
 select 'b24:' || i, 'b24', i::text, 'Deal ' || i,
-       'b24:' || i %% 5000, 'Client ' || i %% 5000, 'b24:1', 'Anna', '0', 'WON', 'Won',
+       'b24:' || i %% 5000, 'Client ' || i %% 5000, 'b24:1', 'Anna', '0', 'WON', 'Won', false,
        case when i %% 200 = 0 then null else 'b24.yaml:10' end, array['invoice', 'realization'],
        date '2026-01-01' + (i %% 180)::int, date '2026-01-11' + (i %% 180)::int,
        'RU:' || i %% 5000, 1, 'Company ' || i %% 5000, 'RU', '7701234567', '7701234567', null, i %% 100 = 7,

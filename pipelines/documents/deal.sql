@@ -17,6 +17,7 @@ create table documents.deal (
     pipeline_code        text,                      -- pipeline's id in the source
     stage_code           text,                      -- stage's id in the source
     stage_name           text,                      -- name shown in the CRM
+    stage_is_deleted     boolean not null,          -- the CRM has this stage no longer
     rule                 text,                      -- the mapping rule that decided, file:line; null: none did
     documents            text[] not null,           -- kinds of documents that are due
     document_date        date,                      -- date for the documents
@@ -134,7 +135,7 @@ with target as (
     select d.*,
            -- The day by the clock of those who work in the source, not by ours.
            coalesce(d.closed_on, (d.created_at at time zone coalesce(z.value #>> '{}', 'UTC'))::date) as document_date,
-           s.name as stage_name, s.outcome
+           s.name as stage_name, s.outcome, coalesce(s.is_deleted, false) as stage_is_deleted
     from core.deal d
     join scope on scope.key = d.deal_id
     left join core.stage s
@@ -207,6 +208,7 @@ select
     d.pipeline_code,
     d.stage_code,
     d.stage_name,
+    d.stage_is_deleted,
     d.place as rule,
     coalesce(d.documents, '{}') as documents,
     d.document_date,

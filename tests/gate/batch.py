@@ -27,6 +27,7 @@ DEAL: dict[str, Any] = {
     "pipeline_code": "0",
     "stage_code": "WON",
     "stage_name": "Won",
+    "stage_is_deleted": False,
     "rule": "b24.yaml:12",
     "documents": ["invoice"],
     "document_date": date(2026, 6, 30),

@@ -47,6 +47,7 @@ def test_a_failure_names_the_deal_the_cause_and_the_remedy_in_both_languages(sta
 # What is changed in the deal, what in its line, and the checks that must fail of it.
 FAULTS: list[tuple[dict[str, Any], dict[str, Any], set[str]]] = [
     ({}, {}, set()),
+    ({"stage_is_deleted": True}, {}, {"stage_still_there"}),
     ({"client_id": None, "counterparties": 0, "counterparty_id": None}, {}, {"client_named"}),
     ({"counterparties": 0, "counterparty_id": None}, {}, {"counterparty_given"}),
     ({"counterparties": 3, "counterparty_id": None}, {}, {"counterparty_chosen"}),

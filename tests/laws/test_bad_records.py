@@ -127,6 +127,21 @@ def test_a_bad_record_holds_its_own_deals_and_every_other_document_is_carried(
         )
 
 
+def test_a_deal_on_a_stage_that_was_deleted_is_told_and_goes_by_its_rule(towns: Towns) -> None:
+    with towns(Town.sync) as town:
+        stage, payload = next((k, s) for k, s in town.portal.all("stage").items() if s["STATUS_ID"] == "WON")
+        won = {f"bitrix24:{k}" for k, d in town.portal.all("deal").items() if d["stageId"] == "WON"}
+        town.portal.drop("stage", stage)
+        town.sync()
+        told = town.rows(
+            "select deal_id, severity, reason from documents.failure where check_name = 'stage_still_there'"
+        )
+        assert {deal for deal, *_ in told} == won != set()
+        assert {severity for _, severity, _ in told} == {"warning"}
+        assert all(f"stage WON ({payload['NAME']})" in reason for *_, reason in told)
+        assert town.rows("select from documents.held where deal_id = any(%s)", [sorted(won)]) == []
+
+
 def test_the_gate_in_sql_that_these_tests_use_says_what_great_expectations_says(towns: Towns) -> None:
     with towns() as town:
         wrong = [
