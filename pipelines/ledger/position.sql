@@ -164,7 +164,7 @@ with target as (
     join ops.setting owners on owners.system = t.system and owners.name = 'owner_' || a.kind
     join writing w on w.document_key = a.document_key and w.content is not null
     cross join lateral unnest(ops.edited_fields(w.content, jsonb_build_object(
-        'document', to_jsonb(a),
+        'document', (select to_jsonb(held) from ledger.document held where held.document_key = a.document_key),
         'lines', (select jsonb_agg(to_jsonb(l)) from ledger.document_line l
                    where l.document_key = a.document_key and not l.is_deleted)))) as f(field)
     where not a.is_deleted
