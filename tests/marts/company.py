@@ -249,7 +249,13 @@ def _realizations(conn: Connection) -> None:
 
 
 def _held_and_variances(conn: Connection) -> None:
-    due = {"source": "crm", "documents": ["invoice"], "counterparties": 1, "tax_number_missing": False}
+    due = {
+        "source": "crm",
+        "documents": ["invoice"],
+        "counterparties": 1,
+        "tax_number_missing": False,
+        "stage_is_deleted": False,
+    }
     insert(
         conn,
         "documents.deal",
