@@ -99,23 +99,26 @@ class Breaker:
                 return
             self._failures += 1
             self._reason = " ".join(str(answer).split())[:SHOWN]
-            refused_us = (
-                isinstance(answer, SourceError) and not answer.retriable and not isinstance(answer, Uncertain)
-            )
-            if refused_us or self.is_trying or self._failures >= OPENS_AFTER:
+            if _refuses_us(answer) or self.is_trying or self._failures >= OPENS_AFTER:
                 self._tripped = True
 
     def guard(
         self, rows: Sequence[object], send: Callable[[], Sequence[Written | Exception]]
     ) -> Sequence[Written | Exception]:
-        """Send these rows unless it tripped, and count what came back. From any thread."""
+        """Send these rows unless it tripped, and count what came back. From any thread.
+
+        Rows that went together failed together: that is one failure, of as many rows as there were.
+        """
         if not rows:
             return []
         if self._tripped:
             return [Unsent(f"{self._system} does not answer: not sent", retriable=True) for _ in rows]
         answers = send()
-        for answer in answers:
-            self.note(answer)
+        told = [answer for answer in answers if not isinstance(answer, Unsent)]
+        refused = next((answer for answer in told if _refuses_us(answer)), None)
+        answered = next((answer for answer in told if isinstance(answer, (Written, Refused))), None)
+        if told:
+            self.note(refused or answered or told[-1])
         return answers
 
     def guard_one(self, send: Callable[[T], Written | Exception], row: T) -> Written | Exception:
@@ -205,3 +208,8 @@ def _made(row: tuple[object, ...]) -> Open:
 
 def _moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%d.%m.%Y %H:%M} UTC"
+
+
+def _refuses_us(answer: Written | Exception) -> bool:
+    """Whether it is our credentials that are refused."""
+    return isinstance(answer, SourceError) and not answer.retriable and not isinstance(answer, (Uncertain, Refused))

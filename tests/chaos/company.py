@@ -22,6 +22,7 @@ import psycopg
 
 from mappings import Mappings, load
 from pipelines import checks, laws, sync
+from pipelines.operations.breaker import retry
 from pipelines.operations.carried import Carried
 from pipelines.operations.plan import Planned
 from pipelines.sync import CATALOGUES, Road
@@ -200,6 +201,7 @@ class Company:
 
         def work(road: Road, meet: Callable[[str], None]) -> Any:
             small_chunks(chunk)
+            retry(road.warehouse, road.accounting.name)  # its pauses would leave nothing to be killed
             watch = Watch(point, meet)
             watch.install()
             try:
@@ -268,6 +270,7 @@ def _derive(road: Road) -> None:
 def _settle(road: Road, night: bool) -> Settled:
     """A sync but for the CRM, which nobody changed: catalogues, plan, carry, documents, ledger, laws."""
     accounting = road.accounting
+    retry(road.warehouse, accounting.name)  # as a person does who knows that it answers again
     batches = sync.read(road, accounting, sync.catalogue_entities(road))
     _derive(road)
     planned = sync.plan_operations(road)
