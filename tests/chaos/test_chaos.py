@@ -16,6 +16,7 @@ from tests.chaos.verdict import plan, settled_faults
 
 KILLS = 20
 DEALS = 30
+COMPANIES = 3  # at most: what is carried in a few loaders leaves few moments
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,9 @@ def test_loaders_killed_at_twenty_moments_leave_every_due_document_once(
     template_of: Callable[[str], Template], target: str
 ) -> None:
     tally = Tally()
-    run_company(template_of(target), 0, "1", KILLS, tally)
+    for number in range(COMPANIES):
+        if tally.killed < KILLS:
+            run_company(template_of(target), number, "1", max(KILLS - tally.killed, KILLS // 2), tally)
     assert tally.killed >= KILLS // 2, summary({target: tally})
     assert set(tally.kills) <= set(PLACES)
     assert len(tally.kills) >= 5
