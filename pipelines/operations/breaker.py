@@ -212,4 +212,8 @@ def _moment(at: datetime) -> str:
 
 def _refuses_us(answer: Written | Exception) -> bool:
     """Whether it is our credentials that are refused."""
-    return isinstance(answer, SourceError) and not answer.retriable and not isinstance(answer, (Uncertain, Refused))
+    return (
+        isinstance(answer, SourceError)
+        and not answer.retriable
+        and not isinstance(answer, (Uncertain, Refused))
+    )
