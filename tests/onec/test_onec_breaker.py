@@ -110,6 +110,34 @@ def test_a_password_that_expired_stops_at_the_first_answer_and_a_new_one_goes_on
     assert states(waiting) == {"verified": COUNT}
 
 
+def test_a_right_that_is_missing_on_one_kind_refuses_that_kind_alone(
+    base: Running, onec: OneC, waiting: Warehouse
+) -> None:
+    product = str(uuid4())
+    with waiting.transaction() as conn:
+        conn.execute(
+            "insert into ops.operation (operation_id, target, kind, action, key, subject, body)"
+            """ values (%s, 'onec', 'product', 'create', %s, 'product', '{"Description": "Насос"}')""",
+            [product, product],
+        )
+        conn.execute("select ops.move(%s::uuid, 'approved', 'test')", [product])
+    base.control("onec", {"no_rights": {"set": "Catalog_Контрагенты", "right": "write"}})
+    assert carry(waiting, onec).stopped == ""
+    assert states(waiting) == {"rejected": COUNT, "verified": 1}
+    (reason,) = waiting.rows("select distinct reason from ops.operation where state = 'rejected'")[0]
+    assert "the right to write it" in reason
+    assert open_breakers(waiting) == []
+    base.control("onec", method="DELETE")
+    with waiting.transaction() as conn:
+        refused = [
+            key for (key,) in conn.execute("select operation_id from ops.operation where state = 'rejected'")
+        ]
+        for state in ("planned", "approved"):
+            conn.execute("select ops.move_many(%s::uuid[], %s, 'test')", [refused, state])
+    assert carry(waiting, onec).stopped == ""
+    assert states(waiting) == {"verified": COUNT + 1}
+
+
 def test_a_base_that_is_gone_is_left_alone(tmp_path: Path, waiting: Warehouse) -> None:
     with running("--deals", "5", "--no-limits", state=tmp_path) as sandbox:
         opened = connected(sandbox)

@@ -72,13 +72,21 @@ def test_a_write_is_sent_once_and_its_outcome_has_a_name(
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_missing_right_is_a_matter_for_a_person_and_shows_no_password(status: int) -> None:
+def test_a_right_that_is_missing_on_a_kind_refuses_that_kind_and_shows_no_password(status: int) -> None:
     onec, _ = sent_once(refusal(status, "20", "Нарушение прав доступа"))
-    with pytest.raises(SourceError, match="right") as caught:
+    with pytest.raises(Refused, match=r"Нарушение прав доступа.*the right to write it") as caught:
         onec.create("realization", KEY, {})
-    assert not caught.value.retriable
-    assert not isinstance(caught.value, (Refused, Uncertain))
+    assert caught.value.code == "20"
     assert "swordfish" not in str(caught.value)
+
+
+def test_who_is_not_let_in_at_all_is_no_matter_of_the_record() -> None:
+    for status in (401, 403):
+        onec, _ = sent_once(httpx.Response(status, text="no"))
+        with pytest.raises(SourceError, match=r"right|password") as caught:
+            onec.create("realization", KEY, {})
+        assert not caught.value.retriable
+        assert not isinstance(caught.value, (Refused, Uncertain))
 
 
 def test_a_write_that_never_left_or_lost_a_lock_is_sent_again() -> None:

@@ -273,8 +273,11 @@ class Session:
             return Verdict("refused", reason, code="15", error=Exists)
         if fault.status == 412:
             return Verdict("refused", reason, "it changed meanwhile: read it again", "412", error=Conflict)
-        if fault.code == "20" or (fault.status == 403 and not fault.code):
-            return Verdict("unauthorized", reason, f"give user {self.user} the right to write it", fault.code)
+        right = f"give user {self.user} the right to write it"
+        if fault.code == "20":  # of this kind of object: whom 1C does not know at all has no code
+            return Verdict("refused", reason, right, "20")
+        if fault.status == 403 and not fault.code:
+            return Verdict("unauthorized", reason, right)
         if fault.status == 401:
             return self._stranger(reason)
         if fault.from_1c and odata.is_lock_conflict(fault.text):

@@ -113,7 +113,9 @@ def judged(fault: Fault, about: str) -> Verdict:
     return Verdict("refused", reason, _REMEDIES.get(fault.code, ""), fault.code)
 
 
+NO_PERMISSION: Final = "5020"
 _REMEDIES: Final = {
+    NO_PERMISSION: "the person who connected the company must be its administrator, and may have lost that right",
     "610": "what it refers to was deleted or made inactive; make it active again in QuickBooks, or choose another",
     "2010": "correct the names of fields in the mapping",
     "2030": "the id is none of this company's; see that realm_id is the right company",
@@ -144,6 +146,8 @@ def verdict(answer: Answer, about: str = "", *, write: bool = False) -> Verdict:
     if answer.status == 401 or (fault is not None and "authentication" in fault.kind):
         remedy = "connect the company once more, and put the new refresh_token into the connection"
         return Verdict("unauthorized", reason, remedy, "401")
+    if write and fault is not None and fault.code == NO_PERMISSION:  # of this kind of record; others go on
+        return judged(fault, about)
     if answer.status == 403 or (fault is not None and "authorization" in fault.kind):
         if fault is not None and fault.code.lstrip("0") == "3100":
             remedy = (
