@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from mappings import paths
+from mappings.field import FieldRule
 from mappings.owners import owners_problems
 from mappings.reader import Problem, Source, shown
-from mappings.schema import Dated, FieldRule, ReadRule, StageRule, SystemFile, WriteRule
+from mappings.schema import Dated, ReadRule, StageRule, SystemFile
 from mappings.tables import STANDARD, TargetColumn, TargetTable
+from mappings.write import WriteRule
 
 Place = tuple[str | int, ...]
 

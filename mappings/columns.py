@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from mappings.field import FieldRule
 from mappings.quick import date_sql, moment_sql, number_sql
 from mappings.quoting import identifier, literal
-from mappings.schema import FieldRule
 from mappings.tables import STANDARD, ColumnLike, TableLike, targets
 
 if TYPE_CHECKING:

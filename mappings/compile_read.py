@@ -26,10 +26,11 @@ from typing import Literal, NamedTuple
 
 from mappings import paths
 from mappings.columns import Values, called, empty_row, row_columns
+from mappings.field import Condition, FieldRule
 from mappings.folder import Read, System
 from mappings.literal_rows import compile_rows
 from mappings.quoting import identifier, literal, table_name
-from mappings.schema import Condition, FieldRule, ReadRule
+from mappings.schema import ReadRule
 from mappings.tables import TableLike
 
 Keying = Literal["own", "each", "child", "value", "member"]

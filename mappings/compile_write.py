@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from mappings.field import FieldRule
 from mappings.folder import System
 from mappings.quoting import identifier, literal
-from mappings.schema import FieldRule, LinesRule, WriteRule
 from mappings.template import parts
+from mappings.write import LinesRule, WriteRule
 
 PAIRS = 45  # of one jsonb_build_object: PostgreSQL passes 100 arguments to a function at most
 LINES = (

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Literal, get_args
 
+from mappings.field import Condition, FieldRule
 from mappings.folder import Mappings, System
-from mappings.schema import Condition, Dated, FieldRule, ReadRule, StageRule, WriteRule
+from mappings.schema import Dated, ReadRule, StageRule
 from mappings.tables import targets
 from mappings.words import CARRIED, Language, field_word, thing, word
+from mappings.write import WriteRule
 
 NOTHING = "—"
 

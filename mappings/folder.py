@@ -12,8 +12,9 @@ from typing import Any, Literal
 from mappings.check import check_file, check_folder
 from mappings.paths import payload_keys
 from mappings.reader import SUFFIXES, MappingError, Problem, Source, expand, read_file, shown, validate
-from mappings.schema import Approval, ReadRule, SystemFile, WriteRule
+from mappings.schema import Approval, ReadRule, SystemFile
 from mappings.tables import TargetTable, targets
+from mappings.write import WriteRule
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from mappings.schema import FieldRule, SystemFile, WriteRule
+from mappings.field import FieldRule
+from mappings.schema import SystemFile
 from mappings.template import parts
+from mappings.write import WriteRule
 
 DOCUMENT_FIELDS: Final[Mapping[str, frozenset[str]]] = {
     "date": frozenset({"document_date"}),

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.operations.decide import answer, questions
 from pipelines.operations.edits import MAX_WRITTEN_BACK
 from pipelines.operations.waiting import waiting
 from tests.laws.acts import Act, do
 from tests.laws.books import COUNTERPARTY
 from tests.laws.conftest import Beginning, Towns, examples
-from tests.laws.town import Done, Town, add_deal
+from tests.laws.one_deal import asked, deal_of, only, reprice, say, settle
+from tests.laws.town import Town
 
 OWNED = ("owned_invoice", "owned_sale", "owned_name")
 TARGETS = {"onec": True}
@@ -28,32 +28,17 @@ TARGETS = {"onec": True}
 def sold(towns: Towns, *rewordings: str) -> Iterator[tuple[Town, str]]:
     """A company whose only deal, one line of 1,000.10, has an invoice (a draft) and a posted realization; and the deal."""
     with towns(selling(*rewordings)) as town:
-        yield town, list(town.portal.all("deal"))[-1]
+        yield town, deal_of(town)
 
 
 @cache
 def selling(*rewordings: str) -> Beginning:
     def begin(town: Town) -> None:
         town.remap(*rewordings)
-        for old in list(town.portal.all("deal")):
-            town.portal.change("deal", old, stageId="NEW", categoryId="0")
-        for key in list(town.sheets.all("sale")):
-            town.sheets.drop("sale", key)
-        add_deal(town.portal, "22", lines=1)
+        only(town, "22", lines=1)
         settle(town)
 
     return begin
-
-
-def settle(town: Town) -> Done:
-    """A sync after which the laws hold, and then another one that has nothing to do."""
-    done = town.sync()
-    for _ in range(3):
-        assert [law.sentence for law in done.laws if not law.holds] == []
-        again = town.sync()
-        if again.planned.quiet and not again.carried.written:
-            return done
-    raise AssertionError(f"it does not come to rest: {again.planned}")
 
 
 def held(town: Town, kind: str) -> tuple[str, dict[str, Any]]:
@@ -73,11 +58,6 @@ def variances(town: Town, kind: str) -> list[tuple[Any, ...]]:
     )
 
 
-def reprice(town: Town, deal: str, price: str) -> None:
-    line = next(iter(town.portal.lines(deal)))
-    town.portal.put_line(deal, line, price=price)
-
-
 def resell(town: Town, kind: str, price: str) -> None:
     """An accountant changes the price of the only line, and with it the sum."""
     key, row = held(town, kind)
@@ -89,18 +69,6 @@ def resell(town: Town, kind: str, price: str) -> None:
 
 def writes(town: Town, since: int) -> list[tuple[str, str]]:
     return [(verb, kind) for verb, kind, _ in town.books.writes[since:]]
-
-
-def asked(town: Town) -> list[dict[str, Any]]:
-    with town.warehouse.transaction() as conn:
-        return [dict(question) for question in questions(conn)]
-
-
-def say(town: Town, action: str) -> str:
-    (question,) = asked(town)
-    with town.warehouse.transaction() as conn:
-        told = answer(conn, town.road.accounting, str(question["question_id"]), action, "Анна", "as agreed")
-    return "" if told.done else told.sentence
 
 
 # ---- accounting's -----------------------------------------------------------------------------

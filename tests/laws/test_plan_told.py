@@ -14,6 +14,7 @@ from pipelines.commands.operations import show_edits, show_history
 from pipelines.commands.plan import show_plan
 from pipelines.commands.session import CONSOLE
 from tests.laws.conftest import Beginning, Towns
+from tests.laws.one_deal import deal_of, only
 from tests.laws.town import Done, Town, add_deal
 
 COLUMNS = 100
@@ -49,19 +50,11 @@ def one_deal(stage: str, *rewordings: str) -> Beginning:
 
     def begin(town: Town) -> None:
         town.remap(*rewordings)
-        for old in list(town.portal.all("deal")):
-            town.portal.change("deal", old, stageId="NEW", categoryId="0")
-        for key in list(town.sheets.all("sale")):
-            town.sheets.drop("sale", key)
-        add_deal(town.portal, "22", stage=stage, lines=2)
+        only(town, "22", stage=stage, lines=2)
         town.sync()
         town.sync()
 
     return begin
-
-
-def deal_of(town: Town) -> str:
-    return list(town.portal.all("deal"))[-1]
 
 
 def number_of(town: Town, kind: str) -> str:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.operations.decide import answer, questions, undo
+from pipelines.operations.decide import undo
 from tests.laws.conftest import Towns
-from tests.laws.town import Done, Town, add_deal
+from tests.laws.one_deal import asked, deal_of, only, reprice, say, settle
+from tests.laws.town import Town, add_deal
 
 FOLLOWS = ("follows", "follows_read")
 
@@ -22,7 +23,7 @@ FOLLOWS = ("follows", "follows_read")
 def shipped(towns: Towns, *policy: str) -> Iterator[tuple[Town, str]]:
     """A company whose only deal, one line of 1,000.10, is carried and posted; and the deal's id."""
     with towns(shipping(*policy)) as town:
-        deal = list(town.portal.all("deal"))[-1]
+        deal = deal_of(town)
         assert documents(town, deal) == [("realization", True, Decimal("1000.10"))]
         yield town, deal
 
@@ -33,27 +34,10 @@ def shipping(*policy: str) -> Callable[[Town], None]:
 
     def begin(town: Town) -> None:
         town.remap(*FOLLOWS, *policy)
-        for old in list(town.portal.all("deal")):
-            town.portal.change("deal", old, stageId="NEW", categoryId="0")
-        add_deal(town.portal, next(iter(town.portal.all("company"))), lines=1)
+        only(town, next(iter(town.portal.all("company"))), lines=1)
         settle(town)
 
     return begin
-
-
-def settle(town: Town) -> Done:
-    """A sync after which both sides agree to the kopeck, and another one that plans nothing."""
-    done = town.sync()
-    assert [law.sentence for law in done.laws if not law.holds] == []
-    again = town.sync()
-    assert again.planned.quiet, again.planned
-    assert not again.carried.written
-    return done
-
-
-def reprice(town: Town, deal: str, price: str) -> None:
-    line = next(key for key, row in town.portal.lines(deal).items())
-    town.portal.put_line(deal, line, price=price)
 
 
 def documents(town: Town, deal: str) -> list[tuple[Any, ...]]:
@@ -189,18 +173,6 @@ def test_an_update_unposts_the_document_writes_it_and_posts_it_again(towns: Town
 
 
 # ---- by a person ------------------------------------------------------------------------------
-
-
-def asked(town: Town) -> list[dict[str, Any]]:
-    with town.warehouse.transaction() as conn:
-        return [dict(question) for question in questions(conn)]
-
-
-def say(town: Town, action: str) -> str:
-    (question,) = asked(town)
-    with town.warehouse.transaction() as conn:
-        told = answer(conn, town.road.accounting, str(question["question_id"]), action, "Анна", "as agreed")
-    return "" if told.done else told.sentence
 
 
 def test_without_a_policy_an_accountant_is_asked_once_and_nothing_is_written(towns: Towns) -> None:

@@ -160,7 +160,7 @@ def inn(number: int) -> str:
 @cache
 def mappings_of(folder: Path, reworded: frozenset[str]) -> Mappings:
     """The demo company's files, with these rewordings. One request at a time, so that faults fall in order."""
-    place = folder / ("_".join(sorted(reworded)) or "plain")
+    place = folder / ("+".join(sorted(reworded)) or "plain")  # no name has a plus in it
     shutil.copytree(DEMO, place)
     known = {**REWORDINGS, **OWNINGS}
     rewordings = {name: known[name] for name in known if name in reworded}
