@@ -2,9 +2,10 @@
 
 Runs are launched through the web server's GraphQL, as the button in the UI does, and timed from that call to
 the end that the same GraphQL tells of: queue, start of the process, steps, end. Where other work shares the
-machine the clock says little, so the processor seconds of all of Sverka's processes, the database's among them,
-stand beside it. The company is small, since what the history costs is measured elsewhere; changes are made in the
-portal over its REST API.
+machine the clock says little, so two things stand beside it: the processor seconds of all of Sverka's processes, the
+database's among them, and a code location with three assets that do nothing (`bare_dagster.py`), in the same minutes.
+The company is small, since what the history costs is measured elsewhere; changes are made in the portal over its REST
+API.
 """
 
 from __future__ import annotations
@@ -19,18 +20,21 @@ from typing import Any, Final
 import httpx
 import psutil
 
+from benchmarks import bare_dagster
 from benchmarks.figures import Figure
 from benchmarks.history import MAPPINGS
 from benchmarks.place import Place, Sandbox, middle, peak_mb
-from pipelines.processes import start_dagster, write_dagster_home
+from pipelines.processes import Processes, start_dagster, write_dagster_home
 from resources.warehouse import Warehouse
 
 DEALS: Final = 3_000
 CHANGED: Final = 1_000
 MOVED: Final = 100  # of these: open ones that move to a stage in which an invoice is due
 IDLE_RUNS: Final = 3
+BARE_RUNS: Final = 4  # the first of them is not counted
 CHANGED_RUNS: Final = 2
 IDLE_SECONDS: Final = 4.0
+IDLE_TIMES_BARE: Final = 1.38  # of 2.9 s, which the bare one takes where the whole may take 4
 CHANGED_SECONDS: Final = 15.0
 MAX_MB: Final = 600.0
 FIRST_SECONDS: Final = 900.0
@@ -39,8 +43,8 @@ POLL_SECONDS: Final = 0.25  # as often as a page of the UI may ask: each questio
 ENDED_SECONDS: Final = 1.5  # after which an ended run's process has been collected, and its time counted
 
 LAUNCH: Final = """
-mutation launch($job: String!) { launchRun(executionParams: {
-    selector: {repositoryLocationName: "sverka", repositoryName: "__repository__", jobName: $job}, runConfigData: {} }) {
+mutation launch($location: String!, $job: String!) { launchRun(executionParams: {
+    selector: {repositoryLocationName: $location, repositoryName: "__repository__", jobName: $job}, runConfigData: {} }) {
   __typename
   ... on LaunchRunSuccess { run { runId } }
   ... on PythonError { message }
@@ -53,6 +57,7 @@ ENDED: Final = ("SUCCESS", "FAILURE", "CANCELED")
 
 def run(place: Place, *, quick: bool) -> list[Figure]:
     deals = DEALS // 2 if quick else DEALS
+    bare = _bare(place)
     sandbox = place.sandbox(deals, "--no-limits")
     warehouse = place.database("bench_runs")
     drop = place.home / "drop"
@@ -87,12 +92,29 @@ def run(place: Place, *, quick: bool) -> list[Figure]:
         "select count(*) from ops.operation where state not in ('verified', 'superseded', 'held')"
     )
     peaks = memory.peaks
+    nothing, beside = middle([r["seconds"] for r in idle]), middle([r["seconds"] for r in bare])
     return [
-        Figure("a sync with nothing to do", middle([r["seconds"] for r in idle]), "s", at_most=IDLE_SECONDS, note=_of(idle)),
+        Figure("three assets that do nothing, without us", beside, "s", note=_of(bare)),
+        Figure("a sync with nothing to do", nothing, "s", at_most=IDLE_SECONDS, note=_of(idle)),
+        Figure("a sync with nothing to do / the three assets", nothing / beside, "times", at_most=IDLE_TIMES_BARE),
         Figure(f"a sync with {CHANGED:,} changed deals", middle([r["seconds"] for r in changed]), "s", at_most=CHANGED_SECONDS,
                note=_of(changed) + f"; {MOVED} of them call for a new invoice; {held} operations unfinished"),
         *(Figure(f"peak memory: {name}", peak, "MB", at_most=MAX_MB) for name, peak in sorted(peaks.items())),
     ]  # fmt: skip
+
+
+def _bare(place: Place) -> list[dict[str, float]]:
+    """Runs of three assets that do nothing, launched from a web server as ours are."""
+    database = place.database("bench_bare")
+    home = bare_dagster.write_home(place.home / "bare", database.dagster_url())
+    with Processes(place.home / "bare") as processes:
+        address = start_dagster(
+            processes, home, code=("-m", "benchmarks.bare_dagster"), location="bare", launcher=False
+        )
+        with httpx.Client(base_url=address, timeout=60) as ui:
+            runs = [_launch(ui, FIRST_SECONDS, "bare") for _ in range(BARE_RUNS)]
+    place.drop("bench_bare")
+    return runs[1:]
 
 
 def _of(runs: list[dict[str, float]]) -> str:
@@ -100,7 +122,8 @@ def _of(runs: list[dict[str, float]]) -> str:
     one = sorted(runs, key=lambda r: r["seconds"])[len(runs) // 2]
     return (
         f"{one['waiting']:.1f} s until it began, {one['working']:.1f} s at work; "
-        f"{middle([r['processor'] for r in runs]):.1f} s of processors; all: "
+        + (f"{middle([r['processor'] for r in runs]):.1f} s of processors; " if "processor" in one else "")
+        + "all: "
         + " ".join(f"{r['seconds']:.1f}" for r in runs)
     )
 
@@ -124,10 +147,10 @@ def _ask(ui: httpx.Client, query: str, **variables: Any) -> Mapping[str, Any]:
     return found
 
 
-def _launch(ui: httpx.Client, limit: float) -> dict[str, float]:
-    """Launch `sync` and wait for its end; seconds."""
+def _launch(ui: httpx.Client, limit: float, location: str = "sverka") -> dict[str, float]:
+    """Launch the `sync` of a code location and wait for its end; seconds."""
     started, called = time.monotonic(), time.time()
-    launched = _ask(ui, LAUNCH, job="sync")["launchRun"]
+    launched = _ask(ui, LAUNCH, location=location, job="sync")["launchRun"]
     if "run" not in launched:
         raise RuntimeError(f"the run was not launched: {launched}")
     while True:

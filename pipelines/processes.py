@@ -261,11 +261,12 @@ def start_dagster(
     location: str = "sverka",
     port: int | None = None,
     env: Mapping[str, str] | None = None,
+    launcher: bool = True,
 ) -> str:
     """Start one code server, the daemon and the web server, which share it; the address of the UI.
 
     The code is loaded once, not once a process. `code` is how `dagster` names it (`-m MODULE`,
-    `-f FILE`). Raises ProcessError.
+    `-f FILE`). Without `launcher` runs begin as `dagster.yaml` says. Raises ProcessError.
     """
     shared = {
         "DAGSTER_HOME": str(dagster_home),
@@ -289,12 +290,13 @@ def start_dagster(
         env=shared,
     )
     # Not waited for, nor needed: where it is not there, Dagster's own launcher does its work.
-    processes.start(
-        "launcher",
-        [sys.executable, "-m", "pipelines.launcher", str(dagster_home)],
-        env=shared,
-        needed=False,
-    )
+    if launcher:
+        processes.start(
+            "launcher",
+            [sys.executable, "-m", "pipelines.launcher", str(dagster_home)],
+            env=shared,
+            needed=False,
+        )
     processes.start("daemon", [str(programs / "dagster-daemon"), "run", "-w", str(workspace)], env=shared)
     processes.start(
         "webserver",
