@@ -22,7 +22,7 @@ from typing import Any, Final
 import psycopg
 
 from benchmarks.figures import Figure
-from benchmarks.history import MAPPINGS, as_if_carried, lay, road_of, take_shapes
+from benchmarks.history import MAPPINGS, as_if_carried, as_if_read_back, lay, road_of, take_shapes
 from benchmarks.place import Place, Sandbox, Spent, measured, middle, peak_mb, say
 from pipelines import checks, sync
 from pipelines.sync import Road
@@ -58,6 +58,7 @@ def run(place: Place, *, quick: bool) -> list[Figure]:
         as_if_carried(warehouse)
         _through(road)
         sync.refresh_stage(road, "ledger")
+        as_if_read_back(warehouse)
         sync.tidy(road)
     _copy(warehouse, deals // ORIGINALS)
     laid = time.perf_counter() - started

@@ -34,6 +34,7 @@ def decide(conn: Connection, accounting: System, run_id: str = "") -> Decided:
     parameters = {"system": accounting.name, "zone": accounting.timezone, "run_id": run_id}
     conn.execute("drop table if exists pg_temp.written, pg_temp.standing")
     conn.execute(trusted(_WRITTEN), parameters)
+    conn.execute("analyze written (operation_id, kind, key, deal_id, document_key)")
     find_edits(conn, accounting)
     for statement in (_STANDING, _ACTION):
         conn.execute(trusted(statement), parameters)
@@ -300,7 +301,7 @@ _ASK: Final = """
                            ' change the deal, or leave it'
                        when s.by_accounting then 'accounting changes it again each time that it is written back: '
                            || array_to_string(s.fields, ', ')
-                       else 'the deal says otherwise: ' || ops.told_changes(s.content, s.wanted, s.fields) end,
+                       else 'the deal says otherwise: ' || told.changes end,
                   case when s.is_edited then '; accounting changed it too' else '' end),
            format('%%s %%s от %%s (%%s): %%s%%s', ops.kind_name_ru(s.kind), coalesce(s.number, ''),
                   to_char(s.document_date, 'DD.MM.YYYY'),
@@ -314,13 +315,14 @@ _ASK: Final = """
                            ' измените сделку или оставьте как есть'
                        when s.by_accounting then 'в учёте его меняют снова после каждой обратной записи: '
                            || array_to_string(s.fields, ', ')
-                       else 'в сделке теперь иначе: ' || ops.told_changes(s.content, s.wanted, s.fields) end,
+                       else 'в сделке теперь иначе: ' || told.changes end,
                   case when s.is_edited then '; в учёте документ тоже изменён' else '' end)
     from standing s
     left join (
         select p.operation_id, count(*) as questions from ops.question p
         where p.operation_id in (select operation_id from standing) group by p.operation_id
     ) before on before.operation_id = s.operation_id
+    cross join lateral (select ops.told_changes(s.content, s.wanted, s.fields) as changes offset 0) told
     where s.action = 'ask'
       and not exists (select from ops.question q where q.operation_id = s.operation_id and q.withdrawn_at is null
                          and (q.answer is null or q.content_hash = coalesce(s.wanted_hash, '')))

@@ -21,7 +21,7 @@ DOCUMENT_KINDS: Final = (
 
 def fill_desired(conn: Connection, accounting: System) -> None:
     """Fill the temporary table `desired`: every record that should have been written for the deals in `scope`."""
-    conn.execute("drop table if exists desired, needed, latest")
+    conn.execute("drop table if exists desired, needed, needed_lines")
     conn.execute(
         """
         create temporary table desired (
@@ -31,6 +31,8 @@ def fill_desired(conn: Connection, accounting: System) -> None:
         ) on commit drop
         """
     )
+    # Read a moment later, and gone with the transaction: compressing it would cost more than the room.
+    conn.execute("alter table desired alter body set storage external, alter content set storage external")
     conn.execute("create index on desired (kind, key)")
     conn.execute("create index on desired (kind, subject)")
     conn.execute(
@@ -42,6 +44,7 @@ def fill_desired(conn: Connection, accounting: System) -> None:
         where d.ended is null
         """
     )
+    conn.execute(_LINES_OF_DEALS)
     system = accounting.name
     for kind, statement in _MASTERS.items():
         if kind in accounting.write:
@@ -111,6 +114,17 @@ _MASTERS = {
     """,
 }
 
+# What a deal's documents say of its lines, made once for all of them.
+_LINES_OF_DEALS = """
+    create temporary table needed_lines on commit drop as
+    select l.deal_id, jsonb_agg(jsonb_strip_nulls(to_jsonb(l)) order by l.is_service, l.position) as lines
+    from documents.document_line l
+    where l.deal_id in (select d.deal_id from needed d where d.lines is null)
+    group by l.deal_id;
+    create unique index on needed_lines (deal_id);
+    analyze needed_lines (deal_id)
+"""
+
 _DOCUMENTS = """
     insert into desired (operation_id, kind, key, subject, source, source_ref, body, content_hash, content, depends_on, amount,
                          currency, hold, rank)
@@ -118,8 +132,10 @@ _DOCUMENTS = """
            split_part(d.deal_id, ':', 1), substr(d.deal_id, strpos(d.deal_id, ':') + 1),
            made.body, md5(made.body::text),
            jsonb_build_object('document', jsonb_strip_nulls(to_jsonb(d) - 'lines' - 'hold'),
-                              'lines', (select jsonb_agg(jsonb_strip_nulls(to_jsonb(l)) order by l.is_service, l.position)
-                                          from ({lines}) l)),
+                              'lines', case when d.lines is null
+                                  then (select n.lines from needed_lines n where n.deal_id = d.deal_id)
+                                  else (select jsonb_agg(jsonb_strip_nulls(to_jsonb(l)) order by l.is_service, l.position)
+                                          from ({lines}) l) end),
            array(
                select p.operation_id from desired p where p.kind = 'counterparty' and p.subject = d.counterparty_id
                union all

@@ -155,7 +155,7 @@ _EDITED: Final = f"""
            {STATE} as state
     from written w
     join ledger.document l on l.document_key = w.document_key
-    cross join lateral (select {IS_POSTED} as since) owned
+    cross join lateral (select {IS_POSTED} as since offset 0) owned  -- each of these once a document
     cross join lateral (
         select coalesce((select x.action = 'post' from ops.operation x
                           where x.target = %(system)s and x.kind = w.kind and x.key = w.key
@@ -164,16 +164,18 @@ _EDITED: Final = f"""
     cross join lateral (
         select (select s.value from ops.setting s where s.system = %(system)s and s.name = 'undone_' || w.kind) as undone) rule
     cross join lateral (
-        select jsonb_build_object('document', to_jsonb(l), 'lines', (
-            select jsonb_agg(to_jsonb(x)) from ledger.document_line x
-            where x.document_key = l.document_key and not x.is_deleted)) as body) found
+        -- The version that our own last write gave: nobody else was there.
+        select case when l.version is null or l.version is distinct from w.our_version then
+            jsonb_build_object('document', to_jsonb(l), 'lines', (
+                select jsonb_agg(to_jsonb(x)) from ledger.document_line x
+                where x.document_key = l.document_key and not x.is_deleted)) end as body offset 0) found
     cross join lateral (
         -- A system that reckons the tax of a document and not of its lines may round otherwise.
-        select case when l.is_deleted then '{{}}'::text[] else array(
+        select case when l.is_deleted or found.body is null then '{{}}'::text[] else array(
             select f from unnest(ops.edited_fields(w.content, found.body)) f
             where f <> 'amount' or abs(l.amount - (w.content #>> '{{document,amount}}')::numeric) > coalesce((
                 select (r.value #>> '{{}}')::numeric from ops.setting r
-                where r.system = %(system)s and r.name = 'rounding_up_to'), 0)) end as fields) changed
+                where r.system = %(system)s and r.name = 'rounding_up_to'), 0)) end as fields offset 0) changed
     where not w.is_under_way and w.kind <> 'correction'
       and (w.kind = any(%(kinds)s) or l.version is null or l.version is distinct from w.our_version)
 """
