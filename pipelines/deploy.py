@@ -66,13 +66,14 @@ def deploy(warehouse: Warehouse, mappings: Mappings) -> list[str]:
                 "select table_name, split_part(fingerprint, '/', 1), split_part(fingerprint, '/', 2) from ops.table_version"
             ).fetchall()
         }
+        there = _there(conn)
         _make_raw(conn, mappings, reads)
         fresh_shapes = False
         for table in tables().values():
             sources = reads[table.name].sources if table.name in reads else ()
             meaning = _meaning(table, sources)
             shape_before, meaning_before = known.get(table.name, ("", ""))
-            missing = table.name not in known or not _exists(conn, table)
+            missing = table.name not in known or table.name not in there
             if table.is_view:
                 if missing or fresh_shapes or (shape_before, meaning_before) != (table.shape, meaning):
                     _make_view(conn, table)
@@ -88,6 +89,8 @@ def deploy(warehouse: Warehouse, mappings: Mappings) -> list[str]:
                 changed.append(table.name)
             else:
                 continue
+            if table.name in there:
+                there = _there(conn)  # what stood on it may have gone with it
             conn.execute(
                 """
                 insert into ops.table_version (table_name, fingerprint, deployed_at)
@@ -116,10 +119,15 @@ def _meaning(table: Table, sources: Sequence[RawRead]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _exists(conn: Connection, table: Table) -> bool:
-    function = "to_regproc" if table.arguments else "to_regclass"
-    row = conn.execute(trusted(f"select {function}(%s) is not null"), [table.name]).fetchone()
-    return bool(row and row[0])
+def _there(conn: Connection) -> set[str]:
+    """Names of the road's tables, views and functions that are there."""
+    known = tables().values()
+    rows = conn.execute(
+        "select name from unnest(%s::text[]) name where to_regclass(name) is not null"
+        " union all select name from unnest(%s::text[]) name where to_regproc(name) is not null",
+        [[t.name for t in known if not t.arguments], [t.name for t in known if t.arguments]],
+    ).fetchall()
+    return {name for (name,) in rows}
 
 
 def _make_table(conn: Connection, table: Table) -> None:

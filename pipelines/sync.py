@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from mappings import Mappings, System, load
+from mappings.reader import SUFFIXES
 from pipelines.aliases import numbers
 from pipelines.core.cleaning import clean
 from pipelines.deploy import Reads, deploy, reads_of
@@ -75,6 +76,26 @@ def mappings_folder() -> Path:
     return folder if folder.is_dir() else PROJECT / folder
 
 
+def company_mappings() -> Mappings:
+    """The company's mapping files, whatever their connections still lack; checked anew only when a file or a
+    variable of the environment changed: it takes longer than all else that a sensor does where nothing is new.
+    Raises MappingError.
+    """
+    global _checked
+    folder = mappings_folder()
+    try:
+        files = {path: path.read_bytes() for path in sorted(folder.glob("*")) if path.suffix in SUFFIXES}
+    except OSError:
+        return load(folder, connected=False)  # which says what is wrong with the file
+    now = (folder, files, dict(os.environ))
+    if _checked is None or _checked[0] != now:
+        _checked = now, load(folder, connected=False)
+    return _checked[1]
+
+
+_checked: tuple[tuple[Path, Mapping[Path, bytes], Mapping[str, str]], Mappings] | None = None
+
+
 def foreign_address(folder: Path) -> str | None:
     """A sentence where the demo company's mapping files, which approve by themselves, would meet a real system."""
     if folder.resolve() != DEMO_FOLDER:
@@ -100,7 +121,7 @@ class Road:
 
     @classmethod
     def from_environment(cls, run_id: str = "") -> Road:
-        return cls(Warehouse.from_environment(), load(mappings_folder(), connected=False), run_id)
+        return cls(Warehouse.from_environment(), company_mappings(), run_id)
 
     @functools.cached_property
     def reads(self) -> Mapping[str, Reads]:

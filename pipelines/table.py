@@ -24,7 +24,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -196,6 +196,7 @@ def in_order(found: Mapping[str, Table]) -> list[str]:
     return order
 
 
+@lru_cache(maxsize=1024)  # every sync asks it of every table file
 def _digest(text: str) -> str:
     return hashlib.sha256(re.sub(r"\s+", " ", text).encode()).hexdigest()[:16]
 

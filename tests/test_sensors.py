@@ -14,7 +14,6 @@ import httpx
 import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from mappings import load
 from pipelines import runs, sync
 from pipelines.operations.waiting import waiting
 from pipelines.processes import free_port
@@ -36,7 +35,7 @@ class Watched:
 
     def look(self, system: str, cursor: str | None = None) -> SensorExecutionData:
         """What the sensor of a system says now; `WAITING` is the one that looks at what waits to be carried."""
-        mappings = load(sync.mappings_folder(), connected=False)
+        mappings = sync.company_mappings()
         sensor = waiting_sensor(mappings) if system == WAITING else change_sensor(mappings.system(system))
         with dg.build_sensor_context(instance=self.instance, cursor=cursor) as context:
             return sensor.evaluate_tick(context)

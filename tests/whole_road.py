@@ -69,9 +69,7 @@ class Company:
     @contextmanager
     def road(self, run_id: str = "") -> Iterator[Road]:
         """The road with its schema and rules up to date; connections end with it."""
-        from mappings import load
-
-        road = Road(self.warehouse, load(sync.mappings_folder(), connected=False), run_id)
+        road = Road(self.warehouse, sync.company_mappings(), run_id)
         with self.warehouse.kept(), closing(road):
             sync.prepare(road)
             yield road

@@ -87,10 +87,12 @@ def raw_table(source: str, entity: str) -> str:
 
 def ensure_tables(conn: Connection, source: str, entities: Iterable[str]) -> None:
     """Create the raw tables of a system that are not there yet; `ensure_indexes` follows with their first rows."""
-    for entity in entities:
-        name = raw_table(source, entity)
-        if scalar(conn, "select to_regclass(%s)", [name]) is not None:
-            continue
+    names = {raw_table(source, entity): entity for entity in entities}
+    missing = conn.execute(
+        "select name from unnest(%s::text[]) name where to_regclass(name) is null", [list(names)]
+    ).fetchall()
+    for (name,) in missing:
+        entity = names[name]
         # Two processes that make one table at once: one would fail over its name.
         conn.execute("select pg_advisory_xact_lock(hashtextextended('raw tables', 0))")
         conn.execute(
