@@ -151,6 +151,8 @@ def _read(
     for part, key in (("key", rule.key), ("deleted", rule.deleted)):
         if key is not None:
             yield from _paths(rule, key.from_, (part,))
+            for condition in (c for choice in key.choose for c in choice.when):
+                yield from _paths(rule, condition.from_, (part, "choose"))
     for position, ignored in enumerate(rule.ignore):
         for condition in ignored.when:
             yield from _paths(rule, condition.from_, ("ignore", position, "when"))

@@ -349,7 +349,7 @@ class _Compiler:
             return "r.deleted"
         if self.rule.deleted.source == "constant":
             return literal(bool(self.rule.deleted.constant))
-        return f"(r.deleted or coalesce(ops.parse_boolean({self.given(self.rule.deleted.from_)}), false))"
+        return f"(r.deleted or coalesce(ops.parse_boolean({self.take(self.rule.deleted)}), false))"
 
     # ---- what must be done and counted beside the rows ----------------------------------------
 

@@ -11,7 +11,7 @@ adds up the entries otherwise refuses the file.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -73,20 +73,21 @@ def _hledger(conn: Connection, books: Books) -> Iterator[str]:
     yield f"; {books.system}: entries of accounting, and its own balances as assertions, up to {books.day}"
     yield f"commodity 1000.00 {books.currency}"
     yield ""
-    for account in _accounts(conn):
-        yield f"account {_plain(account)}"
+    names = _distinct(_accounts(conn), _plain, " ")
+    for name in names.values():
+        yield f"account {name}"
     for document, entries in _documents(conn, books):
         yield ""
         yield f"{document.booked_on} ({_plain(document.number)}) {_plain(document.title)}  ; {document.key}"
         for entry in entries:
             for account, amount in entry.postings:
-                yield f"    {_plain(account)}    {amount} {books.currency}"
+                yield f"    {names[account]}    {amount} {books.currency}"
     asserted = list(_balances(conn))
     if asserted:
         yield ""
         yield f"{books.day} (balances) as accounting reports them"
         for account, amount in asserted:
-            yield f"    {_plain(account)}    0.00 {books.currency} = {amount} {books.currency}"
+            yield f"    {names[account]}    0.00 {books.currency} = {amount} {books.currency}"
 
 
 def _beancount(conn: Connection, books: Books) -> Iterator[str]:
@@ -95,19 +96,20 @@ def _beancount(conn: Connection, books: Books) -> Iterator[str]:
     yield ""
     row = conn.execute("select min(booked_on) from ledger.entry where not is_deleted").fetchone()
     begun = row[0] if row and row[0] else books.day
-    for account in _accounts(conn):
-        yield f"{begun} open {_beancount_name(account)} {books.currency}"
+    names = _distinct(_accounts(conn), _beancount_name, "-")
+    for name in names.values():
+        yield f"{begun} open {name} {books.currency}"
     for document, entries in _documents(conn, books):
         yield ""
         yield f'{document.booked_on} * "{_quoted(document.number)}" "{_quoted(document.title)}"'
         yield f'  document_key: "{_quoted(document.key)}"'
         for entry in entries:
             for account, amount in entry.postings:
-                yield f"  {_beancount_name(account)}  {amount} {books.currency}"
+                yield f"  {names[account]}  {amount} {books.currency}"
     yield ""
     following = date.fromordinal(books.day.toordinal() + 1)  # an assertion holds at the beginning of its day
     for account, amount in _balances(conn):
-        yield f"{following} balance {_beancount_name(account)}  {amount} {books.currency}"
+        yield f"{following} balance {names[account]}  {amount} {books.currency}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +227,20 @@ def _balances(conn: Connection) -> list[tuple[str, Decimal]]:
         group by 1 order by 1
         """
     ).fetchall()
+
+
+def _distinct(accounts: Sequence[str], spelled: Callable[[str], str], joint: str) -> dict[str, str]:
+    """Each account as the form spells it; those that would be spelled alike are numbered, in their order."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for account in accounts:
+        name, number = spelled(account), 1
+        while name in taken:
+            number += 1
+            name = f"{spelled(account)}{joint}{number}"
+        taken.add(name)
+        found[account] = name
+    return found
 
 
 def _plain(text: str) -> str:

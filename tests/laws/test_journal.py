@@ -59,6 +59,29 @@ def test_every_transaction_balances_and_the_end_is_what_accounting_reports(
     assert {account: sums[account] for account in asserted} == asserted
 
 
+@pytest.mark.parametrize("form", ["hledger", "beancount"])
+def test_buyers_whose_names_are_spelled_alike_keep_accounts_of_their_own(
+    towns: Towns, tmp_path: Path, form: str
+) -> None:
+    with towns(traded) as town:
+        before = opened(written(town, form, tmp_path / "before"))
+        buyers = sorted({buyer for _, buyer in town.books.balances() if buyer})[:2]
+        for buyer, name in zip(buyers, ("Роза; и Ко", "Роза  и Ко"), strict=True):
+            town.books.change("counterparty", buyer, Description=name, ИНН="7707083893", КПП="770701001")
+        town.sync()
+        names = opened(written(town, form, tmp_path / "after"))
+    assert len(set(names)) == len(names) == len(before)
+    alike = [name for name in names if "Роза" in name and "62" in name and name[-1] == "2"]
+    assert alike, "the second of them has a number"
+
+
+def opened(file: Path) -> list[str]:
+    """The accounts that a file declares."""
+    lines = [line.split(" ", 2) for line in file.read_text().splitlines()]
+    declared = [line for line in lines if line[0] == "account" or line[1:2] == ["open"]]
+    return [" ".join(line[1:]) if line[0] == "account" else line[2].split()[0] for line in declared]
+
+
 @pytest.mark.skipif(
     shutil.which("hledger") is None, reason="hledger is not installed (Debian's package hledger)"
 )

@@ -105,6 +105,21 @@ def test_a_deleted_record_stays_and_an_ignored_one_is_counted_by_its_rule(road: 
     ]
 
 
+def test_what_counts_as_deleted_may_be_chosen_by_a_rule(
+    warehouse: Warehouse, tmp_path: Path, roads: list[Road]
+) -> None:
+    chosen = """    from: deal
+    deleted: {choose: [{when: {from: stage, equals: [SPAM, TRASH]}, value: true}], otherwise: false}
+"""
+    roads.append(open_road(warehouse, crm(tmp_path / "m", DEAL.replace("    from: deal\n", chosen))))
+    (road,) = roads
+    for number, stage in enumerate(("A", "TRASH", "SPAM")):
+        road.put("deal", str(number), {"title": "t", "stage": stage})
+    road.refresh("core.deal")
+    assert [(row["source_id"], row["is_deleted"]) for row in road.rows("core.deal")] == [
+        ("0", False), ("1", True), ("2", True)]  # fmt: skip
+
+
 def test_names_with_quotes_braces_and_backslashes_break_nothing(
     warehouse: Warehouse, tmp_path: Path, roads: list[Road]
 ) -> None:
