@@ -20,6 +20,7 @@ from pipelines.table import Table, tables
 from resources.warehouse import Connection, Warehouse, trusted
 
 DEPLOY_LOCK = "deploy"
+MAX_COMPILED = 16  # states of the mapping files whose reads are kept: a change of them is often taken back
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,13 @@ class Reads:
 
 
 def reads_of(mappings: Mappings) -> Mapping[str, Reads]:
-    """Compiled reads by table name; compiled once while the mapping files stay as they are."""
-    if mappings.fingerprint not in _COMPILED:
-        _COMPILED.clear()
-        _COMPILED[mappings.fingerprint] = _compile(mappings)
-    return _COMPILED[mappings.fingerprint]
+    """Compiled reads by table name; compiled once for each of the last few states of the mapping files."""
+    if (found := _COMPILED.pop(mappings.fingerprint, None)) is None:
+        found = _compile(mappings)
+    _COMPILED[mappings.fingerprint] = found  # behind all others, as the one used last
+    while len(_COMPILED) > MAX_COMPILED:
+        _COMPILED.pop(next(iter(_COMPILED)), None)
+    return found
 
 
 _COMPILED: dict[str, Mapping[str, Reads]] = {}
