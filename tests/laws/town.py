@@ -135,6 +135,9 @@ REWORDINGS = {
     "vat": ("onec.yaml", "{rate: 10, value: НДС10}", "{rate: 10, value: НДС10, to: 2026-02-01}"),
 }  # fmt: skip
 
+POLICIES = ("corrected", "reversed", "updated")
+"""What becomes of a posted document: says something only where documents follow their deals, and one at a time."""
+
 _INVOICE = "    entity: invoice\n    post: false\n"
 _GOODS = "    lines:\n      - into: Товары\n        when: "
 _PARTY = "    entity: counterparty\n    fields:\n"
@@ -163,7 +166,10 @@ def mappings_of(folder: Path, reworded: frozenset[str]) -> Mappings:
     place = folder / ("+".join(sorted(reworded)) or "plain")  # no name has a plus in it
     shutil.copytree(DEMO, place)
     known = {**REWORDINGS, **OWNINGS}
-    rewordings = {name: known[name] for name in known if name in reworded}
+    policy = next((name for name in POLICIES if {name, "follows"} <= reworded), "")
+    rewordings = {
+        name: known[name] for name in known if name in reworded and (name not in POLICIES or name == policy)
+    }
     rewordings["one"] = ("onec.yaml", "profile: accounting_3", "profile: accounting_3\n  concurrency: 1")
     for name, old, new in rewordings.values():
         text = (place / name).read_text(encoding="utf-8")
