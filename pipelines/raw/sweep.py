@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from pipelines.raw.batch import Batch, open_batch, raw_table, scalar, take_turns
 from pipelines.raw.receive import keepable
 from pipelines.raw.settle import guard, store
-from pipelines.refresh import lock_changes
+from pipelines.refresh import FEW_BYTES, lock_changes
 from resources.connector import CountsEntities, Entity, Source, SourceError
 from resources.warehouse import Connection, Warehouse, trusted
 
 SWEEP_ALWAYS_UNDER = 5_000  # records: so few keys cost a request or two, so every read compares them
 SWEEP_EVERY = timedelta(hours=24)
+ANALYZED_FROM = 1_000  # keys: of fewer the planner guesses well enough
 
 
 def sweeps_due(
@@ -80,26 +81,28 @@ def sweep_entity(
     name = raw_table(source.system, entity.name)
     with warehouse.transaction() as conn:
         incoming = open_batch(conn, source.system, entity, "sweep", None, moment, run_id)
-        incoming.open(conn)
+        # It stays, empty, for as long as the connection does: to make and drop it costs more than to compare few keys.
+        conn.execute("create temporary table if not exists living_key (source_id text)")
         count, error = 0, ""
         try:
             for keys in source.keys(entity.name):
-                with conn.cursor().copy(trusted(f"copy {incoming.temporary} (source_id) from stdin")) as copy:
+                with conn.cursor().copy("copy living_key (source_id) from stdin") as copy:
                     for key in keys:
                         copy.write_row((keepable(key),))
                 count += len(keys)
         except SourceError as failure:
             error = keepable(str(failure))
-        conn.execute(trusted(f"analyze {incoming.temporary}"))
+        if count >= ANALYZED_FROM:
+            conn.execute("analyze living_key")
         take_turns(conn, source.system)
         lock_changes(conn)
-        missing = f"not exists (select from {incoming.temporary} i where i.source_id = c.source_id)"
+        missing = "not exists (select from living_key i where i.source_id = c.source_id)"
         if not error and not allow_deletions:
             error = guard(conn, source.system, entity.name, missing)
         deleted = 0 if error else _delete(conn, name, incoming.batch_id, missing)
         unknown = scalar(
             conn,
-            f"select count(*) from {incoming.temporary} i where not exists"
+            "select count(*) from living_key i where not exists"
             f" (select from {name} c where c.source_id = i.source_id and c.is_current and not c.deleted)"
             # What is set apart is known; to read all again for it would be no help.
             " and not exists (select from ops.quarantine q where q.source = %s and q.entity = %s"
@@ -118,7 +121,8 @@ def sweep_entity(
                 "update ops.cursor set swept_at = %s where source = %s and entity = %s",
                 [moment, source.system, entity.name],
             )
-        incoming.close(conn)
+        many = scalar(conn, f"select pg_relation_size('living_key') > {FEW_BYTES}")
+        conn.execute("truncate living_key" if many else "delete from living_key")
         conn.commit()
     return batch, 0 if error else int(unknown)
 
