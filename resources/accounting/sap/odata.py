@@ -158,39 +158,55 @@ def listed(content: bytes) -> Listed:
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row without wrapping; see the top of this module. Items come in the order of their numbers."""
     found: dict[str, Any] = {}
+    etag = ""
     for name, value in row.items():
-        if name == "__metadata":
-            if isinstance(value, dict) and value.get("etag"):
-                found[ETAG] = value["etag"]
-        elif isinstance(value, dict):
-            if "__deferred" in value:
-                continue
-            inner = value.get("results")
-            if isinstance(inner, list):
-                found[name] = _sorted([plain(item) for item in inner])
-            else:
-                found[name] = plain(value)
-        elif isinstance(value, list):
-            found[name] = _sorted([plain(item) if isinstance(item, dict) else item for item in value])
-        elif isinstance(value, str):
-            if value.startswith("/Date("):
-                found[name] = date_text(value)
-            elif name != ETAG or ETAG not in found:
-                found[name] = value
+        kind = type(value)
+        if kind is str:  # nearly all are: a page has tens of thousands of them
+            found[name] = date_text(value) if value[:6] == "/Date(" else value
+        elif kind is dict:
+            if name == "__metadata":
+                etag = value.get("etag") or ""
+            elif "__deferred" not in value:
+                inner = value.get("results")
+                if type(inner) is list:
+                    found[name] = _sorted([plain(item) for item in inner])
+                else:
+                    found[name] = plain(value)
+        elif kind is list:
+            found[name] = _sorted([plain(item) if type(item) is dict else item for item in value])
         else:
             found[name] = value
+    if etag:
+        found[ETAG] = etag
     return found
+
+
+def header(content: bytes) -> dict[str, Any]:
+    """The fields of the one row that a write gave back, as `plain` has them, without what is nested in it; {} without one."""
+    try:
+        body = _decode(content)
+    except msgspec.DecodeError:
+        return {}
+    row = body.get("d") if isinstance(body, dict) else None
+    if isinstance(row, dict) and isinstance(row.get("results"), list):
+        row = next(iter(row["results"]), None)
+    if not isinstance(row, dict):
+        return {}
+    metadata = row.get("__metadata")
+    fields = {name: value for name, value in row.items() if not isinstance(value, (dict, list))}
+    return plain({**fields, "__metadata": metadata} if isinstance(metadata, dict) else fields)
 
 
 def unpadded(row: dict[str, Any]) -> dict[str, Any]:
     """The row itself, the numbers in it without zeros in front. After paging: a filter takes them as they came."""
-    for name, value in row.items():
-        if isinstance(value, str):
-            if value.startswith("0") and name in NUMBERS:
-                row[name] = number(value)
-        elif isinstance(value, dict):
+    for name in NUMBERS & row.keys():
+        value = row[name]
+        if isinstance(value, str) and value[:1] == "0":
+            row[name] = number(value)
+    for value in row.values():
+        if type(value) is dict:
             unpadded(value)
-        elif isinstance(value, list):
+        elif type(value) is list:
             for item in value:
                 if isinstance(item, dict):
                     unpadded(item)
