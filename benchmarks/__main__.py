@@ -29,26 +29,31 @@ BENCHMARKS: Final = {
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; all without one"
+        "names",
+        nargs="*",
+        metavar="name",
+        help=f"of {', '.join(BENCHMARKS)}; all without one. carry:sap,onec: of these systems alone",
     )
     parser.add_argument(
         "--quick", action="store_true", help="a tenth of the sizes: shows that it works, no more"
     )
     parser.add_argument("--home", type=Path, default=None, help="default: bench in SVERKA_HOME")
     said = parser.parse_args(arguments)
-    if unknown := [name for name in said.names if name not in BENCHMARKS]:
+    if unknown := [name for name in said.names if name.partition(":")[0] not in BENCHMARKS]:
         parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
     home = said.home or home_folder() / "bench"
     missed = 0
     for name in said.names or BENCHMARKS:
         started = time.monotonic()
+        name, _, parts = name.partition(":")
         module = importlib.import_module(f"benchmarks.{name}")
+        only = {"only": parts.split(",")} if parts else {}
         with Place(home) as place:
-            figures: list[Figure] = module.run(place, quick=said.quick)
+            figures: list[Figure] = module.run(place, quick=said.quick, **only)
         seconds = time.monotonic() - started
         if not getattr(module, "PRINTS_TABLES", False):
             print_table(BENCHMARKS[name], figures, seconds)
-        path = keep(home, name, figures, seconds, quick=said.quick)
+        path = keep(home, "-".join([name, *only.get("only", ())]), figures, seconds, quick=said.quick)
         print(f"kept in {path.relative_to(ROOT) if path.is_relative_to(ROOT) else path}\n", flush=True)
         missed += sum(figure.verdict == "not met" for figure in figures)
     print("every bound is met" if not missed else f"{missed} bounds are not met")
