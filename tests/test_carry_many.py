@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.operations.carry import carry
 from pipelines.operations.ready import Ready
-from resources.connector import Capabilities, Refused, Rows, SourceError, Written
+from resources.connector import Capabilities, SourceError, Written
 from resources.warehouse import Warehouse
 
 HERE = UUID("7b0a3f52-64c5-4f0e-9d6d-6f9a4f1d2c31")
@@ -176,97 +176,3 @@ def test_an_error_of_ours_leaves_what_was_sent_to_the_next_carry(warehouse: Ware
     assert carried.probed == 2
     assert states(warehouse) == {"verified": 6}
     assert [sort for sort, _, _ in paper.events].count("create") == len(keys)
-
-
-class Wholesale(Paper):
-    """A paper that is written in batches of two, and says which."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent: list[tuple[str, ...]] = []
-        self.before_batch: Callable[[Sequence[str]], None] = lambda keys: None
-        self.after_batch: Callable[[Sequence[str]], None] = lambda keys: None
-
-    def create_many(self, kind: str, rows: Rows) -> Sequence[Written | SourceError]:
-        raise AssertionError("it says which records go together")
-
-    def batches(self, kind: str, rows: Rows) -> Sequence[Sequence[int]]:
-        return [range(start, min(start + 2, len(rows))) for start in range(0, len(rows), 2)]
-
-    def create_batch(self, kind: str, rows: Rows) -> Sequence[Written | SourceError]:
-        keys = tuple(key for key, _ in rows)
-        self.before_batch(keys)
-        self.sent.append(keys)
-        try:
-            return [self.create(kind, key, body) for key, body in rows]
-        except SourceError as error:
-            return [error for _ in rows]
-        finally:
-            self.after_batch(keys)
-
-
-@pytest.fixture
-def wholesale(monkeypatch: pytest.MonkeyPatch) -> Wholesale:
-    monkeypatch.setattr("pipelines.operations.carry.CHUNK", 4)
-    return Wholesale()
-
-
-def test_the_batches_of_the_next_chunk_follow_while_the_last_one_of_this_is_under_way(
-    warehouse: Warehouse, wholesale: Wholesale
-) -> None:
-    keys = approved(warehouse, "invoice", 8)
-    began = threading.Event()
-    met: list[bool] = []
-
-    def before(batch: Sequence[str]) -> None:
-        if keys[4] in batch:
-            began.set()
-
-    def after(batch: Sequence[str]) -> None:
-        if keys[3] in batch:
-            met.append(began.wait(SECONDS))
-
-    wholesale.before_batch, wholesale.after_batch = before, after
-    carry(warehouse, wholesale, workers=2)
-    assert met == [True], "the second chunk waited for the last answer to the first one"
-    assert sorted(wholesale.sent) == [tuple(keys[n : n + 2]) for n in range(0, 8, 2)]
-    assert states(warehouse) == {"verified": 8}
-
-
-def test_no_batch_of_the_next_chunk_leaves_where_one_failed_before_the_last_of_this_left(
-    warehouse: Warehouse, wholesale: Wholesale, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipelines.operations.carry.CHUNK", 8)
-    monkeypatch.setattr("pipelines.operations.carry.SPARE", 0)
-    keys = approved(warehouse, "invoice", 12)
-    others = threading.Barrier(2, timeout=SECONDS)
-    left = [keys[0]]
-
-    def fail_once(key: str) -> None:
-        if key in left:
-            left.remove(key)
-            raise SourceError("paper: no connection", retriable=True)
-
-    def before(batch: Sequence[str]) -> None:
-        if keys[2] in batch or keys[4] in batch:  # the third leaves when the first has failed
-            others.wait()
-
-    wholesale.before_create, wholesale.before_batch = fail_once, before
-    carried = carry(warehouse, wholesale, workers=2)
-    assert carried.put_back == 2
-    assert states(warehouse) == {"verified": 12}
-    assert wholesale.order("find", keys[7]) < min(wholesale.order("create", key) for key in keys[8:])
-
-
-def test_what_a_batch_answers_is_told_of_its_own_records(warehouse: Warehouse, wholesale: Wholesale) -> None:
-    keys = approved(warehouse, "invoice", 4)
-
-    def refuse(key: str) -> None:
-        if key in keys[2:]:
-            raise Refused("paper: this one is not wanted")
-
-    wholesale.before_create = refuse
-    carried = carry(warehouse, wholesale, workers=2)
-    assert carried.rejected == 2
-    told = warehouse.rows("select operation_id::text from ops.operation where state = 'rejected' order by 1")
-    assert [key for (key,) in told] == keys[2:]
