@@ -239,11 +239,13 @@ class OneC:
             return
         wanted = list(dict.fromkeys(odata.canonical(key) for key in keys))
         name = naming(place)
-        for asked, rows in self._bodies(place, wanted):
+        for start in range(0, len(wanted), self.session.page):
+            asked = wanted[start : start + self.session.page]
+            found = [(name(row), row) for _, rows in self._bodies(place, asked) for row in rows]
             if entity in self.profile.recorders:
                 yield from self._entries_of(place, asked)
-            yield self._page(place, [(name(row), row) for row in rows])
-            there = {name(row) for row in rows}
+            yield self._page(place, found)
+            there = {key for key, _ in found}
             if gone := [Record(key, b"{}", deleted=True) for key in asked if key not in there]:
                 yield Page(entity, gone)
 

@@ -90,8 +90,13 @@ def address(resource: str, options: Mapping[str, object]) -> str:
     readable, for messages; whoever sends it encodes its Cyrillic letters as UTF-8.
     """
     pairs = ((name, value) for name, value in options.items() if value not in ("", None))
-    query = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in pairs)
+    query = "&".join(f"{name}={_quoted(str(value))}" for name, value in pairs)
     return _UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", resource) + (f"?{query}" if query else "")
+
+
+def _quoted(value: str) -> str:
+    """Percent-encoded but for what a query may hold as it is (RFC 3986, 3.4) and filters are full of."""
+    return quote(value, safe="'(),")
 
 
 _UNSAFE = re.compile(r"[%#?: ]")
@@ -100,12 +105,15 @@ _UNSAFE = re.compile(r"[%#?: ]")
 def chunks(
     terms: Sequence[tuple[str, str]], *, limit: int = QUERY_LIMIT, overhead: int = 200
 ) -> Iterator[tuple[list[str], str]]:
-    """Cut (key, condition) pairs into (keys, `condition or condition …`) that fit one query string."""
+    """Cut (key, condition) pairs into (keys, `condition or condition …`) that fit one query string.
+
+    `overhead`: characters of the string that are no condition.
+    """
     keys: list[str] = []
     parts: list[str] = []
     length = overhead
     for key, term in terms:
-        size = len(quote(f" or {term}", safe=""))
+        size = len(_quoted(f" or {term}"))
         if keys and (length + size > limit or len(keys) >= KEYS_PER_REQUEST):
             yield keys, either(parts)
             keys, parts, length = [], [], overhead

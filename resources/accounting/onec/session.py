@@ -200,11 +200,15 @@ class Session:
         Yields the keys that were asked for together with all rows that answered.
         """
 
+        options = {"$select": select, "$orderby": order}
+
         def ask(chunk: tuple[list[str], str]) -> tuple[list[str], list[Raw]]:
             keys, where = chunk
-            return keys, self.rows(entity_set, {"$select": select, "$filter": where, "$orderby": order})
+            return keys, self.rows(entity_set, {**options, "$filter": where})
 
-        yield from in_order(ask, odata.chunks(terms, limit=self.query_limit), self.concurrency, self.system)
+        rest = len(odata.address("", {**options, "$format": FORMAT, "$filter": "-"}))
+        chunks = odata.chunks(terms, limit=self.query_limit, overhead=rest)
+        yield from in_order(ask, chunks, self.concurrency, self.system)
 
     # ---- writing ------------------------------------------------------------------------------
 
