@@ -299,10 +299,12 @@ def load(target: Target, road: Road, a_part: float) -> dict[str, Any]:
         kind = "batches" if _parts(request) else "single" if _writes(request) else "reads"
         counts[kind] += 1
         counts["requests"] += 1
+        request.extensions["left_at"] = time.perf_counter()
 
     def linger(response: httpx.Response) -> None:
         if (more := _parts(response.request) - 1) > 0:
-            time.sleep(more * a_part)
+            due = response.request.extensions["left_at"] + ANSWER + more * a_part
+            time.sleep(max(0.0, due - time.perf_counter()))
 
     def _parts(request: httpx.Request) -> int:
         return request.content.count(target.part) if request.method == "POST" else 0

@@ -82,7 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--deals", type=int, default=400)
     parser.add_argument("--today", type=date.fromisoformat, default=None, help="company date (YYYY-MM-DD)")
     parser.add_argument("--no-limits", action="store_true", help="no rate limit, no operating budget")
-    parser.add_argument("--latency-ms", type=float, default=0.0, help="added to every vendor answer")
+    parser.add_argument(
+        "--latency-ms", type=float, default=0.0, help="a vendor's answer leaves no sooner after its request"
+    )
     return parser
 
 

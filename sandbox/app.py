@@ -109,7 +109,7 @@ class World:
 
 
 def application(world: World, limits: bool = True, latency: float = 0.0) -> Starlette:
-    """The ASGI application. `latency` in seconds is added to every vendor answer."""
+    """The ASGI application. No vendor's answer leaves sooner than `latency` seconds after its request."""
     crm = bitrix24.routes(world.portal, world.faults, world.secret, Limits(enforced=limits), latency)
     for hosts in (world.vendors, world.ledgers):
         hosts.limited, hosts.latency = limits, latency

@@ -67,7 +67,7 @@ class Books:
     where: str
     secret: str
     limited: bool = True
-    latency: float = 0.0  # seconds that are awaited before each answer
+    latency: float = 0.0  # seconds after a request before which its answer does not leave
     windows: dict[str, Window] = field(default_factory=dict)
     requests: int = 0  # answered since the start, refusals included
     tokens: Tokens = field(init=False)

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, quote
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from sandbox.latency import Latency
 from sandbox.onec.address import Address, Segment, arguments, read_address
 from sandbox.onec.atom import ENTRY_TYPE, FEED_TYPE, entry, feed
 from sandbox.onec.base import Base, PreconditionError
@@ -69,10 +70,12 @@ class Service:
         self._base, self._latency = base, latency
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        latency = Latency()
         body = await _body(receive)
-        if (seconds := self._latency + self._base.conduct.latency) > 0:
+        if (seconds := self._base.conduct.latency) > 0:
             await asyncio.sleep(seconds)
         reply = self.answer(scope, body)
+        await latency.over(self._latency)
         headers = [
             (b"content-type", reply.content_type.encode()),
             (b"content-length", str(len(reply.body)).encode()),

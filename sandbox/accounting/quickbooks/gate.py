@@ -6,7 +6,6 @@ of a company. A refusal is 429 with the gateway's body and no time to wait.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import uuid
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from sandbox.accounting.quickbooks.file import CompanyFile
 from sandbox.accounting.quickbooks.kinds import BY_PATH, Kind
 from sandbox.accounting.quickbooks.query import parse
 from sandbox.accounting.quickbooks.values import Row, decode, encode, moment_now, xml
+from sandbox.latency import Latency
 
 _log = logging.getLogger(__name__)
 HOST: Final = "https://sandbox-quickbooks.api.intuit.com"
@@ -43,13 +43,16 @@ class Gate:
         self._at_once = 0
 
     async def __call__(self, request: Request) -> Response:
+        latency = Latency()
+        answer = self._answer(request, await request.body())
+        await latency.over(self.books.latency)
+        return answer
+
+    def _answer(self, request: Request, body: bytes) -> Response:
         file, books = self.file, self.books
         books.requests += 1
         tid = f"1-{int(file.now()):x}-{uuid.uuid4().hex[:24]}"
         headers = {"intuit_tid": tid, "qbo-version": "2026.11"}
-        body = await request.body()
-        if books.latency:
-            await asyncio.sleep(books.latency)
         wants_xml = file.options.xml and "json" not in request.headers.get("accept", "")
         time = moment_now(file.now())
         try:

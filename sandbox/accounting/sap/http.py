@@ -7,7 +7,6 @@ Source: the vendor's SDK (its CSRF middleware) and answers recorded there.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import hmac
@@ -27,6 +26,7 @@ from sandbox.accounting.sap.edm import Service
 from sandbox.accounting.sap.errors import SapError, logon_failed, too_many, unavailable
 from sandbox.accounting.sap.gateway import Gateway
 from sandbox.accounting.sap.system import CLIENT, USER, System
+from sandbox.latency import Latency
 
 SERVICES: Final[dict[str, Service]] = {
     service.name: service
@@ -70,10 +70,10 @@ class Front:
             return refused
         self._busy += 1
         try:
-            body = await request.body()
-            if self.books.latency:
-                await asyncio.sleep(self.books.latency)
-            return self._odata(request, body)
+            latency = Latency()
+            answer = self._odata(request, await request.body())
+            await latency.over(self.books.latency)
+            return answer
         finally:
             self._busy -= 1
 
@@ -81,10 +81,10 @@ class Front:
         refused = self._enter(request)
         if refused is not None:
             return refused
-        body = await request.body()
-        if self.books.latency:
-            await asyncio.sleep(self.books.latency)
-        return soap.answer(self.system, request.path_params["name"], request.method, body)
+        latency = Latency()
+        answer = soap.answer(self.system, request.path_params["name"], request.method, await request.body())
+        await latency.over(self.books.latency)
+        return answer
 
     async def token(self, request: Request) -> Response:
         """OAuth 2.0, client credentials: the client by Basic or in the form."""
