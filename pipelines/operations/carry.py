@@ -330,6 +330,7 @@ class _Carrier:
         """Ask the target what became of uncertain operations. Unanswered ones stay uncertain."""
         there: list[Operation] = []
         absent: list[tuple[Operation, str]] = []
+        fresh = self._may_come_yet(uncertain)
         for kind, group in by_kind(uncertain).items():
             found = self._find(kind, group)
             if found is None:
@@ -340,12 +341,29 @@ class _Carrier:
                 body = found.get(operation.key)
                 if body is not None and self._is_done(operation, body):
                     there.append(operation)
+                elif operation.operation_id in fresh:
+                    self.carried.uncertain += 1
                 else:
                     absent.append((operation, "the target does not have it: it is sent again"))
         self._move(there, "confirmed", "a probe found it in the target")
         self._move_each(absent, "planned")
         self._send_again([o for o, _ in absent])
         return there
+
+    def _may_come_yet(self, uncertain: Sequence[Operation]) -> set[UUID]:
+        """Creates whose request may still be carried out: asked before, the target would not have it, and then twice."""
+        seconds = self.target.capabilities.settles_after
+        creates = [o.operation_id for o in uncertain if o.action == "create"]
+        if not seconds or not creates:
+            return set()
+        rows = self.conn.execute(
+            """
+            select operation_id from ops.operation_event where operation_id = any(%s) and to_state = 'sent'
+            group by operation_id having max(at) > clock_timestamp() - make_interval(secs => %s)
+            """,
+            [creates, seconds],
+        ).fetchall()
+        return {row[0] for row in rows}
 
     def _send_again(self, operations: Sequence[Operation]) -> None:
         """What is planned again stays approved; after many tries only where the target and not the record is the cause."""

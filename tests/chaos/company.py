@@ -31,7 +31,7 @@ from resources import postgres
 from resources.warehouse import LockHeld, Warehouse
 from tests.chaos.loader import Loader, small_chunks
 from tests.chaos.points import Point, Watch
-from tests.chaos.targets import environment_of, write_mappings
+from tests.chaos.targets import SETTLE_SECONDS, environment_of, write_mappings
 from tests.laws.quick import quick_gate
 from tests.sandbox_process import Running, running
 from tests.whole_road import environment
@@ -201,9 +201,9 @@ class Company:
 
         def work(road: Road, meet: Callable[[str], None]) -> Any:
             small_chunks(chunk)
-            road.warehouse.execute("delete from ops.breaker")  # its pauses would leave nothing to be killed
             watch = Watch(point, meet)
-            watch.install()
+            watch.install()  # before the first connection, which is kept
+            road.warehouse.execute("delete from ops.breaker")  # its pauses would leave nothing to be killed
             try:
                 if plan:
                     sync.plan_operations(road)
@@ -214,7 +214,12 @@ class Company:
         return self.fork(work, kills=not meets)
 
     def settle(self, *, night: bool = False) -> Settled:
-        """A sync without faults; at night what was refused goes once more."""
+        """A sync without faults, once nothing can be on its way any more; at night what was refused goes once more."""
+        ((sent,),) = self.rows(
+            "select extract(epoch from clock_timestamp() - max(at)) from ops.operation_event where to_state = 'sent'"
+        )
+        if sent is not None and sent < SETTLE_SECONDS and self.template.target == "sap":
+            time.sleep(SETTLE_SECONDS - float(sent))
         found: Settled = self.do(lambda road: _settle(road, night))
         return found
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -223,3 +224,22 @@ def main(arguments: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1:])
+
+
+def test_a_create_that_may_still_be_carried_out_is_not_sent_again_where_the_target_would_take_it_twice(
+    towns: Towns,
+) -> None:
+    with towns() as town:
+        vars(town.books)["capabilities"] = replace(town.books.capabilities, settles_after=600.0)
+        town.books.faults = ["drop_before"]
+        town.sync()
+        uncertain = town.rows(
+            "select operation_id from ops.operation where state = 'uncertain' and action = 'create'"
+        )
+        assert uncertain
+        town.sync()
+        again = "select operation_id from ops.operation_event where to_state = 'sent' group by 1 having count(*) > 1"
+        assert not set(town.rows(again)) & set(uncertain)
+        vars(town.books)["capabilities"] = replace(town.books.capabilities, settles_after=0.001)
+        settle(town)
+        check_documents(town)

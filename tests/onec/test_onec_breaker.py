@@ -13,6 +13,8 @@ from pipelines.operations.breaker import OPENS_AFTER, open_breakers, retry
 from pipelines.operations.carried import Carried
 from pipelines.operations.carry import carry
 from resources.accounting.onec.connector import OneC, connect
+from resources.accounting.onec.odata import parse_metadata
+from resources.connector import SourceError
 from resources.warehouse import Warehouse
 from tests.sandbox_process import Running, running
 
@@ -145,3 +147,25 @@ def test_a_base_that_is_gone_is_left_alone(tmp_path: Path, waiting: Warehouse) -
     opened.close()
     assert "no connection to 127.0.0.1" in said.stopped
     assert states(waiting) == {"approved": COUNT}
+
+
+@pytest.mark.parametrize("kind", ["html", "truncate"])
+def test_a_description_that_cannot_be_read_is_told_and_the_fields_stay_as_they_were(
+    base: Running, onec: OneC, waiting: Warehouse, kind: str
+) -> None:
+    known = onec.metadata()
+    base.control("faults", {"where": "onec", "kind": kind, "times": None})
+    with pytest.raises(SourceError, match="metadata") as caught:
+        onec.metadata(anew=True)
+    assert caught.value.retriable
+    assert onec.metadata() == known
+    base.control("faults", method="DELETE")
+    assert onec.metadata(anew=True) == known
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"<html><body>login</body></html>", b"<edmx:Edmx xmlns:edmx='x'><EntitySet"]
+)
+def test_what_describes_no_base_is_no_base_without_fields(said: bytes) -> None:
+    with pytest.raises(ValueError, match=r"cut off|no set of objects"):
+        parse_metadata(said)

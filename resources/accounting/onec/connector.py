@@ -324,7 +324,15 @@ class OneC:
         """{set: {property: edm type}} of all that is published (tens of megabytes): read once, or `anew`."""
         with self._metadata_lock:
             if self._metadata is None or anew:
-                self._metadata = odata.parse_metadata(self.session.get("$metadata", json=False).content)
+                said = self.session.get("$metadata", json=False).content
+                try:
+                    self._metadata = odata.parse_metadata(said)
+                except ValueError as error:
+                    raise SourceError(
+                        f"{self.system}: GET $metadata: the description of the base cannot be read: {error}; try again later, and"
+                        " open it in a browser if it stays so",
+                        retriable=True,
+                    ) from None
             return self._metadata
 
     def unknown_fields(self, kind: str, body: Mapping[str, Any]) -> list[str]:

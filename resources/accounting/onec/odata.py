@@ -216,21 +216,27 @@ def utc_time(value: str, zone: ZoneInfo) -> datetime | None:
 def parse_metadata(xml: bytes) -> dict[str, dict[str, str]]:
     """`$metadata` as {set: {property: edm type}}.
 
-    A tabular part also stands under its own name (`Document_X_Товары`), from its set or row type.
+    A tabular part also stands under its own name (`Document_X_Товары`), from its set or row type. Raises ValueError
+    for what is cut off or no description: a page of HTML must not look like a base with nothing published.
     """
     types: dict[str, dict[str, str]] = {}
     sets: dict[str, str] = {}
-    for _, element in ElementTree.iterparse(BytesIO(xml)):  # tens of megabytes: never a whole tree
-        tag = element.tag.rpartition("}")[2]
-        if tag in ("EntityType", "ComplexType"):
-            types[element.attrib["Name"]] = {
-                child.attrib["Name"]: child.attrib.get("Type", "")
-                for child in element
-                if child.tag.rpartition("}")[2] == "Property"
-            }
-            element.clear()
-        elif tag == "EntitySet":
-            sets[element.attrib["Name"]] = element.attrib.get("EntityType", "").rpartition(".")[2]
+    try:
+        for _, element in ElementTree.iterparse(BytesIO(xml)):  # tens of megabytes: never a whole tree
+            tag = element.tag.rpartition("}")[2]
+            if tag in ("EntityType", "ComplexType"):
+                types[element.attrib["Name"]] = {
+                    child.attrib["Name"]: child.attrib.get("Type", "")
+                    for child in element
+                    if child.tag.rpartition("}")[2] == "Property"
+                }
+                element.clear()
+            elif tag == "EntitySet":
+                sets[element.attrib["Name"]] = element.attrib.get("EntityType", "").rpartition(".")[2]
+    except (ElementTree.ParseError, KeyError) as error:
+        raise ValueError(f"it is cut off, or no XML of 1C ({error})") from None
+    if not sets:
+        raise ValueError("it names no set of objects")
     found = {name: types.get(kind, {}) for name, kind in sets.items()}
     for name in list(found):
         for kind in found[name].values():

@@ -98,6 +98,9 @@ class Sap(Writer):
 
     def __init__(self, settings: Opened) -> None:
         super().__init__(settings)
+        # A request whose sender died may wait in a dispatcher or a proxy as long as the sender would have waited, and
+        # longer; an order has no key that SAP would refuse the second time.
+        vars(self)["capabilities"] = replace(self.capabilities, settles_after=settings.settles_after)
         self.fields_read: Mapping[str, Sequence[str]] = {}
         self.fields_written: Mapping[str, Sequence[str]] = {}
         self.mapping_file = f"the mapping file of {self.system}"
