@@ -221,6 +221,7 @@ def parse_metadata(xml: bytes) -> dict[str, dict[str, str]]:
     """
     types: dict[str, dict[str, str]] = {}
     sets: dict[str, str] = {}
+    described = False
     try:
         for _, element in ElementTree.iterparse(BytesIO(xml)):  # tens of megabytes: never a whole tree
             tag = element.tag.rpartition("}")[2]
@@ -231,12 +232,14 @@ def parse_metadata(xml: bytes) -> dict[str, dict[str, str]]:
                     if child.tag.rpartition("}")[2] == "Property"
                 }
                 element.clear()
+            elif tag == "Schema":
+                described = True  # of nothing at all, where nothing is published
             elif tag == "EntitySet":
                 sets[element.attrib["Name"]] = element.attrib.get("EntityType", "").rpartition(".")[2]
     except (ElementTree.ParseError, KeyError) as error:
         raise ValueError(f"it is cut off, or no XML of 1C ({error})") from None
-    if not sets:
-        raise ValueError("it names no set of objects")
+    if not described:
+        raise ValueError("it has no schema of objects")
     found = {name: types.get(kind, {}) for name, kind in sets.items()}
     for name in list(found):
         for kind in found[name].values():
