@@ -1,7 +1,8 @@
 """Carry approved operations into a target: send, read back, compare, and settle what is uncertain.
 
 The intent is committed (`sent`) before a request leaves. Whatever a crash or a timeout leaves behind is
-`uncertain` until a probe by our own key decides: there -> `confirmed`, not there -> `planned` again.
+`uncertain` until a probe by our own key decides: there -> `confirmed`, not there -> `planned` again, but no sooner
+than its request can no longer be carried out, where the target would take it twice.
 An operation is `verified` when the record was read back and equals what was meant (for a posting: read
 back posted). One carrier a target runs at a time, across processes.
 """
@@ -21,7 +22,7 @@ from pipelines.aliases import learn, numbers
 from pipelines.operations.breaker import Breaker, Unsent
 from pipelines.operations.carried import Carried, Operation, ReadBack, by_kind, chunks, decoded
 from pipelines.operations.compare import differences
-from pipelines.operations.ready import Ready
+from pipelines.operations.ready import Ready, may_come_yet
 from pipelines.operations.waiting import HELD, OUTRUN, READY
 from resources.connector import (
     AssignsKeys,
@@ -330,7 +331,8 @@ class _Carrier:
         """Ask the target what became of uncertain operations. Unanswered ones stay uncertain."""
         there: list[Operation] = []
         absent: list[tuple[Operation, str]] = []
-        fresh = self._may_come_yet(uncertain)
+        creates = [o.operation_id for o in uncertain if o.action == "create"]
+        fresh = may_come_yet(self.conn, creates, self.target.capabilities.settles_after)
         for kind, group in by_kind(uncertain).items():
             found = self._find(kind, group)
             if found is None:
@@ -349,21 +351,6 @@ class _Carrier:
         self._move_each(absent, "planned")
         self._send_again([o for o, _ in absent])
         return there
-
-    def _may_come_yet(self, uncertain: Sequence[Operation]) -> set[UUID]:
-        """Creates whose request may still be carried out: asked before, the target would not have it, and then twice."""
-        seconds = self.target.capabilities.settles_after
-        creates = [o.operation_id for o in uncertain if o.action == "create"]
-        if not seconds or not creates:
-            return set()
-        rows = self.conn.execute(
-            """
-            select operation_id from ops.operation_event where operation_id = any(%s) and to_state = 'sent'
-            group by operation_id having max(at) > clock_timestamp() - make_interval(secs => %s)
-            """,
-            [creates, seconds],
-        ).fetchall()
-        return {row[0] for row in rows}
 
     def _send_again(self, operations: Sequence[Operation]) -> None:
         """What is planned again stays approved; after many tries only where the target and not the record is the cause."""

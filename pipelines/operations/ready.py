@@ -1,4 +1,4 @@
-"""Which operations of a target leave next: one kind and action after the other, parents first.
+"""Which operations of a target leave next: one kind and action after the other, parents first. And which must wait.
 
 What is free to leave is looked for once and then taken chunk by chunk: looked for anew with every chunk, the work would
 grow with the square of what waits.
@@ -6,6 +6,7 @@ grow with the square of what waits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -47,3 +48,20 @@ class Ready:
             if rows:
                 return [row[0] for row in rows]
         return []
+
+
+def may_come_yet(conn: Connection, creates: Sequence[UUID], seconds: float) -> set[UUID]:
+    """Of these, those sent so few seconds ago that the request may still be carried out, whoever sent it being dead.
+
+    Asked for before that, the target would not have it; sent again, it would have it twice.
+    """
+    if not seconds or not creates:
+        return set()
+    rows = conn.execute(
+        """
+        select operation_id from ops.operation_event where operation_id = any(%s) and to_state = 'sent'
+        group by operation_id having max(at) > clock_timestamp() - make_interval(secs => %s)
+        """,
+        [list(creates), seconds],
+    ).fetchall()
+    return {row[0] for row in rows}
