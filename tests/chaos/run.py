@@ -210,6 +210,8 @@ class _History:
     def settle(self, closed: str = "", *, night: bool = False) -> None:
         """Syncs without faults until nothing is left to do."""
         done = None
+        # In 1C a right that was missing for a while refuses what was sent meanwhile: a night lets it go again.
+        night = night or self.company.template.target == "onec"
         for _ in range(MAX_SETTLING):
             done = self.company.settle(night=night)
             if done.errors or done.laws:
