@@ -251,13 +251,17 @@ def test_writes_do_not_grow_slower_and_pages_stay_quick() -> None:
     some_invoices(books, 200)
 
     def measure(count: int) -> float:
-        started = time.process_time()
-        some_invoices_numbered(books, count)
-        return (time.process_time() - started) / count
+        """The quickest of five: the others are the machine's."""
+        spent = []
+        for _ in range(5):
+            started = time.process_time()
+            some_invoices_numbered(books, count)
+            spent.append((time.process_time() - started) / count)
+        return min(spent)
 
-    early = measure(500)
+    early = measure(100)
     some_invoices_numbered(books, 3000)
-    late = measure(500)
+    late = measure(100)
     assert late < early * 3
     text = "SELECT * FROM Invoice ORDERBY Id STARTPOSITION 2001 MAXRESULTS 1000"
     encode(answer(file, language.parse(text)))

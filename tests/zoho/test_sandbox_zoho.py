@@ -198,8 +198,7 @@ def test_a_walk_by_modified_time_loses_nothing_while_records_change(zoho: Zoho) 
 
 def test_only_what_changed_after_the_named_second_is_given(zoho: Zoho) -> None:
     zoho.do(do="put", entity="deal", number=5, body={"title": "Только что"})
-    newest = max(row["modified"] for row in zoho.truth("deal").values())
-    at = datetime.fromisoformat(newest)
+    at = max(datetime.fromisoformat(row["modified"]) for row in zoho.truth("deal").values())
     before = {"If-Modified-Since": (at - timedelta(seconds=1)).isoformat()}
     ids = [row["id"] for row in zoho.rows("Deals", fields="id", headers=before, sort_by="Modified_Time")]
     assert source_id("deal", 5) in ids
@@ -263,7 +262,7 @@ def test_coql_filters_orders_and_pages(zoho: Zoho) -> None:
     truth = zoho.truth("deal")
     since = "2026-06-01T00:00:00+03:00"
     wanted = sorted(
-        (deal["modified"], shown) for shown, deal in truth.items()
+        (datetime.fromisoformat(deal["modified"]), shown) for shown, deal in truth.items()
         if datetime.fromisoformat(deal["modified"]) >= datetime.fromisoformat(since) and Decimal(deal["amount"]) > 50_000
     )  # fmt: skip
     found: list[str] = []
