@@ -9,18 +9,18 @@ os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
 import dagster as dg
 
-from mappings import Mappings, load
+from mappings import Mappings
 from pipelines.assets import all_assets
 from pipelines.deploy import reads_of
 from pipelines.sensors import all_schedules, all_sensors, sync_jobs
-from pipelines.sync import mappings_folder
+from pipelines.sync import company_mappings, mappings_folder
 
 
 @dg.definitions
 def sverka() -> dg.Definitions:
     """The road of the company whose mapping files `SVERKA_MAPPINGS` names; assembled once while these and the
     environment stay as they are."""
-    mappings = load(mappings_folder(), connected=False)
+    mappings = company_mappings()
     around = {name: value for name, value in os.environ.items() if not name.startswith("DAGSTER")}
     if not _ASSEMBLED or _ASSEMBLED[0][:2] != (mappings.fingerprint, around):
         _ASSEMBLED[:] = [(mappings.fingerprint, around, _assemble(mappings))]

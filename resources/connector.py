@@ -110,10 +110,9 @@ class Capabilities:
     known_max: bool = False  # `read` also takes the highest id stored of each entity; see `Source.read`
     posted: str = ""  # the field of a document read back that says whether it is posted
     version: str = ""  # the field of a record read back that holds its version, or the stamp of our write
-    settles_after: float = (
-        0.0  # seconds after which a create that was sent and is not there yet will not come; 0: it
-    )
-    # may be sent again at once, for the system itself takes a key of ours only once
+    # Seconds after which a create that was sent and is not there yet will not come. 0: it may be sent again at once, for
+    # the system itself takes a key of ours only once.
+    settles_after: float = 0.0
     volatile: Sequence[str] = ()  # what the system stamps on a record by itself: no change of the record
 
 

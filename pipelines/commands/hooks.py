@@ -11,13 +11,13 @@ from typing import Final
 
 import uvicorn
 
-from mappings import Mappings, load
+from mappings import Mappings
 from pipelines.commands.session import CONSOLE, database
 from pipelines.hooks import PATH, application, hearing_systems, hearings
 from pipelines.hooks_store import HookStore
 from pipelines.processes import ProcessError
 from pipelines.signals import Stopped
-from pipelines.sync import HOOK_SECRET, Road, mappings_folder
+from pipelines.sync import HOOK_SECRET, Road, company_mappings
 
 PUBLIC: Final = "SVERKA_HOOKS_URL"  # what the reverse proxy is called outside: https://hooks.example.ru
 HOST: Final = "127.0.0.1"
@@ -29,7 +29,7 @@ STOP_SECONDS: Final = 3  # for webhooks under way
 
 def hooks(port: int, *, show_addresses: bool) -> int:
     """Ctrl-C and TERM are the way to end it, so that is no failure. Raises ProcessError, SourceError, WarehouseError."""
-    mappings = load(mappings_folder(), connected=False)
+    mappings = company_mappings()
     if not hearing_systems(mappings):
         raise ProcessError(
             "no connected system has a hook_secret, so there is nothing to listen for; put one into the connection "

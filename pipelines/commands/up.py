@@ -6,11 +6,10 @@ import contextlib
 import sys
 from pathlib import Path
 
-from mappings import load
 from pipelines.commands.session import CONSOLE, database, is_demo, start_sandbox
 from pipelines.processes import Processes, free_port, line_ready, start_dagster
 from pipelines.signals import Stopped
-from pipelines.sync import mappings_folder
+from pipelines.sync import company_mappings
 from resources.warehouse import home_folder
 
 
@@ -46,7 +45,7 @@ def _receive_webhooks(processes: Processes, port: int) -> None:
     """Start the receiver where a system may send webhooks. Its port is never another one: a proxy names it."""
     from pipelines.hooks import hearing_systems
 
-    if not hearing_systems(load(mappings_folder(), connected=False)):
+    if not hearing_systems(company_mappings()):
         return
     command = [sys.executable, "-m", "pipelines.cli", "hooks", "--port", str(port)]
     child = processes.start("hooks", command, ready=line_ready("enter at the vendors"))

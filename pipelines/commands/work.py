@@ -14,7 +14,7 @@ from pipelines.freshness import Language
 from pipelines.operations.desired import lacking
 from pipelines.shapes import missing
 from pipelines.signals import called
-from pipelines.sync import Road, mappings_folder, read_shape
+from pipelines.sync import Road, company_mappings, mappings_folder, read_shape
 from resources.warehouse import Warehouse, home_folder
 
 
@@ -46,9 +46,7 @@ def _all_was_read(warehouse: Warehouse, run_id: str) -> bool:
 
 
 def _read_config(values: dict[str, bool]) -> dict[str, object]:
-    from mappings import load
-
-    mappings = load(mappings_folder(), connected=False)
+    mappings = company_mappings()
     accounting = mappings.accounting().name
     steps = [f"read_{s.name}" for s in mappings.systems if s.role == "crm"]
     steps += [f"read_{accounting}_catalogues", f"read_{accounting}_documents"]
@@ -249,10 +247,10 @@ def _lacking(road: Road, system: System) -> list[str]:
 
 
 def mappings_docs(language: str, output: Path | None) -> int:
-    from mappings import load, mapping_document
+    from mappings import mapping_document
 
     recall_sandbox(home_folder())
-    found = load(mappings_folder(), connected=False)
+    found = company_mappings()
     text = mapping_document(found, "ru" if language == "ru" else "en")
     if output is None:
         CONSOLE.print(text, markup=False, soft_wrap=True)
@@ -263,10 +261,8 @@ def mappings_docs(language: str, output: Path | None) -> int:
 
 
 def mappings_check() -> int:
-    from mappings import load
-
     recall_sandbox(home_folder())
-    found = load(mappings_folder(), connected=False)
+    found = company_mappings()
     CONSOLE.print(
         f"{len(found.systems)} mapping files of {mappings_folder().name} are right: {found.fingerprint}"
     )

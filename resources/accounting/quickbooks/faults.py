@@ -154,9 +154,7 @@ def verdict(answer: Answer, about: str = "", *, write: bool = False) -> Verdict:
                 "realm_id is of another company or environment than the token: correct realm_id or base_url"
             )
         else:
-            remedy = (
-                "the person who connected the company must be its administrator, and may have lost that right"
-            )
+            remedy = _REMEDIES[NO_PERMISSION]
         return Verdict("unauthorized", reason, remedy, "403")
     if answer.status >= 500 or answer.status == 408:
         return Verdict("uncertain", reason, "try again later; status.developer.intuit.com tells of outages")
