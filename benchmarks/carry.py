@@ -32,6 +32,7 @@ from pipelines.sync import Road
 from resources.accounting.onec.connector import CONCURRENCY as ONEC_AT_ONCE
 from resources.accounting.quickbooks.company import BATCHES_A_MINUTE, MAX_BATCH, REQUESTS_A_MINUTE
 from resources.accounting.sap.connection import CONCURRENCY as SAP_AT_ONCE
+from resources.http import Client
 from resources.warehouse import Warehouse
 
 DOCUMENTS: Final = 10_000
@@ -57,7 +58,7 @@ class Target:
     mapping: Path
     kinds: tuple[str, ...]
     bound: Callable[[int, int], Bound]  # of (documents, writes)
-    http: Callable[[Any], list[httpx.Client]]  # the clients inside its connector
+    http: Callable[[Any], list[Client]]  # the clients inside its connector
     part: bytes  # what stands in a batch once a document
     reworded: tuple[tuple[str, str], ...] = ()  # of the CRM's mapping file
     limits: bool = False  # of its rate: they are in force
@@ -90,17 +91,17 @@ READY: Final = MAPPINGS.parent / "accounting"
 TARGETS: Final = (
     Target(
         "onec", MAPPINGS / "onec.yaml", ("invoice", "realization"), _onec_bound,
-        lambda base: [base.session._http._http], b"\0",
+        lambda base: [base.session._http], b"\0",
     ),
     Target(
         "sap", READY / "sap.yaml", ("order",), _sap_bound,
-        lambda sap: [seat.client._http for seat in sap.session._all], b"Content-Type: application/http\r\n",
+        lambda sap: [seat.client for seat in sap.session._all], b"Content-Type: application/http\r\n",
         (("documents: [invoice, realization]", "documents: [order, realization]"),
          ("documents: [invoice]", "documents: [order]")),
     ),
     Target(
         "quickbooks", READY / "quickbooks.yaml", ("realization",), _quickbooks_bound,
-        lambda books: [books.company.client._http], b'"bId":', limits=True,
+        lambda books: [books.company.client], b'"bId":', limits=True,
     ),
 )  # fmt: skip
 
@@ -310,7 +311,8 @@ def load(target: Target, road: Road, a_part: float) -> dict[str, Any]:
         return request.content.count(target.part) if request.method == "POST" else 0
 
     for http in target.http(road.target(road.accounting)):
-        http.event_hooks = {"request": [count], "response": [linger]}
+        http.event_hooks |= {"request": [count], "response": [linger]}
+        http.close()  # a connection that is there already knows nothing of them
     with measured() as said:
         carried = sync.carry_operations(road)
     return said | counts | {"stopped": carried.stopped, "verified": carried.verified}

@@ -25,6 +25,7 @@ import psycopg
 from benchmarks.crms_floor import Kept, count_floor, read_floor
 from benchmarks.crms_vendors import described
 from benchmarks.place import ROOT, measured, say
+from resources.http import Client
 
 AUTHORIZATION: Final = "BENCH_AUTHORIZATION"
 CONNECTION: Final = "BENCH_CONNECTION"
@@ -40,7 +41,7 @@ def deals(vendor: str, url: str, requests: Path) -> dict[str, Any]:
 
     with _road(vendor, url) as (road, system), measured() as said:
         source = road.source(system)
-        sent = _Sent(source.client._http)
+        sent = _Sent(source.client)
         started, cpu = time.perf_counter(), time.process_time()
         batches = read_source(road.warehouse, source, entities=["deal"], full=True)
         said |= {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu}
@@ -132,12 +133,13 @@ def dlt(vendor: str, url: str, requests: Path) -> dict[str, Any]:
 class _Sent:
     """What a client sends: requests that bear a token, and how many of them are under way at most."""
 
-    def __init__(self, http: httpx.Client) -> None:
+    def __init__(self, client: Client) -> None:
         self.requests: list[dict[str, Any]] = []
         self.authorization = ""
         self.most = self._now = 0
         self._lock = threading.Lock()
-        http.event_hooks = {"request": [self._begun], "response": [self._answered]}
+        client.event_hooks |= {"request": [self._begun], "response": [self._answered]}
+        client.close()  # a connection that is there already knows nothing of them
 
     def _begun(self, request: httpx.Request) -> None:
         if "authorization" not in request.headers:

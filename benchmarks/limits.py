@@ -78,8 +78,7 @@ def read_ours(webhook: str, url: str, *entities: str) -> dict[str, Any]:
     budget = SharedBudget("bitrix24", *bitrix24.LIMITS, warehouse.connect)
     portal = bitrix24.connect("bitrix24", {"url": webhook}, budget)
     times: list[float] = []
-    http = portal.portal._client._http
-    http.event_hooks = {"request": [lambda _: times.append(time.monotonic())]}
+    portal.portal._client.event_hooks |= {"request": [lambda _: times.append(time.monotonic())]}
     with measured() as said:
         batches = read_source(warehouse, portal, entities=entities, full=True)
     portal.close()

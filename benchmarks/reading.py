@@ -108,8 +108,7 @@ def read_ours(webhook: str, url: str, requests: Path) -> dict[str, Any]:
 
     portal = bitrix24.connect("bitrix24", {"url": webhook}, LocalBudget(1e6, 1e6))
     sent: list[bytes] = []
-    http = portal.portal._client._http
-    http.event_hooks = {"request": [lambda request: sent.append(request.content)]}
+    portal.portal._client.event_hooks |= {"request": [lambda request: sent.append(request.content)]}
     with measured() as said:
         (batch,) = read_source(Warehouse(url), portal, entities=["deal"], full=True)
     portal.close()

@@ -11,31 +11,35 @@ raises `Uncertain`, and only a probe decides. Reads are sent again in both cases
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
+import math
 import random
 import re
 import ssl
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 import msgspec
 
 from resources.budget import Budget
-from resources.connector import Conflict, Refused, SourceError, Uncertain
+from resources.connector import Conflict, Refused, SourceError, Target, Uncertain
 
 ATTEMPTS = 6  # sendings of one request, the first included
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts when the vendor names no time
 PATIENCE = 900.0  # seconds that one request may wait in all, for the budget and for a vendor's pauses
 MAX_ANSWER = 256 * 1024 * 1024  # bytes of one answer after decompression
+WHOLE_ANSWER: Final = 2  # timeouts within which an answer has ended, or is given up
 LONG_SECRET = 8  # characters; a shorter one is hidden where it is a word of its own
 SHOWN = 300  # characters of a vendor's text in a message
 
@@ -141,13 +145,17 @@ class Client:
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     transport: httpx.BaseTransport | None = None
-    _http: httpx.Client = field(init=False, repr=False)
+    # What httpx calls for each request and each answer, by "request" and "response": for whoever counts them.
+    event_hooks: dict[str, list[Callable[..., Any]]] = field(default_factory=dict)
+    _idle: list[httpx.Client] = field(init=False, repr=False)  # one connection each
+    _free: threading.Semaphore = field(init=False, repr=False)
+    _trust: ssl.SSLContext = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         address = urlsplit(self.base_url)
         if address.scheme not in ("https", "http") or not address.hostname:
             raise SourceError(f"{self.system}: the address in the connection is not an https:// address")
-        local = address.hostname in ("127.0.0.1", "localhost", "::1")
+        local = address.hostname in _LOCAL
         if address.scheme == "http" and not (local or self.allow_http):
             raise SourceError(
                 f"{self.system}: {address.hostname} is addressed by plain http, which shows the password "
@@ -158,26 +166,51 @@ class Client:
             hidden.append(self.auth[1])
         hidden += [value for name, value in self.headers.items() if _SENSITIVE.search(name)]
         conceal(hidden)
-        limits = httpx.Limits(
-            max_connections=self.connections,
-            max_keepalive_connections=self.connections,
-            keepalive_expiry=10.0,
-        )
-        self._http = httpx.Client(
+        self._trust = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else _usual_trust()
+        self._idle, self._free = [], threading.Semaphore(self.connections)
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[httpx.Client]:
+        """A connection that no other thread uses meanwhile. Raises httpx.PoolTimeout.
+
+        Threads that share a pool of httpcore 1.0 close each other's connections: whoever looks for one takes that on which
+        an answer has just arrived for one that the server has closed. Its request fails, or waits until the timeout.
+        """
+        if not self._free.acquire(timeout=self.timeout * WHOLE_ANSWER):
+            raise httpx.PoolTimeout(f"none of {self.connections} connections became free")
+        try:
+            http = self._unused()
+            try:
+                yield http
+            finally:
+                self._idle.append(http)
+        finally:
+            self._free.release()
+
+    def _unused(self) -> httpx.Client:
+        try:
+            return self._idle.pop()  # the one that was used last
+        except IndexError:
+            return self._connected()
+
+    def _connected(self) -> httpx.Client:
+        return httpx.Client(
             base_url=self.base_url,
             auth=self.auth,
             headers={"Accept": "application/json", "User-Agent": "sverka", **self.headers},
-            timeout=httpx.Timeout(self.timeout, connect=min(10.0, self.timeout), pool=self.timeout * 2),
-            limits=limits,
+            timeout=httpx.Timeout(self.timeout, connect=min(10.0, self.timeout)),
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=10.0),
             follow_redirects=False,
-            verify=ssl.create_default_context(cafile=self.ca_file) if self.ca_file else _usual_trust(),
-            trust_env=not local,
+            verify=self._trust,
+            trust_env=urlsplit(self.base_url).hostname not in _LOCAL,
             transport=self.transport,
+            event_hooks=self.event_hooks,
         )
 
     def close(self) -> None:
         """End the connections."""
-        self._http.close()
+        while self._idle:
+            self._idle.pop().close()
 
     def get_json(self, path: str, **options: Any) -> Any:
         """GET and decode. Raises as `request`."""
@@ -269,22 +302,25 @@ class Client:
         content: bytes | None,
         headers: Mapping[str, str] | None,
     ) -> Answer:
-        request = self._http.build_request(method, url, params=params, content=content, headers=headers)
-        end = self.clock() + self.timeout * 2
         try:
-            response = self._http.send(request, stream=True)
-            try:
-                body = io.BytesIO()  # whose value is no copy: a large answer is in memory once
-                for part in response.iter_bytes():
-                    if body.tell() + len(part) > self.max_answer:
-                        raise _TroubleError(
-                            f"the answer is larger than {self.max_answer} bytes", "ask for less at once"
-                        )
-                    if self.clock() > end:
-                        raise _TroubleError(f"the answer did not end within {self.timeout * 2:.0f} s", _LATER)
-                    body.write(part)
-            finally:
-                response.close()
+            with self._connection() as http:
+                request = http.build_request(method, url, params=params, content=content, headers=headers)
+                end = self.clock() + self.timeout * WHOLE_ANSWER
+                response = http.send(request, stream=True)
+                try:
+                    body = io.BytesIO()  # whose value is no copy: a large answer is in memory once
+                    for part in response.iter_bytes():
+                        if body.tell() + len(part) > self.max_answer:
+                            raise _TroubleError(
+                                f"the answer is larger than {self.max_answer} bytes", "ask for less at once"
+                            )
+                        if self.clock() > end:
+                            raise _TroubleError(
+                                f"the answer did not end within {self.timeout * WHOLE_ANSWER:.0f} s", _LATER
+                            )
+                        body.write(part)
+                finally:
+                    response.close()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             host = urlsplit(url).hostname
             reason = f"no connection to {host} ({mask(str(error)) or type(error).__name__})"
@@ -331,6 +367,30 @@ class Client:
         return ceiling * random.uniform(0.5, 1.0)
 
 
+_Kind = TypeVar("_Kind", bound=Target)
+
+
+def settling(target: _Kind, connection: Mapping[str, Any], timeout: float) -> _Kind:
+    """The same target, declared to be one that takes a create twice: see `Capabilities.settles_after`.
+
+    A request whose sender is gone may wait on, in a proxy or a dispatcher, as long as the sender would have waited: for
+    two of its client's timeouts (`timeout`, in seconds), or for `settle_seconds` of the connection where that is given.
+    Raises SourceError where it is no number from 0 on.
+    """
+    given = connection.get("settle_seconds")
+    given = str(given).strip() if given is not None else ""
+    try:
+        seconds = float(given) if given else WHOLE_ANSWER * timeout
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise SourceError(
+            f"{target.system}: the connection's settle_seconds is {given!r}; give seconds from 0 on, or leave it out"
+        )
+    vars(target)["capabilities"] = replace(target.capabilities, settles_after=seconds)
+    return target
+
+
 @cache
 def _usual_trust() -> ssl.SSLContext:
     """The certificates that everybody trusts, read once a process: it takes 40 ms, and every run makes clients."""
@@ -348,6 +408,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
+_LOCAL: Final = ("127.0.0.1", "localhost", "::1")
 _SENSITIVE = re.compile(r"(?i)authorization|token|secret|password|api-?key|cookie")
 _NAMED = re.compile(
     r"(?i)(\"?(?:access_token|refresh_token|client_secret|application_token|password|api_?key|auth|token)\"?"

@@ -16,8 +16,8 @@ import psycopg
 import pytest
 
 from resources.budget import SHARE, Budget, LocalBudget, SharedBudget
-from resources.connector import Conflict, Refused, SourceError, Uncertain
-from resources.http import Answer, Client, Verdict, by_status, conceal, mask, retry_after
+from resources.connector import Capabilities, Conflict, Refused, SourceError, Uncertain
+from resources.http import Answer, Client, Verdict, by_status, conceal, mask, retry_after, settling
 from tests.clock import Clock
 
 SECRET = "s3cr3t-webhook-code"
@@ -358,3 +358,98 @@ def test_a_shared_budget_opens_its_connection_again(database: str) -> None:
     assert budget.take() == 0
     assert len(opened) == 2
     budget.close()
+
+
+class Shop:
+    """A target that takes the same create twice."""
+
+    capabilities = Capabilities(entities=(), writes=("task",))
+    system = "crm"
+
+
+@pytest.mark.parametrize(
+    ("connection", "seconds"),
+    [
+        ({}, 140.0),
+        ({"settle_seconds": None}, 140.0),
+        ({"settle_seconds": " "}, 140.0),  # a variable of the environment that is not set
+        ({"settle_seconds": "30.5"}, 30.5),
+        ({"settle_seconds": 600}, 600.0),
+        ({"settle_seconds": 0}, 0.0),
+    ],
+)
+def test_a_lost_create_settles_after_two_timeouts_or_as_the_connection_says(
+    connection: dict[str, Any], seconds: float
+) -> None:
+    shop: Any = Shop()
+    assert settling(shop, connection, 70.0) is shop
+    assert shop.capabilities == Capabilities(entities=(), writes=("task",), settles_after=seconds)
+    assert Shop.capabilities.settles_after == 0.0, "other connections are as they were"
+
+
+@pytest.mark.parametrize("given", ["soon", "-1", "nan", "inf", -0.5])
+def test_a_connection_that_says_no_seconds_to_settle_is_refused_in_words(given: object) -> None:
+    shop: Any = Shop()
+    with pytest.raises(
+        SourceError, match=r"crm: the connection's settle_seconds is .*give seconds from 0 on"
+    ):
+        settling(shop, {"settle_seconds": given}, 70.0)
+
+
+class Watched(httpx.BaseTransport):
+    """One connection: says when two threads are at it together, and how many connections there are."""
+
+    made: list[Watched] = []
+
+    def __init__(self) -> None:
+        self.users = 0
+        self.lock = threading.Lock()
+        Watched.made.append(self)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        with self.lock:
+            self.users += 1
+        shared = self.users > 1
+        threading.Event().wait(0.002)  # an answer takes a moment
+        shared = shared or self.users > 1
+        with self.lock:
+            self.users -= 1
+        return httpx.Response(500 if shared else 200, content=b"{}")
+
+
+def test_no_two_threads_use_one_connection_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Watched, "made", [])
+    made = Client._connected
+
+    def watched(self: Client) -> httpx.Client:
+        http = made(self)
+        http._transport = Watched()
+        return http
+
+    monkeypatch.setattr(Client, "_connected", watched)
+    opened = Client("crm", "https://shop.example/", connections=3)
+    with ThreadPoolExecutor(8) as pool:
+        assert all(answer == {} for answer in pool.map(lambda _: opened.get_json("deal"), range(200)))
+    assert len(Watched.made) == 3
+
+
+def test_who_finds_no_free_connection_is_told_that_nothing_was_sent() -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow(request: httpx.Request) -> httpx.Response:
+        entered.set()
+        go_on.wait(10)
+        return httpx.Response(200, content=b"{}")
+
+    opened = Client(
+        "crm", "https://shop.example/", connections=1, timeout=0.05, attempts=1,
+        transport=httpx.MockTransport(slow), clock=Clock(),
+    )  # fmt: skip
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(opened.get_json, "deal")
+        entered.wait(10)
+        with pytest.raises(SourceError, match="none of 1 connections became free") as told:
+            opened.request("POST", "deal", write=True)
+        go_on.set()
+        assert first.result() == {}
+    assert not isinstance(told.value, Uncertain)
