@@ -209,7 +209,8 @@ def test_an_answer_meant_for_another_request_is_asked_again() -> None:
 
     small.answers.append(cached)
     crm = opened(small, parallel=1)
-    crm.portal._client._http._transport = httpx.MockTransport(remember)
+    crm.portal._client.close()
+    crm.portal._client.transport = httpx.MockTransport(remember)
     found = ids(everything(crm, "deal", "deal_line"), "deal_line")
     assert len(stale) == 2
     assert sorted(found) == sorted(str(line["id"]) for line in small.lines)

@@ -41,14 +41,6 @@ def town() -> Iterator[Town]:
         yield Town(sandbox)
 
 
-@pytest.fixture
-def crm(town: Town) -> Iterator[Megaplan]:
-    found = opened(town.key())
-    yield found
-    found.close()
-    town.sandbox.control("faults", method="DELETE")
-
-
 def task(deal: str, **more: Any) -> dict[str, Any]:
     return {
         "name": "Просрочена оплата: Кабель, долг 12.50 RUB",

@@ -102,6 +102,11 @@ def stored(pages: Iterable[Page], before: Stored | None = None) -> Stored:
     return kept
 
 
+def whole(crm: Megaplan, *names: str) -> Stored:
+    """A full read of these entities, or of all."""
+    return stored(crm.read(names or [entity.name for entity in crm.capabilities.entities], None, now()))
+
+
 def living(kept: Stored, entity: str) -> dict[str, dict[str, Any]]:
     return {key: json.loads(one.payload) for key, one in kept.get(entity, {}).items() if not one.deleted}
 

@@ -110,6 +110,16 @@ def test_a_task_without_a_field_for_our_key_is_found_by_its_text(town: Town) -> 
     assert found["0f1e-2"]["Description"] == "Долг"
 
 
+def test_a_lost_task_is_not_sent_again_at_once_where_no_field_holds_its_key(
+    town: Town, crm: Salesforce
+) -> None:
+    assert crm.capabilities.settles_after == 0.0
+    for keys, seconds in (({}, 240.0), ({"timeout": 30}, 60.0), ({"settle_seconds": "600"}, 600.0)):
+        bare = opened(town.keys(**keys))
+        assert bare.capabilities.settles_after == seconds
+        bare.close()
+
+
 def test_a_write_without_an_answer_is_uncertain_and_a_lookup_tells(town: Town, crm: Salesforce) -> None:
     key = next(iter(town.truth("client")))
     town.fault("drop_after", match="/composite/sobjects", times=1)
@@ -360,6 +370,20 @@ def test_the_check_names_what_is_missing_and_what_to_do(town: Town, crm: Salesfo
     crm.task_key = "Nothing__c"
     found = {finding.subject: finding for finding in crm.check()}
     assert "no external id field Nothing__c" in found["task key"].message
+
+
+def test_the_check_wants_a_key_of_tasks_that_is_unique_for_else_a_task_sent_twice_is_two(town: Town) -> None:
+    def permissive(request: httpx.Request, send: Send) -> httpx.Response:
+        answer = send(request)
+        content = answer.content.replace(b'"unique":true', b'"unique":false')
+        return httpx.Response(answer.status_code, headers=answer.headers, content=content)
+
+    crm = bent(town, permissive)
+    crm.fields_written = {"task": ("Subject",)}
+    found = {finding.subject: finding for finding in crm.findings()}
+    assert "no external id field Ext_Key__c that is unique" in found["task key"].message
+    assert not found["task key"].ok
+    assert "Unique" in found["task key"].remedy
 
 
 def test_the_check_tells_a_connection_that_does_not_work(town: Town) -> None:

@@ -107,6 +107,11 @@ def bent(
     return found
 
 
+def error(code: str, message: str) -> list[dict[str, str]]:
+    """The vendor's refusal."""
+    return [{"errorCode": code, "message": message}]
+
+
 def stored(pages: Iterable[Page], before: Stored | None = None) -> Stored:
     """The pages as a store would hold them: newest stamp first, deleted ones gone, children as their parents say."""
     kept = {entity: dict(records) for entity, records in (before or {}).items()}

@@ -37,16 +37,6 @@ def town() -> Iterator[Town]:
         yield Town(sandbox)
 
 
-@pytest.fixture
-def crm(town: Town) -> Iterator[Zoho]:
-    usual = town.option()
-    found = opened(town)
-    yield found
-    found.close()
-    town.sandbox.control("faults", method="DELETE")
-    town.option(**usual)
-
-
 def deals(town: Town) -> list[str]:
     return sorted(town.truth("deal"))
 

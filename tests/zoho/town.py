@@ -27,6 +27,7 @@ WRITTEN = {
     "task": ("Subject", "Description", "Owner", "Due_Date", "What_Id"),
 }
 Stored = dict[str, dict[str, Record]]
+REFUSAL = {"details": {}, "status": "error"}  # what every refusal of the vendor says besides
 
 
 class Town:

@@ -59,7 +59,7 @@ from resources.crm.amocrm.token import authorized
 from resources.crm.amocrm.write import Writer
 from resources.crm.crm_source import NOTHING, CrmSource, Rows
 from resources.crm.rows import Shape
-from resources.http import Client
+from resources.http import Client, settling
 from resources.tokens import TokenStore
 
 # Requests a second, and how many at once. The vendor counts seven in any second. At 6.8 (6.6 of which the budget
@@ -349,8 +349,9 @@ def connect(
     `redirect_uri` and `refresh_token` or `code` of an integration, or `long_lived_token` of a private one, which
     is used where the others are not all there. Optional: `timezone` (of the day of closing and of tasks' deadlines;
     the account's own where it is not given), `rate_per_second` (6.8), `burst` (7), `parallel` (6 pages under
-    way), `page` (250 rows), `timeout` (60 s), `ca_file`, `allow_http`. Without `budget` the rate is kept for this
-    process alone, and without `tokens` so are the tokens. Raises SourceError that names the key and the remedy.
+    way), `page` (250 rows), `timeout` (60 s), `settle_seconds` (twice that; see `settling`), `ca_file`, `allow_http`.
+    Without `budget` the rate is kept for this process alone, and without `tokens` so are the tokens. Raises SourceError
+    that names the key and the remedy.
     """
     base = str(connection.get("base_url") or "").strip().rstrip("/")
     if not base and connection.get("subdomain"):
@@ -390,7 +391,7 @@ def connect(
         secrets=secrets, classify=judge, connections=parallel + 2, **options,
     )  # fmt: skip
     size = max(1, min(PAGE, int(connection.get("page") or PAGE)))
-    return AmoCRM(Account(client, parallel, size), zone)
+    return settling(AmoCRM(Account(client, parallel, size), zone), connection, client.timeout)
 
 
 class _Part(msgspec.Struct):

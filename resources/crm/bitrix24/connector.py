@@ -61,7 +61,7 @@ from resources.crm.bitrix24.lists import (
 from resources.crm.bitrix24.portal import BATCH, Outcome, Portal, call
 from resources.crm.bitrix24.token import NAMES, authorized, is_application
 from resources.crm.bitrix24.write import Writer
-from resources.http import conceal
+from resources.http import conceal, settling
 from resources.tokens import TokenStore
 
 PARALLEL = 6  # requests in flight: a batch takes seconds, the rate allows two starts a second
@@ -427,9 +427,10 @@ def connect(
     `refresh_token` or `code`, with `url` (the portal's address, if it is to be held to it) and `token_server`
     (https://oauth.bitrix24.tech/oauth/token/). Optional: `timezone` (of the portal, such as Europe/Moscow; else its
     own stamps tell), `rate_per_second` (2; Enterprise 5), `burst` (50; 250), `timeout` (70 s: the portal itself
-    ends a request after 60), `parallel` (6 requests in flight), `application_token` (of the outgoing webhook:
-    without it the address alone proves where one comes from). Without `budget` the rate is kept for this process
-    alone, and without `tokens` so are the tokens. Raises SourceError that names the key and the remedy.
+    ends a request after 60), `settle_seconds` (twice that; see `settling`), `parallel` (6 requests in flight),
+    `application_token` (of the outgoing webhook: without it the address alone proves where one comes from). Without
+    `budget` the rate is kept for this process alone, and without `tokens` so are the tokens. Raises SourceError that
+    names the key and the remedy.
     """
     url, code, auth = "", "", None
     if is_application(connection):
@@ -445,18 +446,19 @@ def connect(
                 f"{system}: there is no time zone {name!r}; use one like Europe/Moscow"
             ) from None
     rate, burst = float(connection.get("rate_per_second", 2)), float(connection.get("burst", 50))
+    timeout = float(connection.get("timeout", 70))
     portal = Portal(
         system,
         url,
         code,
         budget=budget or LocalBudget(rate, burst),
-        timeout=float(connection.get("timeout", 70)),
+        timeout=timeout,
         parallel=int(connection.get("parallel", PARALLEL)),
         auth=auth,
     )
     token = str(connection.get("application_token") or "")
     conceal([token])
-    return Bitrix24(portal, zone, token)
+    return settling(Bitrix24(portal, zone, token), connection, timeout)
 
 
 def _webhook(system: str, said: str) -> tuple[str, str]:

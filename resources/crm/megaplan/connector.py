@@ -57,7 +57,7 @@ from resources.crm.megaplan.rows import Standing, fields_in, heads, key_of, owne
 from resources.crm.megaplan.token import authorized
 from resources.crm.megaplan.write import Writer
 from resources.crm.rows import Shape
-from resources.http import Client
+from resources.http import Client, settling
 from resources.tokens import TokenStore
 
 # Requests a second, and how many at once. The vendor counts 3,000 in an hour: what leaks in an hour and a burst
@@ -298,8 +298,9 @@ def connect(
 
     Keys: `url` (https://<account>.megaplan.ru, or that of a boxed Megaplan); and `username` with `password`, or
     `application_token`, used where the former are not given. Optional: `refresh_token`, `rate_per_second` (0.83),
-    `burst` (90), `page` (500 rows), `timeout` (60 s), `ca_file`, `allow_http`. Without `budget` the rate is kept for
-    this process alone, and without `tokens` so are the tokens. Raises SourceError that names the key and the remedy.
+    `burst` (90), `page` (500 rows), `timeout` (60 s), `settle_seconds` (twice that; see `settling`),
+    `ca_file`, `allow_http`. Without `budget` the rate is kept for this process alone, and without `tokens` so are the
+    tokens. Raises SourceError that names the key and the remedy.
     """
     base = str(connection.get("url") or "").strip().rstrip("/")
     base = base.removesuffix("/api/v3")
@@ -333,7 +334,8 @@ def connect(
         connections=CONNECTIONS,
         **options,
     )
-    return Megaplan(Account(client, int(_number(system, connection, "page", PAGE))))
+    account = Account(client, int(_number(system, connection, "page", PAGE)))
+    return settling(Megaplan(account), connection, client.timeout)
 
 
 def _number(system: str, connection: Mapping[str, Any], key: str, default: float) -> float:

@@ -120,8 +120,8 @@ def _written(crm: Salesforce, kind: str, names: Sequence[str]) -> Iterator[Findi
             "task_key names no field: tasks bear our key in their text, and a resend looks through the newest"
         )
         yield Finding("task key", True, message, "a custom external id field of Task is safer")
-    elif kind == "task" and (key is None or not key.external):
-        message = f"Task has no external id field {crm.task_key}, which task_key names"
+    elif kind == "task" and not (key is not None and key.external and key.unique):
+        message = f"Task has no external id field {crm.task_key} that is unique, which task_key names"
         yield Finding(
             "task key", False, message, "create it (Text 255, External ID, Unique), or take task_key out"
         )

@@ -58,7 +58,7 @@ from resources.crm.salesforce.lines import total_with_vat
 from resources.crm.salesforce.org import Allowance, Judge, Org, Query
 from resources.crm.salesforce.token import SECRETS, authorized
 from resources.crm.salesforce.write import Writer
-from resources.http import Client
+from resources.http import Client, settling
 from resources.tokens import MemoryTokens, TokenStore
 
 LIMITS: Final = None  # the vendor has none of rate; the calls of a day are kept by `daily_share`
@@ -352,8 +352,9 @@ def connect(
     (0.9 of the org's calls in 24 hours), `task_key` (a custom external id field of Task for our key),
     `line_vat_rate` and `line_vat_included` (fields of a line: VAT in per cent, and whether the price has it in),
     `organization_id` (the org that outbound messages must name), `parallel` (6 requests under way), `page` (2000 rows
-    of a call), `bulk_from` (5000 records), `timeout` (120 s), `ca_file`, `allow_http`. Without `tokens` they are
-    kept for this process alone. Raises SourceError that names the key and the remedy.
+    of a call), `bulk_from` (5000 records), `timeout` (120 s), `settle_seconds` (twice that; see `settling`; not used with
+    `task_key`, by which a task is there once), `ca_file`, `allow_http`. Without `tokens` they are kept for this process
+    alone. Raises SourceError that names the key and the remedy.
     """
 
     def said(name: str) -> str:
@@ -390,7 +391,7 @@ def connect(
     )
     page = max(200, min(2000, int(_number(system, connection, "page", 2000))))
     org = Org(client, auth, kept, f"{float(version):.1f}", parallel, page)
-    return Salesforce(
+    found = Salesforce(
         org,
         judge,
         organization=said("organization_id"),
@@ -398,6 +399,7 @@ def connect(
         line_vat=(said("line_vat_rate"), said("line_vat_included")),
         bulk_from=int(_number(system, connection, "bulk_from", BULK_FROM)),
     )
+    return found if found.task_key else settling(found, connection, client.timeout)
 
 
 class _Ahead:

@@ -71,6 +71,7 @@ class Field:
     type: str
     updateable: bool = False
     external: bool = False
+    unique: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,6 +476,7 @@ class _Field(msgspec.Struct):
     type: str
     updateable: bool = False
     externalId: bool = False
+    unique: bool = False
     picklistValues: list[msgspec.Raw] = []
 
 
@@ -485,7 +487,7 @@ class _Description(msgspec.Struct):
 
 def _described(said: _Description) -> Described:
     return Described(
-        {f.name: Field(f.name, f.type, f.updateable, f.externalId) for f in said.fields},
+        {f.name: Field(f.name, f.type, f.updateable, f.externalId, f.unique) for f in said.fields},
         said.recordTypeInfos,
         {f.name: f.picklistValues for f in said.fields if f.picklistValues},
     )

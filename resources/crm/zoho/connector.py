@@ -12,7 +12,8 @@ Unconfirmed by public documentation, so that both readings work: whether a list 
 are never expected there); whether a bound of If-Modified-Since is within it (a second earlier is asked for); whether
 a query gives 2,000 rows (200 where it is refused); whether a merged record is among the deleted in a way of its own
 (it is taken as any other, and names no survivor); whether merging or restoring moves a stamp; whether the prices of
-a book move its stamp; whether an upsert finds a task by a field that is not unique; how the credits of a bulk job are
+a book move its stamp; whether tasks can be upserted, and an upsert finds one by a field that is not
+unique (what was lost is not sent again at once); how the credits of a bulk job are
 counted (50 are reckoned).
 """
 
@@ -58,7 +59,7 @@ from resources.crm.zoho.org import NOT_THERE, Credits, Judge, Org, RegionalClien
 from resources.crm.zoho.query import heads
 from resources.crm.zoho.token import addresses, authorized
 from resources.crm.zoho.write import Writer
-from resources.http import conceal
+from resources.http import conceal, settling
 from resources.parallel import in_order
 from resources.tokens import TokenStore
 
@@ -368,9 +369,9 @@ def connect(
     `client_id`, `client_secret` and `refresh_token` of a self client. Optional: `notification_token` (of the channel of
     notifications), `api_domain` (used only where a token
     names none), `credits_per_day` (50,000), `keep_credits` (0.1: the share of them that is left to others),
-    `parallel` (8 requests under way), `timeout` (60 s), `ca_file`, `allow_http`. Without `budget` credits are
-    counted for this process alone, and without `tokens` so are the tokens kept. Raises SourceError that names the
-    key and the remedy.
+    `parallel` (8 requests under way), `timeout` (60 s), `settle_seconds` (twice that; see `settling`), `ca_file`,
+    `allow_http`. Without `budget` credits are counted for this process alone, and without `tokens` so are the tokens
+    kept. Raises SourceError that names the key and the remedy.
     """
     accounts, domain = addresses(system, connection)
     options: dict[str, Any] = {
@@ -389,7 +390,7 @@ def connect(
     )  # fmt: skip
     token = str(connection.get("notification_token") or "")
     conceal([token])
-    return Zoho(Org(client, parallel, judge), token)
+    return settling(Zoho(Org(client, parallel, judge), token), connection, client.timeout)
 
 
 def _number(system: str, connection: Mapping[str, Any], key: str, usual: float) -> float:

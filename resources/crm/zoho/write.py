@@ -2,7 +2,7 @@
 
 A hundred rows a request, each with an outcome of its own, whatever the status of the whole. `trigger: []` keeps the
 organization's workflows from taking our write for a person's. A task bears our key in a field of its own, by which
-an upsert finds it: sent twice it is one task.
+an upsert finds it: sent twice it is one task, as far as is known. What was lost is not sent again at once all the same.
 """
 
 from __future__ import annotations
