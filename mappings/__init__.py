@@ -10,7 +10,7 @@ How to write a file: docs/mappings.md.
 """
 
 from mappings.compile_read import Cleaning, CompiledRead, compile_read
-from mappings.compile_write import Lookup, compile_write, lookups
+from mappings.compile_write import Lookup, compile_text, compile_write, lookups
 from mappings.document import mapping_document
 from mappings.folder import Mappings, Read, System, load
 from mappings.reader import MappingError, Problem
@@ -26,6 +26,7 @@ __all__ = [
     "Read",
     "System",
     "compile_read",
+    "compile_text",
     "compile_write",
     "load",
     "lookups",

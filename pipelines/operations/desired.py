@@ -1,11 +1,16 @@
-"""What accounting should hold for the deals in scope: the temporary table `desired`, a row a record to be written."""
+"""What accounting should hold for the deals in scope: the temporary table `desired`, a row a record to be written.
+
+Of a document that accounting was given already only the hash of its body is worked out, which says whether it differs
+from what was written. Its body, content and parents follow (`write_out`) where it is to be written again: of ten
+thousand changed deals most documents come out equal, or wait for an accountant.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from mappings import System, compile_write, lookups
-from mappings.compile_write import LINES
+from mappings import System, compile_text, compile_write, lookups
+from mappings.compile_write import DEAL_LINES, OWN_LINES
 from pipelines.shapes import missing
 from resources.warehouse import Connection, trusted
 
@@ -20,43 +25,25 @@ DOCUMENT_KINDS: Final = (
 
 
 def fill_desired(conn: Connection, accounting: System) -> None:
-    """Fill the temporary table `desired`: every record that should have been written for the deals in `scope`."""
+    """Fill the temporary table `desired`: every record that should have been written for the deals in `scope`.
+
+    `content_hash` is null where a record is held. `body`, `content` and `depends_on` are those of records that have not
+    left us; see `write_out` for the others. The documents themselves are left in the temporary table `needed`.
+    """
     conn.execute("drop table if exists desired, needed, needed_lines")
-    conn.execute(
-        """
-        create temporary table desired (
-            operation_id uuid primary key, kind text, key text, subject text, source text, source_ref text,
-            body jsonb, content jsonb, content_hash text, depends_on uuid[], amount numeric(18,2), currency text,
-            hold text, rank integer
-        ) on commit drop
-        """
-    )
-    # Read a moment later, and gone with the transaction: compressing it would cost more than the room.
-    conn.execute("alter table desired alter body set storage external, alter content set storage external")
-    conn.execute("create index on desired (kind, key)")
-    conn.execute("create index on desired (kind, subject)")
-    conn.execute(
-        """
-        create temporary table needed on commit drop as
-        select d.*, (select string_agg(h.reason, '; ' order by h.check_name) from documents.held h
-                      where h.deal_id = d.deal_id) as hold
-        from documents.document d join scope on scope.key = d.deal_id
-        where d.ended is null
-        """
-    )
-    conn.execute(_LINES_OF_DEALS)
-    system = accounting.name
+    conn.execute(_TABLES)
+    conn.execute(trusted(_NEEDED), {"strip": len(accounting.name) + 2})
+    conn.execute("analyze needed (operation_id, kind, deal_id, counterparty_id)")
+    conn.execute(trusted(_LINES.format(which="not d.is_written")))
     for kind, statement in _MASTERS.items():
         if kind in accounting.write:
             conn.execute(
-                trusted(statement.format(body=compile_write(accounting, kind), strip=len(system) + 2))
+                trusted(
+                    statement.format(body=compile_write(accounting, kind), strip=len(accounting.name) + 2)
+                )
             )
-    for rank, kind in enumerate(DOCUMENT_KINDS, start=4):
-        if kind in accounting.write:
-            statement = _DOCUMENTS.format(
-                body=compile_write(accounting, kind), strip=len(system) + 2, kind=kind, rank=rank, lines=LINES
-            )
-            conn.execute(trusted(statement))
+    for kind, own in _kinds(conn, accounting):
+        conn.execute(trusted(_statement(_DOCUMENTS, accounting, kind, own)))
     for kind in accounting.write:
         absent = "; ".join(filter(None, (lacking(conn, accounting, kind), missing(conn, accounting, kind))))
         if absent:
@@ -66,6 +53,49 @@ def fill_desired(conn: Connection, accounting: System) -> None:
         "update desired set content_hash = md5(body::text) where content_hash is null and body is not null"
     )
     conn.execute("analyze desired (operation_id, kind, key, subject, content_hash)")
+
+
+def write_out(conn: Connection, accounting: System, which: str) -> None:
+    """Work out body, content and parents of documents of `desired` that accounting was given already.
+
+    `which`: SQL of their operation_ids.
+    """
+    conn.execute("drop table if exists pg_temp.written_out")
+    conn.execute(
+        trusted(
+            f"create temporary table written_out on commit drop as select n.operation_id from needed n where n.is_written"
+            f" and n.operation_id in ({which}) and n.operation_id in (select d.operation_id from desired d where d.body is null)"
+        )
+    )
+    some = "d.operation_id in (select w.operation_id from written_out w)"
+    conn.execute(trusted(_LINES.format(which=some)))
+    for kind, own in _kinds(conn, accounting, some):
+        conn.execute(trusted(_statement(_WRITE_OUT, accounting, kind, own)))
+
+
+def _kinds(conn: Connection, accounting: System, which: str = "true") -> list[tuple[str, bool]]:
+    """Kinds of the documents of `needed`, parents first; of each whether they have lines of their own, as some have."""
+    found = conn.execute(
+        trusted(f"select distinct d.kind, d.lines is not null from needed d where {which}")
+    ).fetchall()
+    return sorted(
+        ((kind, own) for kind, own in found if kind in accounting.write and kind in DOCUMENT_KINDS),
+        key=lambda one: (DOCUMENT_KINDS.index(one[0]), one[1]),
+    )
+
+
+def _statement(statement: str, accounting: System, kind: str, own: bool) -> str:
+    lines = OWN_LINES if own else DEAL_LINES
+    strip = len(accounting.name) + 2
+    return statement.format(
+        kind=kind,
+        own="is not null" if own else "is null",
+        rank=DOCUMENT_KINDS.index(kind) + 4,
+        body=compile_text(accounting, kind, lines),
+        content=_CONTENT.format(lines=_OWN_CONTENT.format(lines=lines) if own else _DEAL_CONTENT),
+        depends_on=_DEPENDS_ON.format(strip=strip, lines=lines),
+        but=_BUT_EMPTY.format(lines=lines) if kind == "correction" else "",
+    )
 
 
 def lacking(conn: Connection, accounting: System, kind: str) -> str | None:
@@ -114,29 +144,51 @@ _MASTERS = {
     """,
 }
 
-# What a deal's documents say of its lines, made once for all of them.
-_LINES_OF_DEALS = """
-    create temporary table needed_lines on commit drop as
-    select l.deal_id, jsonb_agg(jsonb_strip_nulls(to_jsonb(l)) order by l.is_service, l.position) as lines
-    from documents.document_line l
-    where l.deal_id in (select d.deal_id from needed d where d.lines is null)
-    group by l.deal_id;
-    create unique index on needed_lines (deal_id);
-    analyze needed_lines (deal_id)
+_TABLES: Final = """
+    create temporary table desired (
+        operation_id uuid primary key, kind text, key text, subject text, source text, source_ref text,
+        body jsonb, content jsonb, content_hash text, depends_on uuid[], amount numeric(18,2), currency text,
+        hold text, rank integer
+    ) on commit drop;
+    create index on desired (kind, key);
+    create index on desired (kind, subject);
+    create temporary table needed_lines (deal_id text primary key, lines jsonb) on commit drop;
+    -- Read a moment later, and gone with the transaction: compressing it would cost more than the room.
+    alter table desired alter body set storage external, alter content set storage external;
+    alter table needed_lines alter lines set storage external
 """
 
-_DOCUMENTS = """
-    insert into desired (operation_id, kind, key, subject, source, source_ref, body, content_hash, content, depends_on, amount,
-                         currency, hold, rank)
-    select substr(d.document_key, {strip})::uuid, d.kind, substr(d.document_key, {strip}), d.deal_id,
-           split_part(d.deal_id, ':', 1), substr(d.deal_id, strpos(d.deal_id, ':') + 1),
-           made.body, md5(made.body::text),
-           jsonb_build_object('document', jsonb_strip_nulls(to_jsonb(d) - 'lines' - 'hold'),
-                              'lines', case when d.lines is null
-                                  then (select n.lines from needed_lines n where n.deal_id = d.deal_id)
-                                  else (select jsonb_agg(jsonb_strip_nulls(to_jsonb(l)) order by l.is_service, l.position)
-                                          from ({lines}) l) end),
-           array(
+# The documents of the deals in scope. Nothing moves an operation meanwhile: whoever does waits for `ops.lock_changes`.
+_NEEDED: Final = """
+    create temporary table needed on commit drop as
+    select d.*, substr(d.document_key, %(strip)s)::uuid as operation_id,
+           (select string_agg(h.reason, '; ' order by h.check_name) from documents.held h where h.deal_id = d.deal_id) as hold,
+           -- Looked up by its key; `exists` would be answered from a hash of all operations there are.
+           coalesce((select o.state in ('sent', 'uncertain', 'confirmed', 'verified', 'reversed') from ops.operation o
+                      where o.operation_id = substr(d.document_key, %(strip)s)::uuid), false) as is_written
+    from documents.document d join scope on scope.key = d.deal_id
+    where d.ended is null
+"""
+
+# What a deal's documents say of its lines, made once for all of them.
+_LINES: Final = """
+    insert into needed_lines (deal_id, lines)
+    select l.deal_id, json_strip_nulls(json_agg(l order by l.is_service, l.position))::jsonb
+    from documents.document_line l
+    where l.deal_id in (select d.deal_id from needed d where d.lines is null and {which})
+    group by l.deal_id
+    on conflict do nothing
+"""
+
+_DEAL_CONTENT: Final = "(select n.lines from needed_lines n where n.deal_id = d.deal_id)"
+_OWN_CONTENT: Final = (
+    "(select jsonb_agg(jsonb_strip_nulls(to_jsonb(l)) order by l.is_service, l.position) from ({lines}) l)"
+)
+_CONTENT: Final = """jsonb_build_object(
+            'document', jsonb_strip_nulls(to_jsonb(d) - array['lines', 'operation_id', 'hold', 'is_written']),
+            'lines', {lines})"""
+
+_DEPENDS_ON: Final = """array(
                select p.operation_id from desired p where p.kind = 'counterparty' and p.subject = d.counterparty_id
                union all
                select p.operation_id from desired p where p.kind = 'contract'
@@ -160,14 +212,38 @@ _DOCUMENTS = """
                       select from ops.setting s where s.name = 'post_' || p.kind and s.value = 'true'
                          and s.system || ':' || p.key = d.base_key))
                   and not exists (select from ops.operation o where o.operation_id = i.operation_id)
-           ),
-           d.amount, d.currency, d.hold, {rank}
-    from needed d
-    cross join lateral (select case when d.hold is null then {body} end as body offset 0) made  -- once, for its hash too
-    where d.kind = '{kind}'
-      and not (d.kind = 'correction' and d.amount = 0 and not exists (
+           )"""
+
+# A correction that changes nothing.
+_BUT_EMPTY: Final = """
+      and not (d.amount = 0 and not exists (
           select from ({lines}) l
           where (l.quantity, l.price, l.amount) is distinct from (l.quantity_before, l.price_before, l.amount_before)))
+"""
+
+_DOCUMENTS: Final = """
+    insert into desired (operation_id, kind, key, subject, source, source_ref, content_hash, body, content, depends_on, amount,
+                         currency, hold, rank)
+    select d.operation_id, d.kind, d.operation_id::text, d.deal_id,
+           split_part(d.deal_id, ':', 1), substr(d.deal_id, strpos(d.deal_id, ':') + 1),
+           md5(made.body), whole.body, whole.content, whole.depends_on, d.amount, d.currency, d.hold, {rank}
+    from needed d
+    cross join lateral (select case when d.hold is null then {body} end as body offset 0) made  -- once, for its hash too
+    left join lateral (
+        select made.body::jsonb as body, {content} as content, {depends_on} as depends_on
+        where not d.is_written offset 0) whole on true
+    where d.kind = '{kind}' and d.lines {own} {but}
+"""
+
+_WRITE_OUT: Final = """
+    update desired t set body = made.body, content = made.content, depends_on = made.depends_on
+    from (
+        select d.operation_id, case when d.hold is null then {body} end::jsonb as body, {content} as content,
+               {depends_on} as depends_on
+        from needed d join written_out on written_out.operation_id = d.operation_id
+        where d.kind = '{kind}' and d.lines {own}
+    ) made
+    where t.operation_id = made.operation_id
 """
 
 # Nothing is written into a period that accounting has closed: the document waits for the accountant.
@@ -175,9 +251,9 @@ _IN_CLOSED_PERIOD = """
     update desired d
     set hold = format('the period up to %%s is closed in accounting; open it, or date the deal later', p.until)
     from ops.period_lock p
-    where ops.is_document(d.kind) and p.system = %(system)s and d.hold is null
-      and p.until >= (d.content #>> '{document,document_date}')::date
-      and p.organization in ('', substr(coalesce(d.content #>> '{document,organization_key}', ''), length(%(system)s) + 2))
-      and not exists (select from ops.operation o where o.operation_id = d.operation_id
-                         and o.state in ('sent', 'uncertain', 'confirmed', 'verified', 'reversed'))
+    cross join needed n
+    where n.operation_id = d.operation_id and p.system = %(system)s and d.hold is null
+      and p.until >= n.document_date
+      and p.organization in ('', substr(coalesce(n.organization_key, ''), length(%(system)s) + 2))
+      and not n.is_written
 """

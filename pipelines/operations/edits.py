@@ -154,7 +154,8 @@ _EDITED: Final = f"""
            found.body as found,
            {STATE} as state
     from written w
-    join ledger.document l on l.document_key = w.document_key
+    -- By its key, whatever the planner thinks of how many there are.
+    cross join lateral (select x.* from ledger.document x where x.document_key = w.document_key limit 1) l
     cross join lateral (select {IS_POSTED} as since offset 0) owned  -- each of these once a document
     cross join lateral (
         select coalesce((select x.action = 'post' from ops.operation x
@@ -191,10 +192,10 @@ _CAME_TOO_LATE: Final = """
 
 # What a person said of it counts for this very version of the document.
 _HAND_OVER: Final = """
-    insert into standing (operation_id, kind, key, deal_id, content, content_hash, document_key, wanted, wanted_hash, is_cancelled,
+    insert into standing (operation_id, kind, key, deal_id, has_content, document_key, wanted_hash, is_cancelled,
                           fields, is_edited, is_gone, state, number, document_date, version, owned, body, kept,
                           may_overwrite, by_accounting, action)
-    select e.operation_id, e.kind, e.key, e.deal_id, e.content, w.content_hash, e.document_key, d.content, told.hash, false,
+    select e.operation_id, e.kind, e.key, e.deal_id, e.content is not null, e.document_key, told.hash, false,
            told.fields, false, e.is_deleted, e.state, e.number, e.document_date, e.version, ours.owned,
            case when cardinality(ours.owned) > 0 then d.body - array(
                select g.name from governed g where g.kind = e.kind and g.field = any(ours.owned)) end,
@@ -206,8 +207,7 @@ _HAND_OVER: Final = """
                 when told.fields = e.crms and often.times < %(most)s then 'restore'
                 else 'ask' end
     from edited e
-    join written w on w.operation_id = e.operation_id
-    join desired d on d.operation_id = e.operation_id and d.body is not null
+    join desired d on d.operation_id = e.operation_id and d.content_hash is not null
     cross join lateral (
         select case when e.is_deleted and e.undone ->> 'deleted' = 'ask' then '{deleted}'::text[]
                     when e.is_deleted then '{}'

@@ -204,13 +204,14 @@ def _apply(conn: Connection, accounting: System, looked_at: int, run_id: str, de
     )  # fmt: skip
 
 
+# Here and below single rows are looked up by their keys: `exists` might read all operations that there are.
 _INSERT_CREATE = """
     insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, body, content,
                                content_hash, depends_on, amount, currency, run_id)
     select operation_id, %(system)s, kind, 'create', key, source, source_ref, subject, body, content, content_hash,
            depends_on, amount, currency, %(run_id)s
     from desired d
-    where not exists (select from ops.operation o where o.operation_id = d.operation_id)
+    where (select true from ops.operation o where o.operation_id = d.operation_id) is null
     order by rank
 """
 
@@ -221,7 +222,7 @@ _INSERT_POST = """
            array[d.operation_id], d.amount, d.currency, %(run_id)s
     from desired d
     where d.kind = any(%(posted)s)
-      and not exists (select from ops.operation o where o.operation_id = ops.uuid8(d.operation_id, 'post'))
+      and (select true from ops.operation o where o.operation_id = ops.uuid8(d.operation_id, 'post')) is null
 """
 
 # What was no longer due, and never sent, is due once more: the same deal event is the same operation.
@@ -261,7 +262,7 @@ _STALE_UPDATE = """
         left join standing s on s.operation_id = d.operation_id
         where o.target = %(system)s and o.action = 'update' and o.state in ('planned', 'held', 'approved', 'rejected')
           and coalesce(o.reason_code, 'read_back') = 'read_back'
-          and d.body is not null and (o.content_hash is distinct from d.content_hash or s.action not in ('update', 'restore'))
+          and d.content_hash is not null and (o.content_hash is distinct from d.content_hash or s.action not in ('update', 'restore'))
     )
     select operation_id from stale
     union
@@ -291,7 +292,7 @@ _UPDATED = """
         select 'update/' || d.content_hash || '/' || latest.updates as name,
                s.state <> 'draft' and d.kind = any(%(posted)s) as is_posted
     ) named
-    where d.body is not null and ops.is_document(d.kind)
+    where d.content_hash is not null and ops.is_document(d.kind)
 """
 
 # What was left aside meanwhile is the same step again.
@@ -369,7 +370,7 @@ _TO_HOLD = """
 
 # A write of the same document has left us and is not settled, and means something else than is due now.
 _UNDER_WAY = """
-    d.body is not null and exists (
+    d.content_hash is not null and exists (
         select from ops.operation w
         where w.target = o.target and w.kind = o.kind and w.key = o.key and w.action in ('create', 'update')
           and w.state in ('sent', 'uncertain', 'confirmed') and w.content_hash is distinct from d.content_hash)
@@ -378,7 +379,7 @@ _UNDER_WAY = """
 _TO_RELEASE = f"""
     select o.operation_id from ops.operation o
     join desired d on d.key = o.key and d.kind = o.kind
-    where o.target = %(system)s and o.state = 'held' and d.hold is null and d.body is not null
+    where o.target = %(system)s and o.state = 'held' and d.hold is null and d.content_hash is not null
       and o.reason_code is null and not (o.action = 'post' and {_UNDER_WAY})
 """
 

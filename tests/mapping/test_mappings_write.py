@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from mappings import compile_write, load, lookups, mapping_document, write_rules
+from mappings import compile_text, compile_write, load, lookups, mapping_document, write_rules
+from mappings.compile_write import DEAL_LINES, LINES, OWN_LINES
 from mappings.tables import targets
 from pipelines.table import tables
 from resources.warehouse import Connection, Warehouse
@@ -76,6 +77,49 @@ def test_a_realization_becomes_the_body_that_1c_expects(conn: Connection) -> Non
     ]  # fmt: skip
     assert [r["LineNumber"] for r in body["Услуги"]] == ["1"]
     assert body["Товары"][0]["Количество"] == 2.5
+
+
+def test_the_text_of_a_body_is_the_one_that_jsonb_has(conn: Connection, tmp_path: Path) -> None:
+    """Letter for letter: its hash is compared with that of a body which was written as jsonb."""
+    named = ["line_number", "product_name", "unit", "quantity", "vat_amount", "is_service"]
+    lines = "\n".join(f"          {name * times}: {name}" for name in named for times in (1, 2))
+    books = (
+        "system: books\nconnector: onec\nrole: accounting\ntitle: Books\nwrite:\n  realization:\n    entity: realization\n"
+        "    fields:\n      Я: comment\n      zz: {from: document_date, as: time}\n      'a \"quoted\"': title\n"
+        "      Сумма: {from: amount, as: money}\n      b: {from: vat_included, as: boolean, empty: true}\n      none: due_on\n"
+        f"      Rest: {{constant: 'с \\ чертой'}}\n    lines:\n      - into: rows\n        fields:\n{lines}\n"
+        "      - {into: Услуги, when: is_service, fields: {x: unit}}\n"
+    )
+    system = load(write_folder(tmp_path / "m", books=books), {}).system("books")
+    awkward = 'back\\slash "quotes"\n\ttabs \x01\x1f\x7f\u2028 ёЁ 𝄞 {\'}'
+    conn.execute(
+        """insert into documents.document (document_key, deal_id, kind, revision, document_date, amount, has_goods,
+           has_services, comment, title) values
+           ('onec:d', 'b:1', 'realization', 1, '2026-02-10', -0.50, true, true, %(text)s, ''),
+           ('onec:e', 'b:2', 'realization', 1, null, null, true, true, null, %(text)s)""",
+        {"text": awkward},
+    )
+    for place in (1, 2, 3):
+        line(conn, place, service=place == 2, amount="12.50")
+    conn.execute(
+        "update documents.document_line set product_name = %s, unit = case position when 1 then 'шт' end",
+        [awkward],
+    )
+    conn.execute(
+        "update documents.document set lines = (select jsonb_agg(to_jsonb(l)) from documents.document_line l)"
+        " where document_key = 'onec:e'"
+    )
+    for lines_of in (LINES, DEAL_LINES, OWN_LINES):
+        text = compile_text(system, "realization", lines_of)
+        rows = conn.execute(f"select {text}, ({text})::jsonb::text from documents.document d").fetchall()
+        assert [told for told, _ in rows] == [meant for _, meant in rows]
+    bodies = conn.execute(
+        f"select {compile_write(system, 'realization')} from documents.document d order by document_key"
+    ).fetchall()
+    goods, own = (body for (body,) in bodies)
+    assert set(goods) == {"b", "zz", "Я", "rows", "Rest", "Сумма", 'a "quoted"', "Услуги"}
+    assert (goods["Я"], own['a "quoted"'], goods["Услуги"]) == (awkward, awkward, [{}])
+    assert [row["product_name"] for row in own["rows"]] == [awkward] * 3
 
 
 def test_what_a_body_looks_up_can_be_asked_beforehand(conn: Connection) -> None:
