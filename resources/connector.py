@@ -110,8 +110,8 @@ class Capabilities:
     known_max: bool = False  # `read` also takes the highest id stored of each entity; see `Source.read`
     posted: str = ""  # the field of a document read back that says whether it is posted
     version: str = ""  # the field of a record read back that holds its version, or the stamp of our write
-    # Seconds after which a create that was sent and is not there yet will not come. 0: it may be sent again at once, for
-    # the system itself takes a key of ours only once.
+    # Seconds, from when it became uncertain, after which a create that is not there yet will not come. 0: it may be sent again at once, for
+    # the system itself takes a key of ours only once. Of one that would take it twice `resources.http.settling` says it.
     settles_after: float = 0.0
     volatile: Sequence[str] = ()  # what the system stamps on a record by itself: no change of the record
 
@@ -413,6 +413,19 @@ class CreatesMany(Protocol):
 
     def create_many(self, kind: str, rows: Rows) -> Sequence[Written | SourceError]:
         """As `create`, with each row's own outcome, in order; raises nothing of these itself."""
+        ...
+
+
+@runtime_checkable
+class CreatesInBatches(Protocol):
+    """A target that says which records go together, so that the batches of the next chunk can follow without a pause."""
+
+    def batches(self, kind: str, rows: Rows) -> Sequence[Sequence[int]]:
+        """The places of the rows of each batch, in the order in which the batches should leave; each place once."""
+        ...
+
+    def create_batch(self, kind: str, rows: Rows) -> Sequence[Written | SourceError]:
+        """As `create_many`, in one request."""
         ...
 
 

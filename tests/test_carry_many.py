@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 from uuid import UUID, uuid5
 
 import pytest
 
+from pipelines.operations import breaker
 from pipelines.operations.carry import carry
-from pipelines.operations.ready import Ready
-from resources.connector import Capabilities, SourceError, Written
+from pipelines.operations.ready import Ready, may_come_yet
+from pipelines.signals import Stopped, heeded
+from resources.connector import Capabilities, Refused, Rows, SourceError, Written
 from resources.warehouse import Warehouse
 
 HERE = UUID("7b0a3f52-64c5-4f0e-9d6d-6f9a4f1d2c31")
@@ -165,10 +171,17 @@ def test_what_somebody_took_back_meanwhile_does_not_leave(warehouse: Warehouse, 
 
 def test_an_error_of_ours_leaves_what_was_sent_to_the_next_carry(warehouse: Warehouse, paper: Paper) -> None:
     keys = approved(warehouse, "invoice", 6)
+    left = threading.Barrier(3, timeout=SECONDS)  # both of the second chunk, and whoever stumbles meanwhile
+
+    def leave(key: str) -> None:
+        if key in keys[2:4] and not left.broken:
+            left.wait()
 
     def stumble(kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None:
+        left.wait()
         raise KeyError("the disk is full")
 
+    paper.before_create = leave
     with pytest.raises(KeyError):
         carry(warehouse, paper, workers=2, read_back=stumble)
     assert states(warehouse) == {"confirmed": 2, "sent": 2, "approved": 2}
@@ -176,3 +189,248 @@ def test_an_error_of_ours_leaves_what_was_sent_to_the_next_carry(warehouse: Ware
     assert carried.probed == 2
     assert states(warehouse) == {"verified": 6}
     assert [sort for sort, _, _ in paper.events].count("create") == len(keys)
+
+
+class Wholesale(Paper):
+    """A paper that is written in batches of two, and says which."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[tuple[str, ...]] = []
+        self.before_batch: Callable[[Sequence[str]], None] = lambda keys: None
+        self.after_batch: Callable[[Sequence[str]], None] = lambda keys: None
+
+    def create_many(self, kind: str, rows: Rows) -> Sequence[Written | SourceError]:
+        raise AssertionError("it says which records go together")
+
+    def batches(self, kind: str, rows: Rows) -> Sequence[Sequence[int]]:
+        return [range(start, min(start + 2, len(rows))) for start in range(0, len(rows), 2)]
+
+    def create_batch(self, kind: str, rows: Rows) -> Sequence[Written | SourceError]:
+        keys = tuple(key for key, _ in rows)
+        self.before_batch(keys)
+        self.sent.append(keys)
+        try:
+            return [self.create(kind, key, body) for key, body in rows]
+        except SourceError as error:
+            return [error for _ in rows]
+        finally:
+            self.after_batch(keys)
+
+
+@pytest.fixture
+def wholesale(monkeypatch: pytest.MonkeyPatch) -> Wholesale:
+    monkeypatch.setattr("pipelines.operations.carry.CHUNK", 4)
+    return Wholesale()
+
+
+def test_the_batches_of_the_next_chunk_follow_while_the_last_one_of_this_is_under_way(
+    warehouse: Warehouse, wholesale: Wholesale
+) -> None:
+    keys = approved(warehouse, "invoice", 8)
+    began = threading.Event()
+    met: list[bool] = []
+
+    def before(batch: Sequence[str]) -> None:
+        if keys[4] in batch:
+            began.set()
+
+    def after(batch: Sequence[str]) -> None:
+        if keys[3] in batch:
+            met.append(began.wait(SECONDS))
+
+    wholesale.before_batch, wholesale.after_batch = before, after
+    carry(warehouse, wholesale, workers=2)
+    assert met == [True], "the second chunk waited for the last answer to the first one"
+    assert sorted(wholesale.sent) == [tuple(keys[n : n + 2]) for n in range(0, 8, 2)]
+    assert states(warehouse) == {"verified": 8}
+
+
+def test_no_batch_of_the_next_chunk_leaves_where_one_failed_before_the_last_of_this_left(
+    warehouse: Warehouse, wholesale: Wholesale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.operations.carry.CHUNK", 8)
+    monkeypatch.setattr("pipelines.operations.carry.SPARE", 0)
+    keys = approved(warehouse, "invoice", 12)
+    others = threading.Barrier(2, timeout=SECONDS)
+    left = [keys[0]]
+
+    def fail_once(key: str) -> None:
+        if key in left:
+            left.remove(key)
+            raise SourceError("paper: no connection", retriable=True)
+
+    def before(batch: Sequence[str]) -> None:
+        if keys[2] in batch or keys[4] in batch:  # the third leaves when the first has failed
+            others.wait()
+
+    wholesale.before_create, wholesale.before_batch = fail_once, before
+    carried = carry(warehouse, wholesale, workers=2)
+    assert carried.put_back == 2
+    assert states(warehouse) == {"verified": 12}
+    assert wholesale.order("find", keys[7]) < min(wholesale.order("create", key) for key in keys[8:])
+
+
+def test_what_a_batch_answers_is_told_of_its_own_records(warehouse: Warehouse, wholesale: Wholesale) -> None:
+    keys = approved(warehouse, "invoice", 4)
+
+    def refuse(key: str) -> None:
+        if key in keys[2:]:
+            raise Refused("paper: this one is not wanted")
+
+    wholesale.before_create = refuse
+    carried = carry(warehouse, wholesale, workers=2)
+    assert carried.rejected == 2
+    told = warehouse.rows("select operation_id::text from ops.operation where state = 'rejected' order by 1")
+    assert [key for (key,) in told] == keys[2:]
+
+
+# ---- What ends a carry in the middle -------------------------------------------------------------
+
+
+def attempts(warehouse: Warehouse, keys: Sequence[str]) -> set[int]:
+    rows = warehouse.rows("select attempts from ops.operation where operation_id = any(%s::uuid[])", [keys])
+    return {row[0] for row in rows}
+
+
+def state_of(warehouse: Warehouse, keys: Sequence[str]) -> set[str]:
+    rows = warehouse.rows("select state from ops.operation where operation_id = any(%s::uuid[])", [keys])
+    return {row[0] for row in rows}
+
+
+def stop_when_the_intent_is_committed(
+    warehouse: Warehouse, paper: Paper, keys: Sequence[str], ahead: Sequence[str]
+) -> None:
+    """TERM comes while these are being sent, as soon as the intent of those ahead is committed."""
+    stopped = threading.Event()
+
+    def before(key: str) -> None:
+        if key == keys[0]:
+            wait_until(lambda: state_of(Warehouse(warehouse.url), ahead) == {"sent"})
+            os.kill(os.getpid(), signal.SIGTERM)
+            wait_until(lambda: state_of(Warehouse(warehouse.url), ahead) != {"sent"})
+            stopped.set()
+        elif key in keys:
+            stopped.wait(SECONDS)
+
+    paper.before_create = before
+
+
+def wait_until(comes_true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not comes_true():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
+
+
+def test_a_stop_leaves_what_never_left_as_if_it_had_not_been_tried(
+    warehouse: Warehouse, paper: Paper
+) -> None:
+    keys = approved(warehouse, "invoice", 6)
+    stop_when_the_intent_is_committed(warehouse, paper, keys[:2], keys[2:4])
+    with pytest.raises(Stopped), heeded():
+        carry(warehouse, paper, workers=2)
+    assert state_of(warehouse, keys[:2]) == {"sent"}, "what left is not known, whatever was answered since"
+    assert state_of(warehouse, keys[2:]) == {"approved"}
+    assert attempts(warehouse, keys[2:]) == {0}
+    assert not paper.held.keys() & set(keys[2:])
+    paper.before_create = lambda key: None
+    carried = carry(warehouse, paper, workers=2)
+    assert carried.probed == 2
+    assert states(warehouse) == {"verified": 6}
+    assert sorted(keys[0] for sort, _, keys in paper.events if sort == "create") == keys
+
+
+def test_where_a_record_could_come_twice_a_stop_keeps_waiting_only_what_left(
+    warehouse: Warehouse, paper: Paper
+) -> None:
+    vars(paper)["capabilities"] = replace(paper.capabilities, settles_after=600.0)
+    keys = approved(warehouse, "invoice", 6)
+    stop_when_the_intent_is_committed(warehouse, paper, keys[:2], keys[2:4])
+    with pytest.raises(Stopped), heeded():
+        carry(warehouse, paper, workers=2)
+    for key in keys[:2]:
+        del paper.held[key]  # still on its way when the next one asks
+    paper.before_create = lambda key: None
+    carry(warehouse, paper, workers=2)
+    assert state_of(warehouse, keys[:2]) == {"uncertain"}
+    assert state_of(warehouse, keys[2:]) == {"verified"}
+
+
+def test_a_stop_puts_back_the_batches_of_this_chunk_that_stood_in_line(
+    warehouse: Warehouse, wholesale: Wholesale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.operations.carry.CHUNK", 6)
+    monkeypatch.setattr("pipelines.operations.carry.SPARE", 0)
+    keys = approved(warehouse, "invoice", 8)
+    stop_when_the_intent_is_committed(warehouse, wholesale, [keys[0], keys[2]], keys[6:])
+    with pytest.raises(Stopped), heeded():
+        carry(warehouse, wholesale, workers=2)
+    assert sorted(wholesale.sent) == [tuple(keys[:2]), tuple(keys[2:4])]
+    assert state_of(warehouse, keys[:4]) == {"sent"}
+    assert state_of(warehouse, keys[4:]) == {"approved"}
+    wholesale.before_create = lambda key: None
+    carry(warehouse, wholesale, workers=2)
+    assert states(warehouse) == {"verified": 8}
+    assert sorted(key for batch in wholesale.sent for key in batch) == keys
+
+
+def test_an_error_while_the_intent_ahead_waits_puts_it_back(
+    warehouse: Warehouse, wholesale: Wholesale
+) -> None:
+    keys = approved(warehouse, "invoice", 8)
+
+    def fail(key: str) -> None:
+        raise SourceError("paper: no connection", retriable=True)
+
+    def stumble(kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None:
+        raise KeyError("the disk is full")
+
+    wholesale.before_create = lambda key: fail(key) if key == keys[0] else None
+    with pytest.raises(KeyError):
+        carry(warehouse, wholesale, workers=2, read_back=stumble)
+    assert state_of(warehouse, keys[2:4]) == {"confirmed"}
+    assert state_of(warehouse, [*keys[:2], *keys[4:]]) == {"approved"}
+    assert attempts(warehouse, keys[4:]) == {0}
+
+
+def test_a_breaker_that_opens_lets_nothing_of_the_next_chunk_leave(
+    warehouse: Warehouse, wholesale: Wholesale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breaker, "OPENS_AFTER", 2)
+    keys = approved(warehouse, "invoice", 8)
+
+    def fail(key: str) -> None:
+        raise SourceError("paper: no connection", retriable=True)
+
+    wholesale.before_create = fail
+    carried = carry(warehouse, wholesale, workers=2)
+    assert "2 failures in a row" in carried.stopped
+    assert sorted(wholesale.sent) == [tuple(keys[:2]), tuple(keys[2:4])]
+    assert states(warehouse) == {"approved": 8}
+    assert attempts(warehouse, keys[4:]) == {0}, "what never left counts for no try"
+
+
+def test_what_became_uncertain_is_counted_from_then_on_and_not_from_its_intent(warehouse: Warehouse) -> None:
+    """Its intent may be committed long before it leaves; until it is known to be uncertain it may have left."""
+    ages = {
+        "fresh": {"sent": 10},
+        "late": {"sent": 900, "uncertain": 60},
+        "old": {"sent": 900, "uncertain": 300},
+    }
+    keys = {name: uuid5(HERE, name) for name in ages}
+    with warehouse.transaction() as conn:
+        for name, events in ages.items():
+            conn.execute(
+                "insert into ops.operation (operation_id, target, kind, action, key) values (%s, 'paper', 'invoice', 'create', %s)",
+                [keys[name], name],
+            )
+            for state, age in events.items():
+                conn.execute(
+                    "insert into ops.operation_event (operation_id, to_state, at)"
+                    " values (%s, %s, clock_timestamp() - make_interval(secs => %s))",
+                    [keys[name], state, age],
+                )
+    with warehouse.connect() as conn:
+        assert may_come_yet(conn, list(keys.values()), 240.0) == {keys["fresh"], keys["late"]}
+        assert may_come_yet(conn, list(keys.values()), 0.0) == set()

@@ -9,13 +9,14 @@ back posted). One carrier a target runs at a time, across processes.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 from uuid import UUID
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from pipelines.aliases import learn, numbers
@@ -23,24 +24,23 @@ from pipelines.operations.breaker import Breaker, Unsent
 from pipelines.operations.carried import Carried, Operation, ReadBack, by_kind, chunks, decoded
 from pipelines.operations.compare import differences
 from pipelines.operations.ready import Ready, may_come_yet
+from pipelines.operations.sending import Sender, Sending
 from pipelines.operations.waiting import HELD, OUTRUN, READY
 from resources.connector import (
     AssignsKeys,
     Conflict,
-    CreatesMany,
     Exists,
     Refused,
     SourceError,
     Target,
     Uncertain,
-    Unposts,
-    UpdatesMany,
     Written,
 )
 from resources.warehouse import Connection, Warehouse
 
 ACTOR: Final = "carry"
 CHUNK: Final = 500  # operations whose intent is committed together, and that are read back together
+SHORT: Final = 250  # as many where we divide a chunk ourselves: less is left to be read back at the end
 MAX_CHUNKS: Final = 100_000  # of one carry: a bound, not a target
 SPARE: Final = 2  # workers beyond those asked for: they form requests while all connections wait for answers
 MAX_READ_AGAIN: Final = 1_000  # held operations that one carry reads back again
@@ -67,11 +67,8 @@ def carry(
         warehouse.connect() as conn,
         warehouse.lock(conn, f"carry:{target.system}"),
         ThreadPoolExecutor(workers + SPARE if workers > 1 else 1) as pool,
-        ThreadPoolExecutor(1) as aside,
     ):
-        work = _Carrier(conn, target, run_id, pool, carried, read_back, entities or {})
-        if workers > 1:
-            work.aside = aside
+        work = _Carrier(conn, target, run_id, pool, carried, read_back, entities or {}, overlaps=workers > 1)
         try:
             work.breaker.keep(carried)
             if not carried.stopped:
@@ -86,6 +83,7 @@ def carry(
             work.breaker.keep(carried)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # what stands in line is not begun
+            work.put_back()
             raise
     return carried
 
@@ -100,8 +98,10 @@ class _Carrier:
         carried: Carried,
         read_back: ReadBack | None,
         entities: Mapping[str, str],
+        *,
+        overlaps: bool,
     ) -> None:
-        self.conn, self.target, self.run_id, self.pool = conn, target, run_id, pool
+        self.conn, self.target, self.run_id = conn, target, run_id
         self.entities = entities
         self.carried, self.read_back = carried, read_back
         self.posted_field = target.capabilities.posted
@@ -109,8 +109,11 @@ class _Carrier:
         self.breaker = Breaker(conn, target.system, run_id)
         self.overtaken: set[UUID] = set()  # somebody changed the record before our write came
         self.ready = Ready(conn, target.system)
-        self.aside: ThreadPoolExecutor | None = None  # sends a chunk while the one before it is read back
-        self.under_way: tuple[list[Operation], Future[list[Written | Exception]]] | None = None
+        self.sender = Sender(target, self.breaker, pool)
+        self.size = CHUNK if self.sender.divides else min(CHUNK, SHORT)
+        self.overlaps = overlaps  # a chunk is sent while the one before it is read back
+        self.under_way: Sending | None = None
+        self.intended: list[Sending] = []  # whose intent is committed, and whose answers are not kept yet
 
     def settle_interrupted(self) -> None:
         """What a dead run left: `sent` is uncertain now; probe it all, and verify what was confirmed."""
@@ -143,46 +146,72 @@ class _Carrier:
     def carry_chunk(self) -> bool:
         """One chunk of one kind and action; False when nothing is left that could be sent.
 
-        Of many the next one is on its way while this one is read back, as long as all goes well.
+        Of many the next one is on its way while this one is read back, as long as all goes well. Its intent is
+        committed while this one is being sent, so that the target waits for no work of ours in between.
         """
-        if self.under_way is not None:
-            (chunk, sending), self.under_way = self.under_way, None
-            answers = sending.result()
-        else:
-            chunk = self._next_chunk()
-            if not chunk:
+        sending, self.under_way = self.under_way, None
+        if sending is None:
+            sending = self._intend()
+            if sending is None:
                 return False
-            answers = self._send_all(chunk, self._begin(chunk))
-        if len(chunk) == CHUNK and all(isinstance(answer, Written) for answer in answers):
-            self._send_aside()
-        confirmed, uncertain = self._record(chunk, answers)
+            self._leave(sending)
+        # What waits for the chunk at hand is not free yet, and so is not in the following one.
+        following = self._intend() if self._may_follow(sending) else None
+        if following is not None and sending.await_room(following.chunk):
+            self._leave(following)
+        confirmed, uncertain = self._record(sending.chunk, sending.answers())
+        self.intended.remove(sending)
         confirmed += self._probe(uncertain)
         self._verify(confirmed)
+        if following is not None and not following.has_begun:
+            self._leave(following)
+        self.under_way = following
         return True
 
-    def _send_aside(self) -> None:
-        """Begin to send the next chunk. What waits for the one at hand is not free yet, and so is not in it."""
-        if self.aside is None or self.carried.stopped:
+    def put_back(self) -> None:
+        """The carry is ended by a stop or an error of ours: what never left goes on with the next one as if it had
+        not been tried. Of what left and is not recorded nothing is known; it stays as after a crash."""
+        never_left = [o.operation_id for sending in self.intended for o in sending.end()]
+        if not never_left:
             return
-        if chunk := self._next_chunk():
-            there = self._begin(chunk)
-            self.under_way = chunk, self.aside.submit(self._send_all, chunk, there)
+        with contextlib.suppress(psycopg.Error):  # without a database it stays as after a crash, too
+            self.conn.rollback()
+            rows = self.conn.execute(
+                "update ops.operation set attempts = attempts - 1 where operation_id = any(%s) and state = 'sent'"
+                " returning operation_id",
+                [never_left],
+            ).fetchall()
+            for state, reason in (("planned", "the run ended before it left"), ("approved", "to be sent")):
+                self.conn.execute(
+                    "select ops.move_many(%s::uuid[], %s, %s, %s, null, %s)",
+                    [[row[0] for row in rows], state, ACTOR, reason, self.run_id or None],
+                )
+            self.conn.commit()
 
-    def _begin(self, chunk: Sequence[Operation]) -> Mapping[str, Written | Exception]:
-        """Commit the intent; returns what of it the target has already."""
-        self._move(chunk, "sent", None)
-        return self._there_already(chunk)
+    def _may_follow(self, sending: Sending) -> bool:
+        """Whether another chunk is looked for while this one is on its way: nothing stops us, and more may wait."""
+        stops = self.carried.stopped or self.breaker.tripped or self.breaker.is_trying
+        return self.overlaps and not stops and len(sending.chunk) == self.size
 
-    def _next_chunk(self) -> list[Operation]:
-        """The next that may leave, of one kind and action, parents first; empty when there are none."""
+    def _intend(self) -> Sending | None:
+        """The next that may leave, of one kind and action, parents first, with their intent committed; None without any."""
         for _ in range(MAX_CHUNKS):
-            ids = self.ready.take(1 if self.breaker.is_trying else CHUNK)
+            ids = self.ready.take(1 if self.breaker.is_trying else self.size)
             if not ids:
                 break
             if chunk := self._select(f"o.operation_id = any(%s) and {READY}", [ids]):
-                return chunk
+                sending = Sending(self.sender, chunk)
+                self.intended.append(
+                    sending
+                )  # before the commit: whatever ends us right after it must find it
+                self._move(chunk, "sent", None)
+                return sending
         self.conn.rollback()
-        return []
+        return None
+
+    def _leave(self, sending: Sending) -> None:
+        """Begin to send a chunk whose intent is committed, but for what of it the target has already."""
+        sending.begin({} if self.breaker.tripped else self._there_already(sending.chunk))
 
     def _select(
         self,
@@ -225,22 +254,6 @@ class _Carrier:
             theirs = {number: key for key, number in given.items() if number}
             learn(self.conn, self.target.system, self.entities.get(kind, kind), theirs)
 
-    def _send_all(
-        self, chunk: Sequence[Operation], there: Mapping[str, Written | Exception]
-    ) -> list[Written | Exception]:
-        """Send what is not there. Touches no database: it may run beside the rest."""
-        rest = [o for o in chunk if o.key not in there]
-        kind, action, rows = chunk[0].kind, chunk[0].action, [(o.key, o.body) for o in rest]
-        answers: Sequence[Written | Exception]
-        if action == "create" and isinstance(self.target, CreatesMany):
-            answers = self.breaker.guard(rows, partial(self.target.create_many, kind, rows))
-        elif action == "update" and isinstance(self.target, UpdatesMany):
-            answers = self.breaker.guard(rows, partial(self.target.update_many, kind, rows))
-        else:
-            answers = list(self.pool.map(partial(self.breaker.guard_one, self._send), rest))
-        by_key = {o.key: answer for o, answer in zip(rest, answers, strict=True)}
-        return [there.get(o.key) or by_key[o.key] for o in chunk]
-
     def _there_already(self, chunk: Sequence[Operation]) -> dict[str, Written | Exception]:
         """Creates that were sent once before and that the target has: they are read back, never sent again."""
         again = [o for o in chunk if o.action == "create" and o.attempts > 0]
@@ -251,40 +264,6 @@ class _Carrier:
             silent = Uncertain(f"{self.target.system}: it did not say whether it has this already")
             return {o.key: silent for o in again}
         return {o.key: Written(o.key, {}) for o in again if o.key in found}
-
-    def _send(self, operation: Operation) -> Written | Exception:
-        try:
-            match operation.action:
-                case "create":
-                    return self.target.create(operation.kind, operation.key, operation.body)
-                case "update":
-                    return self.target.update(
-                        operation.kind, operation.key, operation.body, operation.version or None
-                    )
-                case "post":
-                    self.target.post(operation.kind, operation.key)
-                    return Written(operation.key, {})
-                case "unpost" if isinstance(self.target, Unposts):
-                    self._see_that_nobody_changed(operation)
-                    self.target.unpost(operation.kind, operation.key)
-                    return Written(operation.key, {})
-                case action:
-                    return Refused(f"{self.target.system}: no way to {action} a {operation.kind}")
-        except SourceError as error:
-            return error
-        except Exception as error:  # noqa: BLE001 - a bug after sending must not lose track of what was sent
-            return Uncertain(f"{self.target.system}: {type(error).__name__}: {error}")
-
-    def _see_that_nobody_changed(self, operation: Operation) -> None:
-        """A posted document is taken back only as we know it. Raises Refused where accounting changed it since."""
-        held = self.target.find(operation.kind, [operation.key]).get(operation.key, {})
-        version = str(held.get(self.version_field, ""))
-        if self.version_field and operation.version and version != operation.version:
-            raise Refused(
-                f"{self.target.system}: this {operation.kind} was changed in accounting since it was read; "
-                "the next sync looks at it again",
-                code="edited",
-            )
 
     def _record(
         self, chunk: Sequence[Operation], answers: Sequence[Written | Exception]

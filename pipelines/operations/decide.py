@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mappings import System
+from pipelines.operations.desired import write_out
 from pipelines.operations.edits import STATE, UNDONE, WEIGHTY, find_edits, hand_over, record_edits
 from resources.warehouse import Connection, trusted
 
@@ -29,7 +30,8 @@ class Decided:
 def decide(conn: Connection, accounting: System, run_id: str = "") -> Decided:
     """Decide about the documents of the deals in `scope`, of which `desired` says what they should be.
 
-    Leaves the temporary table `standing`: each document that differs, its state, what changed and the action.
+    Leaves the temporary table `standing`: each document that differs, its state, what changed and the action. Of those
+    that may be written again `desired` says what is written.
     """
     parameters = {"system": accounting.name, "zone": accounting.timezone, "run_id": run_id}
     conn.execute("drop table if exists pg_temp.written, pg_temp.standing")
@@ -38,8 +40,10 @@ def decide(conn: Connection, accounting: System, run_id: str = "") -> Decided:
     find_edits(conn, accounting)
     for statement in (_STANDING, _ACTION):
         conn.execute(trusted(statement), parameters)
+    write_out(conn, accounting, _TO_WRITE)
+    conn.execute(_KEPT)
     hand_over(conn, accounting)
-    conn.execute("analyze standing")
+    conn.execute("analyze standing (operation_id, kind, key, deal_id, state, action)")
     deals = [row[0] for row in conn.execute(trusted(_REVISE), parameters).fetchall()]
     conn.execute(trusted(_WITHDRAW), parameters)
     asked = conn.execute(trusted(_ASK), parameters).rowcount
@@ -164,56 +168,90 @@ _WRITTEN: Final = """
         where x.target = o.target and x.kind = o.kind and x.key = o.key and x.action in ('create', 'update')
     ) u
     where o.target = %(system)s and o.action = 'create' and o.state = 'verified' and ops.is_document(o.kind)
-      and not exists (select from documents.document d
-                      where d.document_key = %(system)s || ':' || o.key and d.ended is not null)
+      and (select d.ended from documents.document d where d.document_key = %(system)s || ':' || o.key) is null
 """
 
+# What a line is worth, of `l`: ops.line_contents, for many at once.
+_LINE: Final = "concat_ws('/', l.product_key, {}, l.vat, {})".format(
+    ", ".join(f"trim_scale(l.{name})" for name in ("quantity", "price", "amount")), "trim_scale(l.vat_amount)"
+)
+
 # What differs between what we last wrote and what is due, in the words of policies: ops.changed_fields, for many at once.
-_FIELDS: Final = """case when w.content is null or d.content is null then array['other'] else
-                coalesce(nullif(array_remove(array[
-                    case when c.held ->> 'document_date' is distinct from c.wanted ->> 'document_date' then 'date' end,
-                    case when c.held ->> 'due_on' is distinct from c.wanted ->> 'due_on' then 'due_on' end,
-                    case when c.held ->> 'counterparty_key' is distinct from c.wanted ->> 'counterparty_key'
-                         then 'counterparty' end,
-                    case when c.held ->> 'contract_key' is distinct from c.wanted ->> 'contract_key' then 'contract' end,
-                    case when c.held ->> 'currency' is distinct from c.wanted ->> 'currency' then 'currency' end,
-                    case when (c.held ->> 'amount')::numeric is distinct from (c.wanted ->> 'amount')::numeric
-                         then 'amount' end,
-                    case when c.held_lines is distinct from c.wanted_lines
-                          and ops.line_contents(c.held_lines) is distinct from ops.line_contents(c.wanted_lines)
-                         then 'lines' end,
-                    case when c.held ->> 'comment' is distinct from c.wanted ->> 'comment' then 'comment' end
-                ], null), '{}'), array['other']) end"""
+_FIELDS: Final = """coalesce(nullif(array_remove(array[
+                    case when c.document ->> 'document_date' is distinct from due.wanted ->> 'document_date' then 'date' end,
+                    case when c.document ->> 'due_on' is distinct from due.wanted ->> 'due_on' then 'due_on' end,
+                    case when c.document ->> 'counterparty_key' is distinct from n.counterparty_key then 'counterparty' end,
+                    case when c.document ->> 'contract_key' is distinct from n.contract_key then 'contract' end,
+                    case when c.document ->> 'currency' is distinct from n.currency then 'currency' end,
+                    case when (c.document ->> 'amount')::numeric is distinct from n.amount then 'amount' end,
+                    case when held.lines <> due.lines then 'lines' end,
+                    case when c.document ->> 'comment' is distinct from n.comment then 'comment' end
+                ], null), '{}'), array['other'])"""
 
 _STANDING: Final = f"""
     create temporary table standing on commit drop as
-    select w.*, d.content as wanted, d.content_hash as wanted_hash, d.operation_id is null as is_cancelled,
-           case when d.operation_id is null then array['cancelled']
-                when ours.owned = '{{}}' then {_FIELDS}
-                else array(select f from unnest({_FIELDS}) f where f <> all(ours.owned)) end as fields,
+    select w.operation_id, w.kind, w.key, w.deal_id, w.document_key, w.content is not null as has_content,
+           d.content_hash as wanted_hash, d.operation_id is null as is_cancelled, changed.fields, told.changes,
            -- Accounting changed what is nobody's, or of a posted one the CRM's.
            coalesce(e.nobodys && {WEIGHTY} or (place.state <> 'draft' and cardinality(e.crms) > 0), false) as is_edited,
            coalesce(l.is_deleted, false) as is_gone,
-           place.state, l.number, l.document_date, l.version, ours.owned,
-           -- What is accounting's is left out of an update, and stays in its content as we last wrote it.
-           case when cardinality(ours.owned) > 0 then d.body - array(
-               select g.name from governed g where g.kind = w.kind and g.field = any(ours.owned)) end as body,
-           case when cardinality(ours.owned) > 0 then ops.content_without(d.content, w.content, ours.owned) end as kept,
+           place.state, l.number, l.document_date, l.version, ours.owned, null::jsonb as body, null::jsonb as kept,
            coalesce(place.state = 'draft' and e.is_owned and cardinality(e.nobodys) = 0, false) as may_overwrite,
            false as by_accounting, null::text as action
     from written w
     left join desired d on d.operation_id = w.operation_id
-    left join ledger.document l on l.document_key = w.document_key
+    left join needed n on n.operation_id = d.operation_id
+    left join lateral (select x.* from ledger.document x where x.document_key = w.document_key limit 1) l on true
     left join edited e on e.operation_id = w.operation_id
     cross join lateral (select {STATE} as state offset 0) place
     join owning ours on ours.kind = w.kind and ours.is_posted = (place.state <> 'draft')
+    left join lateral jsonb_to_record(w.content) as c(document jsonb, lines jsonb) on true  -- taken apart once
     cross join lateral (
-        select w.content -> 'document' as held, d.content -> 'document' as wanted, w.content -> 'lines' as held_lines,
-               d.content -> 'lines' as wanted_lines
-        offset 0  -- taken out of the contents once
-    ) c
+        select array(
+            select {_LINE} as line
+            from jsonb_to_recordset(case jsonb_typeof(c.lines) when 'array' then c.lines end) as l(
+                product_key text, quantity numeric, price numeric, amount numeric, vat text, vat_amount numeric)
+            order by line) as lines offset 0) held
+    cross join lateral (
+        select jsonb_build_object('document_date', n.document_date, 'due_on', n.due_on, 'counterparty_key', n.counterparty_key,
+                                  'contract_key', n.contract_key, 'currency', n.currency, 'amount', n.amount,
+                                  'comment', n.comment) as wanted,
+               case when n.lines is null
+                    then array(select {_LINE} as line from documents.document_line l where l.deal_id = n.deal_id order by line)
+                    else array(select {_LINE} as line
+                               from jsonb_populate_recordset(null::documents.document_line, n.lines) l order by line)
+                    end as lines offset 0) due
+    cross join lateral (
+        select case when d.operation_id is null then array['cancelled']
+                    else array(select f from unnest(case when w.content is null then array['other'] else {_FIELDS} end) f
+                               where f <> all(ours.owned)) end as fields offset 0) changed
+    cross join lateral (
+        -- For a person: ops.told_changes, for many at once.
+        select string_agg(case f
+                   when 'lines' then format('lines (%%s, now %%s)', cardinality(held.lines), cardinality(due.lines))
+                   when 'other' then 'other fields'
+                   else format('%%s %%s -> %%s', f, coalesce(c.document ->> name.d, 'none'), coalesce(due.wanted ->> name.d, 'none'))
+                   end, '; ' order by n) as changes
+        from unnest(changed.fields) with ordinality as u(f, n)
+        cross join lateral (select case f when 'date' then 'document_date' when 'counterparty' then 'counterparty_key'
+                                          when 'contract' then 'contract_key' else f end as d) name
+        offset 0) told
     where not w.is_under_way
-      and (d.operation_id is null or (d.body is not null and d.content_hash is distinct from w.content_hash))
+      and (d.operation_id is null or d.content_hash is distinct from w.content_hash and d.content_hash is not null)
+"""
+
+# What is to be written again, and what accounting changed itself.
+_TO_WRITE: Final = """
+    select s.operation_id from standing s where s.action = 'update' union all select e.operation_id from edited e
+"""
+
+# What is accounting's is left out of an update, and stays in its content as we last wrote it.
+_KEPT: Final = """
+    update standing s
+    set body = d.body - array(select g.name from governed g where g.kind = s.kind and g.field = any(s.owned)),
+        kept = ops.content_without(d.content, w.content, s.owned)
+    from desired d join written w on w.operation_id = d.operation_id
+    where d.operation_id = s.operation_id and cardinality(s.owned) > 0
 """
 
 # The heaviest of what the policy says of each field. A correction or a return stands beside a realization only.
@@ -247,7 +285,7 @@ _ACTION: Final = """
             when said.action in ('correction', 'reversal') and s.kind not in ('realization', 'correction') then 'ask'
             when said.action = 'update' and s.kind in ('correction', 'return') and s.state <> 'draft' then 'ask'
             when said.action = 'update' and s.state = 'closed' then 'ask'
-            when s.content is null and said.action in ('correction', 'reversal') then 'ask'
+            when not s.has_content and said.action in ('correction', 'reversal') then 'ask'
             else said.action end
     from said left join answered a on a.operation_id = said.operation_id
     where said.operation_id = s.operation_id
@@ -263,6 +301,7 @@ _REVISE: Final = """
            array_to_string(s.fields, ', ') || ' changed in the CRM (' || s.state || ')',
            coalesce(before.operation_id, s.operation_id)
     from standing s
+    join written w on w.operation_id = s.operation_id
     left join lateral (
         -- A correction that is followed: it belongs to the revision that it corrects.
         select r.* from ops.revision r
@@ -270,11 +309,11 @@ _REVISE: Final = """
         order by r.revision desc, r.number desc limit 1
     ) before on true
     cross join lateral (
-        select case when before.held is null then s.content
-                    else ops.corrected(before.held, s.content) end as content,
-               coalesce(before.revision, (s.content #>> '{document,revision}')::int) as revision
+        select case when before.held is null then w.content
+                    else ops.corrected(before.held, w.content) end as content,
+               coalesce(before.revision, (w.content #>> '{document,revision}')::int) as revision
     ) held
-    where s.action in ('correction', 'reversal') and s.content is not null
+    where s.action in ('correction', 'reversal') and w.content is not null
       and not (s.action = 'correction' and s.is_cancelled)
     on conflict do nothing
     returning deal_id
@@ -301,7 +340,7 @@ _ASK: Final = """
                            ' change the deal, or leave it'
                        when s.by_accounting then 'accounting changes it again each time that it is written back: '
                            || array_to_string(s.fields, ', ')
-                       else 'the deal says otherwise: ' || told.changes end,
+                       else 'the deal says otherwise: ' || s.changes end,
                   case when s.is_edited then '; accounting changed it too' else '' end),
            format('%%s %%s от %%s (%%s): %%s%%s', ops.kind_name_ru(s.kind), coalesce(s.number, ''),
                   to_char(s.document_date, 'DD.MM.YYYY'),
@@ -315,14 +354,13 @@ _ASK: Final = """
                            ' измените сделку или оставьте как есть'
                        when s.by_accounting then 'в учёте его меняют снова после каждой обратной записи: '
                            || array_to_string(s.fields, ', ')
-                       else 'в сделке теперь иначе: ' || told.changes end,
+                       else 'в сделке теперь иначе: ' || s.changes end,
                   case when s.is_edited then '; в учёте документ тоже изменён' else '' end)
     from standing s
     left join (
         select p.operation_id, count(*) as questions from ops.question p
         where p.operation_id in (select operation_id from standing) group by p.operation_id
     ) before on before.operation_id = s.operation_id
-    cross join lateral (select ops.told_changes(s.content, s.wanted, s.fields) as changes offset 0) told
     where s.action = 'ask'
       and not exists (select from ops.question q where q.operation_id = s.operation_id and q.withdrawn_at is null
                          and (q.answer is null or q.content_hash = coalesce(s.wanted_hash, '')))

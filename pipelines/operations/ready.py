@@ -51,15 +51,16 @@ class Ready:
 
 
 def may_come_yet(conn: Connection, creates: Sequence[UUID], seconds: float) -> set[UUID]:
-    """Of these, those sent so few seconds ago that the request may still be carried out, whoever sent it being dead.
+    """Of these, those whose request may still be carried out, though nobody waits for its answer any more.
 
-    Asked for before that, the target would not have it; sent again, it would have it twice.
+    Asked for before that, the target would not have it; sent again, it would have it twice. The seconds count from when
+    it became uncertain: its intent is committed well before it leaves, and a dead sender may have sent it to the last.
     """
     if not seconds or not creates:
         return set()
     rows = conn.execute(
         """
-        select operation_id from ops.operation_event where operation_id = any(%s) and to_state = 'sent'
+        select operation_id from ops.operation_event where operation_id = any(%s) and to_state in ('sent', 'uncertain')
         group by operation_id having max(at) > clock_timestamp() - make_interval(secs => %s)
         """,
         [list(creates), seconds],

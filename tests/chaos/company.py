@@ -215,11 +215,12 @@ class Company:
 
     def settle(self, *, night: bool = False) -> Settled:
         """A sync without faults, once nothing can be on its way any more; at night what was refused goes once more."""
-        ((sent,),) = self.rows(
-            "select extract(epoch from clock_timestamp() - max(at)) from ops.operation_event where to_state = 'sent'"
+        ((since,),) = self.rows(
+            "select extract(epoch from clock_timestamp() - max(at)) from ops.operation_event"
+            " where to_state in ('sent', 'uncertain')"
         )
-        if sent is not None and sent < SETTLE_SECONDS and self.template.target == "sap":
-            time.sleep(SETTLE_SECONDS - float(sent))
+        if since is not None and since < SETTLE_SECONDS and self.template.target == "sap":
+            time.sleep(SETTLE_SECONDS - float(since))
         found: Settled = self.do(lambda road: _settle(road, night))
         return found
 

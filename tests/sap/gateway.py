@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -36,6 +37,25 @@ KEYS = {
 Row = dict[str, Any]
 Send = Callable[[httpx.Request], httpx.Response]
 Bend = Callable[[httpx.Request, Send], httpx.Response]
+
+KEY = "0e7d2f3c-5a8b-8c1d-9e0f-1a2b3c4d5e6f"
+PRICE = "to_PricingElement[ConditionType=PPR0]"
+
+
+def order(lines: int = 2, customer: str = "10100001", **more: Any) -> dict[str, Any]:
+    """The body of a sales order, as the mapping file makes it."""
+    return {
+        "SalesOrderType": "OR", "SalesOrganization": "1010", "SoldToParty": customer,
+        "SalesOrderDate": "2026-04-18T00:00:00", "TransactionCurrency": "EUR",
+        "to_Item": [
+            {
+                "SalesOrderItem": str(10 * n), "Material": f"TG{n}", "RequestedQuantity": Decimal(3),
+                f"{PRICE}.ConditionRateValue": Decimal("120.10"), f"{PRICE}.ConditionQuantity": Decimal(3),
+            }
+            for n in range(1, lines + 1)
+        ],
+        **more,
+    }  # fmt: skip
 
 
 def error(status: int, code: str, message: str, **headers: str) -> httpx.Response:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -27,27 +26,8 @@ from resources.connector import (
     Uncertain,
     UpdatesMany,
     Voids,
-    Written,
 )
-from tests.sap.gateway import Gateway, error, opened
-
-KEY = "0e7d2f3c-5a8b-8c1d-9e0f-1a2b3c4d5e6f"
-PRICE = "to_PricingElement[ConditionType=PPR0]"
-
-
-def order(lines: int = 2, customer: str = "10100001", **more: Any) -> dict[str, Any]:
-    return {
-        "SalesOrderType": "OR", "SalesOrganization": "1010", "SoldToParty": customer,
-        "SalesOrderDate": "2026-04-18T00:00:00", "TransactionCurrency": "EUR",
-        "to_Item": [
-            {
-                "SalesOrderItem": str(10 * n), "Material": f"TG{n}", "RequestedQuantity": Decimal(3),
-                f"{PRICE}.ConditionRateValue": Decimal("120.10"), f"{PRICE}.ConditionQuantity": Decimal(3),
-            }
-            for n in range(1, lines + 1)
-        ],
-        **more,
-    }  # fmt: skip
+from tests.sap.gateway import KEY, PRICE, Gateway, error, opened, order
 
 
 def test_it_offers_what_the_graph_may_ask_of_such_a_target() -> None:
@@ -266,88 +246,6 @@ def test_a_product_takes_its_article_for_number_or_our_key_without_one() -> None
 def test_nothing_is_posted() -> None:
     with pytest.raises(Refused, match="its delivery and the billing run make revenue of it"):
         opened(Gateway()).post("order", KEY)
-
-
-# ---- Many at once --------------------------------------------------------------------------------
-
-
-def test_each_order_of_a_batch_has_its_own_outcome() -> None:
-    gateway = Gateway()
-    plain = gateway.written
-
-    def written(method: str, path: str, body: dict[str, Any], headers: Mapping[str, str]) -> httpx.Response:
-        if body.get("SoldToParty") == "666":
-            return error(400, "V1/336", "Customer 666 is not defined in sales area 1010 10 00")
-        return plain(method, path, body, headers)
-
-    gateway.written = written  # type: ignore[method-assign]
-    sap = opened(gateway, batch=3)
-    rows = [(str(uuid4()), order(1, "666" if n == 4 else f"1010000{n % 3}")) for n in range(10)]
-    outcomes = sap.create_many("order", rows)
-    assert [isinstance(outcome, Written) for outcome in outcomes] == [n != 4 for n in range(10)]
-    refused = outcomes[4]
-    assert isinstance(refused, Refused)
-    assert refused.code == "V1/336"
-    assert "sales area 1010 10 00" in str(refused)
-    assert len([path for path in gateway.paths("POST") if path.endswith("$batch")]) == 4
-    found = sap.find("order", [key for key, _ in rows])
-    assert len(found) == 9
-    assert all(differences(body, found[key]) == [] for key, body in rows if key in found)
-
-
-def test_orders_of_one_customer_stand_in_one_batch() -> None:
-    gateway = Gateway()
-    sap = opened(gateway, batch=2)
-    sap.create_many("order", [(str(uuid4()), order(1, str(n % 2))) for n in range(4)])
-    batches = [r.content.decode() for r in gateway.asked if r.method == "POST"]
-    assert sorted(text.count('"SoldToParty":"0"') for text in batches) == [0, 2]
-
-
-def test_a_batch_without_an_answer_leaves_every_row_uncertain_and_nothing_is_sent_twice() -> None:
-    gateway = Gateway()
-
-    def lost(request: httpx.Request, send: Any) -> httpx.Response:
-        answer: httpx.Response = send(request)
-        if request.method == "POST":
-            raise httpx.ReadError("connection reset")
-        return answer
-
-    gateway.bend = lost
-    sap = opened(gateway)
-    rows = [(str(uuid4()), order(1)) for _ in range(3)]
-    outcomes = sap.create_many("order", rows)
-    assert all(isinstance(outcome, Uncertain) for outcome in outcomes)
-    gateway.bend = None
-    assert len(sap.find("order", [key for key, _ in rows])) == len(gateway.rows["A_SalesOrder"]) == 3
-
-
-def test_a_cut_off_batch_answer_is_uncertain() -> None:
-    gateway = Gateway()
-
-    def cut(request: httpx.Request, send: Any) -> httpx.Response:
-        answer: httpx.Response = send(request)
-        if request.method == "POST":
-            return httpx.Response(
-                202, content=answer.content[:-20], headers={"content-type": answer.headers["content-type"]}
-            )
-        return answer
-
-    gateway.bend = cut
-    (outcome,) = opened(gateway).create_many("order", [(KEY, order(1))])
-    assert isinstance(outcome, Uncertain)
-    assert "cut off" in str(outcome)
-
-
-def test_many_changes_go_in_batches_too() -> None:
-    gateway = Gateway()
-    sap = opened(gateway)
-    rows = [(str(uuid4()), order(1)) for _ in range(6)]
-    sap.create_many("order", rows)
-    changed = [(key, order(2)) for key, _ in rows]
-    outcomes = sap.update_many("order", changed)
-    assert all(isinstance(outcome, Written) and outcome.key for outcome in outcomes)
-    found = sap.find("order", [key for key, _ in rows])
-    assert all(differences(body, found[key]) == [] for key, body in changed)
 
 
 # ---- Sessions ------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ class Opened:
     batch: int
     closed_until: date | None
     rejection_reason: str
-    settles_after: float  # seconds; see Capabilities
+    timeout: float  # seconds
 
 
 def credentials(connection: Mapping[str, Any]) -> tuple[str, ...]:
@@ -144,7 +144,7 @@ def opened(
         session, making, login, dictionaries, said("company_code"), said("ledger", "0L"),
         said("price_condition") or said("condition_type", "PPR0"), words("balance_accounts"),
         max(1, int(number("batch", BATCH, MOST_IN_BATCH))), closed_until, said("rejection_reason"),
-        number("settle_seconds", 2 * options["timeout"]),
+        options["timeout"],
     )  # fmt: skip
 
 

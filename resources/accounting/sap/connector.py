@@ -45,6 +45,7 @@ from resources.accounting.sap.session import List
 from resources.accounting.sap.write import Writer
 from resources.budget import Budget
 from resources.connector import Capabilities, Change, Finding, Page, Record, SourceError
+from resources.http import settling
 from resources.tokens import TokenStore
 
 LIMITS = None  # SAP publishes none; `concurrency` bounds what runs at once, Retry-After is obeyed
@@ -78,7 +79,9 @@ def connect(
     `password` or `token_url`, `client_id`, `client_secret` (and `scope`); see docs/connectors/sap.md for the rest.
     Sends nothing. Raises SourceError that names the key and the remedy.
     """
-    return Sap(opened(system, connection, budget, tokens, transport))
+    settings = opened(system, connection, budget, tokens, transport)
+    # An order has no key that SAP would refuse the second time.
+    return settling(Sap(settings), connection, settings.timeout)
 
 
 class Sap(Writer):
@@ -98,9 +101,6 @@ class Sap(Writer):
 
     def __init__(self, settings: Opened) -> None:
         super().__init__(settings)
-        # A request whose sender died may wait in a dispatcher or a proxy as long as the sender would have waited, and
-        # longer; an order has no key that SAP would refuse the second time.
-        vars(self)["capabilities"] = replace(self.capabilities, settles_after=settings.settles_after)
         self.fields_read: Mapping[str, Sequence[str]] = {}
         self.fields_written: Mapping[str, Sequence[str]] = {}
         self.mapping_file = f"the mapping file of {self.system}"

@@ -181,6 +181,22 @@ def plain(row: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def header(content: bytes) -> dict[str, Any]:
+    """The fields of the one row that a write gave back, as `plain` has them, without what is nested in it; {} without one."""
+    try:
+        body = _decode(content)
+    except msgspec.DecodeError:
+        return {}
+    row = body.get("d") if isinstance(body, dict) else None
+    if isinstance(row, dict) and isinstance(row.get("results"), list):
+        row = next(iter(row["results"]), None)
+    if not isinstance(row, dict):
+        return {}
+    metadata = row.get("__metadata")
+    fields = {name: value for name, value in row.items() if not isinstance(value, (dict, list))}
+    return plain({**fields, "__metadata": metadata} if isinstance(metadata, dict) else fields)
+
+
 def unpadded(row: dict[str, Any]) -> dict[str, Any]:
     """The row itself, the numbers in it without zeros in front. After paging: a filter takes them as they came."""
     for name in NUMBERS & row.keys():

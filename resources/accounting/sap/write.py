@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final
@@ -20,7 +20,6 @@ from resources.accounting.sap import faults, keys, nodes, odata, paths
 from resources.accounting.sap.connection import Opened
 from resources.accounting.sap.entities import PLACES, Place
 from resources.accounting.sap.multipart import Change
-from resources.accounting.sap.session import returned
 from resources.connector import (
     Conflict,
     Exists,
@@ -82,6 +81,19 @@ class Writer:
 
         Orders of one customer stand together: two sessions at one customer lock each other out.
         """
+        return self._create_all(kind, rows, -(-len(rows) // self.session.at_once))
+
+    def batches(self, kind: str, rows: Rows) -> list[list[int]]:
+        """How `create_many` would group the rows, by their places."""
+        order = _by_customer(rows, range(len(rows)))
+        size = max(1, min(self.settings.batch, self._most, -(-len(rows) // self.session.at_once)))
+        return [order[start : start + size] for start in range(0, len(order), size)]
+
+    def create_batch(self, kind: str, rows: Rows) -> list[Outcome]:
+        """As `create_many`, in one batch, or in fewer at a time where SAP takes no more."""
+        return self._create_all(kind, rows, len(rows))
+
+    def _create_all(self, kind: str, rows: Rows, size: int) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
         sets: dict[int, list[Change]] = {}
         for number, (key, body) in enumerate(rows):
@@ -90,8 +102,7 @@ class Writer:
                 sets[number] = [Change("POST", place.entity_set, self._made(kind, key, body))]
             except Refused as error:
                 outcomes[number] = error
-        order = sorted(sets, key=lambda number: str(rows[number][1].get("SoldToParty") or ""))
-        outcomes |= self._in_batches(kind, rows, sets, order)
+        outcomes |= self._in_batches(kind, rows, sets, _by_customer(rows, sets), size)
         for number, outcome in outcomes.items():
             if isinstance(outcome, Exists):
                 outcomes[number] = self._duplicate(kind, rows[number][1], outcome)
@@ -216,7 +227,7 @@ class Writer:
                     f"{self.system}: {kind} {key}: SAP answered with another record ({field} {borne}), as a proxy does that "
                     "repeats an earlier answer; ours is looked up before anything is sent again"
                 )
-        body = self.making.body(kind, row)
+        body = odata.unpadded(dict(row))
         number = self.key_of(kind, body)
         if not number:
             raise Uncertain(
@@ -257,16 +268,16 @@ class Writer:
             if not sets[number]:
                 del sets[number]
                 outcomes[number] = Written(self.key_of(kind, there), there)
-        outcomes |= self._in_batches(kind, rows, sets, list(sets))
+        outcomes |= self._in_batches(kind, rows, sets, list(sets), -(-len(sets) // self.session.at_once))
         for number, outcome in outcomes.items():
             if isinstance(outcome, Written) and not outcome.key:
                 outcomes[number] = Written(self.key_of(kind, current[rows[number][0]]), outcome.body)
         return [outcomes[number] for number in range(len(rows))]
 
     def _in_batches(
-        self, kind: str, rows: Rows, sets: Mapping[int, list[Change]], order: Sequence[int]
+        self, kind: str, rows: Rows, sets: Mapping[int, list[Change]], order: Sequence[int], size: int
     ) -> dict[int, Outcome]:
-        """Each row's outcome; `order` says which stand together in a batch. A change set of its own each.
+        """Each row's outcome; `order` says which stand together in a batch, `size` how many at most. A change set each.
 
         A system may let a change set have one write alone, or a batch a few: that is learnt from its refusal, by which
         nothing was done, and what it refuses is sent again in smaller parts, at last write by write.
@@ -295,7 +306,10 @@ class Writer:
             left = [number for number in order if number not in outcomes]
             if not left:
                 break
-            parts = self._parts(sets, left)
+            parts = self._parts(sets, left, size)
+            if len(parts) == 1:
+                outcomes |= send(parts[0])
+                continue
             # Not in order: a batch that takes long keeps none waiting behind it.
             with ThreadPoolExecutor(self.session.at_once, thread_name_prefix=self.system) as pool:
                 for found in pool.map(send, parts):
@@ -305,9 +319,9 @@ class Writer:
         )
         return {**dict.fromkeys(order, unsent), **outcomes}
 
-    def _parts(self, sets: Mapping[int, list[Change]], order: Sequence[int]) -> list[list[int]]:
-        """What goes together: as many batches as there are sessions, none of too many sets or writes."""
-        size = min(self.settings.batch, -(-len(order) // self.session.at_once))
+    def _parts(self, sets: Mapping[int, list[Change]], order: Sequence[int], size: int) -> list[list[int]]:
+        """What goes together: batches of `size`, none of too many sets or writes."""
+        size = min(self.settings.batch, size)
         parts: list[list[int]] = []
         writes = self._most
         for number in order:
@@ -368,6 +382,10 @@ class Writer:
         if asked[0].method != "POST":
             return Written("", {REMARKS: remarks} if remarks else {})
         try:
-            return self._created(kind, key, returned(answers[0]), remarks)
+            return self._created(kind, key, odata.header(answers[0].content), remarks)
         except SourceError as error:
             return error
+
+
+def _by_customer(rows: Rows, places: Iterable[int]) -> list[int]:
+    return sorted(places, key=lambda number: str(rows[number][1].get("SoldToParty") or ""))
