@@ -13,6 +13,7 @@ import dagster as dg
 from expectations import Suite, suites
 from mappings import Mappings, System, mapping_document
 from pipelines.deploy import Reads, upstream_tables
+from pipelines.laws import DEBIT_EQUALS_CREDIT, EVERY_KOPECK_IS_EXPLAINED
 from pipelines.table import Table, stage_tables
 
 OPERATION = dg.AssetKey(["ops", "operation"])
@@ -176,13 +177,13 @@ def _law_specs(stage: str) -> list[dg.AssetCheckSpec]:
         return []
     return [
         dg.AssetCheckSpec(
-            "every_kopeck_is_explained",
+            EVERY_KOPECK_IS_EXPLAINED,
             asset=dg.AssetKey(["ledger", "settlement"]),
             blocking=True,
             description="Expected minus actual equals the sum of the variances, for each counterparty and in all.",
         ),
         dg.AssetCheckSpec(
-            "debit_equals_credit",
+            DEBIT_EQUALS_CREDIT,
             asset=dg.AssetKey(["ledger", "entry"]),
             blocking=True,
             description="Every document debits what it credits, and opening plus turnover is the balance that accounting reports.",

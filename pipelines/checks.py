@@ -39,16 +39,14 @@ def gated_documents(
     road: Road, selected: Sequence[str], log: Callable[[str], None]
 ) -> tuple[dict[str, Outcome], list[dg.AssetCheckResult]]:
     """Refresh the documents stage with the gate in its place; BatchBroken stops it as it was."""
-    outcomes: dict[str, Outcome] = {}
-    results: list[dg.AssetCheckResult] = []
-    for table in tables().values():
-        if table.stage != "documents":
-            continue
-        if table.name == "documents.failure":
-            outcomes[table.name], results = run_gate(road, log)
-        elif table.name in selected or table.name == "documents.held":
-            outcomes[table.name] = sync.refresh_table(road, table)
-    return outcomes, results
+    stage = [table for table in tables().values() if table.stage == "documents"]
+    gate_at = [table.name for table in stage].index("documents.failure")
+    taken = {*selected, "documents.held"}
+    outcomes = sync.refresh_tables(road, [table for table in stage[:gate_at] if table.name in taken])
+    gated, results = run_gate(road, log)
+    outcomes.append(gated)
+    outcomes += sync.refresh_tables(road, [table for table in stage[gate_at + 1 :] if table.name in taken])
+    return {outcome.table: outcome for outcome in outcomes}, results
 
 
 def run_gate(road: Road, log: Callable[[str], None]) -> tuple[Outcome, list[dg.AssetCheckResult]]:

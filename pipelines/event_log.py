@@ -6,7 +6,7 @@ begins, when somebody reads, or when the run ends: a few statements a step. A pr
 no more than the news of the step it was in, which the next run tells again.
 
 Each table and each check that a step tells of asks for the last news of the tables before it, one at a time.
-They are asked for together, and what this process has told since is asked for anew.
+They are asked for together, once; what this process tells of a table that it knows is known without asking.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from dagster import AssetKey, DagsterEventType, EventLogEntry
+from dagster import AssetKey, DagsterEventType, EventLogEntry, EventLogRecord
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluation,
     AssetCheckEvaluationPlanned,
@@ -29,16 +29,17 @@ from dagster._core.storage.asset_check_execution_record import (
 )
 from dagster._core.storage.event_log.base import AssetRecord
 from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
-from dagster._serdes import serialize_value
 from dagster_postgres import PostgresEventLogStorage
+from dagster_shared.record import copy
 from sqlalchemy import Connection, TextClause, text
 
 from pipelines.dagster_storage import Kept
 
 MAX_KEPT: Final = 500  # events kept at most
-KNOWN_SECONDS: Final = 1.0  # how long the last news of a table may be another process's last but one
+KNOWN_SECONDS: Final = 5.0  # how long the last news of a table may be another process's last but one
 
 Numbered = tuple[EventLogEntry, int]  # an event and its number in the log
+Written = tuple[EventLogEntry, int, str]  # and its text there
 
 # What a step tells on its way and at its end, and before a run begins, what it is to make. Everything else
 # (a step begins, fails, a run ends, a line somebody logs) is written at once, with what was kept before it.
@@ -129,11 +130,7 @@ class StepwiseEventLog(Kept, PostgresEventLogStorage):
         return self._has("concurrency_limits", "using_default_limit")
 
     def _write(self) -> None:
-        events, self._kept = self._kept, []
-        self._told |= self._untold
-        for key in self._untold:
-            self._known.pop(key, None)
-        self._untold = set()
+        events, self._kept, self._untold = self._kept, [], set()
         if events:
             self._write_together(events)
 
@@ -141,16 +138,41 @@ class StepwiseEventLog(Kept, PostgresEventLogStorage):
         """Write events as Dagster does, except that each table gets all of its rows in one statement."""
         plain = not any(_tells_of_an_asset(event) or _tells_of_a_check(event) for event in events)
         others: list[Numbered] = []
+        of_assets: list[Numbered] = []
         with self._connect() if plain else self.index_transaction() as conn:
             rows = [self._event_to_row(event) for event in events]
             inserted = conn.execute(_EVENTS, {name: [row[name] for row in rows] for name in rows[0]})
             if not plain:
                 numbered = list(zip(events, sorted(int(row[0]) for row in inserted), strict=True))
-                self._write_of_assets(conn, [one for one in numbered if _tells_of_an_asset(one[0])])
-                self._write_planned_checks(conn, numbered)
-                others = self._write_evaluated_checks(conn, numbered)
+                of_assets = [one for one in numbered if _tells_of_an_asset(one[0])]
+                self._write_of_assets(conn, of_assets)
+                of_checks = [
+                    (event, number, str(row["event"]))
+                    for (event, number), row in zip(numbered, rows, strict=True)
+                    if _tells_of_a_check(event)
+                ]
+                self._write_planned_checks(conn, of_checks)
+                others = self._write_evaluated_checks(conn, of_checks)
+        self._know(of_assets)
         for event, number in others:
             self.store_asset_check_event(event, number)
+
+    def _know(self, numbered: Sequence[Numbered]) -> None:
+        """What was written of a table is its last news, as a reader would find it; of an unknown one, ask."""
+        for event, number in numbered:
+            said = event.get_dagster_event()
+            if (key := said.asset_key) is None:
+                continue
+            known = self._known.pop(key, None)
+            if known and said.is_step_materialization:
+                entry = copy(
+                    known.asset_entry,
+                    last_materialization_record=EventLogRecord(storage_id=number, event_log_entry=event),
+                    last_run_id=event.run_id,
+                )
+                self._known[key] = copy(known, asset_entry=entry)
+            else:
+                self._told.add(key)
 
     def _write_of_assets(self, conn: Connection, numbered: Sequence[Numbered]) -> None:
         """Their tags, and the last news of each."""
@@ -166,25 +188,25 @@ class StepwiseEventLog(Kept, PostgresEventLogStorage):
         # In the order of their keys: two who write together must not wait for each other.
         _insert(conn, _ASSETS, ("asset_key", *_SHOWN), [(key, *shown[key].values()) for key in sorted(shown)])
 
-    def _write_planned_checks(self, conn: Connection, numbered: Sequence[Numbered]) -> None:
+    def _write_planned_checks(self, conn: Connection, numbered: Sequence[Written]) -> None:
         rows = []
-        for event, number in numbered:
+        for event, number, written in numbered:
             planned = _data_of(event)
             if isinstance(planned, AssetCheckEvaluationPlanned):
                 partitions = planned.partitions_subset
                 key = (planned.asset_key.to_string(), planned.check_name, event.run_id)
                 rows += [
-                    (*key, CheckStatus.PLANNED.value, serialize_value(event), _at(event), number, partition)
+                    (*key, CheckStatus.PLANNED.value, written, _at(event), number, partition)
                     for partition in (partitions.get_partition_keys() if partitions else [None])
                 ]
         _insert(conn, _PLANNED_CHECKS, (*_CHECK, "partition"), rows)
 
-    def _write_evaluated_checks(self, conn: Connection, numbered: Sequence[Numbered]) -> list[Numbered]:
+    def _write_evaluated_checks(self, conn: Connection, numbered: Sequence[Written]) -> list[Numbered]:
         """Into the rows of the planned checks. Returns what has none, or is not that simple."""
         rows: dict[tuple[str, str, str], tuple[Any, ...]] = {}
         about: dict[tuple[str, str, str], Numbered] = {}
         others: list[Numbered] = []
-        for event, number in numbered:
+        for event, number, written in numbered:
             found = _data_of(event)
             if not isinstance(found, AssetCheckEvaluation):
                 continue
@@ -194,7 +216,7 @@ class StepwiseEventLog(Kept, PostgresEventLogStorage):
                 continue
             status = CheckStatus.SUCCEEDED if found.passed else CheckStatus.FAILED
             of = found.target_materialization_data
-            rows[key] = (*key, status.value, serialize_value(event), _at(event), number, of and of.storage_id)
+            rows[key] = (*key, status.value, written, _at(event), number, of and of.storage_id)
             about[key] = (event, number)
         done = _insert(conn, _EVALUATED_CHECKS, (*_CHECK, "of"), list(rows.values()))
         return [about[key] for key in about if key not in done] + others

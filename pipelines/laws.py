@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from resources.warehouse import Warehouse
+
+EVERY_KOPECK_IS_EXPLAINED: Final = "every_kopeck_is_explained"
+DEBIT_EQUALS_CREDIT: Final = "debit_equals_credit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ def every_kopeck_is_explained(warehouse: Warehouse) -> Law:
         for measure, ours, theirs in totals
     ]
     return Law(
-        "every_kopeck_is_explained",
+        EVERY_KOPECK_IS_EXPLAINED,
         "ledger.settlement",
         not told,
         "; ".join(told) or "every difference between the CRM and accounting has a reason",
@@ -124,7 +128,7 @@ def debit_equals_credit(warehouse: Warehouse) -> Law:
         for code, key, ours, theirs in apart
     ]
     return Law(
-        "debit_equals_credit",
+        DEBIT_EQUALS_CREDIT,
         "ledger.entry",
         not told,
         "; ".join(told)

@@ -88,6 +88,24 @@ def refresh(
     return Outcome(table.name, scopes, written, removed)
 
 
+def stirred(conn: Connection, upstreams: Mapping[str, Collection[str]]) -> set[str]:
+    """Which of these tables (by name, what each reads) have news that they have not seen: the others need no look.
+
+    Asked without the lock: news that is being written is seen by the next look, since no watermark moves here.
+    """
+    pairs = [(consumer, upstream) for consumer, read in upstreams.items() for upstream in read]
+    rows = conn.execute(
+        """
+        select distinct p.consumer from unnest(%s::text[], %s::text[]) as p(consumer, upstream)
+        left join ops.watermark w using (consumer, upstream)
+        where w.seq is null
+           or exists (select from ops.change_log log where log.table_name = p.upstream and log.seq > w.seq)
+        """,
+        [[consumer for consumer, _ in pairs], [upstream for _, upstream in pairs]],
+    ).fetchall()
+    return {name for (name,) in rows}
+
+
 @contextlib.contextmanager
 def changed_scope(conn: Connection, consumer: Table, *, everything: bool = False) -> Iterator[int]:
     """For what Python works out: the temporary table `scope(key)` of what changed, and how many keys.
@@ -106,16 +124,18 @@ def changed_scope(conn: Connection, consumer: Table, *, everything: bool = False
 
 
 def empty_scope(conn: Connection) -> None:
-    """Make sure of an empty temporary table `scope(key)`, and of `change(key)` beside it.
-
-    They stay for as long as the connection does: making, dropping or truncating a table costs ten times
-    what deleting a few rows does.
-    """
+    """Make sure of an empty temporary table `scope(key)`, and of `change(key)` beside it."""
     conn.execute(
         "create temporary table if not exists scope (key text primary key);"
         " create temporary table if not exists change (key text primary key)"
     )
-    for name in ("scope", "change"):
+    empty(conn, "scope", "change")
+
+
+def empty(conn: Connection, *names: str) -> None:
+    """Empty temporary tables that stay for as long as the connection does: making, dropping or truncating a table
+    costs ten times what deleting a few rows does."""
+    for name in names:
         row = conn.execute(trusted(f"select pg_relation_size('{name}') > {FEW_BYTES}")).fetchone()
         conn.execute(trusted(f"truncate {name}" if row and row[0] else f"delete from {name}"))
 
@@ -158,7 +178,8 @@ def _means_everything(table: Table, pending: Mapping[str, _Pending]) -> bool:
     )
 
 
-def _upstreams(table: Table, sources: Sequence[RawRead]) -> list[str]:
+def upstreams_of(table: Table, sources: Sequence[RawRead] = ()) -> list[str]:
+    """The names in `ops.change_log` of what a table reads."""
     return [*(c.upstream for c in table.changed), *dict.fromkeys(s.raw_table for s in sources)]
 
 
@@ -173,7 +194,7 @@ def _pending(conn: Connection, table: Table, sources: Sequence[RawRead]) -> dict
         group by u.name
         having max(log.seq) is not null or bool_or(w.seq is null)
         """,
-        [_upstreams(table, sources), table.name],
+        [upstreams_of(table, sources), table.name],
     ).fetchall()
     return {name: _Pending(until, since, everything) for name, until, since, everything in rows}
 
@@ -314,7 +335,7 @@ def _advance(
     newest = int(last[0]) if last else 0
     rows = [
         (table.name, name, pending[name].until if name in pending else None, newest)
-        for name in _upstreams(table, sources)
+        for name in upstreams_of(table, sources)
     ]
     with conn.cursor() as cursor:
         cursor.executemany(

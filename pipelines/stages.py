@@ -104,17 +104,21 @@ def refresh_stage(context: dg.AssetExecutionContext, stage: str) -> Iterator[Any
     selected = _selected(context)
     outcomes: dict[str, Outcome] = {}
     results: list[dg.AssetCheckResult] = []
+    found: list[laws.Law] = []
     if stage == "documents":
         outcomes, results = checks.gated_documents(road, selected, context.log.info)
     else:
         for outcome in sync.refresh_stage(road, stage, only=selected):
             outcomes[outcome.table] = outcome
-        if stage == "ledger" and not laws.debit_equals_credit(road.warehouse).holds:
+        if stage == "ledger":
+            found = laws.check(road.warehouse)
+        if any(law.name == laws.DEBIT_EQUALS_CREDIT and not law.holds for law in found):
             # Accounting's own balances say that old documents changed, or came with old dates: look at all.
             context.log.warning("entries and balances of accounting disagree; looking at every document")
             _look_at_every_document(context, road)
             for outcome in sync.refresh_stage(road, stage, only=selected):
                 outcomes[outcome.table] = outcome.after(outcomes[outcome.table])
+            found = laws.check(road.warehouse)
         results = checks.quality(road, context.selected_asset_check_keys)
         if stage == "ledger":
             with road.warehouse.transaction() as conn:
@@ -122,16 +126,15 @@ def refresh_stage(context: dg.AssetExecutionContext, stage: str) -> Iterator[Any
             context.log.info("variances: %s appeared, %s resolved", appeared, resolved)
     yield from _materialized(road, selected, outcomes)
     yield from results
-    if stage == "ledger":
-        for law in laws.check(road.warehouse):
-            if dg.AssetCheckKey(asset_key(law.table), law.name) in context.selected_asset_check_keys:
-                yield dg.AssetCheckResult(
-                    check_name=law.name,
-                    asset_key=asset_key(law.table),
-                    passed=law.holds,
-                    description=law.sentence,
-                    severity=dg.AssetCheckSeverity.ERROR,
-                )
+    for law in found:
+        if dg.AssetCheckKey(asset_key(law.table), law.name) in context.selected_asset_check_keys:
+            yield dg.AssetCheckResult(
+                check_name=law.name,
+                asset_key=asset_key(law.table),
+                passed=law.holds,
+                description=law.sentence,
+                severity=dg.AssetCheckSeverity.ERROR,
+            )
 
 
 def _look_at_every_document(context: dg.AssetExecutionContext, road: Road) -> None:

@@ -11,13 +11,11 @@ import importlib
 import ipaddress
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-
-import msgspec
 
 from mappings import Mappings, System, load
 from mappings.reader import SUFFIXES
@@ -26,22 +24,28 @@ from pipelines.core.cleaning import clean
 from pipelines.deploy import Reads, deploy, reads_of
 from pipelines.operations.again import try_again, try_reopened
 from pipelines.operations.carried import Carried
-from pipelines.operations.carry import ReadBack, carry
+from pipelines.operations.carry import carry
 from pipelines.operations.plan import Planned, plan
 from pipelines.raw.hints import forget_hooks
-from pipelines.raw.load import Batch, ensure_tables, raw_table, read_source, store_page
-from pipelines.refresh import Outcome, empty_scope, lock_changes, prune_changes, refresh
+from pipelines.raw.load import Batch, read_source
+from pipelines.read_back import entity_of, keep_read_back
+from pipelines.refresh import (
+    Outcome,
+    RawRead,
+    empty_scope,
+    lock_changes,
+    prune_changes,
+    refresh,
+    stirred,
+    upstreams_of,
+)
 from pipelines.shapes import fields_written, keep_shape
 from pipelines.table import Table, stage_tables, tables
 from resources.budget import SharedBudget
 from resources.connector import (
     AssignsKeys,
     ChecksFields,
-    ComparesVersions,
     LocksPeriods,
-    Page,
-    ReadsByKey,
-    Record,
     Source,
     SourceError,
     Target,
@@ -55,8 +59,6 @@ CATALOGUES = (
 )  # fmt: skip
 
 log = logging.getLogger(__name__)
-
-_JSON = msgspec.json.Encoder(decimal_format="number")
 
 HOOK_SECRET = "hook_secret"  # in a connection: what the address of its webhooks ends with
 
@@ -245,16 +247,41 @@ def refresh_stage(
     road: Road, stage: str, *, everything: bool = False, only: Sequence[str] | None = None
 ) -> list[Outcome]:
     """Refresh the tables of a stage that SQL and mappings make, parents first, each in its transaction."""
-    return [
-        refresh_table(road, table, everything=everything)
-        for table in stage_tables(stage)
-        if table.rows != "python" and not table.is_view and (only is None or table.name in only)
-    ]
+    return refresh_tables(
+        road,
+        [t for t in stage_tables(stage) if t.rows != "python" and not t.is_view and (only is None or t.name in only)],
+        everything=everything,
+    )  # fmt: skip
+
+
+def refresh_tables(road: Road, chosen: Sequence[Table], *, everything: bool = False) -> list[Outcome]:
+    """Refresh tables in this order. One question says which have news at all; it is asked again when one has changed."""
+    outcomes: list[Outcome] = []
+    news: set[str] | None = None
+    for place, table in enumerate(chosen):
+        if news is None and not everything:
+            news = _with_news(road, chosen[place:])
+        if everything or (news is not None and table.name in news):
+            outcomes.append(refresh_table(road, table, everything=everything))
+            news = news if outcomes[-1].quiet else None
+        else:
+            outcomes.append(Outcome(table.name, 0, 0, 0))
+    return outcomes
+
+
+def _with_news(road: Road, chosen: Iterable[Table]) -> set[str]:
+    read = {table.name: upstreams_of(table, _sources(road, table)) for table in chosen}
+    with road.warehouse.transaction() as conn:
+        return stirred(conn, read)
+
+
+def _sources(road: Road, table: Table) -> Sequence[RawRead]:
+    reads = road.reads.get(table.name)
+    return reads.sources if reads else ()
 
 
 def refresh_table(road: Road, table: Table, *, everything: bool = False) -> Outcome:
     reads = road.reads.get(table.name)
-    sources = reads.sources if reads else ()
     cleaning = [c for compiled in reads.compiled for c in compiled.cleaning] if reads else []
     before: Callable[[Connection], None] | None = None
     if cleaning:
@@ -264,7 +291,7 @@ def refresh_table(road: Road, table: Table, *, everything: bool = False) -> Outc
                 clean_values(conn, kind, country, statement)
 
     with road.warehouse.transaction() as conn:
-        return refresh(conn, table, sources, everything=everything, before_rows=before)
+        return refresh(conn, table, _sources(road, table), everything=everything, before_rows=before)
 
 
 def ignored_records(road: Road, table: Table) -> dict[str, int]:
@@ -373,81 +400,9 @@ def _carry(road: Road, progress: Callable[[Carried], None] | None) -> Carried:
         road.target(system),
         run_id=road.run_id,
         workers=int(system.connection.get("concurrency", 4)),
-        read_back=_keep_read_back(road, system),
+        read_back=keep_read_back(road, system),
         progress=progress,
         entities={kind: entity_of(system, kind) for kind in system.write},
-    )
-
-
-def _keep_read_back(road: Road, system: System) -> ReadBack:
-    """Records read back after writing are what the source says: the next read need not fetch them.
-
-    A document that is posted, or was when it was last read, is read by key instead, since what posting made of it
-    comes with it, however old it is. Its entries are stored before it, and both before it counts as verified: whatever
-    ends us in between leaves it with a version that is not known, or with an operation to be verified once more.
-    """
-
-    def keep(kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None:
-        target = road.target(system)
-        entity = entity_of(system, kind)
-        number = target.key_of if isinstance(target, AssignsKeys) else None
-        posted = target.capabilities.posted
-        if posted and number is None:
-            moved = [key for key, body in bodies.items() if body.get(posted)]
-            moved += _stored_as_posted(road, system, entity, posted, bodies.keys() - moved)
-            _read_with_entries(road, system, entity, moved)
-            bodies = {key: body for key, body in bodies.items() if key not in moved}
-        records = [
-            Record(number(kind, body), _JSON.encode(body), our_key=key)
-            if number
-            else Record(key, _JSON.encode(body))
-            for key, body in bodies.items()
-        ]
-        if records:
-            store_records(road, system, entity, records)
-
-    return keep
-
-
-def _stored_as_posted(
-    road: Road, system: System, entity: str, posted: str, keys: Collection[str]
-) -> list[str]:
-    """Those of these documents that were posted when they were last read."""
-    with road.warehouse.transaction() as conn:
-        ensure_tables(conn, system.name, [entity])
-        rows = conn.execute(
-            trusted(
-                f"select source_id from {raw_table(system.name, entity)}"
-                " where is_current and source_id = any(%s) and coalesce(payload ->> %s, '') = 'true'"
-            ),
-            [list(keys), posted],
-        ).fetchall()
-    return [key for (key,) in rows]
-
-
-def _read_with_entries(road: Road, system: System, entity: str, keys: Sequence[str]) -> None:
-    """Read documents by key, their entries before them. What does not answer now is found by the next read, whose
-    versions do not know it."""
-    source = road.source(system)
-    if not keys or not (isinstance(source, ReadsByKey) and isinstance(source, ComparesVersions)):
-        return
-    try:
-        for page in source.read_keys(entity, keys):
-            if page.entity in system.entities:
-                store_page(road.warehouse, system.name, source.capabilities, page, road.run_id)
-    except SourceError as error:
-        log.warning("%s; documents that were just posted are read later", error)
-
-
-def entity_of(system: System, kind: str) -> str:
-    """The entity as which records of a written kind are read."""
-    return (system.write[kind].entity if kind in system.write else None) or kind
-
-
-def store_records(road: Road, system: System, entity: str, records: Sequence[Record]) -> None:
-    """Store records in hand as a small incremental batch, without moving the entity's cursor."""
-    store_page(
-        road.warehouse, system.name, road.source(system).capabilities, Page(entity, records), road.run_id
     )
 
 

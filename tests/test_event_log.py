@@ -68,6 +68,18 @@ def test_assets_and_checks_show_what_the_run_told_of_them(instance: dg.DagsterIn
     assert check.status.value == "FAILED"
 
 
+def test_what_a_process_knows_of_its_own_tables_is_what_another_finds(
+    instance: dg.DagsterInstance, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    for _ in range(2):  # the second run knows the records of the first, and tells of them anew
+        run = dg.materialize([both, third], instance=instance)
+        known = instance.get_asset_records([FIRST, SECOND])
+        home = write_dagster_home(tmp_path, warehouse.dagster_url())
+        with dg.DagsterInstance.from_config(str(home)) as other:
+            assert sorted(known, key=str) == sorted(other.get_asset_records([FIRST, SECOND]), key=str)
+        assert {record.asset_entry.last_run_id for record in known} == {run.run_id}
+
+
 def test_a_failed_step_leaves_no_news_untold(instance: dg.DagsterInstance, warehouse: Warehouse) -> None:
     run = dg.materialize([both, broken], instance=instance, raise_on_error=False)
     assert not run.success

@@ -49,8 +49,15 @@ def write_back(road: Road, today: date | None = None) -> Iterator[str]:
             carried = carry(
                 road.warehouse, road.target(system), run_id=road.run_id, read_back=_echo(road, system)
             )
-        yield f"{system.name}: {planned} planned, {carried.written} written back" + (
-            f"; {carried.stopped}" if carried.stopped else ""
+        yield "; ".join(
+            said
+            for said in (
+                f"{system.name}: {planned} planned, {carried.written} written back",
+                f"{carried.uncertain} without an answer, looked for again by the next sync"
+                * bool(carried.uncertain),
+                carried.stopped,
+            )
+            if said
         )
 
 

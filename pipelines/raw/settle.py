@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import psycopg
 
 from pipelines.raw.batch import Batch, Incoming, ensure_indexes, raw_table, scalar
-from pipelines.refresh import MAX_LOGGED_KEYS, lock_changes, log_everything
+from pipelines.refresh import MAX_LOGGED_KEYS, empty, lock_changes, log_everything
 from resources.warehouse import Connection, trusted
 
 GUARD_FROM = 20  # records: fewer may go all at once
@@ -17,6 +17,14 @@ GUARD_SHARE = 0.5  # of the living; more at once is refused
 # How long after we saw a version an older one can still come of a copy that lags behind, or of a slower read of ours.
 # One that is there after that has won: a long transaction, which bears the time of its beginning, was committed late.
 LAG = timedelta(minutes=30)
+
+ANALYZED_FROM = 1_000  # records: of fewer the planner guesses well enough
+
+_SAID = "source_id text, parent_id text, modified_at timestamptz, deleted boolean, payload jsonb"
+_TABLES = trusted(
+    f"create temporary table if not exists settled ({_SAID}); create temporary table if not exists news"
+    f" ({_SAID}, replaces bigint, was_deleted boolean, old_payload jsonb)"
+)
 
 # Where a row of a file stands, which is no part of what it says.
 PLACE = ("_file", "_row")
@@ -68,7 +76,7 @@ def settle(
                 )
             )
         changed, deleted, added = store(conn, name, incoming.batch_id)
-        conn.execute("drop table settled, news")
+        empty(conn, "settled", "news")
     # Also of records that are as they were: they are called otherwise from now on, or have a survivor.
     if retold := [*incoming.aliased, *_survivors_learned(conn, system, incoming)]:
         conn.execute(
@@ -138,27 +146,29 @@ def _index_first(conn: Connection, incoming: Incoming, name: str) -> int:
 def _tell_apart(
     conn: Connection, name: str, incoming: Incoming, ignored: Sequence[str], error: str, *, told: bool
 ) -> None:
-    """Make `settled`, every record received once, and `news`, what of it differs from what is stored.
+    """Fill `settled`, every record received once, and `news`, what of it differs from what is stored.
 
     A record with an older stamp is news once the stored version was seen LAG before this batch began; one that was
     deleted comes back so by a full read alone.
     """
     ensure_indexes(conn, name)
+    made(conn)
     conn.execute(
         trusted(
-            f"""create temporary table settled on commit drop as
+            f"""insert into settled
         select distinct on (source_id) source_id, parent_id, modified_at, deleted, payload
         from {incoming.temporary} where source_id is not null
         order by source_id, modified_at desc nulls last, position desc"""
         )
     )
-    conn.execute("analyze settled")
+    if incoming.received >= ANALYZED_FROM:
+        conn.execute("analyze settled")
     # A deletion told again, without the record, is nothing new.
     same = """c.deleted = s.deleted and ((c.deleted and s.payload = '{}')
               or c.payload - %(ignored)s::text[] = s.payload - %(ignored)s::text[])"""
     conn.execute(
         trusted(
-            f"""create temporary table news on commit drop as
+            f"""insert into news
         select s.*, c.version_id as replaces, c.deleted as was_deleted, c.payload as old_payload
         from settled s
         left join {name} c on c.source_id = s.source_id and c.is_current
@@ -184,6 +194,11 @@ def _tell_apart(
         ),
         {"ignored": ignored, "sound": not error, "name": name, "told": told},
     )
+
+
+def made(conn: Connection) -> None:
+    """Make sure of the temporary tables `settled` and `news`, which are empty between batches."""
+    conn.execute(_TABLES)
 
 
 def store(conn: Connection, name: str, batch_id: int) -> tuple[int, int, int]:

@@ -8,14 +8,13 @@ from datetime import datetime, timedelta
 
 from pipelines.raw.batch import Batch, open_batch, raw_table, scalar, take_turns
 from pipelines.raw.receive import keepable
-from pipelines.raw.settle import guard, store
-from pipelines.refresh import FEW_BYTES, lock_changes
+from pipelines.raw.settle import ANALYZED_FROM, guard, made, store
+from pipelines.refresh import empty, lock_changes
 from resources.connector import CountsEntities, Entity, Source, SourceError
 from resources.warehouse import Connection, Warehouse, trusted
 
 SWEEP_ALWAYS_UNDER = 5_000  # records: so few keys cost a request or two, so every read compares them
 SWEEP_EVERY = timedelta(hours=24)
-ANALYZED_FROM = 1_000  # keys: of fewer the planner guesses well enough
 
 
 def sweeps_due(
@@ -23,18 +22,17 @@ def sweeps_due(
 ) -> list[Entity]:
     """Which entities to sweep: all once a day, few records at every read, unless the source can count them
     (`counts`) and has as many as are stored. What comes with its parents waits for the day's sweep then."""
-    due, few = [], {}
+    due, small = [], []
+    swept = dict(warehouse.rows("select entity, swept_at from ops.cursor where source = %s", [source.system]))
     for entity in entities:
-        row = warehouse.rows(
-            "select swept_at from ops.cursor where source = %s and entity = %s", [source.system, entity.name]
-        )
-        swept_at = row[0][0] if row else None
+        swept_at = swept.get(entity.name)
         if entity.deletions == "tombstones" or (swept_at is not None and swept_at >= moment):
             continue  # deletions come by themselves, or this very read was whole
         if asked or swept_at is None or moment - swept_at >= SWEEP_EVERY:
             due.append(entity)
-        elif (stored := _few(warehouse, raw_table(source.system, entity.name))) is not None:
-            few[entity.name] = stored
+        else:
+            small.append(entity.name)
+    few = _few(warehouse, source.system, small)
     counted: Mapping[str, int] | None = None
     if few and isinstance(source, CountsEntities):
         with contextlib.suppress(SourceError):  # the sweep will tell
@@ -48,13 +46,16 @@ def sweeps_due(
     return [entity for entity in entities if entity in due or entity.name in few]
 
 
-def _few(warehouse: Warehouse, name: str) -> int | None:
-    """How many records live in a raw table; None where they are not few."""
-    stored = warehouse.scalar(
-        f"select count(*) from (select from {name} where is_current and not deleted limit %s) c",
-        [SWEEP_ALWAYS_UNDER],
-    )
-    return stored if stored < SWEEP_ALWAYS_UNDER else None
+def _few(warehouse: Warehouse, system: str, entities: Sequence[str]) -> dict[str, int]:
+    """How many records of an entity live in its raw table; without those of which they are not few."""
+    counts = [
+        f"select %s, (select count(*) from (select from {raw_table(system, name)}"
+        " where is_current and not deleted limit %s) c)"
+        for name in entities
+    ]
+    given = [value for name in entities for value in (name, SWEEP_ALWAYS_UNDER)]
+    rows = warehouse.rows(" union all ".join(counts), given) if counts else []
+    return {name: stored for name, stored in rows if stored < SWEEP_ALWAYS_UNDER}
 
 
 def _set_apart(warehouse: Warehouse, system: str, entity: str) -> int:
@@ -81,7 +82,6 @@ def sweep_entity(
     name = raw_table(source.system, entity.name)
     with warehouse.transaction() as conn:
         incoming = open_batch(conn, source.system, entity, "sweep", None, moment, run_id)
-        # It stays, empty, for as long as the connection does: to make and drop it costs more than to compare few keys.
         conn.execute("create temporary table if not exists living_key (source_id text)")
         count, error = 0, ""
         try:
@@ -121,8 +121,7 @@ def sweep_entity(
                 "update ops.cursor set swept_at = %s where source = %s and entity = %s",
                 [moment, source.system, entity.name],
             )
-        many = scalar(conn, f"select pg_relation_size('living_key') > {FEW_BYTES}")
-        conn.execute("truncate living_key" if many else "delete from living_key")
+        empty(conn, "living_key")
         conn.commit()
     return batch, 0 if error else int(unknown)
 
@@ -133,13 +132,14 @@ def _delete(conn: Connection, name: str, batch_id: int, missing: str) -> int:
     # Counted, not looked for: for the first row the planner would compare each with each.
     if not scalar(conn, f"select count(*) {living}"):
         return 0
+    made(conn)
     conn.execute(
         trusted(
-            f"""create temporary table news on commit drop as
+            f"""insert into news
         select c.source_id, c.parent_id, c.modified_at, true as deleted, c.payload,
                c.version_id as replaces, false as was_deleted, c.payload as old_payload {living}"""
         )
     )
     _, deleted, _ = store(conn, name, batch_id)
-    conn.execute("drop table news")
+    empty(conn, "news")
     return deleted

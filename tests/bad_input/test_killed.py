@@ -41,6 +41,10 @@ def test_a_sync_killed_at_any_moment_is_taken_up_by_the_next(
         assert found.states().get("sent", 0) + found.states().get("verified", 0) > 0
         last = _start(found, tmp_path)
         assert last.wait(SECONDS) == 0, f"seed {SEED}: {(tmp_path / 'sync.log').read_text()[-2000:]}"
+        if found.states().get("uncertain"):  # tasks whose request the portal may still be carrying out
+            _minutes_pass(found)
+            last = _start(found, tmp_path)
+            assert last.wait(SECONDS) == 0, f"seed {SEED}: {(tmp_path / 'sync.log').read_text()[-2000:]}"
         assert not set(found.states()) - {"verified", "held", "superseded"}, f"seed {SEED}: {found.states()}"
         assert differences_from_truth(found) == [], f"seed {SEED}"
         assert _tasks_twice(found) == [], f"seed {SEED}"
@@ -48,6 +52,17 @@ def test_a_sync_killed_at_any_moment_is_taken_up_by_the_next(
         assert again.planned.quiet, f"seed {SEED}: {again.planned}"
         assert again.carried.probed == again.carried.written == 0
         assert all(law.holds for law in again.laws), f"seed {SEED}: {again.laws}"
+
+
+def _minutes_pass(found: Company) -> None:
+    """As many as a create in the CRM is waited for; see `Capabilities.settles_after`."""
+    waiting = found.warehouse.rows(
+        "select distinct target, kind from ops.operation where state = 'uncertain'"
+    )
+    assert waiting == [("bitrix24", "task")], f"seed {SEED}: {waiting}"
+    with found.warehouse.transaction() as conn:
+        conn.execute("set local session_replication_role = replica")  # events are never rewritten otherwise
+        conn.execute("update ops.operation_event set at = at - interval '5 minutes'")
 
 
 def _without_limits(folder: Path) -> Path:
