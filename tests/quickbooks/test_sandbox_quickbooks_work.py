@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.accounting.quickbooks import connection, do, tick, truth, writing
+from sandbox.accounting.quickbooks import connection, do, reports, tick, truth, writing
 from sandbox.accounting.quickbooks import query as language
 from sandbox.accounting.quickbooks.file import CompanyFile
 from sandbox.accounting.quickbooks.kinds import KINDS
@@ -211,6 +211,24 @@ def test_the_ledger_report_adds_up_to_the_trial_balance() -> None:
             for row in realm.rows("SELECT * FROM Account WHERE AccountType = 'Accounts Receivable'")
         )
         assert Decimal(aged[-1]["value"]) == receivable
+
+
+def test_customers_balances_are_those_of_the_day_asked_for() -> None:
+    books = books_of()
+    file = CompanyFile.of(books)
+    day, after = "2026-11-03", "2026-11-04"  # of the stand-in neither is past
+    (invoice,) = some_invoices(books, 1)
+    do(books, {"do": "edit", "document": invoice["Id"], "fields": {"TxnDate": after}})
+
+    def owed(**params: str) -> dict[str, Decimal]:
+        rows = reports.answer(file, "CustomerBalance", params)["Rows"]["Row"]
+        cells = [row["ColData"] for row in rows if "ColData" in row]
+        return {name["id"]: Decimal(amount["value"]) for name, amount in cells}
+
+    customer = invoice["CustomerRef"]["value"]
+    risen = owed(report_date=after)[customer] - owed(report_date=day).get(customer, Decimal())
+    assert risen == invoice["TotalAmt"]
+    assert owed() == owed(report_date=file.today) == owed(report_date=day)
 
 
 # ---- Restarts and size --------------------------------------------------------------------------

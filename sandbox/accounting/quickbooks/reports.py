@@ -358,10 +358,11 @@ def _aged(file: CompanyFile, params: Mapping[str, str], start: str, end: str) ->
 
 
 def _customers(file: CompanyFile, params: Mapping[str, str], start: str, end: str) -> Row:
+    as_of = _day(params, "report_date", date.fromisoformat(file.today))
     home: dict[str, int] = {}
     for posting in file.ledger.postings.values():
         for entry in posting.entries:
-            if entry.name and entry.account in file.ledger.receivables and posting.day <= end:
+            if entry.name and entry.account in file.ledger.receivables and posting.day <= as_of:
                 home[entry.name] = home.get(entry.name, 0) + entry.home
     people = file.shelves["Customer"].rows
     rows = [
