@@ -92,7 +92,9 @@ def test_a_killed_server_starts_again_although_its_process_id_now_belongs_to_ano
 
 def test_processes_that_come_at_once_share_one_server(server_home: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
-        urls = pool.map(_start, [server_home] * 3)
+        urls = pool.map_async(_start, [server_home] * 3).get(60)
+        pool.close()  # where TERM is ignored, as a server's children may be told to, the pool waits for ever
+        pool.join()
     try:
         assert len(set(urls)) == 1
     finally:
