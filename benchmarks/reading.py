@@ -112,7 +112,7 @@ def read_ours(webhook: str, url: str, requests: Path) -> dict[str, Any]:
     with measured() as said:
         (batch,) = read_source(Warehouse(url), portal, entities=["deal"], full=True)
     portal.close()
-    bodies = [body.decode() for body in sent if body.count(b"crm.item.list") > 1]
+    bodies = [body.decode() for body in sent if b"crm.item.list" in body and b"crm.item.fields" not in body]
     requests.write_text(json.dumps(bodies))
     return said | {"rows": batch.added, "error": batch.error}
 
