@@ -41,8 +41,14 @@ chaos: $(VENV)/installed
 	$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --runs $(or $(RUNS),1000) --minutes $(or $(MINUTES),60) $(if $(TARGET),--target $(TARGET))
 
 clean:
-	-test ! -d .sverka || $(BIN)/python -c "from pathlib import Path; from resources import postgres; [postgres.stop_server(lock.parent) for lock in Path('.sverka').rglob('postgres.lock')]"
-	rm -rf $(VENV) $(BENCH) .sverka .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	@# Servers run from $(VENV), which goes too.
+	-test ! -d .sverka -o ! -x $(BIN)/python || $(BIN)/python -c "from pathlib import Path; from resources import postgres; [postgres.stop_server(lock.parent) for lock in Path('.sverka').rglob('postgres.lock')]"
+	rm -rf $(VENV) $(BENCH) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	@# What a demonstration made bears its mark; any other folder may be all that a company has of its records.
+	@for mark in .sverka/*/simulated; do if [ -f "$$mark" ]; then echo "rm -rf $${mark%/simulated}"; rm -rf "$${mark%/simulated}"; fi; done
+	rm -rf .sverka/*/bench
+	@rmdir .sverka/* .sverka 2>/dev/null || true
+	@for home in .sverka/*/; do if [ -d "$$home" ]; then echo "kept: $(CURDIR)/$${home%/}, which may hold a company's records"; fi; done
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	@echo "making $(VENV)"
