@@ -29,6 +29,7 @@ from resources.accounting.onec.rows import gathered, naming
 from resources.accounting.onec.session import Named, Session
 from resources.accounting.onec.writing import Writer
 from resources.budget import Budget
+from resources.connection import switch
 from resources.connector import (
     Capabilities,
     Change,
@@ -93,7 +94,7 @@ def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = 
         timeout=float(connection.get("timeout", 120)),
         connections=concurrency,  # whoever asks: what is read back while others are written waits its turn
         ca_file=connection.get("ca_file"),
-        allow_http=bool(connection.get("allow_http", False)),
+        allow_http=switch(system, connection, "allow_http"),
     )
     session = Session(
         http,
@@ -109,7 +110,7 @@ def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = 
         profile,
         window_days=int(connection.get("window_days", WINDOW_DAYS)),
         whole_up_to=int(connection.get("scan_whole_up_to", WHOLE_UP_TO)),
-        probe_writes=bool(connection.get("probe", True)),
+        probe_writes=switch(system, connection, "probe", True),
     )
 
 

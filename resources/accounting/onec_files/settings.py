@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from resources.accounting.onec_files.commerceml import SPACES
 from resources.accounting.onec_files.payments import PATTERNS
+from resources.connection import switch
 from resources.connector import SourceError
 
 OPTIONS: Final = {
@@ -104,7 +105,7 @@ class Settings:
             zone=zone,
             settle_seconds=float(given.get("settle_seconds", 5)),
             patience=int(given.get("patience", 2)),
-            posted_only=str(given.get("posted_only", True)).lower() in ("true", "yes", "1"),
+            posted_only=switch(system, given, "posted_only", True),
         )
 
 

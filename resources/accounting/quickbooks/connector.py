@@ -50,6 +50,7 @@ from resources.accounting.quickbooks.marks import unmarked
 from resources.accounting.quickbooks.token import KEYS, TOKEN_URL, authorized
 from resources.accounting.quickbooks.write import IDS, SEARCH_DAYS, Writer
 from resources.budget import Budget, LocalBudget
+from resources.connection import switch
 from resources.connector import (
     Capabilities,
     Change,
@@ -398,7 +399,7 @@ def connect(
     options: dict[str, Any] = {
         "timeout": _number(system, connection, "timeout", 120.0),
         "ca_file": connection.get("ca_file") or None,
-        "allow_http": str(connection.get("allow_http") or "").lower() == "true",
+        "allow_http": switch(system, connection, "allow_http"),
     }
     auth = authorized(system, connection, tokens, options)
     parallel = max(1, int(_number(system, connection, "parallel", PARALLEL)))

@@ -15,6 +15,7 @@ from resources.accounting.sap import keys
 from resources.accounting.sap.records import Making
 from resources.accounting.sap.session import Session
 from resources.budget import Budget, LocalBudget
+from resources.connection import switch
 from resources.connector import Refused, SourceError
 from resources.http import Answer, Client, Verdict, by_status
 from resources.tokens import Grant, MemoryTokens, OAuth, Token, TokenStore, token_of
@@ -102,7 +103,7 @@ def opened(
     options: dict[str, Any] = {
         "timeout": number("timeout", 120.0) or 120.0,
         "ca_file": said("ca_file") or None,
-        "allow_http": said("allow_http").lower() == "true",
+        "allow_http": switch(system, connection, "allow_http"),
         "secrets": [said("password"), said("client_secret"), said("api_key")],
         "transport": transport,
     }
@@ -127,7 +128,7 @@ def opened(
     references = {**keys.REFERENCES, **_named(connection.get("references"))}
     making = Making(
         system, zone, headers["sap-language"].upper()[:2], frozenset(words("payment_types", "DZ")),
-        words("tax_types"), said("unsigned").lower() == "true", references,
+        words("tax_types"), switch(system, connection, "unsigned"), references,
     )  # fmt: skip
     dictionaries: dict[str, Sequence[Mapping[str, str]]] = {
         "organization": [

@@ -25,6 +25,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from resources.budget import Budget, LocalBudget
+from resources.connection import switch
 from resources.connector import (
     Capabilities,
     Change,
@@ -383,7 +384,7 @@ def connect(
         "budget": budget,
         "timeout": float(connection.get("timeout") or 60),
         "ca_file": connection.get("ca_file") or None,
-        "allow_http": str(connection.get("allow_http") or "").lower() == "true",
+        "allow_http": switch(system, connection, "allow_http"),
     }
     auth, headers, secrets = authorized(system, f"{base}/", connection, tokens, options)
     client = Client(

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from resources.budget import Budget, LocalBudget
+from resources.connection import switch
 from resources.connector import SourceError
 from resources.crm.dynamics.api import HEADERS, PAGE, Environment, meaning
 from resources.crm.dynamics.token import LOGIN, granted
@@ -52,7 +53,7 @@ def opened(
     options: dict[str, Any] = {
         "timeout": numbers["timeout"],
         "ca_file": said("ca_file") or None,
-        "allow_http": said("allow_http").lower() == "true",
+        "allow_http": switch(system, connection, "allow_http"),
         "secrets": [said("client_secret"), said("webhook_key")],
     }
     token_url = said("token_url") or LOGIN.format(tenant=said("tenant"))

@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from pathlib import Path
 
+from resources.connection import SWITCH_WORDS, as_switch
 from resources.connector import SourceError
 from resources.crm.files.dates import DateStyle
 from resources.crm.files.header import MAX_HEADER_ROWS, squeezed
@@ -216,12 +217,12 @@ class _Given:
 
     def flag(self, name: str, default: bool) -> bool:
         """A yes or no; as a text where it comes from the environment."""
-        value = self.options.get(name, default)
-        if isinstance(value, str) and value.strip().lower() in ("", "true", "false"):
-            value = value.strip().lower() == "true" if value.strip() else default
-        if not isinstance(value, bool):
-            self.wrong(name, f"is true or false, not {value!r}", "correct it")
-        return bool(value)
+        value = self.options.get(name)
+        try:
+            return as_switch(value, default)
+        except ValueError:
+            self.wrong(name, f"is {SWITCH_WORDS}, not {value!r}", "correct it")
+            return default
 
     def separator(self) -> str | None:
         """One character, blanks too, or the word for a tab; None where it is to be found out."""

@@ -26,6 +26,7 @@ import msgspec
 from msgspec.structs import replace
 
 from resources.budget import Budget, LocalBudget
+from resources.connection import switch
 from resources.connector import (
     Capabilities,
     Change,
@@ -321,7 +322,7 @@ def connect(
         "budget": budget,
         "timeout": _number(system, connection, "timeout", 60.0),
         "ca_file": connection.get("ca_file") or None,
-        "allow_http": str(connection.get("allow_http") or "").lower() == "true",
+        "allow_http": switch(system, connection, "allow_http"),
     }
     auth, headers, secrets = authorized(system, f"{base}/{API}", connection, tokens, options)
     client = Client(

@@ -25,6 +25,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from resources.budget import Budget
+from resources.connection import switch
 from resources.connector import (
     Capabilities,
     Change,
@@ -380,7 +381,7 @@ def connect(
     options: dict[str, Any] = {
         "timeout": _number(system, connection, "timeout", 120),
         "ca_file": connection.get("ca_file") or None,
-        "allow_http": said("allow_http").lower() == "true",
+        "allow_http": switch(system, connection, "allow_http"),
     }
     kept = tokens or MemoryTokens()
     auth = authorized(system, token_url or f"{base}/services/oauth2/token", said, kept, options)

@@ -25,6 +25,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
 from resources.budget import Budget, LocalBudget
+from resources.connection import switch
 from resources.connector import (
     Capabilities,
     Change,
@@ -377,7 +378,7 @@ def connect(
     options: dict[str, Any] = {
         "timeout": float(connection.get("timeout") or 60),
         "ca_file": connection.get("ca_file") or None,
-        "allow_http": str(connection.get("allow_http") or "").lower() == "true",
+        "allow_http": switch(system, connection, "allow_http"),
     }
     auth = authorized(system, accounts, connection, tokens, options)
     a_day = _number(system, connection, "credits_per_day", CREDITS_A_DAY)
