@@ -26,7 +26,6 @@ from mappings.template import parts
 if TYPE_CHECKING:
     from mappings.schema import ReadRule
 
-BLANK = " \t\n\r\u00a0\u202f\ufeff"
 MAX_STEPS = 12
 
 _STEP = re.compile(r'(?P<name>"(?:[^"]|"")*"|[^."\[\]]+)?(?P<filter>\[[^\]]*\])?')

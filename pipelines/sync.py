@@ -332,13 +332,13 @@ def read_locks(road: Road) -> None:
         target = road.target(system)
         if not isinstance(target, LocksPeriods):
             return
-        said = [(system.name, lock.organization, lock.subject, lock.until) for lock in target.locks()]
+        said = [(system.name, lock.organization, lock.until) for lock in target.locks()]
     except SourceError as error:
         log.warning("%s; the closed periods are those that were known before", error)
         return
     with road.warehouse.transaction() as conn:
         known = conn.execute(
-            "select system, organization, subject, until from ops.period_lock where system = %s",
+            "select system, organization, until from ops.period_lock where system = %s",
             [system.name],
         ).fetchall()
         if sorted(known) == sorted(said):
@@ -346,7 +346,7 @@ def read_locks(road: Road) -> None:
         conn.execute("delete from ops.period_lock where system = %s", [system.name])
         with conn.cursor() as cursor:
             cursor.executemany(
-                "insert into ops.period_lock (system, organization, subject, until) values (%s, %s, %s, %s)",
+                "insert into ops.period_lock (system, organization, until) values (%s, %s, %s)",
                 said,
             )
         lock_changes(conn)

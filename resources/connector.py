@@ -110,8 +110,8 @@ class Capabilities:
     known_max: bool = False  # `read` also takes the highest id stored of each entity; see `Source.read`
     posted: str = ""  # the field of a document read back that says whether it is posted
     version: str = ""  # the field of a record read back that holds its version, or the stamp of our write
-    # Seconds, from when it became uncertain, after which a create that is not there yet will not come. 0: it may be sent again at once, for
-    # the system itself takes a key of ours only once. Of one that would take it twice `resources.http.settling` says it.
+    # Seconds after an operation became uncertain during which a create that was not found may still arrive; 0 resends
+    # at once, for the system refuses our key twice. Set by `resources.http.settling`.
     settles_after: float = 0.0
     volatile: Sequence[str] = ()  # what the system stamps on a record by itself: no change of the record
 
@@ -365,7 +365,6 @@ class Lock:
 
     until: date
     organization: str = ""  # the vendor's key of one of our legal entities; "" is all of them
-    subject: str = ""  # the vendor's word for what is closed, for messages; "" is everything
 
 
 @runtime_checkable
@@ -383,15 +382,6 @@ class Unposts(Protocol):
 
     def unpost(self, kind: str, key: str) -> None:
         """Take the posting of a document back. Raises as `Target.post`."""
-        ...
-
-
-@runtime_checkable
-class Voids(Protocol):
-    """A target that takes a document back by a step of its own instead of by a correcting document."""
-
-    def void(self, kind: str, key: str, version: str | None = None) -> Written:
-        """Make the document count for nothing; it stays readable. Raises as `Target.update`."""
         ...
 
 

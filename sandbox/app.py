@@ -24,7 +24,6 @@ from sandbox.onec import stand_in as onec
 from sandbox.panel import Vendors
 from sandbox.store import Store
 
-ONEC_USER = ONEC_PASSWORD = "sverka"
 BITRIX24_MOUNT = "/bitrix24"
 
 

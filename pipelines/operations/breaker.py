@@ -121,10 +121,6 @@ class Breaker:
             self.note(refused or answered or told[-1])
         return answers
 
-    def guard_one(self, send: Callable[[T], Written | Exception], row: T) -> Written | Exception:
-        """As `guard`, of one row."""
-        return self.guard([row], lambda: [send(row)])[0]
-
     def never_left(self, operations: Sequence[UUID], answers: Sequence[Written | Exception]) -> None:
         """Tries that were none do not count. `answers` are those to the operations, in their order. Commits."""
         kept = [key for key, answer in zip(operations, answers, strict=True) if isinstance(answer, Unsent)]

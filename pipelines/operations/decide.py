@@ -171,12 +171,12 @@ _WRITTEN: Final = """
       and (select d.ended from documents.document d where d.document_key = %(system)s || ':' || o.key) is null
 """
 
-# What a line is worth, of `l`: ops.line_contents, for many at once.
+# What a line is worth, of `l`: lines of two documents that say the same are equal in any order.
 _LINE: Final = "concat_ws('/', l.product_key, {}, l.vat, {})".format(
     ", ".join(f"trim_scale(l.{name})" for name in ("quantity", "price", "amount")), "trim_scale(l.vat_amount)"
 )
 
-# What differs between what we last wrote and what is due, in the words of policies: ops.changed_fields, for many at once.
+# What differs between what we last wrote and what is due, in the words of policies.
 _FIELDS: Final = """coalesce(nullif(array_remove(array[
                     case when c.document ->> 'document_date' is distinct from due.wanted ->> 'document_date' then 'date' end,
                     case when c.document ->> 'due_on' is distinct from due.wanted ->> 'due_on' then 'due_on' end,
@@ -226,7 +226,7 @@ _STANDING: Final = f"""
                     else array(select f from unnest(case when w.content is null then array['other'] else {_FIELDS} end) f
                                where f <> all(ours.owned)) end as fields offset 0) changed
     cross join lateral (
-        -- For a person: ops.told_changes, for many at once.
+        -- For a person: old and new.
         select string_agg(case f
                    when 'lines' then format('lines (%%s, now %%s)', cardinality(held.lines), cardinality(due.lines))
                    when 'other' then 'other fields'

@@ -22,7 +22,6 @@ from resources.connector import (
     SourceError,
     Uncertain,
     UpdatesMany,
-    Voids,
 )
 from tests.quickbooks.realm import (
     INVOICE,
@@ -81,7 +80,6 @@ def test_it_offers_every_protocol_that_it_claims() -> None:
     assert isinstance(target, AssignsKeys)
     assert isinstance(target, CreatesMany)
     assert isinstance(target, UpdatesMany)
-    assert isinstance(target, Voids)
 
 
 def test_an_invoice_is_sent_once_with_exact_money_its_number_and_our_key() -> None:
@@ -335,20 +333,6 @@ def test_nothing_is_posted_and_unknown_kinds_are_named() -> None:
         target.create("contract", KEY, {})
     with pytest.raises(Refused, match="a sales_receipt is not written"):
         target.create("sales_receipt", KEY, {})
-
-
-def test_invoices_and_payments_are_voided_each_in_the_vendors_way() -> None:
-    heard: list[httpx.Request] = []
-    target = books(answering(saved("Invoice", **stored(TotalAmt=0)), saved("Payment", Id="7"), heard=heard))
-    target.known_keys = lambda kind, keys: {KEY: "266"}
-    target.void("realization", KEY, "3")
-    target.void("payment", KEY, "1")
-    invoice, payment = (asked(request)[1] for request in heard)
-    assert (invoice["operation"], payment["operation"], payment["include"]) == ("void", "update", "void")
-    assert sent(heard[0]) == {"Id": "266", "SyncToken": "3"}
-    assert sent(heard[1]) == {"Id": "266", "SyncToken": "1", "sparse": True}
-    with pytest.raises(Refused, match="no way to void a return"):
-        target.void("return", KEY, "0")
 
 
 def test_a_batch_gives_each_row_its_own_outcome_in_order() -> None:

@@ -25,7 +25,6 @@ from resources.connector import (
     Target,
     Uncertain,
     UpdatesMany,
-    Voids,
 )
 from tests.sap.gateway import KEY, PRICE, Gateway, error, opened, order
 
@@ -40,7 +39,6 @@ def test_it_offers_what_the_graph_may_ask_of_such_a_target() -> None:
         UpdatesMany,
         LocksPeriods,
         KnowsItsShape,
-        Voids,
     ):
         assert isinstance(sap, protocol), protocol
 
@@ -221,16 +219,6 @@ def test_a_stale_version_is_a_conflict_before_and_while_it_is_sent() -> None:
     now = sap.find("order", [KEY])[KEY]["ETag"]
     with pytest.raises(Conflict, match="it changed meanwhile: read it again"):
         sap.update("order", KEY, order(1), now)
-
-
-def test_an_order_is_taken_back_by_rejecting_its_items() -> None:
-    gateway = Gateway()
-    sap = opened(gateway, rejection_reason="61")
-    sap.create("order", KEY, order())
-    sap.void("order", KEY)
-    assert [i["SalesDocumentRjcnReason"] for i in sap.find("order", [KEY])[KEY]["to_Item"]] == ["61", "61"]
-    with pytest.raises(Refused, match="names no rejection_reason"):
-        opened(gateway).void("order", KEY)
 
 
 def test_a_product_takes_its_article_for_number_or_our_key_without_one() -> None:

@@ -28,7 +28,6 @@ class Place:
     unique: str = ""
     numbered: bool = False
     cdc: bool = True
-    voids: str = ""  # the operation that voids it: `void`, or `update` with include=void
     select: str = "*"
 
     @property
@@ -45,10 +44,10 @@ PLACES: Final[Mapping[str, Place]] = {
     "counterparty": Place("Customer", listed=True, note=NOTES, unique="DisplayName"),
     "product": Place("Item", listed=True, note=PURCHASE, unique="Name", select="*, Sku"),
     "invoice": Place("Estimate", note=NOTE, numbered=True),
-    "realization": Place("Invoice", note=NOTE, numbered=True, voids="void"),
+    "realization": Place("Invoice", note=NOTE, numbered=True),
     "return": Place("CreditMemo", note=NOTE, numbered=True),
-    "sales_receipt": Place("SalesReceipt", note=NOTE, numbered=True, voids="update"),
-    "payment": Place("Payment", note=NOTE, voids="update"),
+    "sales_receipt": Place("SalesReceipt", note=NOTE, numbered=True),
+    "payment": Place("Payment", note=NOTE),
     "refund": Place("RefundReceipt", note=NOTE, numbered=True),
 }
 """By our entity. Unit, warehouse and contract are not here: QuickBooks Online has none of them. Prices and stock are

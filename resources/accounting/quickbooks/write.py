@@ -87,26 +87,6 @@ class Writer:
             raise self._explained(kind, place, key, content, error) from None
         return self._written(kind, place, key, answer)
 
-    def void(self, kind: str, key: str, version: str | None = None) -> Written:
-        """See Voids: amounts become 0, the record stays. Of invoices (our realizations), payments and sales receipts."""
-        place = self._place(kind)
-        if not place.voids:
-            raise Refused(
-                f"{self.system}: QuickBooks has no way to void a {kind} ({place.name}) from outside; an accountant deletes "
-                "it there, or a correcting document is made",
-                code="no_void",
-            )
-        number, token = self._address(kind, key, version)
-        params: dict[str, Any] = {"operation": place.voids}
-        content: dict[str, Any] = {"Id": number, "SyncToken": token}
-        if place.voids == "update":
-            params["include"] = "void"
-            content["sparse"] = True
-        params["requestid"] = request_id(f"void {kind}", key, content)
-        return self._written(
-            kind, place, key, self.company.write(place.path, params, content, f"void of {kind} {key}")
-        )
-
     def post(self, kind: str, key: str) -> None:
         """Raises Refused: documents of QuickBooks count from the moment they are saved."""
         raise Refused(

@@ -45,7 +45,6 @@ class Opened:
     balance_accounts: tuple[str, ...]
     batch: int
     closed_until: date | None
-    rejection_reason: str
     timeout: float  # seconds
 
 
@@ -144,7 +143,7 @@ def opened(
     return Opened(
         session, making, login, dictionaries, said("company_code"), said("ledger", "0L"),
         said("price_condition") or said("condition_type", "PPR0"), words("balance_accounts"),
-        max(1, int(number("batch", BATCH, MOST_IN_BATCH))), closed_until, said("rejection_reason"),
+        max(1, int(number("batch", BATCH, MOST_IN_BATCH))), closed_until,
         options["timeout"],
     )  # fmt: skip
 

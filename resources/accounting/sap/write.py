@@ -182,25 +182,6 @@ class Writer:
             return ()
         return (Lock(self.settings.closed_until, self.settings.company_code),)
 
-    def void(self, kind: str, key: str, version: str | None = None) -> Written:
-        """See Voids: every item of an order is rejected, for the reason that the connection names; it stays readable."""
-        if kind != "order":
-            raise Refused(f"{self.system}: a {kind} is not taken back from here, only an order")
-        reason = self.settings.rejection_reason
-        if not reason:
-            raise Refused(
-                f"{self.system}: order {key}: the connection names no rejection_reason; give the code of SAP's reason "
-                "for rejection (customizing, Define Reasons for Rejection), as 00"
-            )
-        current = self.find(kind, [key]).get(key)
-        if current is None:
-            raise Refused(f"{self.system}: {kind} {key} is not there", code="404")
-        items = [
-            {"SalesOrderItem": item["SalesOrderItem"], "SalesDocumentRjcnReason": reason}
-            for item in current.get("to_Item") or ()
-        ]
-        return self.update(kind, key, {"to_Item": items}, version)
-
     # ---- Inside -------------------------------------------------------------------------------
 
     def _written_kind(self, kind: str) -> Place:

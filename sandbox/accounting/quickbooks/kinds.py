@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-MODES: Final = ("list", "txn", "one")
 COMMON: Final = "Id SyncToken MetaData domain sparse status"
 ALWAYS: Final = frozenset({"Id", "MetaData.CreateTime", "MetaData.LastUpdatedTime"})
 PERSON: Final = (
@@ -155,5 +154,4 @@ BY_LOWER: Final = {kind.name.lower(): kind for kind in KINDS.values()}
 NAMES: Final = ("Customer", "Vendor", "Employee")
 """Their names are unique together."""
 SALES: Final = ("Invoice", "Estimate", "CreditMemo", "SalesReceipt", "RefundReceipt")
-NO_CDC: Final = frozenset(("JournalCode", "TaxAgency", "TimeActivity", "TaxCode", "TaxRate"))
 VOIDABLE: Final = ("Invoice", "Payment", "SalesReceipt", "CreditMemo")

@@ -21,7 +21,6 @@ SALES_LINE, SUBTOTAL, DISCOUNT, TEXT_LINE = (
     "SalesItemLineDetail", "SubTotalLineDetail", "DiscountLineDetail", "DescriptionOnly",
 )  # fmt: skip
 MOST_LINES: Final = 750
-US_RATE: Final = Decimal(8)
 
 
 @dataclass(slots=True)
