@@ -374,10 +374,10 @@ def settling(target: _Kind, connection: Mapping[str, Any], timeout: float) -> _K
     """The same target, declared to be one that takes a create twice: see `Capabilities.settles_after`.
 
     A request whose sender is gone may wait on, in a proxy or a dispatcher, as long as the sender would have waited: for
-    two of its client's timeouts (`timeout`, in seconds), or for `settle_seconds` of the connection where that is given.
+    two of its client's timeouts (`timeout`, in seconds), or for `resend_after_seconds` of the connection where that is given.
     Raises SourceError where it is no number from 0 on.
     """
-    given = connection.get("settle_seconds")
+    given = connection.get("resend_after_seconds")
     given = str(given).strip() if given is not None else ""
     try:
         seconds = float(given) if given else WHOLE_ANSWER * timeout
@@ -385,7 +385,7 @@ def settling(target: _Kind, connection: Mapping[str, Any], timeout: float) -> _K
         seconds = math.nan
     if not 0 <= seconds < math.inf:
         raise SourceError(
-            f"{target.system}: the connection's settle_seconds is {given!r}; give seconds from 0 on, or leave it out"
+            f"{target.system}: the connection's resend_after_seconds is {given!r}; give seconds from 0 on, or leave it out"
         )
     vars(target)["capabilities"] = replace(target.capabilities, settles_after=seconds)
     return target

@@ -371,11 +371,11 @@ class Shop:
     ("connection", "seconds"),
     [
         ({}, 140.0),
-        ({"settle_seconds": None}, 140.0),
-        ({"settle_seconds": " "}, 140.0),  # a variable of the environment that is not set
-        ({"settle_seconds": "30.5"}, 30.5),
-        ({"settle_seconds": 600}, 600.0),
-        ({"settle_seconds": 0}, 0.0),
+        ({"resend_after_seconds": None}, 140.0),
+        ({"resend_after_seconds": " "}, 140.0),  # a variable of the environment that is not set
+        ({"resend_after_seconds": "30.5"}, 30.5),
+        ({"resend_after_seconds": 600}, 600.0),
+        ({"resend_after_seconds": 0}, 0.0),
     ],
 )
 def test_a_lost_create_settles_after_two_timeouts_or_as_the_connection_says(
@@ -391,9 +391,9 @@ def test_a_lost_create_settles_after_two_timeouts_or_as_the_connection_says(
 def test_a_connection_that_says_no_seconds_to_settle_is_refused_in_words(given: object) -> None:
     shop: Any = Shop()
     with pytest.raises(
-        SourceError, match=r"crm: the connection's settle_seconds is .*give seconds from 0 on"
+        SourceError, match=r"crm: the connection's resend_after_seconds is .*give seconds from 0 on"
     ):
-        settling(shop, {"settle_seconds": given}, 70.0)
+        settling(shop, {"resend_after_seconds": given}, 70.0)
 
 
 class Watched(httpx.BaseTransport):

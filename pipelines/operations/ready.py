@@ -1,4 +1,6 @@
-"""Which operations of a target leave next: one kind and action after the other, parents first. And which must wait.
+"""Which operations of a target leave next: one kind and action after the other, parents first.
+
+How long a create whose answer was lost waits before it is sent again is decided here too (`may_come_yet`).
 
 What is free to leave is looked for once and then taken chunk by chunk: looked for anew with every chunk, the work would
 grow with the square of what waits.

@@ -31,7 +31,7 @@ from resources import postgres
 from resources.warehouse import LockHeld, Warehouse
 from tests.chaos.loader import Loader, small_chunks
 from tests.chaos.points import Point, Watch
-from tests.chaos.targets import SETTLE_SECONDS, environment_of, write_mappings
+from tests.chaos.targets import RESEND_AFTER_SECONDS, environment_of, write_mappings
 from tests.laws.quick import quick_gate
 from tests.sandbox_process import Running, running
 from tests.whole_road import environment
@@ -219,8 +219,8 @@ class Company:
             "select extract(epoch from clock_timestamp() - max(at)) from ops.operation_event"
             " where to_state in ('sent', 'uncertain')"
         )
-        if since is not None and since < SETTLE_SECONDS and self.template.target == "sap":
-            time.sleep(SETTLE_SECONDS - float(since))
+        if since is not None and since < RESEND_AFTER_SECONDS and self.template.target == "sap":
+            time.sleep(RESEND_AFTER_SECONDS - float(since))
         found: Settled = self.do(lambda road: _settle(road, night))
         return found
 

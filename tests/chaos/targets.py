@@ -57,7 +57,7 @@ POLICIES: Final = {
     ),
 }
 """By target what the ready file says of posted documents, and what it says here: everything that it can do."""
-SETTLE_SECONDS: Final = 3.0
+RESEND_AFTER_SECONDS: Final = 3.0
 """Of SAP: longer than any request here is held back, on a busy machine too."""
 MARKED: Final = re.compile("^#: ?", re.MULTILINE)
 _KEY: Final = re.compile(r"\[sverka ([0-9a-f-]{36})\]")
@@ -121,7 +121,7 @@ def environment_of(target: str, control: Any) -> dict[str, str]:
         for name, value in control(f"accounting/{target}/connection").items()
     }
     if target == "sap":
-        found[f"{prefix}SETTLE_SECONDS"] = str(SETTLE_SECONDS)
+        found[f"{prefix}RESEND_AFTER_SECONDS"] = str(RESEND_AFTER_SECONDS)
     if target == "quickbooks":
         found |= {f"{prefix}RATE_PER_SECOND": "1000", f"{prefix}BURST": "1100"}
     return found

@@ -114,7 +114,7 @@ def test_a_lost_task_is_not_sent_again_at_once_where_no_field_holds_its_key(
     town: Town, crm: Salesforce
 ) -> None:
     assert crm.capabilities.settles_after == 0.0
-    for keys, seconds in (({}, 240.0), ({"timeout": 30}, 60.0), ({"settle_seconds": "600"}, 600.0)):
+    for keys, seconds in (({}, 240.0), ({"timeout": 30}, 60.0), ({"resend_after_seconds": "600"}, 600.0)):
         bare = opened(town.keys(**keys))
         assert bare.capabilities.settles_after == seconds
         bare.close()

@@ -350,7 +350,7 @@ def connect(
     `redirect_uri` and `refresh_token` or `code` of an integration, or `long_lived_token` of a private one, which
     is used where the others are not all there. Optional: `timezone` (of the day of closing and of tasks' deadlines;
     the account's own where it is not given), `rate_per_second` (6.8), `burst` (7), `parallel` (6 pages under
-    way), `page` (250 rows), `timeout` (60 s), `settle_seconds` (twice that; see `settling`), `ca_file`, `allow_http`.
+    way), `page` (250 rows), `timeout` (60 s), `resend_after_seconds` (twice that; see `settling`), `ca_file`, `allow_http`.
     Without `budget` the rate is kept for this process alone, and without `tokens` so are the tokens. Raises SourceError
     that names the key and the remedy.
     """

@@ -427,7 +427,7 @@ def connect(
     `refresh_token` or `code`, with `url` (the portal's address, if it is to be held to it) and `token_server`
     (https://oauth.bitrix24.tech/oauth/token/). Optional: `timezone` (of the portal, such as Europe/Moscow; else its
     own stamps tell), `rate_per_second` (2; Enterprise 5), `burst` (50; 250), `timeout` (70 s: the portal itself
-    ends a request after 60), `settle_seconds` (twice that; see `settling`), `parallel` (6 requests in flight),
+    ends a request after 60), `resend_after_seconds` (twice that; see `settling`), `parallel` (6 requests in flight),
     `application_token` (of the outgoing webhook: without it the address alone proves where one comes from). Without
     `budget` the rate is kept for this process alone, and without `tokens` so are the tokens. Raises SourceError that
     names the key and the remedy.

@@ -299,7 +299,7 @@ def connect(
 
     Keys: `url` (https://<account>.megaplan.ru, or that of a boxed Megaplan); and `username` with `password`, or
     `application_token`, used where the former are not given. Optional: `refresh_token`, `rate_per_second` (0.83),
-    `burst` (90), `page` (500 rows), `timeout` (60 s), `settle_seconds` (twice that; see `settling`),
+    `burst` (90), `page` (500 rows), `timeout` (60 s), `resend_after_seconds` (twice that; see `settling`),
     `ca_file`, `allow_http`. Without `budget` the rate is kept for this process alone, and without `tokens` so are the
     tokens. Raises SourceError that names the key and the remedy.
     """

@@ -353,7 +353,7 @@ def connect(
     (0.9 of the org's calls in 24 hours), `task_key` (a custom external id field of Task for our key),
     `line_vat_rate` and `line_vat_included` (fields of a line: VAT in per cent, and whether the price has it in),
     `organization_id` (the org that outbound messages must name), `parallel` (6 requests under way), `page` (2000 rows
-    of a call), `bulk_from` (5000 records), `timeout` (120 s), `settle_seconds` (twice that; see `settling`; not used with
+    of a call), `bulk_from` (5000 records), `timeout` (120 s), `resend_after_seconds` (twice that; see `settling`; not used with
     `task_key`, by which a task is there once), `ca_file`, `allow_http`. Without `tokens` they are kept for this process
     alone. Raises SourceError that names the key and the remedy.
     """

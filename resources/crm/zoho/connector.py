@@ -370,7 +370,7 @@ def connect(
     `client_id`, `client_secret` and `refresh_token` of a self client. Optional: `notification_token` (of the channel of
     notifications), `api_domain` (used only where a token
     names none), `credits_per_day` (50,000), `keep_credits` (0.1: the share of them that is left to others),
-    `parallel` (8 requests under way), `timeout` (60 s), `settle_seconds` (twice that; see `settling`), `ca_file`,
+    `parallel` (8 requests under way), `timeout` (60 s), `resend_after_seconds` (twice that; see `settling`), `ca_file`,
     `allow_http`. Without `budget` credits are counted for this process alone, and without `tokens` so are the tokens
     kept. Raises SourceError that names the key and the remedy.
     """
