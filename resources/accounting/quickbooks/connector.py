@@ -77,9 +77,6 @@ ADDRESSES: Final = {
     "production": "https://quickbooks.api.intuit.com",
     "sandbox": "https://sandbox-quickbooks.api.intuit.com",
 }
-CDC_REACH: Final = timedelta(
-    days=29, hours=12
-)  # of change data capture: 30 days, less what clocks may differ by
 NEWEST: Final = 200
 
 
