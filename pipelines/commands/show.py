@@ -179,7 +179,7 @@ def waiting(warehouse: Warehouse, limit: int | None = None) -> None:
 
 
 def lacking(warehouse: Warehouse) -> None:
-    """What a mapping names and accounting lacks, and how many deals it holds; the gate knows nothing of these."""
+    """What a mapping names and accounting lacks or has closed, and how many deals that holds; the gate knows nothing of it."""
     rows = warehouse.rows(
         """
         select reason, count(distinct subject) from ops.operation
@@ -191,7 +191,10 @@ def lacking(warehouse: Warehouse) -> None:
     if rows:
         told = [(number(deals), reason or "") for reason, deals in rows]
         sentences(
-            "Held until accounting has what the mapping names", ("deals", "why"), told, right=("deals",)
+            "Held until accounting has what the mapping names, or opens what it closed",
+            ("deals", "why"),
+            told,
+            right=("deals",),
         )
         CONSOLE.print("")
 

@@ -191,7 +191,10 @@ def hold_release(deal: str, by: str, reason: str, check: str) -> int:
                     "update ops.operation set reason_code = null where operation_id = any(%s)", [waiting]
                 )
                 conn.execute("select ops.move_many(%s, 'planned', %s, %s)", [waiting, by, reason])
-        after = "" if found.accounting.approval != "manual" else ", once `sverka plan --approve` lets it go"
+        approval = found.accounting.approval
+        after = "" if approval == "auto" else ", once `sverka plan --approve` lets it go"
+        if not isinstance(approval, str):
+            after += f" (sums above {approval.auto_up_to})"
         if known:
             CONSOLE.print(
                 f"{deal} is released from {check or ', '.join(known)}; the next sync carries it{after}"
