@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from functools import reduce
-from typing import Literal
 
-Language = Literal["en", "ru"]
+from resources.language import Language
 
 SENTENCES = frozenset({"problems", "unread", "tax_number_problem", "set_apart"})
 """Columns that hold sentences."""

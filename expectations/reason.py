@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from string import Formatter
-from typing import Literal
 
 from expectations.phrase import SENTENCES, phrased_sql
-
-Language = Literal["en", "ru"]
+from resources.language import Language
 
 NOTHING = "—"  # what a reason says for an empty value
 

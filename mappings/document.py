@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from typing import Literal, get_args
 
 from mappings.field import Condition, FieldRule
 from mappings.folder import Mappings, System
 from mappings.schema import Dated, ReadRule, StageRule
 from mappings.tables import targets
-from mappings.words import CARRIED, Language, field_word, thing, word
+from mappings.words import CARRIED, field_word, thing, word
 from mappings.write import WriteRule
+from resources.language import LANGUAGES, Language
 
 NOTHING = "—"
 
 
-def mapping_document(mappings: Mappings, language: Literal["en", "ru"] = "en") -> str:
+def mapping_document(mappings: Mappings, language: Language = "en") -> str:
     """The set-up as Markdown in one language. The same files give the same text.
 
     Raises ValueError for a language it does not speak.
     """
-    if language not in get_args(Language):
-        raise ValueError(f"no mapping document in {language!r}; there are {', '.join(get_args(Language))}")
+    if language not in LANGUAGES:
+        raise ValueError(f"no mapping document in {language!r}; there are {', '.join(LANGUAGES)}")
     return "\n".join(_Writer(mappings, language).lines()).rstrip() + "\n"
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-Language = Literal["en", "ru"]
+from resources.language import Language
 
 WORDS: dict[str, tuple[str, str]] = {
     "title": ("Mapping of CRM to accounting", "Соответствие данных CRM и бухгалтерии"),

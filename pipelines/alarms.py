@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from mappings import Mappings
-from pipelines.freshness import Freshness, Language, State, freshness_of, moment_of, span
+from pipelines.freshness import Freshness, State, freshness_of, moment_of, span
+from resources.language import Language
 from resources.notify import Told, tell
 from resources.warehouse import Connection, Warehouse
 

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -18,6 +17,8 @@ os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")  # as in pipelines/processes.py
 
 import typer  # noqa: E402 (what stands above must be done first)
+
+from resources.language import Language  # noqa: E402
 
 HOOKS_PORT = 8300  # of the receiver of webhooks; a reverse proxy names it too
 
@@ -40,11 +41,6 @@ app.add_typer(questions_app, name="questions")
 app.add_typer(operations_app, name="operations")
 app.add_typer(sources, name="sources")
 app.add_typer(mappings_app, name="mappings")
-
-
-class Language(StrEnum):
-    en = "en"
-    ru = "ru"
 
 
 def _said(value: str | None) -> str | None:
@@ -159,7 +155,7 @@ def plan(
     ] = False,
     by: Approver = None,
     whole: Annotated[bool, typer.Option(help="Show all of it, however much it is.")] = False,
-    language: InLanguage = Language.en,
+    language: InLanguage = "en",
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, for a program.")] = False,
 ) -> None:
     """Read what changed and show what would be written into accounting, line by line; nothing is sent.
@@ -172,15 +168,15 @@ def plan(
         raise typer.BadParameter("--approve and --by NAME go together")
     if approve and as_json:
         raise typer.BadParameter("--json only shows; approve without it")
-    raise typer.Exit(run(approved_by=by, whole=whole, language=language.value, as_json=as_json))
+    raise typer.Exit(run(approved_by=by, whole=whole, language=language, as_json=as_json))
 
 
 @app.command()
-def status(language: InLanguage = Language.en) -> None:
+def status(language: InLanguage = "en") -> None:
     """Where everything stands: sources and how fresh each is, operations, held deals, both sides."""
     from pipelines.commands.work import status as run
 
-    raise typer.Exit(run(language.value))
+    raise typer.Exit(run(language))
 
 
 @app.command()
@@ -205,11 +201,11 @@ def rebuild() -> None:
 
 
 @hold.command("list")
-def hold_list(language: InLanguage = Language.en) -> None:
+def hold_list(language: InLanguage = "en") -> None:
     """Deals held, with the reason and the remedy."""
     from pipelines.commands.work import hold_list as run
 
-    raise typer.Exit(run(language.value))
+    raise typer.Exit(run(language))
 
 
 @hold.command("release")
@@ -229,11 +225,11 @@ def hold_release(
 
 
 @questions_app.command("list")
-def questions_list(language: InLanguage = Language.en) -> None:
+def questions_list(language: InLanguage = "en") -> None:
     """What accounting holds otherwise than the deals say by now, and somebody has to decide."""
     from pipelines.commands.decisions import questions_list as run
 
-    raise typer.Exit(run(language.value))
+    raise typer.Exit(run(language))
 
 
 @questions_app.command("answer")
@@ -280,12 +276,12 @@ def journal(
 @operations_app.command("show")
 def operations_show(
     deal: Annotated[str, typer.Argument(help="The deal, such as bitrix24:4711.")],
-    language: InLanguage = Language.en,
+    language: InLanguage = "en",
 ) -> None:
     """The documents of a deal and their life: planned, sent, verified, edited in accounting, corrected; by whom and why."""
     from pipelines.commands.operations import operations_show as run
 
-    raise typer.Exit(run(deal, language.value))
+    raise typer.Exit(run(deal, language))
 
 
 @sources.command("retry")
@@ -308,13 +304,13 @@ def sources_check(name: Annotated[str, typer.Argument(help="One system; all with
 
 @mappings_app.command("docs")
 def mappings_docs(
-    language: InLanguage = Language.en,
+    language: InLanguage = "en",
     output: Annotated[Path | None, typer.Option(help="File to write; printed without it.")] = None,
 ) -> None:
     """Write the mapping document that accountants sign."""
     from pipelines.commands.work import mappings_docs as run
 
-    raise typer.Exit(run(language.value, output))
+    raise typer.Exit(run(language, output))
 
 
 @mappings_app.command("check")

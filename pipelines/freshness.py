@@ -20,12 +20,12 @@ from pipelines.raw.load import Batch
 from pipelines.raw.receive import keepable
 from pipelines.sync import Road
 from resources.connector import SourceError
+from resources.language import Language
 from resources.warehouse import Connection, Warehouse
 
 EVERY_SECONDS: Final = 300  # SVERKA_SENSOR_SECONDS, or `every_seconds` in a system's connection
 BEHIND_SECONDS: Final = 3600  # SVERKA_BEHIND_SECONDS, or `behind_after` in a system's connection
 
-Language = Literal["en", "ru"]
 State = Literal["fresh", "behind", "unread"]
 
 

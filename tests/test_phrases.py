@@ -10,10 +10,11 @@ import psycopg
 import pytest
 
 from expectations import suites
-from expectations.phrase import SENTENCES, Language, phrased, phrased_sql
+from expectations.phrase import SENTENCES, phrased, phrased_sql
 from expectations.reason import reason_sql
 from pipelines.core import cleaning
 from pipelines.core.cleaning import clean
+from resources.language import LANGUAGES, Language
 
 PLACE = "(opportunity of deal 17); correct it in shop"
 READING = [
@@ -78,9 +79,6 @@ def test_nothing_of_a_sentence_stays_english_in_a_russian_reason(sentence: str) 
     words = re.findall(r"[A-Za-z_]{2,}", re.sub(r"^[a-z_]+:", "", said))
     assert set(words) <= {"stage_code", "sale", "DE", "csv"}, said
     assert re.search("[а-я]{3}", said)
-
-
-LANGUAGES: list[Language] = ["en", "ru"]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

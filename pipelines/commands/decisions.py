@@ -7,9 +7,10 @@ from rich.markup import escape
 from pipelines.commands import show
 from pipelines.commands.session import CONSOLE, road
 from pipelines.operations.decide import answer, questions, undo
+from resources.language import Language
 
 
-def questions_list(language: str) -> int:
+def questions_list(language: Language) -> int:
     with road() as found, found.warehouse.transaction() as conn:
         rows = questions(conn)
     if not rows:

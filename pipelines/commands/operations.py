@@ -9,9 +9,9 @@ from mappings.words import field_word
 from pipelines.commands import show
 from pipelines.commands.plan import KINDS
 from pipelines.commands.session import CONSOLE, road
-from pipelines.freshness import Language
 from pipelines.operations.breaker import open_breakers, retry
 from pipelines.operations.history import Document, Event, documents_of, history_of
+from resources.language import Language
 from resources.warehouse import Warehouse
 
 RECENT_DAYS: Final = 7
@@ -83,11 +83,10 @@ REASONS: Final = {
 }
 
 
-def operations_show(deal: str, language: str) -> int:
+def operations_show(deal: str, language: Language) -> int:
     """Print what accounting holds of a deal, and how it came about. 1 for a deal that nothing was planned for."""
-    spoken: Language = "ru" if language == "ru" else "en"
     with road() as found:
-        return show_history(found.warehouse, found.accounting.name, deal, spoken)
+        return show_history(found.warehouse, found.accounting.name, deal, language)
 
 
 def show_history(warehouse: Warehouse, target: str, deal: str, language: Language = "en") -> int:

@@ -13,10 +13,10 @@ from typing import Any, Final
 from mappings.words import field_word
 from pipelines.commands import show
 from pipelines.commands.session import CONSOLE
-from pipelines.freshness import Language
 from pipelines.operations.breaker import open_breakers
 from pipelines.operations.difference import Change, Difference, LineChange, Step, difference
 from pipelines.sync import Road
+from resources.language import Language
 
 MAX_SHOWN: Final = 40  # of each part, unless the whole is asked for
 INDENT: Final = "    "

@@ -15,7 +15,8 @@ from rich.table import Table
 from mappings import Mappings
 from pipelines import laws
 from pipelines.commands.session import CONSOLE
-from pipelines.freshness import Freshness, Language, freshness, span
+from pipelines.freshness import Freshness, freshness, span
+from resources.language import Language
 from resources.warehouse import Warehouse
 
 MAX_LINES = 12
@@ -135,7 +136,7 @@ def carried(warehouse: Warehouse) -> None:
     CONSOLE.print(made if made.row_count else "Nothing has been carried yet.", "")
 
 
-def held(warehouse: Warehouse, limit: int | None = None, *, language: str = "en") -> None:
+def held(warehouse: Warehouse, limit: int | None = None, *, language: Language = "en") -> None:
     reason = "reason_ru" if language == "ru" else "reason"
     rows = warehouse.rows(
         f"""

@@ -10,11 +10,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from mappings import System
 from pipelines.commands import show
 from pipelines.commands.session import CONSOLE, database, need_sandbox, recall_sandbox, road, sandbox_trouble
-from pipelines.freshness import Language
 from pipelines.operations.desired import lacking
 from pipelines.shapes import missing
 from pipelines.signals import called
 from pipelines.sync import Road, company_mappings, mappings_folder, read_shape
+from resources.language import Language
 from resources.warehouse import Warehouse, home_folder
 
 
@@ -53,7 +53,9 @@ def _read_config(values: dict[str, bool]) -> dict[str, object]:
     return {"ops": {step: {"config": values} for step in steps}}
 
 
-def plan(*, approved_by: str | None, whole: bool = False, language: str = "en", as_json: bool = False) -> int:
+def plan(
+    *, approved_by: str | None, whole: bool = False, language: Language = "en", as_json: bool = False
+) -> int:
     """Read what changed and show what the next sync would write. Nothing is sent. `approved_by`: it may be."""
     from pipelines import checks, freshness, sync
     from pipelines.commands.plan import show_plan
@@ -78,7 +80,7 @@ def plan(*, approved_by: str | None, whole: bool = False, language: str = "en", 
         show_plan(
             found,
             whole=whole or approved_by is not None,
-            language="ru" if language == "ru" else "en",
+            language=language,
             as_json=as_json,
             unread=list(dict.fromkeys(unread)),
         )
@@ -105,14 +107,13 @@ def _approve(found: Road, by: str) -> int:
     )
 
 
-def status(language: str) -> int:
+def status(language: Language) -> int:
     from pipelines.commands.operations import show_breakers, show_edits
 
-    spoken: Language = "ru" if language == "ru" else "en"
     with road() as found:
-        show_breakers(found.warehouse, spoken)
-        show.status(found.warehouse, found.mappings, language=spoken)
-        show_edits(found.warehouse, spoken)
+        show_breakers(found.warehouse, language)
+        show.status(found.warehouse, found.mappings, language=language)
+        show_edits(found.warehouse, language)
     return 0
 
 
@@ -150,7 +151,7 @@ def rebuild() -> int:
     return 1 if changed else 0
 
 
-def hold_list(language: str) -> int:
+def hold_list(language: Language) -> int:
     with road() as found:
         show.held(found.warehouse, language=language)
         show.waiting(found.warehouse)
@@ -249,12 +250,12 @@ def _lacking(road: Road, system: System) -> list[str]:
     return list(dict.fromkeys(sentence for sentence in found if sentence))
 
 
-def mappings_docs(language: str, output: Path | None) -> int:
+def mappings_docs(language: Language, output: Path | None) -> int:
     from mappings import mapping_document
 
     recall_sandbox(home_folder())
     found = company_mappings()
-    text = mapping_document(found, "ru" if language == "ru" else "en")
+    text = mapping_document(found, language)
     if output is None:
         CONSOLE.print(text, markup=False, soft_wrap=True)
     else:

@@ -13,11 +13,12 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 
 from pipelines.operations.carried import Carried
 from resources.connector import Refused, SourceError, Uncertain, Written
+from resources.language import Language
 from resources.warehouse import Connection, Warehouse
 
 OPENS_AFTER: Final = 15  # failures in a row
@@ -26,7 +27,6 @@ LONGEST_PAUSE: Final = 3_600  # seconds
 MAX_DOUBLINGS: Final = 12  # more make no difference
 SHOWN: Final = 300  # characters of the last failure
 
-Language = Literal["en", "ru"]
 T = TypeVar("T")
 
 
