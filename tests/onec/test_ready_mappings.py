@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from mappings import System, load
+from mappings import MappingError, System, load
 from pipelines.shapes import fields_written
 from resources.accounting.onec.connector import OneC
 from resources.accounting.onec.profile import PROFILES, Profile
 
 MAPPINGS = Path(__file__).parents[2] / "mappings"
-ENVIRON = dict.fromkeys(("SVERKA_ONEC_URL", "SVERKA_BITRIX24_URL", "SVERKA_DROP_FOLDER"), "https://base/")
+SET = ("ONEC_URL", "ONEC_USER", "ONEC_PASSWORD", "BITRIX24_URL", "DROP_FOLDER")
+ENVIRON = dict.fromkeys((f"SVERKA_{name}" for name in SET), "https://base/")
 FILES = {"onec": "accounting_3", "onec_trade": "trade_11", "onec_small_firm": "small_firm"}
 
 Opened = Callable[[str, bool], System]
@@ -54,6 +55,14 @@ def test_a_ready_file_is_right_and_its_profile_has_a_set_for_all_that_it_names(
     assert all(
         rule.policy["posted"]["*"] == "ask" for kind, rule in system.write.items() if kind == "realization"
     )
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_user_and_password_of_a_base_have_no_default(opened: Opened, name: str, tmp_path: Path) -> None:
+    opened(name, False)
+    for lacking in ("SVERKA_ONEC_USER", "SVERKA_ONEC_PASSWORD"):
+        with pytest.raises(MappingError, match=lacking):
+            load(tmp_path / f"{name}_False", {key: value for key, value in ENVIRON.items() if key != lacking})
 
 
 @pytest.mark.parametrize("name", FILES)

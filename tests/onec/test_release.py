@@ -18,7 +18,8 @@ from resources.accounting.onec.connector import OneC, connect
 from resources.connector import Finding
 
 ROOT = Path(__file__).parents[2]
-ENVIRON = dict.fromkeys(("SVERKA_ONEC_URL", "SVERKA_BITRIX24_URL", "SVERKA_DROP_FOLDER"), "https://base/")
+SET = ("ONEC_URL", "ONEC_USER", "ONEC_PASSWORD", "BITRIX24_URL", "DROP_FOLDER")
+ENVIRON = dict.fromkeys((f"SVERKA_{name}" for name in SET), "https://base/")
 BASES = {"onec": "onec", "onec_trade": "onec-trade", "onec_small_firm": "onec-smallfirm"}
 SALE = "Document_РеализацияТоваровУслуг"
 
