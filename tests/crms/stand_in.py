@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import pkgutil
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
 import pytest
 
+import resources.crm
 from mappings import load
 from pipelines import sync
 from pipelines.raw.load import Batch
@@ -32,6 +36,15 @@ ACCOUNTING = {
 def vendors() -> list[str]:
     """Every CRM with a ready mapping file; a new one is tested by having one."""
     return sorted(path.stem for path in (MAPPINGS / "crm").glob("*.yaml"))
+
+
+def connectors() -> dict[str, ModuleType]:
+    """Every connector of a CRM by its name; a new one is found by having `connect`."""
+    found = {
+        one.name: importlib.import_module(f"resources.crm.{one.name}")
+        for one in pkgutil.iter_modules(resources.crm.__path__)
+    }
+    return {name: module for name, module in found.items() if hasattr(module, "connect")}
 
 
 @dataclass(frozen=True)

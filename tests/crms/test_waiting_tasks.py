@@ -1,4 +1,9 @@
-"""A task whose request still waits in the CRM's server when its sender has lost the answer: it is there once, in the end."""
+"""A task whose request still waits in the CRM's server when its sender has lost the answer: it is there once, in the end.
+
+Nothing here knows a vendor: whether it would take the same task twice is what its connector declares
+(`Capabilities.settles_after`), and its stand-in shows whether that is so. The request that makes the task is known by the
+deal's title, which no look for a task bears: those go by our key.
+"""
 
 from __future__ import annotations
 
@@ -18,28 +23,18 @@ from pipelines.feedback.write import write_back
 from pipelines.sync import Road
 from resources.warehouse import Warehouse
 from tests.crms.bitrix24_people import listed
-from tests.crms.stand_in import ACCOUNTING, MAPPINGS, StandIn
+from tests.crms.stand_in import ACCOUNTING, MAPPINGS, StandIn, vendors
 from tests.sandbox_process import Running, running
 
 TODAY, DUE = date(2026, 11, 20), date(2026, 11, 1)
-CREATES = {
-    "amocrm": "POST /amocrm/api/v4/tasks",
-    "bitrix24": "tasks.task.add",
-    "dynamics": "If-None-Match",
-    "megaplan": "/api/v3/task",
-    "salesforce": "/composite/sobjects/Task/",
-    "zoho": "/Tasks/upsert",
-}
-"""By CRM what its request that makes tasks says, and no other of a write-back of tasks alone."""
-TAKES_TWICE = ("amocrm", "bitrix24", "megaplan", "zoho")
-TAKES_ONCE = ("dynamics", "salesforce")
+CRMS = sorted([*vendors(), "bitrix24"])
+TITLE = "DealWhoseTaskWaitsInLine"  # of letters alone: it is the same in JSON, in a form and in an address
 
 
 @dataclass
 class Line:
     """The line to the servers. While `holds`, requests that make tasks wait there and their senders get no answer."""
 
-    word: str
     holds: int = 0
     waiting: list[httpx.Request] = field(default_factory=list)
     requests: int = 0
@@ -49,8 +44,7 @@ class Line:
 
         def handle(transport: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
             self.requests += 1
-            text = f"{request.method} {request.url.path}\n{request.headers}\n{request.read().decode()}"
-            if self.word.lower() not in text.replace(r"\/", "/").lower() or not self.holds:
+            if TITLE not in f"{request.url}\n{request.read().decode()}" or not self.holds:
                 return send(transport, request)
             self.holds -= 1
             self.waiting.append(request)
@@ -105,6 +99,7 @@ class Crm:
 
     @property
     def settles_after(self) -> float:
+        """0 where the CRM takes a task of our key once."""
         return self.road.target(self.road.mappings.system(self.name)).capabilities.settles_after
 
 
@@ -145,31 +140,34 @@ def overdue(
         sync.prepare(road)
         warehouse.execute(
             "insert into feedback.task (task_id, deal_id, source, source_id, employee_id, title, debt, currency, due_on)"
-            " values (%s, %s, %s, %s, %s, 'Сделка', 40, 'RUB', %s)",
-            [f"invoice:{deal}", f"{name}:{deal}", name, deal, f"{name}:{employee}", DUE],
+            " values (%s, %s, %s, %s, %s, %s, 40, 'RUB', %s)",
+            [f"invoice:{deal}", f"{name}:{deal}", name, deal, f"{name}:{employee}", TITLE, DUE],
         )
-        line = Line(CREATES[name])
+        line = Line()
         line.lay(monkeypatch)
         yield Crm(name, sandbox, road, line, deal)
 
 
-@pytest.mark.parametrize("name", TAKES_TWICE)
+@pytest.mark.parametrize("name", CRMS)
 def test_a_task_whose_request_waits_in_the_server_is_not_made_a_second_time(
     name: str, sandbox: Running, warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with overdue(name, sandbox, warehouse, tmp_path, monkeypatch) as crm:
         crm.line.holds = 1
         said = crm.sync()
-        assert (crm.tasks(), crm.state()) == (0, ("uncertain", 1))
-        assert said.endswith("1 without an answer, looked for again by the next sync")
-
-        crm.pass_time(crm.settles_after - 30)
-        crm.sync()  # finds nothing, and makes nothing
-        assert (crm.tasks(), crm.state()) == (0, ("uncertain", 1))
+        assert len(crm.line.waiting) == 1
+        if crm.settles_after:
+            assert said.endswith("1 without an answer, looked for again by the next sync")
+            assert (crm.tasks(), crm.state()) == (0, ("uncertain", 1))
+            crm.pass_time(crm.settles_after - 30)
+            crm.sync()  # finds nothing, and makes nothing
+            assert (crm.tasks(), crm.state()) == (0, ("uncertain", 1))
+        else:  # sent again at once: the CRM takes our key once
+            assert (crm.tasks(), crm.state()) == (1, ("verified", 2))
 
         crm.line.carry_out()
         crm.sync()
-        assert (crm.tasks(), crm.state()) == (1, ("verified", 1))
+        assert (crm.tasks(), crm.state()) == (1, ("verified", 1 if crm.settles_after else 2))
         crm.pass_time(crm.settles_after)
         before = crm.line.requests
         assert crm.sync() == f"{name}: 0 planned, 0 written back"
@@ -177,7 +175,7 @@ def test_a_task_whose_request_waits_in_the_server_is_not_made_a_second_time(
         assert crm.tasks() == 1
 
 
-@pytest.mark.parametrize("name", TAKES_TWICE)
+@pytest.mark.parametrize("name", CRMS)
 def test_a_task_whose_request_was_lost_is_made_once_it_can_no_longer_be_carried_out(
     name: str, sandbox: Running, warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,19 +183,8 @@ def test_a_task_whose_request_was_lost_is_made_once_it_can_no_longer_be_carried_
         crm.line.holds = 1
         crm.sync()
         crm.sync()
-        assert (crm.tasks(), crm.state()) == (0, ("uncertain", 1))
+        if crm.settles_after:
+            assert (crm.tasks(), crm.state()) == (0, ("uncertain", 1))
         crm.pass_time(crm.settles_after)
         crm.sync()
         assert (crm.tasks(), crm.state()) == (1, ("verified", 2))
-
-
-@pytest.mark.parametrize("name", TAKES_ONCE)
-def test_where_the_crm_takes_our_key_once_a_lost_task_is_sent_again_at_once_and_the_first_request_makes_no_second(
-    name: str, sandbox: Running, warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with overdue(name, sandbox, warehouse, tmp_path, monkeypatch) as crm:
-        crm.line.holds = 1
-        crm.sync()
-        assert (crm.tasks(), crm.state()) == (1, ("verified", 2))
-        crm.line.carry_out()
-        assert crm.tasks() == 1
