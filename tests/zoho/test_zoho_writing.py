@@ -125,6 +125,15 @@ def test_a_task_sent_twice_is_one_and_is_read_back_as_it_was_written(town: Town,
     assert len([1 for task in town.truth("task").values() if task["text"].startswith("Просрочена")]) == 1
 
 
+def test_a_lost_task_is_not_sent_again_at_once_since_no_page_of_the_vendor_says_that_an_upsert_makes_one(
+    town: Town, crm: Zoho
+) -> None:
+    assert crm.capabilities.settles_after == 2 * crm.client.timeout
+    bare = opened(town, resend_after_seconds="600")
+    assert bare.capabilities.settles_after == 600.0
+    bare.close()
+
+
 def test_a_write_whose_answer_was_lost_is_uncertain_and_found(town: Town, crm: Zoho) -> None:
     body = {"Subject": "lost", "Owner": next(iter(town.truth("employee"))), "What_Id": deals(town)[1]}
     town.fault("drop_after", match="Tasks", times=1)
