@@ -13,6 +13,7 @@ children, dictionaries, tombstones, reading by key and hints of change are made 
         def rows_by_key(self, entity, keys): ...
         def gone(self, entity, since): ...     tombstones, where the vendor tells of deletions
         def children(self, entity, parents): ...   of an entity that comes with its parent by another request
+        def pages(self, entity, rows, children, *, emit): ...   where rows hold their children inside
 
 Pages are yielded as they come, so that memory stays flat whatever the number of records.
 """
@@ -113,11 +114,11 @@ class CrmSource:
             children = [child.name for child in wanted if self._comes_with(child) == entity.name]
             emit = entity in wanted
             if not entity.incremental:
-                yield self._whole(entity.name)
+                yield self.whole_page(entity.name)
                 continue
             pages = self.rows(entity.name) if since is None else self.rows_since(entity.name, since)
             for rows in pages:
-                yield from self._pages(entity.name, rows, children, emit=emit)
+                yield from self.pages(entity.name, rows, children, emit=emit)
             if since is not None and emit:
                 for tombstones in self.gone(entity.name, since):
                     if tombstones:
@@ -145,12 +146,12 @@ class CrmSource:
         """See ReadsByKey."""
         (found,) = self.known([entity])
         if not found.incremental:
-            yield self._whole(entity)
+            yield self.whole_page(entity)
             return
         children = [child.name for child in self.capabilities.entities if self._comes_with(child) == entity]
         met: set[str] = set()
         for rows in self.rows_by_key(entity, keys):
-            for page in self._pages(entity, rows, children, emit=True):
+            for page in self.pages(entity, rows, children, emit=True):
                 if page.entity == entity:
                     met.update(record.source_id for record in page.records)
                 yield page
@@ -182,6 +183,29 @@ class CrmSource:
         """Rows as records; a vendor overrides it where a row needs more than its shape."""
         return self.shapes[entity].records(self.system, rows)
 
+    def pages(self, entity: str, rows: Rows, children: Sequence[str], *, emit: bool) -> Iterator[Page]:
+        """The page of these rows, then those of their children of the entities `children`; `emit`: the rows' own too.
+
+        A vendor whose rows hold their children inside overrides it, and calls this one without `children`: a page of each
+        child's entity follows, with the owners in `complete_parents`, so that a child that is gone is deleted.
+        """
+        records, rejects = self.records(entity, rows)
+        if emit and (records or rejects):
+            yield Page(entity, records, rejects=rejects)
+        living = [record.source_id for record in records if not record.deleted]
+        for child in children if living else ():
+            yield from self.children(child, living)
+
+    def whole_page(self, entity: str) -> Page:
+        """All of a dictionary as one complete page: what is stored and not on it no longer exists."""
+        records: list[Record] = []
+        rejects: list[Reject] = []
+        for rows in self.rows(entity):
+            good, bad = self.records(entity, rows)
+            records += good
+            rejects += bad
+        return Page(entity, records, complete=True, rejects=rejects)
+
     def known(self, entities: Iterable[str]) -> list[Entity]:
         """These entities in the order of the capabilities. Raises SourceError for a name that is none."""
         names = {entity.name: entity for entity in self.capabilities.entities}
@@ -198,23 +222,6 @@ class CrmSource:
     def _roots(self, wanted: Sequence[Entity]) -> list[Entity]:
         names = {self._comes_with(entity) or entity.name for entity in wanted}
         return [entity for entity in self.capabilities.entities if entity.name in names]
-
-    def _whole(self, entity: str) -> Page:
-        records: list[Record] = []
-        rejects: list[Reject] = []
-        for rows in self.rows(entity):
-            good, bad = self.records(entity, rows)
-            records += good
-            rejects += bad
-        return Page(entity, records, complete=True, rejects=rejects)
-
-    def _pages(self, entity: str, rows: Rows, children: Sequence[str], *, emit: bool) -> Iterator[Page]:
-        records, rejects = self.records(entity, rows)
-        if emit and (records or rejects):
-            yield Page(entity, records, rejects=rejects)
-        living = [record.source_id for record in records if not record.deleted]
-        for child in children if living else ():
-            yield from self.children(child, living)
 
 
 class CrmTarget:

@@ -120,7 +120,7 @@ class QuickBooks(ManyWriter, CrmSource):
         news = self._news(wanted, since) if since is not None else None
         for entity in wanted:
             if entity in DICTIONARIES:
-                yield self._whole(entity)
+                yield self.whole_page(entity)
             elif entity == "currency_rate":
                 yield from self._rows_pages(entity, self._rates(since))
             elif entity == "balance":

@@ -117,7 +117,7 @@ class AmoCRM(Writer, CrmSource):
         for name in main:
             if since is None:
                 for rows in self.rows(name):
-                    yield from self._pages(name, rows, (), emit=True)
+                    yield from self.pages(name, rows, (), emit=True)
             else:
                 yield from self._changes_of(name, since, told)
         yield from self._dictionaries([name for name in wanted if name not in MAIN])
@@ -175,7 +175,7 @@ class AmoCRM(Writer, CrmSource):
         met: set[str] = set()
         for rows in self.rows_since(entity, since):
             met.update(str(head.id) for head in heads(rows))
-            yield from self._pages(entity, rows, (), emit=True)
+            yield from self.pages(entity, rows, (), emit=True)
         again = self._named(entity, told) - met
         gone = self._gone(entity, since, told)
         living: set[str] = set()
@@ -184,7 +184,7 @@ class AmoCRM(Writer, CrmSource):
             living |= found
             # There, though the log says it was deleted: it was restored after that.
             self._remember(Told(restored={entity: {key: gone[key] for key in found & gone.keys()}}))
-            yield from self._pages(entity, rows, (), emit=True)
+            yield from self.pages(entity, rows, (), emit=True)
         merged = told.merged.get(entity, {})
         tombstones = [
             Record(key, NOTHING, at, deleted=True, merged_into=merged.get(key))
@@ -257,7 +257,7 @@ class AmoCRM(Writer, CrmSource):
                     records, rejects = self.records(entity, rows)
                     yield Page(entity, records, complete=True, rejects=rejects)
             elif not (name == "product_price" and both):
-                yield self._whole(name)
+                yield self.whole_page(name)
 
     def records(self, entity: str, rows: Rows) -> tuple[list[Record], list[Reject]]:
         """See CrmSource.records: custom fields lifted, stages and prices taken out of what holds them."""

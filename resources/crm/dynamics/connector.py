@@ -272,7 +272,7 @@ class Dynamics(Writer, CrmSource):
                 else:
                     return
             for fetched in asked.whole() if since is None else asked.since(since):
-                yield from self._pages(name, fetched.rows, (), emit=True)
+                yield from self.pages(name, fetched.rows, (), emit=True)
             yield name, ""
 
     def _tracked(self, asked: Asked) -> Iterator[Page | tuple[str, str]]:
@@ -283,7 +283,7 @@ class Dynamics(Writer, CrmSource):
             for fetched in asked.tracked():
                 begun = True
                 link = fetched.delta or link
-                yield from self._pages(name, fetched.rows, (), emit=True)
+                yield from self.pages(name, fetched.rows, (), emit=True)
         except Refused as error:
             if begun or _ABSENT.search(str(error)):
                 raise
@@ -298,7 +298,7 @@ class Dynamics(Writer, CrmSource):
         for fetched in asked.delta(place.link):
             link = fetched.delta or link
             rows, deleted = told_apart(fetched.rows)
-            for page in self._pages(name, rows, (), emit=True):
+            for page in self.pages(name, rows, (), emit=True):
                 stamps.update((record.source_id, record.modified_at) for record in page.records)
                 yield page
             gone.update(deleted)
@@ -308,7 +308,7 @@ class Dynamics(Writer, CrmSource):
         if both := sorted(gone & stamps.keys()):  # changed and deleted: only the table itself knows
             living: set[str] = set()
             for found in self._where(asked, (asked.table.key,), both):
-                for page in self._pages(name, found, (), emit=True):
+                for page in self.pages(name, found, (), emit=True):
                     living.update(record.source_id for record in page.records)
                     yield page
             yield Page(
@@ -331,7 +331,7 @@ class Dynamics(Writer, CrmSource):
                     continue
                 with self._explained(child):
                     for rows in self._where(self._asked(child), names, sorted(keys)):
-                        yield from self._pages(child, rows, (), emit=True)
+                        yield from self.pages(child, rows, (), emit=True)
 
     def _where(self, asked: Asked, names: Sequence[str], keys: Sequence[str]) -> Iterator[Rows]:
         def some(part: Sequence[str]) -> list[Rows]:

@@ -111,7 +111,7 @@ class Megaplan(Writer, CrmSource):
         met: set[str] = set()
         for name in (entity.name for entity in ENTITIES if entity.name in needed and entity.parent is None):
             if name not in MAIN:
-                yield self._whole(name)
+                yield self.whole_page(name)
                 continue
             for rows in self.rows(name) if since is None else self.rows_since(name, since):
                 found = dict.fromkeys(str(head.id) for head in heads(rows) if head is not None)
@@ -121,10 +121,10 @@ class Megaplan(Writer, CrmSource):
                     changed[name] |= found
                     links = (one for row in rows for one in heads(parts_of(row, "contacts")))
                     people |= dict.fromkeys(str(head.id) for head in links if head is not None)
-                yield from self._pages(name, rows, parts, emit=name in wanted)
+                yield from self.pages(name, rows, parts, emit=name in wanted)
         if "contact" in wanted:
             for rows in self.rows_by_key("contact", [key for key in people if key not in changed["contact"]]):
-                yield from self._pages("contact", rows, parts, emit=True)
+                yield from self.pages("contact", rows, parts, emit=True)
         if "deal" in wanted:
             yield from self._deals_of(changed, met, parts)
 
@@ -177,7 +177,7 @@ class Megaplan(Writer, CrmSource):
         met: set[str] = set()
         for rows in self.rows_by_key(entity, asked):
             met.update(str(head.id) for head in heads(rows) if head is not None)
-            yield from self._pages(entity, rows, tuple(INSIDE), emit=True)
+            yield from self.pages(entity, rows, tuple(INSIDE), emit=True)
         absent = [key for key in asked if key not in met]
         if hidden := self._hidden(entity, absent):
             raise SourceError(
@@ -207,9 +207,9 @@ class Megaplan(Writer, CrmSource):
         """See CrmSource.records: stages are taken out of their programs."""
         return super().records(entity, stages(rows) if entity == "stage" else rows)
 
-    def _pages(self, entity: str, rows: Rows, children: Sequence[str], *, emit: bool) -> Iterator[Page]:
-        """Records of the rows, and those of the entities `children` that they hold inside."""
-        yield from super()._pages(entity, rows, (), emit=emit)
+    def pages(self, entity: str, rows: Rows, children: Sequence[str], *, emit: bool) -> Iterator[Page]:
+        """See CrmSource.pages: parts stand inside their owners' rows, and are complete wherever those come."""
+        yield from super().pages(entity, rows, (), emit=emit)
         for child in children:
             inside = INSIDE[child]
             if entity not in inside.owners:
@@ -266,7 +266,7 @@ class Megaplan(Writer, CrmSource):
                 ]  # fmt: skip
                 met.update(str(head.id) for head in found if head is not None)
                 if new:
-                    yield from self._pages("deal", new, parts, emit=True)
+                    yield from self.pages("deal", new, parts, emit=True)
 
     def _hidden(self, entity: str, keys: Sequence[str]) -> list[str]:
         """Those of the records that are there all the same, asked for one by one within a batch."""

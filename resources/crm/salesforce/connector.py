@@ -125,14 +125,14 @@ class Salesforce(Writer, CrmSource):
         pool = ThreadPoolExecutor(self.org.parallel, thread_name_prefix=f"{self.system}-read")
         try:
             ahead = {name: _Ahead(pool, flow) for name, flow in flows.items()}
-            lists = {name: pool.submit(self._whole, name) for name in names if name not in MAIN}
+            lists = {name: pool.submit(self.whole_page, name) for name in names if name not in MAIN}
             for name in names:
                 if name in lists:
                     yield lists[name].result()
                     continue
                 for rows in ahead[name]:
                     for start in range(0, len(rows), PART_ROWS):
-                        for page in self._pages(name, rows[start : start + PART_ROWS], (), emit=True):
+                        for page in self.pages(name, rows[start : start + PART_ROWS], (), emit=True):
                             if since is not None:
                                 met[name].update((record.source_id, record) for record in page.records)
                             yield page
@@ -300,7 +300,7 @@ class Salesforce(Writer, CrmSource):
                     continue
                 query = self.fields.query(entity)
                 for _, rows in self.org.by_ids(query, field, sorted(survivors)):
-                    yield from self._pages(entity, rows, (), emit=True)
+                    yield from self.pages(entity, rows, (), emit=True)
 
     def _deleted(self, met: Met, since: datetime, until: datetime) -> Iterator[Page]:
         """Tombstones of what the vendor's list of deletions names and no row of the recycle bin showed.

@@ -116,14 +116,14 @@ class Zoho(Writer, CrmSource):
             children = [child.name for child in wanted if self._comes_with(child) == entity.name]
             emit = entity in wanted
             if not entity.incremental:
-                yield self._whole(entity.name)
+                yield self.whole_page(entity.name)
                 continue
             if reading is None:
                 pages = self._all(entity.name, jobs)
             else:
                 pages = self._changes(entity.name, reading)
             for rows in pages:
-                yield from self._pages(entity.name, rows, children, emit=emit)
+                yield from self.pages(entity.name, rows, children, emit=emit)
             if reading is not None and emit:
                 yield from self._gone(entity.name, reading)
 
@@ -168,7 +168,7 @@ class Zoho(Writer, CrmSource):
             found = zoho_query.valued(self.org, MODULES["order"].name, ("id",), "Deal_Name", keys)
             ids = [head.id for rows in found for head in heads(rows)]
             for rows in self.rows_by_key("order", ids):
-                yield from self._pages("order", rows, (), emit=True)
+                yield from self.pages("order", rows, (), emit=True)
 
     def keys_of(self, entity: str) -> Iterator[Sequence[str]]:
         """See CrmSource.keys_of."""
@@ -342,7 +342,7 @@ class Zoho(Writer, CrmSource):
         living: set[str] = set()
         for rows in self.rows_by_key(entity, ids) if ids else ():
             living.update(head.id for head in heads(rows))
-            yield from self._pages(entity, rows, (), emit=True)
+            yield from self.pages(entity, rows, (), emit=True)
         tombstones = [Record(key, NOTHING, deleted=True) for key in ids if key not in living]
         if tombstones:
             yield Page(entity, tombstones)
