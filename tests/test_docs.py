@@ -11,6 +11,7 @@ import typing
 from pathlib import Path
 
 import pytest
+import yaml
 
 from resources import connector
 
@@ -28,7 +29,8 @@ ADAPTED = re.compile(
 """Paths that stand for the reader's own: a placeholder, a file of a company, of an example or of a test's folder."""
 OTHERS = {"dagster.yaml", "own_process.yaml"}  # written when it runs
 
-CRMS = sorted(path.stem for path in (ROOT / "mappings" / "crm").glob("*.yaml"))
+MAPPINGS = ROOT / "mappings"
+CRMS = sorted(path.stem for path in MAPPINGS.glob("crm/*.yaml"))
 ROW = re.compile(r"^\| (?P<names>`\w+`(?:, `\w+`)*) \|[^|]*\| (?P<who>[^|]*) \|$", re.M)
 
 
@@ -124,6 +126,13 @@ def test_every_crm_has_a_page_and_a_column_and_whoever_sends_webhooks_a_row_of_w
     head = next(line for line in overview.splitlines() if line.startswith("| | "))
     assert len(head.strip("| ").split(" | ")) == len(CRMS) + 1
     assert lacking == []
+
+
+def test_the_ready_files_of_accounting_wait_for_a_person_as_the_pages_say() -> None:
+    ready = {path.name: yaml.safe_load(path.read_text()) for path in MAPPINGS.glob("accounting/*.yaml")}
+    assert {name: file["approval"] for name, file in ready.items()} == dict.fromkeys(ready, "manual")
+    overview = (ROOT / "docs" / "connectors.md").read_text().partition("## Accounting\n")[2]
+    assert sorted(ready) == sorted(re.findall(r"^\| [^|]+ \| `(\w+\.yaml)` \|", overview, re.M))
 
 
 def _files() -> list[str]:

@@ -86,8 +86,7 @@ def write_mappings(target: str, folder: Path) -> None:
     text = MARKED.sub("", (READY / f"{target}.yaml").read_text(encoding="utf-8"))
     if target in POLICIES:
         text = _instead(text, *POLICIES[target])
-    if target == "onec":
-        text = _instead(text, "approval: manual ", "approval: auto ")
+    text = _instead(text, "approval: manual ", "approval: auto ")
     if target == "sap":
         crm = crm.replace("documents: [invoice, realization]", "documents: [order, realization]")
         crm = crm.replace("documents: [invoice]", "documents: [order]")
