@@ -59,6 +59,9 @@ def run(place: Place, *, quick: bool) -> list[Figure]:
         _through(road)
         sync.refresh_stage(road, "ledger")
         as_if_read_back(warehouse)
+        planned = sync.plan_operations(road)  # what accounting holds is seen
+        if not planned.quiet:
+            raise RuntimeError(f"what was read back is not what was written: {planned}")
         sync.tidy(road)
     _copy(warehouse, deals // ORIGINALS)
     laid = time.perf_counter() - started
