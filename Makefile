@@ -46,7 +46,7 @@ clean:
 	rm -rf $(VENV) $(BENCH) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	@# What a demonstration made bears its mark; any other folder may be all that a company has of its records.
 	@for mark in .sverka/*/simulated; do if [ -f "$$mark" ]; then echo "rm -rf $${mark%/simulated}"; rm -rf "$${mark%/simulated}"; fi; done
-	rm -rf .sverka/*/bench
+	rm -rf .sverka/bench .sverka/*/bench
 	@rmdir .sverka/* .sverka 2>/dev/null || true
 	@for home in .sverka/*/; do if [ -d "$$home" ]; then echo "kept: $(CURDIR)/$${home%/}, which may hold a company's records"; fi; done
 

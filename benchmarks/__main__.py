@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.figures import Figure, keep, print_table
-from benchmarks.place import ROOT, Place
-from resources.warehouse import home_folder
+from benchmarks.place import ROOT, Place, bench_home
 
 # In the order in which they are run, by file.
 BENCHMARKS: Final = {
@@ -37,11 +36,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--quick", action="store_true", help="a tenth of the sizes: shows that it works, no more"
     )
-    parser.add_argument("--home", type=Path, default=None, help="default: bench in SVERKA_HOME")
+    parser.add_argument(
+        "--home", type=Path, default=None, help="default: bench in SVERKA_HOME, else .sverka/bench"
+    )
     said = parser.parse_args(arguments)
     if unknown := [name for name in said.names if name.partition(":")[0] not in BENCHMARKS]:
         parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
-    home = said.home or home_folder() / "bench"
+    home = said.home or bench_home()
     missed = 0
     for name in said.names or BENCHMARKS:
         started = time.monotonic()

@@ -28,8 +28,8 @@ import psycopg
 from benchmarks.crms_vendors import described
 from benchmarks.crms_worker import AUTHORIZATION, CONNECTION, DLT_DEALS, LIMITED
 from benchmarks.figures import Figure, keep, print_table
-from benchmarks.place import ROOT, Place, Sandbox, Spent, middle
-from resources.warehouse import Warehouse, home_folder
+from benchmarks.place import ROOT, Place, Sandbox, Spent, bench_home, middle
+from resources.warehouse import Warehouse
 
 PRINTS_TABLES: Final = True
 DEALS: Final = 200_000
@@ -309,9 +309,11 @@ def main() -> int:
         "--only", action="append", choices=PARTS, default=[], help="may be given several times"
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the sizes")
-    parser.add_argument("--home", type=Path, default=None, help="default: bench in SVERKA_HOME")
+    parser.add_argument(
+        "--home", type=Path, default=None, help="default: bench in SVERKA_HOME, else .sverka/bench"
+    )
     said = parser.parse_args()
-    with Place(said.home or home_folder() / "bench") as place:
+    with Place(said.home or bench_home()) as place:
         figures = run(place, quick=said.quick, names=said.names or None, only=said.only)
     return 1 if any(figure.verdict == "not met" for figure in figures) else 0
 

@@ -24,11 +24,16 @@ import psycopg
 
 from pipelines.processes import Child, Processes, line_ready
 from resources import postgres
-from resources.warehouse import Warehouse
+from resources.warehouse import Warehouse, home_folder
 
 ROOT: Final = Path(__file__).parents[1]
 WORKER_SECONDS: Final = 1800
 SANDBOX_SECONDS: Final = 300.0
+
+
+def bench_home() -> Path:
+    """Where benchmarks lie that are given no folder: beside every company's home, not in one."""
+    return home_folder().parent / "bench" if not os.environ.get("SVERKA_HOME") else home_folder() / "bench"
 
 
 @dataclass(frozen=True, slots=True)

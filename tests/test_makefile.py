@@ -38,7 +38,7 @@ def test_clean_keeps_the_records_of_a_company_and_says_where_they_are(tmp_path: 
 
 
 def test_clean_leaves_nothing_where_only_demonstrations_and_benchmarks_ran(tmp_path: Path) -> None:
-    for name in (f".sverka/real/{MARK}", ".sverka/demo/bench/reading.json"):
+    for name in (f".sverka/real/{MARK}", ".sverka/bench/reading.json", ".sverka/demo/bench/reading.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("real")
     assert "kept" not in clean(tmp_path)
