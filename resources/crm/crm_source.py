@@ -110,8 +110,8 @@ class CrmSource:
     def read(self, entities: Sequence[str], since: datetime | None, until: datetime) -> Iterator[Page]:
         """See Source.read. Dictionaries come whole, as one complete page; children after their parents."""
         wanted = self.known(entities)
-        for entity in self._roots(wanted):
-            children = [child.name for child in wanted if self._comes_with(child) == entity.name]
+        for entity in self.roots(wanted):
+            children = [child.name for child in wanted if self.comes_with(child) == entity.name]
             emit = entity in wanted
             if not entity.incremental:
                 yield self.whole_page(entity.name)
@@ -127,7 +127,7 @@ class CrmSource:
     def keys(self, entity: str) -> Iterator[Sequence[str]]:
         """See Source.keys."""
         (found,) = self.known([entity])
-        if self._comes_with(found) is None:
+        if self.comes_with(found) is None:
             yield from self.keys_of(entity)
             return
         for page in self.read([entity], None, datetime.now(UTC)):
@@ -148,7 +148,7 @@ class CrmSource:
         if not found.incremental:
             yield self.whole_page(entity)
             return
-        children = [child.name for child in self.capabilities.entities if self._comes_with(child) == entity]
+        children = [child.name for child in self.capabilities.entities if self.comes_with(child) == entity]
         met: set[str] = set()
         for rows in self.rows_by_key(entity, keys):
             for page in self.pages(entity, rows, children, emit=True):
@@ -167,7 +167,7 @@ class CrmSource:
         except SourceError as error:
             return [Finding("connection", False, str(error), "correct the connection and check again")]
         for entity in self.capabilities.entities:
-            if self._comes_with(entity) is not None:
+            if self.comes_with(entity) is not None:
                 continue
             try:
                 some = self.sample(entity.name)
@@ -215,12 +215,13 @@ class CrmSource:
         chosen = set(entities)
         return [entity for entity in names.values() if entity.name in chosen]
 
-    def _comes_with(self, entity: Entity) -> str | None:
+    def comes_with(self, entity: Entity) -> str | None:
         """The parent by whose request it is read; None for what is read by itself."""
         return entity.parent if entity.parent and not entity.incremental else None
 
-    def _roots(self, wanted: Sequence[Entity]) -> list[Entity]:
-        names = {self._comes_with(entity) or entity.name for entity in wanted}
+    def roots(self, wanted: Sequence[Entity]) -> list[Entity]:
+        """What is asked for by itself that these entities may be read: them, or the parents that they come with."""
+        names = {self.comes_with(entity) or entity.name for entity in wanted}
         return [entity for entity in self.capabilities.entities if entity.name in names]
 
 

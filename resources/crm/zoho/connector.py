@@ -112,8 +112,8 @@ class Zoho(Writer, CrmSource):
         wanted = self.known(entities)
         reading = _Reading(since) if since is not None else None
         jobs = self._jobs([entity.name for entity in wanted]) if since is None else {}
-        for entity in self._roots(wanted):
-            children = [child.name for child in wanted if self._comes_with(child) == entity.name]
+        for entity in self.roots(wanted):
+            children = [child.name for child in wanted if self.comes_with(child) == entity.name]
             emit = entity in wanted
             if not entity.incremental:
                 yield self.whole_page(entity.name)
