@@ -5,7 +5,8 @@
 
 A transaction is a document of accounting with all its entries. Settlement accounts have a sub-account for each
 counterparty. At the end stands what accounting itself reports as balances of these, as assertions: a program that
-adds up the entries otherwise refuses the file.
+adds up the entries otherwise refuses the file. Where accounting publishes no balances, the head says so; where it
+publishes no entries, there is no journal.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from mappings import System
 from pipelines.commands import show
 from pipelines.commands.session import CONSOLE, road
 from resources.warehouse import Connection
@@ -34,17 +36,27 @@ BEANCOUNT_ROOTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What the text is about: the accounting system, its currency and the day of its balances."""
+    """What the text is about: the accounting system, its currency, and up to which day of its own it was read."""
 
     system: str
     currency: str
     day: date
+    reports_balances: bool
+
+
+@dataclass(slots=True)
+class Written:
+    """How much of the text was made by now."""
+
+    transactions: int = 0
+    balances: int = 0
 
 
 def journal(output: Path | None, form: Format) -> int:
     with road("journal") as found, found.warehouse.transaction() as conn:
+        written = Written()
         try:
-            lines = text_of(conn, form)
+            lines = text_of(conn, found.accounting, form, written)
         except LookupError as error:
             CONSOLE.print(str(error), style="red")
             return 1
@@ -52,45 +64,49 @@ def journal(output: Path | None, form: Format) -> int:
             for line in lines:
                 print(line)
             return 0
-        count = 0
         with output.open("w", encoding="utf-8") as file:
-            for line in lines:
-                file.write(f"{line}\n")
-                count += line[:1].isdigit() and " open " not in line
-    CONSOLE.print(f"{output}: {show.number(count)} transactions")
+            file.writelines(f"{line}\n" for line in lines)
+    CONSOLE.print(
+        f"{output}: {show.number(written.transactions)} transactions, {show.number(written.balances)} balances asserted"
+    )
     return 0
 
 
-def text_of(conn: Connection, form: Format) -> Iterator[str]:
-    """The lines of the text. Raises LookupError where accounting was not read yet."""
-    books = _books(conn)
-    if books is None:
-        raise LookupError("accounting was not read yet; run sverka sync")
-    return _hledger(conn, books) if form == "hledger" else _beancount(conn, books)
+def text_of(conn: Connection, system: System, form: Format, written: Written | None = None) -> Iterator[str]:
+    """The lines of the text; `written` grows with them.
+
+    Raises LookupError where accounting was not read yet, or publishes no entries.
+    """
+    books = _books(conn, system)
+    write = _hledger if form == "hledger" else _beancount
+    return write(conn, books, written or Written())
 
 
-def _hledger(conn: Connection, books: Books) -> Iterator[str]:
-    yield f"; {books.system}: entries of accounting, and its own balances as assertions, up to {books.day}"
+def _hledger(conn: Connection, books: Books, written: Written) -> Iterator[str]:
+    yield _head(books)
     yield f"commodity 1000.00 {books.currency}"
     yield ""
     names = _distinct(_accounts(conn), _plain, " ")
     for name in names.values():
         yield f"account {name}"
     for document, entries in _documents(conn, books):
+        written.transactions += 1
         yield ""
         yield f"{document.booked_on} ({_plain(document.number)}) {_plain(document.title)}  ; {document.key}"
         for entry in entries:
             for account, amount in entry.postings:
                 yield f"    {names[account]}    {amount} {books.currency}"
-    asserted = list(_balances(conn))
+    asserted = _balances(conn) if books.reports_balances else []
     if asserted:
         yield ""
         yield f"{books.day} (balances) as accounting reports them"
-        for account, amount in asserted:
-            yield f"    {names[account]}    0.00 {books.currency} = {amount} {books.currency}"
+    for account, amount in asserted:
+        written.balances += 1
+        yield f"    {names[account]}    0.00 {books.currency} = {amount} {books.currency}"
 
 
-def _beancount(conn: Connection, books: Books) -> Iterator[str]:
+def _beancount(conn: Connection, books: Books, written: Written) -> Iterator[str]:
+    yield _head(books)
     yield f'option "title" "{books.system}"'
     yield f'option "operating_currency" "{books.currency}"'
     yield ""
@@ -100,6 +116,7 @@ def _beancount(conn: Connection, books: Books) -> Iterator[str]:
     for name in names.values():
         yield f"{begun} open {name} {books.currency}"
     for document, entries in _documents(conn, books):
+        written.transactions += 1
         yield ""
         yield f'{document.booked_on} * "{_quoted(document.number)}" "{_quoted(document.title)}"'
         yield f'  document_key: "{_quoted(document.key)}"'
@@ -108,8 +125,21 @@ def _beancount(conn: Connection, books: Books) -> Iterator[str]:
                 yield f"  {names[account]}  {amount} {books.currency}"
     yield ""
     following = date.fromordinal(books.day.toordinal() + 1)  # an assertion holds at the beginning of its day
-    for account, amount in _balances(conn):
+    for account, amount in _balances(conn) if books.reports_balances else []:
+        written.balances += 1
         yield f"{following} balance {names[account]}  {amount} {books.currency}"
+
+
+def _head(books: Books) -> str:
+    """The first line, a comment in both forms."""
+    if books.reports_balances:
+        return (
+            f"; {books.system}: entries of accounting, and its own balances as assertions, up to {books.day}"
+        )
+    return (
+        f"; {books.system}: entries of accounting up to {books.day}. It publishes no balances, so none are asserted: "
+        "what can be checked is that every transaction balances"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +162,29 @@ class _Entry:
         return [(account, amount) for account, amount in sides if account is not None]
 
 
-def _books(conn: Connection) -> Books | None:
+def _books(conn: Connection, system: System) -> Books:
+    """The day is that of the balances, where there are any. Raises LookupError."""
+    entries, balances = system.entities_of("ledger.entry"), system.entities_of("ledger.balance")
+    if not entries:
+        raise LookupError(
+            f"{system.name} publishes no ledger entries ({system.source.name} reads no ledger.entry), so there is no"
+            " journal; sverka reconcile compares its documents and payments"
+        )
     row = conn.execute(
         """
-        select a.value #>> '{}', c.value #>> '{}',
-               (max(b.window_to) at time zone coalesce(max(z.value #>> '{}'), 'UTC'))::date
-        from ops.setting a
-        join ops.setting c on c.system = a.value #>> '{}' and c.name = 'currency'
-        left join ops.setting z on z.system = a.value #>> '{}' and z.name = 'timezone'
-        join ops.batch b on b.source = a.value #>> '{}' and b.entity = 'balance' and b.status = 'loaded'
-        where a.name = 'accounting_system'
-        group by a.value, c.value
-        """
+        select c.value #>> '{}', (max(b.window_to) at time zone coalesce(max(z.value #>> '{}'), 'UTC'))::date
+        from ops.setting c
+        left join ops.setting z on z.system = c.system and z.name = 'timezone'
+        join ops.batch b on b.source = c.system and b.entity = any(%s) and b.status = 'loaded'
+        where c.system = %s and c.name = 'currency'
+        group by c.value
+        """,
+        [list(balances or entries), system.name],
     ).fetchone()
-    return Books(*row) if row else None
+    if row is None:
+        raise LookupError(f"{system.name} was not read yet; run sverka sync")
+    currency, day = row
+    return Books(system.name, currency, day, reports_balances=bool(balances))
 
 
 # Names of accounts by side: "62.01 Settlements:LLC Rose 7701234567" for those that are kept by counterparty.

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from pipelines.commands.journal import text_of
+from mappings import System, load
+from pipelines.commands import journal as command
+from pipelines.commands.journal import Written, text_of
+from pipelines.sync import Road
 from tests.laws.acts import Act, do
 from tests.laws.conftest import Towns
 from tests.laws.town import Town
+from tests.mapping.mapping_road import MAPPINGS
 
 
 def traded(town: Town) -> None:
@@ -25,9 +32,13 @@ def traded(town: Town) -> None:
     town.sync()
 
 
-def written(town: Town, form: str, file: Path) -> Path:
+def written(
+    town: Town, form: str, file: Path, count: Written | None = None, system: System | None = None
+) -> Path:
+    system = system or town.road.accounting
     with town.warehouse.transaction() as conn:
-        file.write_text("\n".join(text_of(conn, "beancount" if form == "beancount" else "hledger")) + "\n")
+        lines = text_of(conn, system, "beancount" if form == "beancount" else "hledger", count)
+        file.write_text("\n".join(lines) + "\n")
     return file
 
 
@@ -57,6 +68,84 @@ def test_every_transaction_balances_and_the_end_is_what_accounting_reports(
     }
     assert sorted(asserted.values()) == sorted(balances.values())
     assert {account: sums[account] for account in asserted} == asserted
+
+
+@pytest.mark.parametrize("form", ["hledger", "beancount"])
+def test_transactions_and_the_balances_at_the_end_are_counted_apart(
+    towns: Towns, tmp_path: Path, form: str
+) -> None:
+    count = Written()
+    with towns(traded) as town:
+        lines = written(town, form, tmp_path / "books", count).read_text().splitlines()
+        with town.warehouse.transaction() as conn:
+            (documents,) = conn.execute(
+                "select count(distinct (document_key, booked_on)) from ledger.entry where is_active and not is_deleted"
+            ).fetchone() or (0,)
+    balances = [line for line in lines if " balance " in line or " = " in line]
+    assert (count.transactions, count.balances) == (documents, len(balances))
+    assert documents > 0 < len(balances)
+
+
+def test_the_command_says_both_counts_of_what_it_wrote(
+    towns: Towns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count = Written()
+    with towns(traded) as town:
+        written(town, "beancount", tmp_path / "same", count)
+
+        @contextmanager
+        def road(_: str) -> Iterator[Road]:
+            yield town.road
+
+        monkeypatch.setattr(command, "road", road)
+        assert command.journal(tmp_path / "books", "beancount") == 0
+    assert (tmp_path / "books").read_text() == (tmp_path / "same").read_text()
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.endswith(f"books: {count.transactions} transactions, {count.balances} balances asserted")
+
+
+@pytest.mark.parametrize("form", ["hledger", "beancount"])
+def test_entries_without_balances_are_written_and_the_head_says_what_is_left_out(
+    towns: Towns, tmp_path: Path, form: str
+) -> None:
+    count = Written()
+    with towns(traded) as town:
+        with town.warehouse.transaction() as conn:
+            conn.execute("delete from ops.batch where entity = 'balance'")
+        system = town.road.accounting
+        silent = replace(system, reads=tuple(r for r in system.reads if r.table != "ledger.balance"))
+        whole = written(town, form, tmp_path / "books", count, silent).read_text()
+    head = whole.splitlines()[0]
+    assert head.startswith("; onec: entries of accounting up to 2026-")
+    assert "It publishes no balances, so none are asserted" in head
+    assert " balance " not in whole.partition("\n")[2]
+    assert " = " not in whole
+    assert count.balances == 0 < count.transactions
+
+
+def test_before_the_first_sync_accounting_is_said_to_be_unread(towns: Towns) -> None:
+    with (
+        towns() as town,
+        town.warehouse.transaction() as conn,
+        pytest.raises(LookupError, match=r"onec was not read yet; run sverka sync"),
+    ):
+        text_of(conn, town.road.accounting, "hledger")
+
+
+@pytest.mark.parametrize("ready", ["onec_files", "onec_trade", "onec_small_firm"])
+def test_a_base_that_publishes_no_entries_is_not_said_to_be_unread(
+    towns: Towns, tmp_path: Path, ready: str
+) -> None:
+    shutil.copy(MAPPINGS / "accounting" / f"{ready}.yaml", tmp_path)
+    system = load(tmp_path, {}, connected=False).accounting()
+    with (
+        towns(traded) as town,
+        town.warehouse.transaction() as conn,
+        pytest.raises(
+            LookupError, match=rf"publishes no ledger entries \(.*{ready}.yaml reads no ledger.entry\)"
+        ),
+    ):
+        text_of(conn, system, "hledger")
 
 
 @pytest.mark.parametrize("form", ["hledger", "beancount"])
