@@ -212,8 +212,9 @@ class _History:
         done = None
         # In 1C a right that was missing for a while refuses what was sent meanwhile: a night lets it go again.
         night = night or self.company.template.target == "onec"
-        for _ in range(MAX_SETTLING):
-            done = self.company.settle(night=night)
+        for number in range(MAX_SETTLING):
+            # What a closed period refuses is refused every night, until it is opened.
+            done = self.company.settle(night=night and not (closed and number))
             if done.errors or done.laws:
                 raise BrokenError("; ".join([*done.errors, *done.laws]))
             if done.planned.quiet and not done.carried.written and not self._left():
