@@ -19,6 +19,7 @@ from pipelines import sync
 from pipelines.raw.load import Batch
 from pipelines.raw.receive import keepable
 from pipelines.sync import Road
+from resources.connection import DAY, number
 from resources.connector import SourceError
 from resources.language import Language
 from resources.warehouse import Connection, Warehouse
@@ -82,13 +83,17 @@ class Freshness:
 
 
 def interval(system: System) -> timedelta:
-    """How often the sensor of a system looks for changes. Raises ValueError where the setting is no number."""
-    seconds = system.given.get("every_seconds") or os.environ.get("SVERKA_SENSOR_SECONDS") or EVERY_SECONDS
-    return timedelta(seconds=int(seconds))
+    """How often the sensor of a system looks for changes.
+
+    Raises SourceError where its connection, and ValueError where the environment says no number.
+    """
+    usual = int(os.environ.get("SVERKA_SENSOR_SECONDS") or EVERY_SECONDS)
+    seconds = number(system.name, system.given, "every_seconds", usual, most=31 * DAY, whole=True)
+    return timedelta(seconds=seconds)
 
 
 def allowed(system: System) -> timedelta:
-    """How far back the last reading of a system may lie. Raises ValueError where the setting is no number."""
+    """How far back the last reading of a system may lie. Raises as `interval`."""
     given = system.file.behind_after
     beyond = int(os.environ.get("SVERKA_BEHIND_SECONDS") or BEHIND_SECONDS) if given is None else given
     return interval(system) + timedelta(seconds=beyond)

@@ -42,6 +42,7 @@ from pipelines.refresh import (
 from pipelines.shapes import fields_written, keep_shape
 from pipelines.table import Table, stage_tables, tables
 from resources.budget import SharedBudget
+from resources.connection import AT_ONCE, number
 from resources.connector import (
     AssignsKeys,
     ChecksFields,
@@ -180,8 +181,8 @@ class Road:
         rate, burst = declared
         return SharedBudget(
             system.name,
-            float(system.connection.get("rate_per_second", rate)),
-            float(system.connection.get("burst", burst)),
+            number(system.name, system.connection, "rate_per_second", rate),
+            number(system.name, system.connection, "burst", burst),
             self.warehouse.connect,
         )
 
@@ -399,7 +400,7 @@ def _carry(road: Road, progress: Callable[[Carried], None] | None) -> Carried:
         road.warehouse,
         road.target(system),
         run_id=road.run_id,
-        workers=int(system.connection.get("concurrency", 4)),
+        workers=number(system.name, system.connection, "concurrency", 4, most=AT_ONCE, whole=True),
         read_back=keep_read_back(road, system),
         progress=progress,
         entities={kind: entity_of(system, kind) for kind in system.write},

@@ -5,8 +5,10 @@ A value from the environment (`${VAR}`) is always text, and an empty one where t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, Final
+from decimal import Decimal
+from typing import Any, Final, Literal, overload
 
 from resources.connector import SourceError
 
@@ -15,6 +17,13 @@ SWITCH: Final = {
     "false": False, "no": False, "off": False, "0": False,
 }  # fmt: skip
 SWITCH_WORDS: Final = "true, yes, on or 1, or false, no, off or 0"
+
+DAY: Final = 86_400  # seconds; no wait of a connection is longer
+AT_ONCE: Final = (
+    64  # requests that a process has under way to one system: each holds a thread and a connection
+)
+# Digits, and a point before a fraction. "1,500" may be 1.5 or 1500, and so is neither; "1e3", "nan" and "inf" are words.
+_NUMBER: Final = re.compile(r"[-+]?[0-9]{1,15}(\.[0-9]{1,15})?")
 
 
 def switch(system: str, connection: Mapping[str, Any], name: str, otherwise: bool = False) -> bool:
@@ -38,3 +47,68 @@ def as_switch(given: object, otherwise: bool) -> bool:
     if not isinstance(given, bool | int | str) or text not in SWITCH:
         raise ValueError(given)
     return SWITCH[text]
+
+
+@overload
+def number(
+    system: str, connection: Mapping[str, Any], name: str, default: float, *,
+    least: float | None = None, most: float | None = None, whole: Literal[False] = False,
+) -> float: ...  # fmt: skip
+@overload
+def number(
+    system: str, connection: Mapping[str, Any], name: str, default: int, *,
+    least: int | None = None, most: int | None = None, whole: Literal[True],
+) -> int: ...  # fmt: skip
+def number(
+    system: str, connection: Mapping[str, Any], name: str, default: float, *,
+    least: float | None = None, most: float | None = None, whole: bool = False,
+) -> float:  # fmt: skip
+    """An option that is a number: of seconds, of requests, a share; no sum of money. `default` where it is left out or empty.
+
+    It is above 0, or from `least` on, and up to `most`; `whole`: without a fraction, and an int. Raises SourceError that
+    names the option and what may stand there.
+    """
+    given = connection.get(name)
+    least = 1 if whole and least is None else least
+    try:
+        found = as_number(given, least, most, whole=whole)
+    except ValueError:
+        kind = "a whole number" if whole else "a number"
+        comma = " in digits, with a point before the fraction" if "," in str(given) and not whole else ""
+        raise SourceError(
+            f"{system}: the connection's {name} is {given!r}; give {kind} {_within(least, most)}{comma}, or leave it out"
+        ) from None
+    if found is None:
+        return default
+    return int(found) if whole else float(found)
+
+
+def as_number(
+    given: object, least: float | None = None, most: float | None = None, *, whole: bool = False
+) -> Decimal | None:
+    """The number that a value says, None where it is empty. Raises ValueError where it says none, or one out of bounds."""
+    text = "" if given is None else str(given).strip()
+    if not text:
+        return None
+    if (
+        isinstance(given, bool)
+        or not isinstance(given, int | float | Decimal | str)
+        or not _NUMBER.fullmatch(text)
+    ):
+        raise ValueError(given)
+    found = Decimal(text)
+    too_small = found <= 0 if least is None else found < _exact(least)
+    if too_small or (most is not None and found > _exact(most)) or (whole and found % 1):
+        raise ValueError(given)
+    return found
+
+
+def _within(least: float | None, most: float | None) -> str:
+    up_to = "" if most is None else f" up to {_exact(most):f}" if least is None else f" to {_exact(most):f}"
+    low = "above 0" if least is None else f"from {_exact(least):f}"
+    return f"{low}{up_to}" + (" on" if least is not None and most is None else "")
+
+
+def _exact(bound: float) -> Decimal:
+    """As it is written: 0.9 is 0.9, and no binary number next to it."""
+    return Decimal(str(bound))

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import math
 import random
 import re
 import ssl
@@ -33,6 +32,7 @@ import httpx
 import msgspec
 
 from resources.budget import Budget
+from resources.connection import DAY, number
 from resources.connector import Conflict, Refused, SourceError, Target, Uncertain
 
 ATTEMPTS = 6  # sendings of one request, the first included
@@ -375,18 +375,11 @@ def settling(target: _Kind, connection: Mapping[str, Any], timeout: float) -> _K
 
     A request whose sender is gone may wait on, in a proxy or a dispatcher, as long as the sender would have waited: for
     two of its client's timeouts (`timeout`, in seconds), or for `resend_after_seconds` of the connection where that is given.
-    Raises SourceError where it is no number from 0 on.
+    Raises SourceError where that is no number of seconds up to a day.
     """
-    given = connection.get("resend_after_seconds")
-    given = str(given).strip() if given is not None else ""
-    try:
-        seconds = float(given) if given else WHOLE_ANSWER * timeout
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise SourceError(
-            f"{target.system}: the connection's resend_after_seconds is {given!r}; give seconds from 0 on, or leave it out"
-        )
+    seconds = number(
+        target.system, connection, "resend_after_seconds", WHOLE_ANSWER * timeout, least=0, most=DAY
+    )
     vars(target)["capabilities"] = replace(target.capabilities, settles_after=seconds)
     return target
 

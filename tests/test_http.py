@@ -391,7 +391,7 @@ def test_a_lost_create_settles_after_two_timeouts_or_as_the_connection_says(
 def test_a_connection_that_says_no_seconds_to_settle_is_refused_in_words(given: object) -> None:
     shop: Any = Shop()
     with pytest.raises(
-        SourceError, match=r"crm: the connection's resend_after_seconds is .*give seconds from 0 on"
+        SourceError, match=r"crm: the connection's resend_after_seconds is .*give a number from 0 to 86400"
     ):
         settling(shop, {"resend_after_seconds": given}, 70.0)
 

@@ -224,7 +224,7 @@ def test_a_wrong_secret_is_named_with_its_remedy_and_never_shown(town: Town) -> 
         ({"token_url": "", "tenant": ""}, "lacks tenant"),
         ({"lead_source": "leadsource"}, "lead_source in the connection is table.column"),
         ({"timezone": "Mars/Base"}, "no time zone 'Mars/Base'"),
-        ({"parallel": "many"}, "parallel in the connection is not a number"),
+        ({"parallel": "many"}, "the connection's parallel is 'many'; give a whole number from 1 to 64"),
         ({"api": "http://crm.example/api/data/v9.2"}, "plain http"),
     ],
 )

@@ -395,7 +395,7 @@ def test_a_connection_that_cannot_be_right_is_told_by_key_and_nothing_is_sent() 
         connect("quickbooks", {**CONNECTION, "environment": "test"})
     with pytest.raises(SourceError, match="numbers 'both' is neither ours nor theirs"):
         connect("quickbooks", {**CONNECTION, "numbers": "both"})
-    with pytest.raises(SourceError, match="search_days is no number above 0"):
+    with pytest.raises(SourceError, match="search_days is '-1'; give a whole number from 1 on"):
         connect("quickbooks", {**CONNECTION, "search_days": "-1"})
     with pytest.raises(SourceError, match="'Moscow' is no IANA time zone"):
         connect("quickbooks", {**CONNECTION, "timezone": "Moscow"})

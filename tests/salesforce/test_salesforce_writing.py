@@ -201,7 +201,10 @@ def test_what_is_not_written_is_refused(crm: Salesforce) -> None:
         ({"instance_url": "http://a.example", "client_id": "x", "client_secret": "y"}, "plain http"),
         ({"instance_url": "https://a.example", "api_version": "9"}, "api_version is '9'"),
         ({"instance_url": "https://a.example", "daily_share": "90%"}, "daily_share is '90%'; give a number"),
-        ({"instance_url": "https://a.example", "daily_share": 90}, "daily_share is 90.0; give a part of one"),
+        (
+            {"instance_url": "https://a.example", "daily_share": 90},
+            "daily_share is 90; give a number above 0 up to 1",
+        ),
     ],
 )
 def test_a_wrong_connection_names_the_key_and_the_remedy(connection: dict[str, Any], words: str) -> None:

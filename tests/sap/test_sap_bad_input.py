@@ -34,7 +34,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
         ({"token_url": HOST + "/token"}, "the connection lacks client_id, client_secret"),
         ({"company_code": ""}, "the connection lacks company_code; it is the four characters"),
         ({"timezone": "Moscow"}, "there is no time zone 'Moscow'"),
-        ({"page": "many"}, "page in the connection is not a number: 'many'"),
+        ({"page": "many"}, "the connection's page is 'many'; give a whole number from 1 on"),
         ({"closed_until": "March"}, "closed_until in the connection is not a day"),
         ({"url": "http://s4.example.com"}, "addressed by plain http"),
     ],

@@ -186,7 +186,7 @@ KEYS = {"client_id": "a", "client_secret": "secret", "refresh_token": "lasting"}
         ({**KEYS, "accounts_url": "http://accounts.zoho.eu"}, "plain http"),
         (
             {**KEYS, "data_centre": "eu", "credits_per_day": "many"},
-            "credits_per_day is no number; it is 50000",
+            "credits_per_day is 'many'; give a number above 0, or leave it out",
         ),
     ],
 )

@@ -29,7 +29,7 @@ from resources.accounting.onec.rows import gathered, naming
 from resources.accounting.onec.session import Named, Session
 from resources.accounting.onec.writing import Writer
 from resources.budget import Budget
-from resources.connection import switch
+from resources.connection import AT_ONCE, DAY, number, switch
 from resources.connector import (
     Capabilities,
     Change,
@@ -85,13 +85,13 @@ def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = 
         raise SourceError(f"{system}: no 1C profile {name!r}; there are {', '.join(PROFILES)}") from None
     except ValueError as error:
         raise SourceError(f"{system}: {error}") from None
-    concurrency = int(connection.get("concurrency", CONCURRENCY))
+    concurrency = number(system, connection, "concurrency", CONCURRENCY, most=AT_ONCE, whole=True)
     http = Client(
         system,
         str(connection["url"]).rstrip("/") + "/",
         auth=(str(connection["user"]), str(connection["password"])),
         budget=budget,
-        timeout=float(connection.get("timeout", 120)),
+        timeout=number(system, connection, "timeout", 120, most=DAY),
         connections=concurrency,  # whoever asks: what is read back while others are written waits its turn
         ca_file=connection.get("ca_file"),
         allow_http=switch(system, connection, "allow_http"),
@@ -101,15 +101,15 @@ def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = 
         str(connection["user"]),
         zone,
         concurrency=concurrency,
-        page=int(connection.get("page", 1000)),
-        query_limit=int(connection.get("query_limit", odata.QUERY_LIMIT)),
+        page=number(system, connection, "page", 1000, whole=True),
+        query_limit=number(system, connection, "query_limit", odata.QUERY_LIMIT, whole=True),
         closed_period=profile.closed_period,
     )
     return OneC(
         session,
         profile,
-        window_days=int(connection.get("window_days", WINDOW_DAYS)),
-        whole_up_to=int(connection.get("scan_whole_up_to", WHOLE_UP_TO)),
+        window_days=number(system, connection, "window_days", WINDOW_DAYS, whole=True),
+        whole_up_to=number(system, connection, "scan_whole_up_to", WHOLE_UP_TO, least=0, whole=True),
         probe_writes=switch(system, connection, "probe", True),
     )
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from resources.accounting.onec_files.commerceml import SPACES
 from resources.accounting.onec_files.payments import PATTERNS
-from resources.connection import switch
+from resources.connection import DAY, number, switch
 from resources.connector import SourceError
 
 OPTIONS: Final = {
@@ -103,8 +103,8 @@ class Settings:
             commerceml_version=cml,
             statement_files=(names,) if isinstance(names, str) else tuple(names),
             zone=zone,
-            settle_seconds=float(given.get("settle_seconds", 5)),
-            patience=int(given.get("patience", 2)),
+            settle_seconds=number(system, given, "settle_seconds", 5, least=0, most=DAY),
+            patience=number(system, given, "patience", 2, whole=True),
             posted_only=switch(system, given, "posted_only", True),
         )
 

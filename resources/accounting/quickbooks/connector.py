@@ -29,6 +29,7 @@ import msgspec
 from resources.accounting.quickbooks import capture
 from resources.accounting.quickbooks.books import Books
 from resources.accounting.quickbooks.company import (
+    BATCH_BURST,
     BATCHES_A_MINUTE,
     MAX_BATCH,
     MINOR,
@@ -50,7 +51,7 @@ from resources.accounting.quickbooks.marks import unmarked
 from resources.accounting.quickbooks.token import KEYS, TOKEN_URL, authorized
 from resources.accounting.quickbooks.write import IDS, SEARCH_DAYS, Writer
 from resources.budget import Budget, LocalBudget
-from resources.connection import switch
+from resources.connection import AT_ONCE, DAY, number, switch
 from resources.connector import (
     Capabilities,
     Change,
@@ -394,12 +395,12 @@ def connect(
             f"{system}: {named!r} is no IANA time zone; name the company's, e.g. Europe/Berlin"
         ) from None
     options: dict[str, Any] = {
-        "timeout": _number(system, connection, "timeout", 120.0),
+        "timeout": number(system, connection, "timeout", 120, most=DAY),
         "ca_file": connection.get("ca_file") or None,
         "allow_http": switch(system, connection, "allow_http"),
     }
     auth = authorized(system, connection, tokens, options)
-    parallel = max(1, int(_number(system, connection, "parallel", PARALLEL)))
+    parallel = number(system, connection, "parallel", PARALLEL, most=AT_ONCE, whole=True)
     address = str(connection.get("base_url") or ADDRESSES[environment]).strip().rstrip("/")
     client = Client(
         system, f"{address.removesuffix('/v3')}/", auth=auth, budget=budget or LocalBudget(*LIMITS),
@@ -408,11 +409,13 @@ def connect(
     company = Company(
         client,
         str(realm).strip(),
-        minor=int(_number(system, connection, "minor_version", MINOR)),
+        minor=number(system, connection, "minor_version", MINOR, whole=True),
         parallel=parallel,
-        batch=int(_number(system, connection, "batch", MAX_BATCH)),
-        batches_a_minute=_number(system, connection, "batches_per_minute", BATCHES_A_MINUTE),
-        reads_a_month=_number(system, connection, "reads_per_month", READS_A_MONTH),
+        batch=number(system, connection, "batch", MAX_BATCH, most=MAX_BATCH, whole=True),
+        batches_a_minute=number(
+            system, connection, "batches_per_minute", BATCHES_A_MINUTE, least=BATCH_BURST
+        ),
+        reads_a_month=number(system, connection, "reads_per_month", READS_A_MONTH),
     )
     verifier = str(connection.get("verifier_token") or "")
     conceal([verifier])
@@ -420,21 +423,9 @@ def connect(
         company,
         verifier=verifier,
         own_numbers={"ours": True, "theirs": False}.get(numbers),
-        search_days=int(_number(system, connection, "search_days", SEARCH_DAYS)),
+        search_days=number(system, connection, "search_days", SEARCH_DAYS, whole=True),
         zone=zone,
     )
-
-
-def _number(system: str, connection: Mapping[str, Any], key: str, usual: float) -> float:
-    try:
-        found = float(connection.get(key) or usual)
-    except (TypeError, ValueError):
-        found = -1.0
-    if found <= 0:
-        raise SourceError(
-            f"{system}: the connection's {key} is no number above 0; it is {usual:g} where left out"
-        )
-    return found
 
 
 __all__ = ["LIMITS", "TOKEN_URL", "QuickBooks", "connect", "credentials"]

@@ -15,7 +15,7 @@ from resources.accounting.sap import keys
 from resources.accounting.sap.records import Making
 from resources.accounting.sap.session import Session
 from resources.budget import Budget, LocalBudget
-from resources.connection import switch
+from resources.connection import AT_ONCE, DAY, number, switch
 from resources.connector import Refused, SourceError
 from resources.http import Answer, Client, Verdict, by_status
 from resources.tokens import Grant, MemoryTokens, OAuth, Token, TokenStore, token_of
@@ -74,12 +74,6 @@ def opened(
         listed = value if isinstance(value, list | tuple) else said(name, otherwise).replace(",", " ").split()
         return tuple(str(word) for word in listed) or tuple(otherwise.split())
 
-    def number(name: str, otherwise: float, most: float = 1e9) -> float:
-        try:
-            return min(max(float(said(name) or otherwise), 0.0), most)
-        except ValueError:
-            raise SourceError(f"{system}: {name} in the connection is not a number: {said(name)!r}") from None
-
     url = _gateway(system, said("url"))
     if not said("company_code"):
         raise SourceError(
@@ -98,18 +92,16 @@ def opened(
         raise SourceError(
             f"{system}: closed_until in the connection is not a day as 2026-03-31: {closed!r}"
         ) from None
-    count = max(1, int(number("concurrency", CONCURRENCY, 64)))
+    count = number(system, connection, "concurrency", CONCURRENCY, most=AT_ONCE, whole=True)
     options: dict[str, Any] = {
-        "timeout": number("timeout", 120.0) or 120.0,
+        "timeout": number(system, connection, "timeout", 120, most=DAY),
         "ca_file": said("ca_file") or None,
         "allow_http": switch(system, connection, "allow_http"),
         "secrets": [said("password"), said("client_secret"), said("api_key")],
         "transport": transport,
     }
-    pace = budget or LocalBudget(
-        number("rate_per_second", UNPACED) or UNPACED,
-        number("burst", 2 * number("rate_per_second", UNPACED)) or 1.0,
-    )
+    rate = number(system, connection, "rate_per_second", UNPACED)
+    pace = budget or LocalBudget(rate, number(system, connection, "burst", 2 * rate))
     login, auth, who = _auth(system, said, tokens, options)
     headers = {"sap-language": said("sap_language") or said("language", "EN")}
     if client := said("sap_client") or said("client"):
@@ -121,8 +113,8 @@ def opened(
         for _ in range(count)
     ]
     session = Session(
-        seats, who, page=int(number("page", PAGE)) or PAGE, query_limit=int(number("query_limit", 4000)) or 4000,
-        closed_text=said("closed_text"),
+        seats, who, page=number(system, connection, "page", PAGE, whole=True),
+        query_limit=number(system, connection, "query_limit", 4000, whole=True), closed_text=said("closed_text"),
     )  # fmt: skip
     references = {**keys.REFERENCES, **_named(connection.get("references"))}
     making = Making(
@@ -143,7 +135,7 @@ def opened(
     return Opened(
         session, making, login, dictionaries, said("company_code"), said("ledger", "0L"),
         said("price_condition") or said("condition_type", "PPR0"), words("balance_accounts"),
-        max(1, int(number("batch", BATCH, MOST_IN_BATCH))), closed_until,
+        number(system, connection, "batch", BATCH, most=MOST_IN_BATCH, whole=True), closed_until,
         options["timeout"],
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from resources.budget import Budget, LocalBudget
-from resources.connection import switch
+from resources.connection import AT_ONCE, DAY, number, switch
 from resources.connector import (
     Capabilities,
     Change,
@@ -376,13 +376,14 @@ def connect(
                 f"{system}: there is no time zone {name!r}; use one like Europe/Moscow as timezone"
             ) from None
     budget = budget or LocalBudget(
-        float(connection.get("rate_per_second") or LIMITS[0]), float(connection.get("burst") or LIMITS[1])
+        number(system, connection, "rate_per_second", LIMITS[0]),
+        number(system, connection, "burst", LIMITS[1]),
     )
     judge = Judge(budget.block)
-    parallel = int(connection.get("parallel") or PARALLEL)
+    parallel = number(system, connection, "parallel", PARALLEL, most=AT_ONCE, whole=True)
     options: dict[str, Any] = {
         "budget": budget,
-        "timeout": float(connection.get("timeout") or 60),
+        "timeout": number(system, connection, "timeout", 60, most=DAY),
         "ca_file": connection.get("ca_file") or None,
         "allow_http": switch(system, connection, "allow_http"),
     }
@@ -391,7 +392,7 @@ def connect(
         system, f"{base}/", auth=auth, headers={**headers, "Accept": "application/hal+json, application/json"},
         secrets=secrets, classify=judge, connections=parallel + 2, **options,
     )  # fmt: skip
-    size = max(1, min(PAGE, int(connection.get("page") or PAGE)))
+    size = number(system, connection, "page", PAGE, most=PAGE, whole=True)
     return settling(AmoCRM(Account(client, parallel, size), zone), connection, client.timeout)
 
 

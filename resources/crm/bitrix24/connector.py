@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from resources.budget import Budget, LocalBudget
+from resources.connection import AT_ONCE, DAY, number
 from resources.connector import (
     Capabilities,
     Change,
@@ -393,8 +394,8 @@ class Bitrix24(Writer):
             len(rows_of(outcome, asked[n // 4], self.system))
             for n, outcome in enumerate(self.portal.ask(calls))
         ]
-        for number, listing in enumerate(asked):
-            counts = found[number * 4 : number * 4 + 4]
+        for place, listing in enumerate(asked):
+            counts = found[place * 4 : place * 4 + 4]
             works = {"iso": counts[:2] == [1, 0], "plain": counts[2:] == [1, 0]}
             self._forms[listing.entity] = next((form for form, right in works.items() if right), "")
 
@@ -445,15 +446,16 @@ def connect(
             raise SourceError(
                 f"{system}: there is no time zone {name!r}; use one like Europe/Moscow"
             ) from None
-    rate, burst = float(connection.get("rate_per_second", 2)), float(connection.get("burst", 50))
-    timeout = float(connection.get("timeout", 70))
+    rate = number(system, connection, "rate_per_second", LIMITS[0])
+    burst = number(system, connection, "burst", LIMITS[1])
+    timeout = number(system, connection, "timeout", 70, most=DAY)
     portal = Portal(
         system,
         url,
         code,
         budget=budget or LocalBudget(rate, burst),
         timeout=timeout,
-        parallel=int(connection.get("parallel", PARALLEL)),
+        parallel=number(system, connection, "parallel", PARALLEL, most=AT_ONCE, whole=True),
         auth=auth,
     )
     token = str(connection.get("application_token") or "")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from resources.budget import Budget, LocalBudget
-from resources.connection import switch
+from resources.connection import AT_ONCE, DAY, number, switch
 from resources.connector import SourceError
 from resources.crm.dynamics.api import HEADERS, PAGE, Environment, meaning
 from resources.crm.dynamics.token import LOGIN, granted
@@ -48,10 +48,12 @@ def opened(
         return str(connection.get(name) or "").strip()
 
     url = _address(system, said)
-    lead_source, zone, numbers = _option_column(system, said), _zone(system, said), _numbers(system, said)
-    parallel = max(1, int(numbers["parallel"]))
+    lead_source, zone = _option_column(system, said), _zone(system, said)
+    parallel = number(system, connection, "parallel", PARALLEL, most=AT_ONCE, whole=True)
+    rate = number(system, connection, "rate_per_second", LIMITS[0])
+    burst = number(system, connection, "burst", LIMITS[1])
     options: dict[str, Any] = {
-        "timeout": numbers["timeout"],
+        "timeout": number(system, connection, "timeout", 120, most=DAY),
         "ca_file": said("ca_file") or None,
         "allow_http": switch(system, connection, "allow_http"),
         "secrets": [said("client_secret"), said("webhook_key")],
@@ -66,9 +68,9 @@ def opened(
     api = (said("api") or f"{url}/api/data/v9.2").rstrip("/")
     client = Client(
         system, f"{api}/", auth=OAuth(system, tokens or MemoryTokens(), granted(login, page, form)), headers=HEADERS,
-        budget=budget or LocalBudget(numbers["rate_per_second"], numbers["burst"]), classify=meaning, connections=parallel + 2, **options,
+        budget=budget or LocalBudget(rate, burst), classify=meaning, connections=parallel + 2, **options,
     )  # fmt: skip
-    size = max(1, min(PAGE, int(numbers["page"])))
+    size = number(system, connection, "page", PAGE, most=PAGE, whole=True)
     hook = (said("webhook_header"), said("webhook_key"))
     return Opened(Environment(client, login, size, parallel), lead_source, zone, hook)
 
@@ -107,16 +109,3 @@ def _zone(system: str, said: Said) -> ZoneInfo:
         raise SourceError(
             f"{system}: there is no time zone {said('timezone')!r}; use one like Europe/Moscow as timezone"
         ) from None
-
-
-def _numbers(system: str, said: Said) -> dict[str, float]:
-    numbers = {
-        "parallel": float(PARALLEL), "page": float(PAGE), "timeout": 120.0, "rate_per_second": LIMITS[0],
-        "burst": LIMITS[1],
-    }  # fmt: skip
-    for name in numbers:
-        try:
-            numbers[name] = float(said(name) or numbers[name])
-        except ValueError:
-            raise SourceError(f"{system}: {name} in the connection is not a number: {said(name)!r}") from None
-    return numbers

@@ -67,7 +67,7 @@ def connect(system: str, connection: Mapping[str, Any], budget: object = None) -
             f" `every_seconds`, not {', '.join(sorted(connection))}; correct the connection"
         )
     tables = [
-        table_files(system, entity, options, connection.get("settle_seconds", 5))
+        table_files(system, entity, options, connection.get("settle_seconds"))
         for entity, options in connection["tables"].items()
     ]
     return Files(system, Path(connection["folder"]).expanduser(), tables)

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Final
 
-from resources.connection import SWITCH_WORDS, as_switch
+from resources.connection import DAY, SWITCH_WORDS, as_number, as_switch
 from resources.connector import SourceError
 from resources.crm.files.dates import DateStyle
 from resources.crm.files.header import MAX_HEADER_ROWS, squeezed
 from resources.crm.files.layout import Layout
 
 Place = tuple[str | int, ...]
+SETTLE: Final = Decimal(5)  # seconds for which a file must have been left alone
+_UP_TO_A_DAY: Final = (DAY, "seconds up to a day")
 OPTIONS = (
     "pattern", "key", "mode", "sheet", "header_row", "header_rows", "encoding", "separator", "skip_totals",
     "total_words", "control_totals", "control_difference", "merged_down", "blanks_continue", "group_column",
@@ -99,14 +102,17 @@ def _table(given: _Given, entity: str, settle_seconds: object) -> TableFiles:
         encoding=given.text("encoding") or None,
         separator=given.separator(),
     )
-    settle = given.decimal("settle_seconds", str(settle_seconds), 86_400, "seconds up to a day")
+    of_all = _Given(given.system, (), {"settle_seconds": settle_seconds})
+    settle = given.decimal(
+        "settle_seconds", of_all.decimal("settle_seconds", SETTLE, *_UP_TO_A_DAY), *_UP_TO_A_DAY
+    )
     return TableFiles(
         entity,
         given.texts("pattern"),
         layout,
         snapshot=given.one_of("mode", ("snapshot", "append")) == "snapshot",
         skip_totals=given.flag("skip_totals", True),
-        min_share=float(given.decimal("min_share", "0.5", 1, "a share from 0 to 1")),
+        min_share=float(given.decimal("min_share", Decimal("0.5"), 1, "a share from 0 to 1")),
         allow_shrink=given.flag("allow_shrink", False),
         settle=timedelta(seconds=float(settle)),
         parent=parent,
@@ -115,7 +121,7 @@ def _table(given: _Given, entity: str, settle_seconds: object) -> TableFiles:
         allow_restore=given.flag("allow_restore", False),
         total_words=given.texts("total_words"),
         control_totals=control,
-        control_difference=given.decimal("control_difference", "0", None, "an amount from 0"),
+        control_difference=given.decimal("control_difference", Decimal(0), None, "an amount from 0"),
         merged_down=merged_down,
         blanks_continue=given.flag("blanks_continue", False),
         group_column=squeezed(given.text("group_column")),
@@ -156,12 +162,15 @@ def _expect_agreement(given: _Given, table: TableFiles) -> None:
 def wrong_options(system: str, connection: Mapping[str, object]) -> Iterator[tuple[Place, str, str]]:
     """The first wrong option of each table: its place below `connection`, what is wrong, and the remedy."""
     tables = connection.get("tables")
+    told: set[Place] = set()  # one that stands above all tables is told once
     if isinstance(tables, Mapping):
         for entity, options in tables.items():
             try:
-                table_files(system, str(entity), options, connection.get("settle_seconds", 5))
+                table_files(system, str(entity), options, connection.get("settle_seconds"))
             except OptionError as error:
-                yield error.place, error.cause, error.remedy
+                if error.place not in told:
+                    yield error.place, error.cause, error.remedy
+                told.add(error.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,23 +243,18 @@ class _Given:
 
     def number(self, name: str, least: int, most: int) -> int | None:
         value = self.options.get(name)
-        if value is None:
-            return None
-        if isinstance(value, str) and value.isdigit():
-            value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        try:
+            found = as_number(value, least, most, whole=True)
+        except ValueError:
             self.wrong(name, f"is a whole number from {least} to {most}, not {value!r}", "correct it")
             return None
-        return value
+        return None if found is None else int(found)
 
-    def decimal(self, name: str, default: str, most: int | None, what: str) -> Decimal:
+    def decimal(self, name: str, default: Decimal, most: int | None, what: str) -> Decimal:
         value = self.options.get(name)
         try:
-            if isinstance(value, bool):
-                raise InvalidOperation
-            found = Decimal(str(default if value is None else value))
-        except InvalidOperation:
-            found = Decimal(-1)
-        if not found.is_finite() or found < 0 or (most is not None and found > most):
+            found = as_number(value, 0, most)
+        except ValueError:
             self.wrong(name, f"is {what}, not {value!r}", "correct it")
-        return found
+            return default
+        return default if found is None else found

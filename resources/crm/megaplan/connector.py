@@ -26,7 +26,7 @@ import msgspec
 from msgspec.structs import replace
 
 from resources.budget import Budget, LocalBudget
-from resources.connection import switch
+from resources.connection import DAY, number, switch
 from resources.connector import (
     Capabilities,
     Change,
@@ -315,12 +315,12 @@ def connect(
             f"{system}: the connection's url is the vendor's own site; use the account's, https://<account>.megaplan.ru"
         )
     budget = budget or LocalBudget(
-        _number(system, connection, "rate_per_second", LIMITS[0]),
-        _number(system, connection, "burst", LIMITS[1]),
+        number(system, connection, "rate_per_second", LIMITS[0]),
+        number(system, connection, "burst", LIMITS[1]),
     )
     options: dict[str, Any] = {
         "budget": budget,
-        "timeout": _number(system, connection, "timeout", 60.0),
+        "timeout": number(system, connection, "timeout", 60, most=DAY),
         "ca_file": connection.get("ca_file") or None,
         "allow_http": switch(system, connection, "allow_http"),
     }
@@ -335,20 +335,5 @@ def connect(
         connections=CONNECTIONS,
         **options,
     )
-    account = Account(client, int(_number(system, connection, "page", PAGE)))
+    account = Account(client, number(system, connection, "page", PAGE, whole=True))
     return settling(Megaplan(account), connection, client.timeout)
-
-
-def _number(system: str, connection: Mapping[str, Any], key: str, default: float) -> float:
-    given = connection.get(key)
-    if given is None or given == "":
-        return default
-    try:
-        value = float(given)
-    except (TypeError, ValueError):
-        value = 0.0
-    if value <= 0:
-        raise SourceError(
-            f"{system}: the connection's {key} is {given!r}; give a number above 0, or leave it out"
-        )
-    return value

@@ -25,7 +25,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from resources.budget import Budget
-from resources.connection import switch
+from resources.connection import DAY, number, switch
 from resources.connector import (
     Capabilities,
     Change,
@@ -64,6 +64,9 @@ from resources.tokens import MemoryTokens, TokenStore
 
 LIMITS: Final = None  # the vendor has none of rate; the calls of a day are kept by `daily_share`
 PARALLEL: Final = 6  # requests under way at once: 25 may run for 20 s or longer, of all who use the org
+MOST_PARALLEL: Final = 20
+LEAST_PAGE: Final = 200  # records of a call, and PAGE the most: the vendor's own bounds
+PAGE: Final = 2_000
 BULK_FROM: Final = 5_000  # records: of more a job is faster than pages, and takes fewer calls
 NEWEST: Final = 200  # records that a sensor is told of
 DELETED_SINCE: Final = timedelta(days=14)  # the vendor's list of deletions reaches back 15
@@ -369,17 +372,12 @@ def connect(
             f"{system}: the connection's instance_url is no address; it looks like https://<domain>.my.salesforce.com "
             "(Setup, My Domain)"
         )
-    version = said("api_version").removeprefix("v") or "61.0"
-    if not version.replace(".", "", 1).isdigit() or float(version) < 53:
-        raise SourceError(
-            f"{system}: the connection's api_version is {version!r}; give one like 61.0, from 53.0 on"
-        )
-    share = _number(system, connection, "daily_share", 0.9)
-    if not 0 < share <= 1:
-        raise SourceError(f"{system}: the connection's daily_share is {share}; give a part of one, like 0.9")
-    parallel = max(1, min(20, int(_number(system, connection, "parallel", PARALLEL))))
+    version = said("api_version").removeprefix("v")
+    version = f"{number(system, {'api_version': version}, 'api_version', 61, least=53):.1f}"
+    share = number(system, connection, "daily_share", 0.9, most=1)
+    parallel = number(system, connection, "parallel", PARALLEL, most=MOST_PARALLEL, whole=True)
     options: dict[str, Any] = {
-        "timeout": _number(system, connection, "timeout", 120),
+        "timeout": number(system, connection, "timeout", 120, most=DAY),
         "ca_file": connection.get("ca_file") or None,
         "allow_http": switch(system, connection, "allow_http"),
     }
@@ -390,15 +388,15 @@ def connect(
     client = Client(
         system, f"{base}/", auth=auth, budget=allowance, classify=judge, connections=parallel + 2, **options
     )
-    page = max(200, min(2000, int(_number(system, connection, "page", 2000))))
-    org = Org(client, auth, kept, f"{float(version):.1f}", parallel, page)
+    page = number(system, connection, "page", PAGE, least=LEAST_PAGE, most=PAGE, whole=True)
+    org = Org(client, auth, kept, version, parallel, page)
     found = Salesforce(
         org,
         judge,
         organization=said("organization_id"),
         task_key=said("task_key"),
         line_vat=(said("line_vat_rate"), said("line_vat_included")),
-        bulk_from=int(_number(system, connection, "bulk_from", BULK_FROM)),
+        bulk_from=number(system, connection, "bulk_from", BULK_FROM, least=0, whole=True),
     )
     return found if found.task_key else settling(found, connection, client.timeout)
 
@@ -427,14 +425,6 @@ def _literal(at: datetime) -> str:
 def _counting(entity: str) -> str:
     kind = KINDS[entity]
     return f"SELECT COUNT() FROM {kind.object}" + (f" WHERE {kind.where}" if kind.where else "")
-
-
-def _number(system: str, connection: Mapping[str, Any], name: str, otherwise: float) -> float:
-    given = connection.get(name)
-    try:
-        return float(otherwise if given in (None, "") else str(given))
-    except ValueError:
-        raise SourceError(f"{system}: the connection's {name} is {given!r}; give a number") from None
 
 
 class _Counted(msgspec.Struct):

@@ -25,7 +25,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
 from resources.budget import Budget, LocalBudget
-from resources.connection import switch
+from resources.connection import AT_ONCE, DAY, number, switch
 from resources.connector import (
     Capabilities,
     Change,
@@ -35,7 +35,6 @@ from resources.connector import (
     Page,
     Record,
     Refused,
-    SourceError,
 )
 from resources.crm.crm_source import NOTHING, CrmSource, Rows
 from resources.crm.rows import Shape
@@ -376,14 +375,14 @@ def connect(
     """
     accounts, domain = addresses(system, connection)
     options: dict[str, Any] = {
-        "timeout": float(connection.get("timeout") or 60),
+        "timeout": number(system, connection, "timeout", 60, most=DAY),
         "ca_file": connection.get("ca_file") or None,
         "allow_http": switch(system, connection, "allow_http"),
     }
     auth = authorized(system, accounts, connection, tokens, options)
-    a_day = _number(system, connection, "credits_per_day", CREDITS_A_DAY)
-    keep = _number(system, connection, "keep_credits", KEPT)
-    parallel = max(1, int(_number(system, connection, "parallel", PARALLEL)))
+    a_day = number(system, connection, "credits_per_day", CREDITS_A_DAY)
+    keep = number(system, connection, "keep_credits", KEPT, least=0, most=0.99)
+    parallel = number(system, connection, "parallel", PARALLEL, most=AT_ONCE, whole=True)
     judge = Judge(Credits(system, a_day, keep))
     client = RegionalClient(
         system, f"{domain}/", auth=auth, budget=budget or LocalBudget(*LIMITS), classify=judge, connections=parallel,
@@ -392,13 +391,3 @@ def connect(
     token = str(connection.get("notification_token") or "")
     conceal([token])
     return settling(Zoho(Org(client, parallel, judge), token), connection, client.timeout)
-
-
-def _number(system: str, connection: Mapping[str, Any], key: str, usual: float) -> float:
-    try:
-        found = float(connection.get(key) or usual)
-    except (TypeError, ValueError):
-        found = -1.0
-    if found < 0:
-        raise SourceError(f"{system}: the connection's {key} is no number; it is {usual:g} where left out")
-    return found
