@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from pipelines.alarms import review
 from pipelines.assets import UP_TO_DATE, raw_entities
 from pipelines.commands import show
 from pipelines.deploy import reads_of
-from pipelines.freshness import Freshness, freshness, looked, looked_in_vain, span
+from pipelines.freshness import Freshness, freshness, interval, looked, looked_in_vain, span
 from pipelines.news import News
 from pipelines.processes import write_dagster_home
 from pipelines.sensors import AGAIN, behind_sensor, change_sensor
+from pipelines.sync import Road
 from pipelines.watching import PAUSE, Watching, evaluations
 from resources.connector import SourceError
 from resources.warehouse import Warehouse
@@ -448,3 +450,30 @@ def test_status_says_of_each_system_how_far_it_is_behind_and_what_is_wrong(
         assert told[1] in lines["branch"]
         assert "17.11.2026 11:57" in lines["onec"]
         assert ("3 min" if language == "en" else "3 мин") in lines["onec"]
+
+
+def test_how_often_a_system_is_asked_is_a_whole_number_of_seconds_of_its_connection(
+    mappings: Mappings,
+) -> None:
+    system = mappings.systems[0]
+    for given, seconds in (("60", 60), (3600, 3600), ("", 300), (None, 300)):
+        asked = replace(system, given={**system.given, "every_seconds": given})
+        assert interval(asked) == timedelta(seconds=seconds)
+    for given in ("often", 0, "0.5", "1,5"):
+        wrong = replace(system, given={**system.given, "every_seconds": given})
+        with pytest.raises(
+            SourceError, match=rf"{system.name}: the connection's every_seconds is {given!r}; give"
+        ):
+            interval(wrong)
+
+
+def test_a_wrong_rate_of_the_budget_that_processes_share_is_told_by_its_option(
+    warehouse: Warehouse, mappings: Mappings
+) -> None:
+    system = mappings.system("bitrix24")
+    for name in ("rate_per_second", "burst"):
+        wrong = replace(system, given={**system.given, name: "0,83"}, undefined=())
+        with pytest.raises(
+            SourceError, match=rf"bitrix24: the connection's {name} is '0,83'; give a number above 0"
+        ):
+            Road(warehouse, mappings)._budget(wrong)
