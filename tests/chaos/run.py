@@ -121,10 +121,16 @@ class _History:
         clear_faults(self.company, self.tally.faults)
         return killed
 
-    def _left(self) -> set[str]:
-        """Actions of operations that are under way or could leave."""
+    def _left(self, *, waiting: bool = True) -> set[str]:
+        """Actions of operations that are under way or could leave; `waiting`: also of those whose document's last step
+        accounting refused."""
         rows = self.company.rows(
-            "select distinct action from ops.operation where state in ('planned', 'approved', 'sent', 'uncertain', 'confirmed')"
+            """select distinct o.action from ops.operation o
+                where o.state in ('sent', 'uncertain', 'confirmed')
+                   or o.state in ('planned', 'approved') and (%s or not exists (
+                       select from ops.operation r where r.target = o.target and r.kind = o.kind and r.key = o.key
+                          and r.state = 'rejected'))""",
+            [waiting],
         )
         return {action for (action,) in rows}
 
@@ -217,7 +223,8 @@ class _History:
             done = self.company.settle(night=night and not (closed and number))
             if done.errors or done.laws:
                 raise BrokenError("; ".join([*done.errors, *done.laws]))
-            if done.planned.quiet and not done.carried.written and not self._left():
+            left = self._left(waiting=not closed)
+            if done.planned.quiet and not done.carried.written and not left:
                 return
         raise BrokenError(
             f"after {MAX_SETTLING} syncs without a fault something is still being done (closed until {closed or '-'}): {done}"
