@@ -16,7 +16,7 @@ from typing import Any, Final
 from resources.accounting.quickbooks.entities import Place
 from resources.accounting.quickbooks.faults import fault_in, refusal
 from resources.accounting.quickbooks.write import Writer
-from resources.connector import Conflict, Refused, Rows, SourceError, Uncertain, Written
+from resources.connector import Refused, Rows, SourceError, Uncertain, Written
 
 SINGLE_UP_TO: Final = 5  # rows that are not worth a batch
 BATCHES_AT_ONCE: Final = 3
@@ -37,7 +37,8 @@ class ManyWriter(Writer):
         return self._many(kind, place, rows, "create", prepare, self.create)
 
     def update_many(self, kind: str, rows: Rows, versions: Sequence[str] = ()) -> Sequence[Outcome]:
-        """See UpdatesMany.update_many; the present versions are read first, in a query for two hundred."""
+        """See UpdatesMany.update_many; numbers, and the versions that are not known, are read first, in a query
+        for two hundred. Whether a version is stale QuickBooks itself tells."""
         place = self._writable(kind)
         told = versions or [""] * len(rows)
         known = {key: version for (key, _), version in zip(rows, told, strict=True) if version}
@@ -52,11 +53,7 @@ class ManyWriter(Writer):
                 return Refused(
                     f"{self.system}: {kind} {key} is not there any more; nothing was changed", code="absent"
                 )
-            token = str(there.get("SyncToken", "0"))
-            if known.get(key, token) != token:
-                return Conflict(
-                    f"{self.system}: {kind} {key} was changed meanwhile; nothing was changed", code="5010"
-                )
+            token = known.get(key) or str(there.get("SyncToken", "0"))
             return self._changes(place, key, str(there["Id"]), token, body)
 
         def prepare(chunk: Rows) -> list[Outcome | Mapping[str, Any]]:
