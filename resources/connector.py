@@ -423,6 +423,11 @@ class CreatesInBatches(Protocol):
 class UpdatesMany(Protocol):
     """A target that updates many records in one request."""
 
-    def update_many(self, kind: str, rows: Rows) -> Sequence[Written | SourceError]:
-        """As `update`, without versions, with each row's own outcome, in order; raises nothing of these itself."""
+    def update_many(
+        self, kind: str, rows: Rows, versions: Sequence[str] = ()
+    ) -> Sequence[Written | SourceError]:
+        """As `update`, with each row's own outcome, in order; raises nothing of these itself.
+
+        `versions`: of each row the one that we know, by which a stale one is a Conflict; empty where none is known.
+        """
         ...

@@ -16,7 +16,12 @@ def questions_list(language: Language) -> int:
     if not rows:
         CONSOLE.print("Nothing is asked." if language == "en" else "Вопросов нет.")
         return 0
-    made = show.table(f"To be decided: {len(rows)}", "question", "deal", "document", "since")
+    heads = (
+        ("question", "deal", "document", "since")
+        if language == "en"
+        else ("вопрос", "сделка", "документ", "с")
+    )
+    made = show.table(f"{'To be decided' if language == 'en' else 'Ждут решения'}: {len(rows)}", *heads)
     for row in rows:
         told = str(row["told_ru"] if language == "ru" else row["told"])
         show.row(
@@ -24,7 +29,9 @@ def questions_list(language: Language) -> int:
         )
     CONSOLE.print(made)
     CONSOLE.print(
-        "sverka questions answer QUESTION update|correction|reversal|post|leave --by NAME --reason WHY",
+        "sverka questions answer QUESTION update|correction|reversal|post|leave --by NAME --reason WHY"
+        if language == "en"
+        else "sverka questions answer ВОПРОС update|correction|reversal|post|leave --by ИМЯ --reason ПОЧЕМУ",
         style="dim",
     )
     return 0

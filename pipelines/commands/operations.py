@@ -11,6 +11,7 @@ from pipelines.commands.plan import KINDS
 from pipelines.commands.session import CONSOLE, road
 from pipelines.operations.breaker import open_breakers, retry
 from pipelines.operations.history import Document, Event, documents_of, history_of
+from pipelines.operations.phrases import in_russian
 from resources.language import Language
 from resources.warehouse import Warehouse
 
@@ -139,7 +140,7 @@ def _event(event: Event, language: Language) -> tuple[str, ...]:
     ru = language == "ru"
     step = ACTIONS.get(event.action, event.action) if ru else event.action
     state = STATES.get(event.to_state, event.to_state) if ru else event.to_state
-    reason = REASONS.get(event.reason, event.reason) if ru else event.reason
+    reason = (REASONS.get(event.reason) or in_russian(event.reason)) if ru else event.reason
     if event.field:
         reason = _edited(event.field, event.held, event.found, language)
     return (

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mappings import System
+from pipelines.operations.changes import UNASKED, say_changes
 from pipelines.operations.desired import write_out
 from pipelines.operations.edits import STATE, UNDONE, WEIGHTY, find_edits, hand_over, record_edits
 from resources.warehouse import Connection, trusted
@@ -46,6 +47,7 @@ def decide(conn: Connection, accounting: System, run_id: str = "") -> Decided:
     conn.execute("analyze standing (operation_id, kind, key, deal_id, state, action)")
     deals = [row[0] for row in conn.execute(trusted(_REVISE), parameters).fetchall()]
     conn.execute(trusted(_WITHDRAW), parameters)
+    say_changes(conn)
     asked = conn.execute(trusted(_ASK), parameters).rowcount
     record_edits(conn, accounting, run_id)
     return Decided(sorted(set(deals)), asked)
@@ -191,7 +193,8 @@ _FIELDS: Final = """coalesce(nullif(array_remove(array[
 _STANDING: Final = f"""
     create temporary table standing on commit drop as
     select w.operation_id, w.kind, w.key, w.deal_id, w.document_key, w.content is not null as has_content,
-           d.content_hash as wanted_hash, d.operation_id is null as is_cancelled, changed.fields, told.changes,
+           d.content_hash as wanted_hash, d.operation_id is null as is_cancelled, changed.fields,
+           null::text as changes, null::text as changes_ru,
            -- Accounting changed what is nobody's, or of a posted one the CRM's.
            coalesce(e.nobodys && {WEIGHTY} or (place.state <> 'draft' and cardinality(e.crms) > 0), false) as is_edited,
            coalesce(l.is_deleted, false) as is_gone,
@@ -225,17 +228,6 @@ _STANDING: Final = f"""
         select case when d.operation_id is null then array['cancelled']
                     else array(select f from unnest(case when w.content is null then array['other'] else {_FIELDS} end) f
                                where f <> all(ours.owned)) end as fields offset 0) changed
-    cross join lateral (
-        -- For a person: old and new.
-        select string_agg(case f
-                   when 'lines' then format('lines (%%s, now %%s)', cardinality(held.lines), cardinality(due.lines))
-                   when 'other' then 'other fields'
-                   else format('%%s %%s -> %%s', f, coalesce(c.document ->> name.d, 'none'), coalesce(due.wanted ->> name.d, 'none'))
-                   end, '; ' order by n) as changes
-        from unnest(changed.fields) with ordinality as u(f, n)
-        cross join lateral (select case f when 'date' then 'document_date' when 'counterparty' then 'counterparty_key'
-                                          when 'contract' then 'contract_key' else f end as d) name
-        offset 0) told
     where not w.is_under_way
       and (d.operation_id is null or d.content_hash is distinct from w.content_hash and d.content_hash is not null)
 """
@@ -338,8 +330,7 @@ _ASK: Final = """
                            ' deal still calls for it: restore it there, or change the deal'
                        when s.fields = '{refunded}' then 'its money was given back to the buyer, and the deal still calls for it:'
                            ' change the deal, or leave it'
-                       when s.by_accounting then 'accounting changes it again each time that it is written back: '
-                           || array_to_string(s.fields, ', ')
+                       when s.by_accounting then 'accounting changes it again each time that it is written back: ' || s.changes
                        else 'the deal says otherwise: ' || s.changes end,
                   case when s.is_edited then '; accounting changed it too' else '' end),
            format('%%s %%s от %%s (%%s): %%s%%s', ops.kind_name_ru(s.kind), coalesce(s.number, ''),
@@ -352,19 +343,16 @@ _ASK: Final = """
                            ' по-прежнему: восстановите его там или измените сделку'
                        when s.fields = '{refunded}' then 'деньги по нему вернули покупателю, а сделка требует его по-прежнему:'
                            ' измените сделку или оставьте как есть'
-                       when s.by_accounting then 'в учёте его меняют снова после каждой обратной записи: '
-                           || array_to_string(s.fields, ', ')
-                       else 'в сделке теперь иначе: ' || s.changes end,
+                       when s.by_accounting then 'в учёте его меняют снова после каждой обратной записи: ' || s.changes_ru
+                       else 'в сделке теперь иначе: ' || s.changes_ru end,
                   case when s.is_edited then '; в учёте документ тоже изменён' else '' end)
     from standing s
     left join (
         select p.operation_id, count(*) as questions from ops.question p
         where p.operation_id in (select operation_id from standing) group by p.operation_id
     ) before on before.operation_id = s.operation_id
-    where s.action = 'ask'
-      and not exists (select from ops.question q where q.operation_id = s.operation_id and q.withdrawn_at is null
-                         and (q.answer is null or q.content_hash = coalesce(s.wanted_hash, '')))
-"""
+    where {unasked}
+""".replace("{unasked}", UNASKED)
 
 _UNDO: Final = """
     insert into ops.revision (deal_id, kind, revision, number, ending, is_final, held, decided_on, decided_by, reason, operation_id)

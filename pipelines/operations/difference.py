@@ -17,6 +17,7 @@ import msgspec
 
 from mappings import System
 from mappings.owners import MASTER_FIELDS, governed
+from pipelines.operations.phrases import in_russian
 from resources.warehouse import Warehouse
 
 HEADER: Final[Mapping[str, str]] = {
@@ -118,6 +119,7 @@ def difference(warehouse: Warehouse, accounting: System) -> Difference:
         names = dict(conn.execute(_NAMES.encode(), {"keys": list(_keys(rows))}).fetchall())
         held = [Held(*row) for row in conn.execute(_HELD.encode(), {"system": accounting.name}).fetchall()]
         counts = conn.execute(_COUNTS.encode(), {"system": accounting.name}).fetchone()
+    held = [one if one.reason_ru else replace(one, reason_ru=in_russian(one.reason)) for one in held]
     words = _Words(accounting, names)
     steps = [words.step(row) for row in rows]
     posts = {(s.kind, row[13]) for s, row in zip(steps, rows, strict=True) if s.action == "post"}
@@ -319,7 +321,7 @@ _HELD: Final = """
     from documents.held h group by 1, 2, 3, 4
     union all
     select o.subject, coalesce(max(party.legal_name), ''), max(o.amount), coalesce(max(o.currency), ''),
-           string_agg(distinct o.reason, '; '), string_agg(distinct o.reason, '; ')
+           string_agg(distinct case o.state when 'rejected' then 'accounting refused it: ' else '' end || o.reason, '; '), null
     from ops.operation o
     left join documents.document d on d.document_key = o.target || ':' || o.key
     left join documents.counterparty party on party.counterparty_id = d.counterparty_id

@@ -69,7 +69,10 @@ class Sender:
         if action == "create" and isinstance(target, CreatesMany):
             return [Request(operations, partial(guard, rows, partial(target.create_many, kind, rows)))]
         if action == "update" and isinstance(target, UpdatesMany):
-            return [Request(operations, partial(guard, rows, partial(target.update_many, kind, rows)))]
+            versions = [o.version or "" for o in operations]
+            return [
+                Request(operations, partial(guard, rows, partial(target.update_many, kind, rows, versions)))
+            ]
         return [Request([o], partial(guard, [o], partial(self._alone, o))) for o in operations]
 
     def _alone(self, operation: Operation) -> Sequence[Answer]:

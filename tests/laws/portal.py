@@ -198,7 +198,7 @@ class Portal(Memory):
         return Written(key, self.rows[kind][key])
 
     def update_many(
-        self, kind: str, rows: Sequence[tuple[str, Mapping[str, Any]]]
+        self, kind: str, rows: Sequence[tuple[str, Mapping[str, Any]]], versions: Sequence[str] = ()
     ) -> list[Written | Refused]:
         told: list[Written | Refused] = []
         for key, body in rows:

@@ -173,7 +173,12 @@ def test_a_person_is_asked_once_accounting_has_undone_what_was_written_back_seve
         settle(town)
         assert Decimal(held(town, "invoice")[1]["СуммаДокумента"]) == Decimal("980.00")
         (question,) = asked(town)
-        assert "accounting changes it again" in question["told"]
+        assert question["told"].endswith(
+            "accounting changes it again each time that it is written back: sum, lines"
+        )
+        assert question["told_ru"].endswith(
+            "в учёте его меняют снова после каждой обратной записи: сумма, строки"
+        )
         assert say(town, "update") == ""
         settle(town)
         assert Decimal(held(town, "invoice")[1]["СуммаДокумента"]) == Decimal("1000.10")

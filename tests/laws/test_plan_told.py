@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -13,6 +14,7 @@ from pipelines import sync
 from pipelines.commands.operations import show_edits, show_history
 from pipelines.commands.plan import show_plan
 from pipelines.commands.session import CONSOLE
+from resources.connector import Refused, Written
 from tests.laws.conftest import Beginning, Towns
 from tests.laws.one_deal import deal_of, only
 from tests.laws.town import Done, Town, add_deal
@@ -132,6 +134,52 @@ def test_what_is_held_is_told_with_its_reason_in_both_languages(towns: Towns, sa
                 [f"bitrix24:{held}"],
             )
             assert reason[:40] in " ".join(line.strip() for line in lines[start + 2 :])
+
+
+def test_an_operation_that_is_held_is_told_why_in_russian(towns: Towns, said: Said) -> None:
+    with towns(one_deal("EXECUTING")) as town:
+        deal = deal_of(town)
+        update: Callable[..., Written] = town.books.update
+
+        def overtaken(kind: str, key: str, body: dict[str, Any], version: str | None = None) -> Written:
+            town.books.change(kind, key, Комментарий="исправил бухгалтер")
+            return update(kind, key, body, version)
+
+        town.books.update = overtaken  # type: ignore[method-assign]
+        town.portal.put_line(deal, next(iter(town.portal.lines(deal))), price="900.00")
+        town.sync()
+        del town.books.update
+        lines = said(show_plan, town.road, language="ru")
+        told = " ".join(line.strip() for line in lines[lines.index("Задержано сделок: 1") + 2 :])
+        assert "в onec запись (счёт) изменили раньше, чем пришло наше изменение, и оно не сделано: " in told
+        assert "в учёте исправил бухгалтер" in told
+        assert "Приведите одно к другому, там или в CRM" in told
+        assert not re.search("meant|found|somebody|invoice", told)
+        english = " ".join(line.strip() for line in said(show_plan, town.road))
+        assert "somebody changed this invoice in onec before our change came" in english
+        history = " ".join(
+            line.strip() for line in said(show_history, town.warehouse, "onec", f"bitrix24:{deal}", "ru")
+        )
+        assert "изменили раньше" in history
+
+
+def test_a_refusal_is_told_as_one_of_accounting(towns: Towns, said: Said) -> None:
+    with towns(one_deal("EXECUTING")) as town:
+        deal = deal_of(town)
+
+        def refused(*_: Any) -> Written:
+            raise Refused("onec: счёт не заполнен; give user robot the right to write it", code="20")
+
+        town.books.update = refused  # type: ignore[method-assign]
+        town.portal.put_line(deal, next(iter(town.portal.lines(deal))), price="900.00")
+        town.sync()
+        del town.books.update
+        told = " ".join(line.strip() for line in said(show_plan, town.road, language="ru"))
+        assert "учёт отказал: onec: счёт не заполнен; дайте пользователю robot право на запись" in told
+        english = " ".join(line.strip() for line in said(show_plan, town.road))
+        assert (
+            "accounting refused it: onec: счёт не заполнен; give user robot the right to write it" in english
+        )
 
 
 def test_a_reworded_mapping_is_told_by_the_vendors_own_fields(towns: Towns, said: Said) -> None:

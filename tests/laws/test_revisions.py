@@ -183,7 +183,7 @@ def test_without_a_policy_an_accountant_is_asked_once_and_nothing_is_written(tow
         assert not [w for w in town.books.writes[writes:] if w[1] != "invoice"]
         (question,) = asked(town)
         assert question["fields"] == ["amount", "lines"]
-        assert "amount 1000.10 -> 900.00" in question["told"]
+        assert "sum 1\u00a0000.10 → 900.00\u00a0RUB" in question["told"]
         assert "реализация" in question["told_ru"]
         assert town.sync().planned.quiet
         assert ("realized", "amount", Decimal("-100.10")) in [

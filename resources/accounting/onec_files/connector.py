@@ -190,8 +190,10 @@ class OneCFiles:
         """Send the record whole, with these fields changed. Files have no versions. Raises as `create`."""
         return self._one(self.update_many(kind, [(key, body)]))
 
-    def update_many(self, kind: str, rows: Rows) -> Sequence[Written | SourceError]:
-        """As `update`, all in one message."""
+    def update_many(
+        self, kind: str, rows: Rows, versions: Sequence[str] = ()
+    ) -> Sequence[Written | SourceError]:
+        """As `update`, all in one message, whatever `versions` are."""
         with self.journal.writing():
             reason, known = self.exchange.closed(), functools.cache(self._known)
             out = [

@@ -36,9 +36,12 @@ class ManyWriter(Writer):
 
         return self._many(kind, place, rows, "create", prepare, self.create)
 
-    def update_many(self, kind: str, rows: Rows) -> Sequence[Outcome]:
-        """See UpdatesMany.update_many; the present versions are read first, in a query for two hundred."""
+    def update_many(self, kind: str, rows: Rows, versions: Sequence[str] = ()) -> Sequence[Outcome]:
+        """See UpdatesMany.update_many; numbers, and the versions that are not known, are read first, in a query
+        for two hundred. Whether a version is stale QuickBooks itself tells."""
         place = self._writable(kind)
+        told = versions or [""] * len(rows)
+        known = {key: version for (key, _), version in zip(rows, told, strict=True) if version}
         try:
             found = self.find(kind, [key for key, _ in rows])
         except SourceError as error:
@@ -50,16 +53,16 @@ class ManyWriter(Writer):
                 return Refused(
                     f"{self.system}: {kind} {key} is not there any more; nothing was changed", code="absent"
                 )
-            return self._changes(place, key, str(there["Id"]), str(there.get("SyncToken", "0")), body)
+            token = known.get(key) or str(there.get("SyncToken", "0"))
+            return self._changes(place, key, str(there["Id"]), token, body)
 
         def prepare(chunk: Rows) -> list[Outcome | Mapping[str, Any]]:
             return [changes(key, body) for key, body in chunk]
 
         def one(_: str, key: str, body: Mapping[str, Any]) -> Written:
             there = found.get(key)
-            return self.update(
-                kind, key, body, str(there["SyncToken"]) if there and "SyncToken" in there else None
-            )
+            present = str(there["SyncToken"]) if there and "SyncToken" in there else None
+            return self.update(kind, key, body, known.get(key, present))
 
         return self._many(kind, place, rows, "update", prepare, one)
 

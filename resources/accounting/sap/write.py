@@ -114,14 +114,14 @@ class Writer:
         Reads it first, and sends nothing where it is so already. Raises Conflict where the version is not `version`,
         else as `create`.
         """
-        (outcome,) = self._updated(kind, [(key, body)], version)
+        (outcome,) = self.update_many(kind, [(key, body)], [version or ""])
         if isinstance(outcome, SourceError):
             raise outcome
         return outcome
 
-    def update_many(self, kind: str, rows: Rows) -> list[Outcome]:
-        """See UpdatesMany: a change set a record, as `create_many`."""
-        return self._updated(kind, rows, None)
+    def update_many(self, kind: str, rows: Rows, versions: Sequence[str] = ()) -> list[Outcome]:
+        """See UpdatesMany: a change set a record, as `create_many`, its header by its ETag."""
+        return self._updated(kind, rows, versions or [""] * len(rows))
 
     def post(self, kind: str, key: str) -> None:
         """Raises Refused: SAP posts by delivery and billing."""
@@ -224,7 +224,7 @@ class Writer:
         ours = ours or (kind == "order" and bool(_REFERENCE_TAKEN.search(str(error))))
         return error if ours else Refused(str(error), code=error.code)
 
-    def _updated(self, kind: str, rows: Rows, version: str | None) -> list[Outcome]:
+    def _updated(self, kind: str, rows: Rows, versions: Sequence[str]) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
         sets: dict[int, list[Change]] = {}
         try:
@@ -232,7 +232,7 @@ class Writer:
             current = self.find(kind, [key for key, _ in rows])
         except SourceError as error:
             return [error for _ in rows]
-        for number, (key, body) in enumerate(rows):
+        for number, ((key, body), version) in enumerate(zip(rows, versions, strict=True)):
             there = current.get(key)
             what = f"{self.system}: {kind} {key}"
             if there is None:

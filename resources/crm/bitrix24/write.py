@@ -85,10 +85,10 @@ class Writer:
         return Written(key, result.get("item") or {})
 
     def update_many(
-        self, kind: str, rows: Sequence[tuple[str, Mapping[str, Any]]]
+        self, kind: str, rows: Sequence[tuple[str, Mapping[str, Any]]], versions: Sequence[str] = ()
     ) -> list[Written | SourceError]:
         """Update many records, 20 in the first request, then as many as the portal does in 25 s, up to 50; each
-        row's own outcome, in order.
+        row's own outcome, in order. The last write wins, whatever `versions` are.
 
         A refused row is Refused, one that the portal's limits stopped is a retriable SourceError, one whose
         request got no answer is Uncertain. Raises nothing of these itself.

@@ -64,8 +64,8 @@ class Writer(CrmTarget):
         """
         return _sole(self.update_many(kind, [(key, body)]))
 
-    def update_many(self, kind: str, rows: Rows) -> list[Outcome]:
-        """See UpdatesMany: 100 records a request, several under way."""
+    def update_many(self, kind: str, rows: Rows, versions: Sequence[str] = ()) -> list[Outcome]:
+        """See UpdatesMany: 100 records a request, several under way; the last write wins."""
         if kind not in ("deal", "company"):
             refusal = Refused(f"{self.system}: a {kind} is not changed from here, only deal and company")
             return [refusal for _ in rows]

@@ -76,8 +76,8 @@ class Writer(CrmTarget):
         """
         return _sole(self.update_many(kind, [(key, body)]))
 
-    def update_many(self, kind: str, rows: Rows) -> list[Outcome]:
-        """See UpdatesMany: 25 records a request, and one that reads the currencies of their deals."""
+    def update_many(self, kind: str, rows: Rows, versions: Sequence[str] = ()) -> list[Outcome]:
+        """See UpdatesMany: 25 records a request, and one that reads the currencies of their deals; the last write wins."""
         if kind not in _KINDS:
             refusal = Refused(
                 f"{self.system}: a {kind} is not changed from here, only {' and '.join(_KINDS)}"

@@ -64,8 +64,8 @@ class Writer(CrmTarget):
         """Change the named fields of a deal or company. There are no versions: the last write wins."""
         return _sole(self.update_many(kind, [(key, body)]))
 
-    def update_many(self, kind: str, rows: Rows) -> list[Outcome]:
-        """See UpdatesMany: 200 records a call."""
+    def update_many(self, kind: str, rows: Rows, versions: Sequence[str] = ()) -> list[Outcome]:
+        """See UpdatesMany: 200 records a call; the last write wins."""
         if kind not in ("deal", "company"):
             refusal = Refused(f"{self.system}: a {kind} is not changed from here, only deal and company")
             return [refusal for _ in rows]

@@ -63,8 +63,8 @@ class Writer(CrmTarget):
         locks = {"If-Modified-Since": version} if version else None
         return _sole(self._update(kind, [(key, body)], locks))
 
-    def update_many(self, kind: str, rows: Rows) -> list[Outcome]:
-        """See UpdatesMany: 100 records a request, four requests under way."""
+    def update_many(self, kind: str, rows: Rows, versions: Sequence[str] = ()) -> list[Outcome]:
+        """See UpdatesMany: 100 records a request, four requests under way; the last write wins."""
         return self._update(kind, rows)
 
     def find(self, kind: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:

@@ -1,0 +1,82 @@
+"""Why an operation is held, in Russian: nothing that we say of it stays English."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from pipelines.operations import desired, plan
+from pipelines.operations.carried import Operation
+from pipelines.operations.carry import _Carrier
+from pipelines.operations.compare import differences
+from pipelines.operations.phrases import KINDS, in_russian
+from pipelines.shapes import _told
+
+ENGLISH = re.compile(r"[A-Za-z_]{2,}")
+NAMES = {"onec", "CRM", "yaml", "mappings", "accounting"}  # of systems and files
+
+
+def faults() -> list[str]:
+    """Everything that reading back can say against a record."""
+    carrier: Any = SimpleNamespace(
+        target=SimpleNamespace(system="onec"), posted_field="Posted", overtaken=set()
+    )
+    meant = {
+        "Сумма": "10",
+        "Склад": "1",
+        "Товары": [{"Цена": "5"}],
+        "Услуги": [],
+        **{f"Поле{n}": "а" for n in range(5)},
+    }
+    found = {"Сумма": "11", "Товары": [{"Цена": "6"}], "Услуги": [{}], **{f"Поле{n}": "б" for n in range(5)}}
+    told = []
+    for kind in KINDS:
+        sent = {
+            action: Operation(uuid4(), kind, action, "k", "", meant, 0, None)
+            for action in ("create", "update", "post", "unpost")
+        }
+        carrier.overtaken = {sent["update"].operation_id}
+        told += [
+            _Carrier._fault(carrier, sent["create"], None),
+            _Carrier._fault(carrier, sent["create"], found),
+            _Carrier._fault(carrier, sent["update"], found),
+            _Carrier._fault(carrier, sent["post"], {"Posted": False}),
+            _Carrier._fault(carrier, sent["unpost"], {"Posted": True}),
+        ]
+    assert all(told)
+    return told
+
+
+def holds() -> list[str]:
+    """What is said before anything is sent."""
+    period = re.search("format\\('(.*?)'", desired._IN_CLOSED_PERIOD)
+    draft = re.search("'reason',\\s*'(.*?)'", plan._TO_WAIT)
+    assert period
+    assert draft
+    system: Any = SimpleNamespace(path=SimpleNamespace(name="onec.yaml"))
+    absent = [
+        f"mappings/accounting/onec.yaml:17 names {what} '1', which accounting does not have; correct it, or create it there"
+        for what in ("account", "warehouse")
+    ]
+    fields = [_told("Документ", ["Сумма", "Склад"], does, system) for does in ("writes", "reads")]
+    return [period[1].replace("%%s", str(date(2026, 3, 31))), draft[1], *absent, *fields]
+
+
+@pytest.mark.parametrize("reason", [*faults(), *holds()])
+def test_nothing_that_we_say_of_a_held_operation_stays_english(reason: str) -> None:
+    assert set(ENGLISH.findall(in_russian(reason))) <= NAMES, in_russian(reason)
+    assert set(ENGLISH.findall(in_russian(f"{reason}; {reason}"))) <= NAMES, "nor beside another"
+
+
+def test_values_and_days_stay_what_they_are() -> None:
+    assert in_russian(holds()[0]).startswith("период по 31.03.2026 в учёте закрыт")
+    told = differences({"Нет": "1", "Сумма": 5, "Ещё": "2"}, {"Сумма": "6"})
+    assert in_russian("; ".join(told)) == (
+        "Нет: отправлено 1, такого поля в учёте нет; Сумма: отправлено 5, в учёте 6; Ещё: отправлено 2, такого поля в учёте нет"
+    )
+    assert in_russian("Документ не проведён: нет прав") == "Документ не проведён: нет прав"
