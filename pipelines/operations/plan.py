@@ -189,6 +189,7 @@ def _apply(conn: Connection, accounting: System, looked_at: int, run_id: str, de
     updates = _count(conn, _INSERT_UPDATE, parameters)
     _count(conn, _INSERT_POST_AGAIN, parameters)
     updates += write_back(conn, accounting, run_id)
+    released += _move(conn, _POST_CHANGED, "planned", "its document is changed first", parameters)
     _move(conn, _TAKEN_BACK, "reversed", "a document that takes it back is written", parameters)
     superseded += _move(conn, _NO_LONGER_DUE, "superseded", "the deal no longer calls for it", parameters)
     held = _move(conn, _TO_HOLD, "held", None, parameters)
@@ -347,6 +348,20 @@ _INSERT_POST_AGAIN = """
      and u.state = 'planned'
     join ops.operation p on p.operation_id = any(u.depends_on) and p.action = 'unpost'
     where not exists (select from ops.operation o where o.operation_id = ops.uuid8(u.operation_id, 'post'))
+"""
+
+# A posting that was refused, of a document that is changed now, or was since: the reason may have gone with the change.
+_POST_CHANGED = """
+    select p.operation_id from ops.operation p join desired d on d.key = p.key and d.kind = p.kind
+    where p.target = %(system)s and p.action = 'post' and p.state = 'rejected'
+      and exists (
+        select from ops.operation u
+        where u.target = p.target and u.kind = p.kind and u.key = p.key and u.action = 'update'
+          and (u.state = 'planned' or u.state = 'verified' and u.changed_at > p.changed_at))
+      and not exists (
+        select from ops.operation w
+        where w.target = p.target and w.kind = p.kind and w.key = p.key and w.action = 'post'
+          and w.planned_at > p.planned_at and w.state <> 'superseded')
 """
 
 # Everything that was done with a document which a return has taken back.
