@@ -266,6 +266,31 @@ def test_a_person_takes_a_document_back_for_good(towns: Towns) -> None:
         assert not again.done
 
 
+@pytest.mark.parametrize("how", ["undone", "as before"])
+def test_a_correction_that_came_to_nothing_before_it_was_written_is_no_variance(
+    towns: Towns, how: str
+) -> None:
+    with shipped(towns, "corrected") as (town, deal):
+        town.books.refused_kinds = {"correction"}
+        reprice(town, deal, "900.00")
+        town.sync()
+        town.sync()
+        assert ("realized", "missing_in_accounting", Decimal("-100.10")) in variances(town)
+        if how == "undone":
+            with town.warehouse.transaction() as conn:
+                assert undo(
+                    conn, town.road.accounting, f"bitrix24:{deal}", "realization", "Анна", "no sale"
+                ).done
+        else:
+            reprice(town, deal, "1000.10")
+        settle(town)
+        assert [kind for kind, _, _ in documents(town, deal)] == ["realization", "return"][
+            : 1 + (how == "undone")
+        ]
+        assert variances(town) == []
+        assert town.rebuild() == []
+
+
 # ---- closed periods and sums ------------------------------------------------------------------
 
 
