@@ -16,6 +16,7 @@ import pytest
 from pipelines.operations import breaker
 from pipelines.operations.carry import carry
 from pipelines.operations.ready import Ready, may_come_yet
+from pipelines.refresh import lock_changes
 from pipelines.signals import Stopped, heeded
 from resources.connector import Capabilities, Refused, Rows, SourceError, Written
 from resources.warehouse import Warehouse
@@ -167,6 +168,51 @@ def test_what_somebody_took_back_meanwhile_does_not_leave(warehouse: Warehouse, 
     carry(warehouse, paper, workers=1)
     assert taken not in paper.held
     assert states(warehouse) == {"superseded": 1, "verified": 5}
+
+
+def test_what_is_to_be_sent_again_is_never_seen_as_merely_planned(warehouse: Warehouse, paper: Paper) -> None:
+    keys = approved(warehouse, "invoice", 2)
+    left = [keys[0]]
+
+    def fail_once(key: str) -> None:
+        if key in left:
+            left.remove(key)
+            raise SourceError("paper: no connection", retriable=True)
+
+    paper.before_create = fail_once
+    carry(warehouse, paper, workers=1)
+    again = warehouse.rows(
+        "select to_state, xmin::text from ops.operation_event where operation_id = %s and actor = 'carry'"
+        " and to_state in ('planned', 'approved') order by event_id",
+        [keys[0]],
+    )
+    assert [state for state, _ in again] == ["planned", "approved"]
+    assert len({transaction for _, transaction in again}) == 1, "a plan in between would take it back"
+
+
+def test_a_plan_and_a_carrier_wait_for_each_other_in_one_order(warehouse: Warehouse, paper: Paper) -> None:
+    keys = approved(warehouse, "invoice", 2)
+    errors: list[Exception] = []
+
+    def move() -> None:
+        try:
+            with warehouse.transaction() as conn:
+                conn.execute("select ops.move_many(%s::uuid[], 'held', 'test')", [keys])
+        except Exception as error:  # noqa: BLE001 - told below
+            errors.append(error)
+
+    with warehouse.transaction() as conn:
+        lock_changes(conn)  # as a plan does first
+        mover = threading.Thread(target=move)
+        mover.start()
+        while not warehouse.scalar(
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        ):
+            time.sleep(0.05)
+        conn.execute("update ops.operation set amount = 5 where operation_id = any(%s::uuid[])", [keys])
+    mover.join(SECONDS)
+    assert errors == []
+    assert states(warehouse) == {"held": 2}
 
 
 def test_an_error_of_ours_leaves_what_was_sent_to_the_next_carry(warehouse: Warehouse, paper: Paper) -> None:

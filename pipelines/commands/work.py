@@ -11,6 +11,7 @@ from mappings import System
 from pipelines.commands import show
 from pipelines.commands.session import CONSOLE, database, need_sandbox, recall_sandbox, road, sandbox_trouble
 from pipelines.operations.desired import lacking
+from pipelines.refresh import lock_changes
 from pipelines.shapes import missing
 from pipelines.signals import called
 from pipelines.sync import Road, company_mappings, mappings_folder, read_shape
@@ -95,16 +96,16 @@ def plan(
 
 
 def _approve(found: Road, by: str) -> int:
-    return int(
-        found.warehouse.scalar(
+    with found.warehouse.transaction() as conn:
+        lock_changes(conn)  # another process may plan: what it changes or takes back is seen first
+        row = conn.execute(
             """
-            select coalesce(ops.move_many(array_agg(operation_id), 'approved', %s, 'approved by hand'), 0)
+            select ops.move_many(array_agg(operation_id), 'approved', %s, 'approved by hand')
             from ops.operation where target = %s and state = 'planned' having count(*) > 0
             """,
             [by, found.accounting.name],
-        )
-        or 0
-    )
+        ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def status(language: Language) -> int:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from mappings import System, compile_write
 from pipelines.operations.carry import carry
+from pipelines.refresh import lock_changes
 from pipelines.sync import Road
 from resources.warehouse import Connection, trusted
 
@@ -42,6 +43,7 @@ def write_back(road: Road, today: date | None = None) -> Iterator[str]:
         if system.role != "crm" or not system.feedback:
             continue
         with road.warehouse.transaction() as conn:
+            lock_changes(conn)  # what a carrier sends meanwhile is not taken for unsent
             planned = sum(
                 _plan(conn, system, kind, day, road.run_id) for kind in _DUE if kind in system.feedback
             )

@@ -247,6 +247,12 @@ with rounding as (
            case when hold_reason is not null then 'sales' else 'accountants' end as owner
     from p
     where expected_amount is not null and actual_amount is null
+      -- A correction that came to nothing before it left is not written.
+      and not (kind = 'correction' and expected_amount = 0 and not exists (
+          select from documents.document d
+          cross join jsonb_populate_recordset(null::documents.document_line, d.lines) l
+          where d.document_key = p.document_key
+            and (l.quantity, l.price, l.amount) is distinct from (l.quantity_before, l.price_before, l.amount_before)))
     union all
     select document_key, measure, deal_id, 'actual', actual_counterparty_key, actual_currency_key, -counted,
            case

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from pipelines.refresh import lock_changes
 from resources.warehouse import Connection, Warehouse
 
 ACTOR: Final = "night"
@@ -31,6 +32,7 @@ class Tried:
 def try_again(warehouse: Warehouse, target: str, run_id: str = "") -> Tried:
     """Let refused operations of a target go once more, if nothing holds their deal. Sends nothing."""
     with warehouse.transaction() as conn:
+        lock_changes(conn)  # a plan under way may take back what is chosen here
         open_ones = _ids(
             conn, f"{_REFUSED} select operation_id from refused where not is_closed order by changed_at, operation_id limit %(most)s",
             target,
@@ -50,6 +52,7 @@ def try_reopened(warehouse: Warehouse, target: str, months: Sequence[UUID], run_
     if not months:
         return 0
     with warehouse.transaction() as conn:
+        lock_changes(conn)  # a plan under way may take back what is chosen here
         chosen = _ids(
             conn,
             f"""{_REFUSED}

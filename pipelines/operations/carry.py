@@ -26,6 +26,7 @@ from pipelines.operations.compare import differences
 from pipelines.operations.ready import Ready, may_come_yet
 from pipelines.operations.sending import Sender, Sending
 from pipelines.operations.waiting import HELD, OUTRUN, READY
+from pipelines.refresh import lock_changes
 from resources.connector import (
     AssignsKeys,
     Conflict,
@@ -88,6 +89,9 @@ def carry(
     return carried
 
 
+_Told = Sequence[tuple[Operation, str]]  # each with its reason
+
+
 class _Carrier:
     def __init__(
         self,
@@ -125,9 +129,9 @@ class _Carrier:
     def read_again(self) -> None:
         """What did not read back as it was sent may do so by now: an accountant put it right, or a newer
         write took its place. Reads only; a find a chunk."""
-        self._move(
-            self._select(OUTRUN, limit=MAX_READ_AGAIN), "superseded", "a newer write of it is verified"
-        )
+        lock_changes(self.conn)
+        outrun = self._select(OUTRUN, limit=MAX_READ_AGAIN)
+        self._move(outrun, "superseded", "a newer write of it is verified")
         # Of more than the bound, others each time.
         held = self._select(HELD, limit=MAX_READ_AGAIN, order="random()")
         for kind, group in by_kind(held).items():
@@ -138,6 +142,10 @@ class _Carrier:
                     continue
                 if self.read_back is not None:
                     self.read_back(kind, {o.key: found[o.key] for o in equal})
+                lock_changes(self.conn)  # a plan may have changed it or taken it back while we read
+                ids = [o.operation_id for o in equal]
+                still = self._select(f"o.operation_id = any(%s) and {HELD}", [ids])
+                equal = [o for o in still if not self._fault(o, found[o.key])]
                 self._versions(equal, found)
                 self._mark(equal, None)
                 self._move(equal, "verified", "read back again, and equal now")
@@ -199,6 +207,7 @@ class _Carrier:
             ids = self.ready.take(1 if self.breaker.is_trying else self.size)
             if not ids:
                 break
+            lock_changes(self.conn)  # a plan under way may change what we choose, or take it back
             if chunk := self._select(f"o.operation_id = any(%s) and {READY}", [ids]):
                 sending = Sending(self.sender, chunk)
                 self.intended.append(
@@ -299,9 +308,9 @@ class _Carrier:
             }
             self._learn(chunk[0].kind, given)
         self._move(confirmed, "confirmed", None)
+        self._send_again(outcomes.pop("planned"))
         for state, told in outcomes.items():
             self._move_each(told, state, codes)
-        self._send_again([o for o, _ in outcomes["planned"]])
         self.breaker.never_left([o.operation_id for o in chunk], answers)
         self.breaker.keep(self.carried)
         return confirmed, uncertain
@@ -327,14 +336,15 @@ class _Carrier:
                 else:
                     absent.append((operation, "the target does not have it: it is sent again"))
         self._move(there, "confirmed", "a probe found it in the target")
-        self._move_each(absent, "planned")
-        self._send_again([o for o, _ in absent])
+        self._send_again(absent)
         return there
 
-    def _send_again(self, operations: Sequence[Operation]) -> None:
-        """What is planned again stays approved; after many tries only where the target and not the record is the cause."""
+    def _send_again(self, told: _Told) -> None:
+        """Plan each again for its reason; it stays approved, after many tries only where the target and not the record
+        is the cause. In one transaction: a plan would take a planned one for its own."""
         outage = self.breaker.tripped or self.breaker.open is not None
-        again = [o for o in operations if outage or o.attempts + 1 < MAX_ATTEMPTS]
+        again = [o for o, _ in told if outage or o.attempts + 1 < MAX_ATTEMPTS]
+        self._move_each(told, "planned", ends=False)
         self._move(again, "approved", "to be sent again")
 
     def _is_done(self, operation: Operation, body: Mapping[str, Any]) -> bool:
@@ -370,11 +380,13 @@ class _Carrier:
                     wrong.append((operation, fault))
             self._versions(good, found)
             self._move(good, "verified", "read back and equal")
-            self._move_each(wrong, "held")
+            self._move_each(wrong, "held", ends=False)
             self._mark([o for o, _ in wrong], "read_back")
+            self.conn.commit()
             self.carried.held += len(wrong)
-            self._move(undone, "uncertain", "answered as done, and the record is at the version from before")
-            self._move(undone, "planned", "nothing came of it: it is sent again")
+            before = "answered as done, and the record is at the version from before"
+            self._move(undone, "uncertain", before, ends=False)
+            self._move(undone, "planned", "nothing came of it: it is sent again", ends=False)
             self._move(undone, "approved", "to be sent again")
             self.carried.put_back += len(undone)
             for operation in good:
@@ -444,18 +456,21 @@ class _Carrier:
             "update ops.operation set reason_code = %s where operation_id = any(%s)",
             [code, [o.operation_id for o in operations]],
         )
-        self.conn.commit()
 
-    def _move(self, operations: Sequence[Operation], state: str, reason: str | None) -> None:
+    def _move(
+        self, operations: Sequence[Operation], state: str, reason: str | None, *, ends: bool = True
+    ) -> None:
+        """Move all for one reason; `ends`: commit."""
         if operations:
             self.conn.execute(
                 "select ops.move_many(%s::uuid[], %s, %s, %s, null, %s)",
                 [[o.operation_id for o in operations], state, ACTOR, reason, self.run_id or None],
             )
-        self.conn.commit()
+        if ends:
+            self.conn.commit()
 
     def _move_each(
-        self, told: Sequence[tuple[Operation, str]], state: str, codes: Mapping[UUID, str] | None = None
+        self, told: _Told, state: str, codes: Mapping[UUID, str] | None = None, *, ends: bool = True
     ) -> None:
         """Move each for a reason of its own; `codes` are the target's own of what it refused."""
         if told:
@@ -470,7 +485,8 @@ class _Carrier:
                 "select ops.move_many(%s::uuid[], %s, %s, null, %s, %s)",
                 [[o.operation_id for o, _ in told], state, ACTOR, Jsonb(details), self.run_id or None],
             )
-        self.conn.commit()
+        if ends:
+            self.conn.commit()
 
 
 # Our keys are UUIDs; nothing else of a body looks like one that we have an alias for.

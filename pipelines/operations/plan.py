@@ -182,12 +182,14 @@ def _apply(conn: Connection, accounting: System, looked_at: int, run_id: str, de
     released = _move(conn, _DUE_AGAIN, "planned", "the deal calls for it again", parameters)
     _move(conn, _CHANGED_UNSENT, "planned", "its content changed", {**parameters, "again": again})
     changed = _count(conn, _REPLAN, parameters)
+    _count(conn, _REPLAN_POST, parameters)
     superseded = _move(conn, _STALE_UPDATE, "superseded", "something newer is to be written", parameters)
     released += _move(conn, _UPDATE_AGAIN, "planned", "it is to be updated after all", parameters)
     _count(conn, _INSERT_UNPOST, parameters)
     updates = _count(conn, _INSERT_UPDATE, parameters)
     _count(conn, _INSERT_POST_AGAIN, parameters)
     updates += write_back(conn, accounting, run_id)
+    released += _move(conn, _POST_CHANGED, "planned", "its document is changed first", parameters)
     _move(conn, _TAKEN_BACK, "reversed", "a document that takes it back is written", parameters)
     superseded += _move(conn, _NO_LONGER_DUE, "superseded", "the deal no longer calls for it", parameters)
     held = _move(conn, _TO_HOLD, "held", None, parameters)
@@ -252,6 +254,13 @@ _REPLAN = f"""
         currency = d.currency, run_id = %(run_id)s
     from desired d
     where {_UNSENT} and o.state in ('planned', 'held', 'approved', 'rejected')
+"""
+
+_REPLAN_POST = """
+    update ops.operation o set amount = d.amount, currency = d.currency
+    from desired d
+    where o.operation_id = ops.uuid8(d.operation_id, 'post') and o.state in ('planned', 'held', 'approved', 'rejected')
+      and (o.amount, o.currency) is distinct from (d.amount, d.currency)
 """
 
 # An update that never left and says something else than is to be written now.
@@ -341,6 +350,20 @@ _INSERT_POST_AGAIN = """
     where not exists (select from ops.operation o where o.operation_id = ops.uuid8(u.operation_id, 'post'))
 """
 
+# A posting that was refused, of a document that is changed now, or was since: the reason may have gone with the change.
+_POST_CHANGED = """
+    select p.operation_id from ops.operation p join desired d on d.key = p.key and d.kind = p.kind
+    where p.target = %(system)s and p.action = 'post' and p.state = 'rejected'
+      and exists (
+        select from ops.operation u
+        where u.target = p.target and u.kind = p.kind and u.key = p.key and u.action = 'update'
+          and (u.state = 'planned' or u.state = 'verified' and u.changed_at > p.changed_at))
+      and not exists (
+        select from ops.operation w
+        where w.target = p.target and w.kind = p.kind and w.key = p.key and w.action = 'post'
+          and w.planned_at > p.planned_at and w.state <> 'superseded')
+"""
+
 # Everything that was done with a document which a return has taken back.
 _TAKEN_BACK = """
     select o.operation_id
@@ -392,12 +415,19 @@ _TO_WAIT = f"""
     where o.target = %(system)s and o.action = 'post' and o.state in ('planned', 'approved') and {_UNDER_WAY}
 """
 
-# Masters go with the documents that need them.
+# Masters go with the documents that need them; what is only posted or taken back, by the sum that its document is to have.
 _TO_APPROVE_UP_TO = """
-    select operation_id from ops.operation
-    where target = %(system)s and state = 'planned' and reason_code is null
-      and abs(coalesce(amount, 0)) * coalesce((content #>> '{document,rate}')::numeric
-          / nullif((content #>> '{document,rate_units}')::numeric, 0), 1) <= %(most)s
+    select o.operation_id from ops.operation o
+    left join lateral (
+        select w.amount, w.content from ops.operation w
+        where o.action in ('post', 'unpost') and w.target = o.target and w.kind = o.kind and w.key = o.key
+          and w.action in ('create', 'update') and w.state <> 'superseded'
+        order by w.planned_at desc, w.action desc limit 1
+    ) written on true
+    cross join lateral (select coalesce(written.content, o.content) -> 'document' as document) its
+    where o.target = %(system)s and o.state = 'planned' and o.reason_code is null
+      and abs(coalesce(written.amount, o.amount, 0)) * coalesce((its.document ->> 'rate')::numeric
+          / nullif((its.document ->> 'rate_units')::numeric, 0), 1) <= %(most)s
 """
 
 _TO_APPROVE = """

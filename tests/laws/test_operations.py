@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -12,11 +13,12 @@ from pipelines import sync
 from pipelines.commands.show import lacking, waiting_of
 from pipelines.operations.carry import MAX_ATTEMPTS
 from pipelines.sensors import sync_jobs
-from resources.connector import Written
+from resources.connector import Refused, Written
 from tests.laws.acts import Act, do
 from tests.laws.books import Payload
 from tests.laws.conftest import Towns
-from tests.laws.test_revisions import documents, reprice, settle, shipped
+from tests.laws.one_deal import deal_of, only
+from tests.laws.test_revisions import FOLLOWS, documents, reprice, settle, shipped
 from tests.laws.town import Done, Town, add_deal
 
 
@@ -173,6 +175,65 @@ def test_the_night_tries_again_what_was_refused_and_a_sync_does_not(towns: Towns
         )
         assert set(events) == {("rejected", "planned", "night")}
         assert len(events) == 2 * refused
+
+
+def test_a_posting_that_was_refused_goes_once_more_with_each_change_of_its_document(towns: Towns) -> None:
+    with towns() as town:
+        town.remap(*FOLLOWS)
+        only(town, "21", lines=1, price="9000.00")
+        deal = deal_of(town)
+        refused = too_large_to_post(town, most=5000)
+        for price, tries in (("9000.00", 1), ("8000.00", 2), ("7000.00", 3)):
+            reprice(town, deal, price)
+            town.sync()
+            town.sync()
+            assert documents(town, deal) == [("realization", False, Decimal(price))]
+            assert len(refused) == tries
+        reprice(town, deal, "1000.00")
+        settle(town)
+        assert documents(town, deal) == [("realization", True, Decimal("1000.00"))]
+
+
+def test_a_posting_that_was_refused_waits_for_the_change_of_its_document(towns: Towns) -> None:
+    with towns() as town:
+        town.remap(*FOLLOWS)
+        only(town, "21", lines=1, price="9000.00")
+        deal = deal_of(town)
+        refused = too_large_to_post(town, most=5000)
+        town.sync()
+        with no_updates(town):
+            reprice(town, deal, "1000.00")
+            town.sync()
+            town.sync()
+        assert len(refused) == 1
+        assert documents(town, deal) == [("realization", False, Decimal("9000.00"))]
+        carry(town, refused_too=True)
+        assert documents(town, deal) == [("realization", True, Decimal("1000.00"))]
+
+
+def too_large_to_post(town: Town, most: int) -> list[str]:
+    """Let the base refuse to post a realization above this sum; the keys of those refused, as they come."""
+    post = town.books.post
+    refused: list[str] = []
+
+    def look_first(kind: str, key: str) -> None:
+        if kind == "realization" and town.books.all(kind)[key]["СуммаДокумента"] > most:
+            refused.append(key)
+            raise Refused("Не удалось провести: не хватает товара «Стол»", code="-1")
+        post(kind, key)
+
+    town.books.post = look_first  # type: ignore[method-assign]
+    return refused
+
+
+@contextmanager
+def no_updates(town: Town) -> Iterator[None]:
+    def refuse(kind: str, key: str, *what: Any) -> Written:
+        raise Refused("no right to change it", code="-1")
+
+    town.books.update = refuse  # type: ignore[method-assign]
+    yield
+    del town.books.update
 
 
 def test_a_closed_period_is_asked_about_once_a_month_and_opens_as_a_whole(towns: Towns) -> None:

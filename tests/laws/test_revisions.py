@@ -266,6 +266,31 @@ def test_a_person_takes_a_document_back_for_good(towns: Towns) -> None:
         assert not again.done
 
 
+@pytest.mark.parametrize("how", ["undone", "as before"])
+def test_a_correction_that_came_to_nothing_before_it_was_written_is_no_variance(
+    towns: Towns, how: str
+) -> None:
+    with shipped(towns, "corrected") as (town, deal):
+        town.books.refused_kinds = {"correction"}
+        reprice(town, deal, "900.00")
+        town.sync()
+        town.sync()
+        assert ("realized", "missing_in_accounting", Decimal("-100.10")) in variances(town)
+        if how == "undone":
+            with town.warehouse.transaction() as conn:
+                assert undo(
+                    conn, town.road.accounting, f"bitrix24:{deal}", "realization", "Анна", "no sale"
+                ).done
+        else:
+            reprice(town, deal, "1000.10")
+        settle(town)
+        assert [kind for kind, _, _ in documents(town, deal)] == ["realization", "return"][
+            : 1 + (how == "undone")
+        ]
+        assert variances(town) == []
+        assert town.rebuild() == []
+
+
 # ---- closed periods and sums ------------------------------------------------------------------
 
 
@@ -297,3 +322,38 @@ def test_documents_up_to_a_sum_go_by_themselves_and_larger_ones_wait(towns: Town
             "select distinct state from ops.operation where subject = %s", [f"bitrix24:{large}"]
         ) == [("planned",)]
         assert documents(town, deal)
+
+
+def test_a_document_in_another_currency_is_not_taken_back_while_its_new_sum_waits(towns: Towns) -> None:
+    with towns() as town:
+        town.remap(*FOLLOWS, "updated")
+        only(town, next(iter(town.portal.all("company"))), lines=1, currency="USD")
+        deal = deal_of(town)
+        settle(town)
+        town.remap("by_sum")
+        reprice(town, deal, "2000.00")  # 2,500 roubles at most
+        town.sync()
+        town.sync()
+        assert documents(town, deal) == [("realization", True, Decimal("1000.10"))]
+        waiting = (
+            "select action, state from ops.operation where kind = 'realization' and amount = 2000 order by 1"
+        )
+        assert town.rows(waiting) == [(action, "planned") for action in ("post", "unpost", "update")]
+        reprice(town, deal, "20.00")
+        settle(town)
+        assert documents(town, deal) == [("realization", True, Decimal("20.00"))]
+
+
+def test_what_becomes_small_enough_before_it_leaves_is_written_and_posted(towns: Towns) -> None:
+    with towns() as town:
+        town.remap(*FOLLOWS, "by_sum")
+        only(town, "21", lines=1, price="9000.00")
+        deal = deal_of(town)
+        town.sync()
+        assert documents(town, deal) == []
+        reprice(town, deal, "1000.00")
+        settle(town)
+        assert documents(town, deal) == [("realization", True, Decimal("1000.00"))]
+        assert town.rows("select distinct amount from ops.operation where kind = 'realization'") == [
+            (Decimal("1000.00"),)
+        ]
