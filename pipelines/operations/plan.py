@@ -393,11 +393,19 @@ _TO_WAIT = f"""
 """
 
 # Masters go with the documents that need them.
-_TO_APPROVE_UP_TO = """
-    select operation_id from ops.operation
-    where target = %(system)s and state = 'planned' and reason_code is null
-      and abs(coalesce(amount, 0)) * coalesce((content #>> '{document,rate}')::numeric
-          / nullif((content #>> '{document,rate_units}')::numeric, 0), 1) <= %(most)s
+_WORTH = """abs(coalesce({o}.amount, 0)) * coalesce(({o}.content #>> '{{document,rate}}')::numeric
+          / nullif(({o}.content #>> '{{document,rate_units}}')::numeric, 0), 1)"""
+
+# A return goes by itself only where what takes the place of the document that it takes back does.
+_TO_APPROVE_UP_TO = f"""
+    select o.operation_id from ops.operation o
+    where o.target = %(system)s and o.state = 'planned' and o.reason_code is null
+      and {_WORTH.format(o="o")} <= %(most)s
+      and not (o.kind = 'return' and exists (
+        select from ops.operation n cross join unnest(n.depends_on) as needs(parent)
+        join ops.operation p on p.operation_id = needs.parent
+        where n.target = o.target and n.kind = 'realization' and n.subject = o.subject and n.action = 'create'
+          and n.state = 'planned' and {_WORTH.format(o="n")} > %(most)s and p.kind = 'return' and p.key = o.key))
 """
 
 _TO_APPROVE = """
