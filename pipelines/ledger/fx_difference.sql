@@ -114,6 +114,11 @@ with own as (
         where (p.document_key = f.document_key or p.deal_id = f.deal_id)
           and d.kind = 'realization' and d.is_posted and not d.is_deleted
           and d.currency_key = f.currency_key and d.document_date <= f.paid_on
+          -- What a posted return took back is not what is paid; what followed it is.
+          and not exists (
+            select from ledger.position r
+            join documents.document b on b.document_key = r.document_key and b.base_key = d.document_key
+            where r.deal_id = p.deal_id and r.kind = 'return' and r.is_posted and not r.is_marked)
         order by d.document_date, d.document_key limit 1) d
 ), rated as (
     select s.*,

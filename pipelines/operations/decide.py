@@ -16,7 +16,16 @@ from typing import Any, Final
 from mappings import System
 from pipelines.operations.changes import UNASKED, say_changes
 from pipelines.operations.desired import write_out
-from pipelines.operations.edits import STATE, UNDONE, WEIGHTY, find_edits, hand_over, record_edits
+from pipelines.operations.edits import (
+    LAST_STEP,
+    STATE,
+    UNDONE,
+    WAS_POSTED,
+    WEIGHTY,
+    find_edits,
+    hand_over,
+    record_edits,
+)
 from resources.warehouse import Connection, trusted
 
 
@@ -111,6 +120,12 @@ def undo(conn: Connection, accounting: System, deal: str, kind: str, by: str, re
     parameters = {
         "system": accounting.name, "zone": accounting.timezone, "deal": deal, "by": by, "reason": reason,
     }  # fmt: skip
+    if conn.execute(trusted(_IS_TAKEN_BACK), parameters).fetchone() == (True,):
+        return Told(
+            False,
+            f"we unposted the {kind} of {deal} to change it, and it is not posted again yet: there is nothing to take back."
+            f" `sverka operations show {deal}` says what it waits for; undo it once it is posted",
+        )
     row = conn.execute(trusted(_UNDO), parameters).fetchone()
     if row is None:
         return Told(
@@ -137,6 +152,8 @@ def _impossible(accounting: System, kind: str, state: str, fields: Sequence[str]
         return "the deal no longer calls for it: there is nothing to update it to; answer reversal or leave"
     if action == "correction" and list(fields) == ["cancelled"]:
         return "the deal no longer calls for it: there is nothing to correct it to; answer reversal or leave"
+    if action == "reversal" and state == "draft":
+        return "it is not posted: there is nothing to take back; answer leave, and mark it for deletion in accounting"
     follows = {"correction": "correction", "reversal": "return"}.get(action)
     if follows and kind not in ("realization", "correction"):
         return f"a {kind} is not followed by a {follows}; answer update or leave"
@@ -200,14 +217,15 @@ _STANDING: Final = f"""
            coalesce(l.is_deleted, false) as is_gone,
            place.state, l.number, l.document_date, l.version, ours.owned, null::jsonb as body, null::jsonb as kept,
            coalesce(place.state = 'draft' and e.is_owned and cardinality(e.nobodys) = 0, false) as may_overwrite,
-           false as by_accounting, null::text as action
+           false as by_accounting, place.state = 'draft' and coalesce({LAST_STEP} = 'unpost', false) as is_taken_back,
+           null::text as action
     from written w
     left join desired d on d.operation_id = w.operation_id
     left join needed n on n.operation_id = d.operation_id
     left join lateral (select x.* from ledger.document x where x.document_key = w.document_key limit 1) l on true
     left join edited e on e.operation_id = w.operation_id
     cross join lateral (select {STATE} as state offset 0) place
-    join owning ours on ours.kind = w.kind and ours.is_posted = (place.state <> 'draft')
+    join owning ours on ours.kind = w.kind and ours.is_posted = (place.state <> 'draft' or {WAS_POSTED})
     left join lateral jsonb_to_record(w.content) as c(document jsonb, lines jsonb) on true  -- taken apart once
     cross join lateral (
         select array(
@@ -253,7 +271,8 @@ _ACTION: Final = """
                (array['leave', 'update', 'correction', 'reversal', 'ask'])[max(
                    array_position(array['leave', 'update', 'correction', 'reversal', 'ask'],
                        coalesce(named.action, other.action,
-                                case when s.state = 'draft' then case f when 'cancelled' then 'leave' else 'update' end
+                                case when s.is_taken_back and f = 'cancelled' then 'ask'  -- it was in the books
+                                     when s.state = 'draft' then case f when 'cancelled' then 'leave' else 'update' end
                                      else 'ask' end)))] as action
         from standing s
         cross join unnest(s.fields) as f
@@ -332,7 +351,8 @@ _ASK: Final = """
                            ' change the deal, or leave it'
                        when s.by_accounting then 'accounting changes it again each time that it is written back: ' || s.changes
                        else 'the deal says otherwise: ' || s.changes end,
-                  case when s.is_edited then '; accounting changed it too' else '' end),
+                  case when s.is_edited then '; accounting changed it too'
+                       when s.is_taken_back then '; we unposted it to change it' else '' end),
            format('%%s %%s от %%s (%%s): %%s%%s', ops.kind_name_ru(s.kind), coalesce(s.number, ''),
                   to_char(s.document_date, 'DD.MM.YYYY'),
                   case s.state when 'draft' then 'не проведён' when 'posted' then 'проведён' when 'paid' then 'оплачен'
@@ -345,7 +365,8 @@ _ASK: Final = """
                            ' измените сделку или оставьте как есть'
                        when s.by_accounting then 'в учёте его меняют снова после каждой обратной записи: ' || s.changes_ru
                        else 'в сделке теперь иначе: ' || s.changes_ru end,
-                  case when s.is_edited then '; в учёте документ тоже изменён' else '' end)
+                  case when s.is_edited then '; в учёте документ тоже изменён'
+                       when s.is_taken_back then '; проведение отменили мы, чтобы его изменить' else '' end)
     from standing s
     left join (
         select p.operation_id, count(*) as questions from ops.question p
@@ -353,6 +374,16 @@ _ASK: Final = """
     ) before on before.operation_id = s.operation_id
     where {unasked}
 """.replace("{unasked}", UNASKED)
+
+# Of the last realization of a deal: whether we unposted it, and nobody posted it since.
+_IS_TAKEN_BACK: Final = f"""
+    select coalesce({LAST_STEP} = 'unpost', false) and not coalesce((
+        select l.is_posted from ledger.document l where l.document_key = w.target || ':' || w.key), false)
+    from ops.operation w
+    where w.target = %(system)s and w.subject = %(deal)s and w.kind = 'realization' and w.action = 'create'
+      and w.state = 'verified'
+    order by w.planned_at desc limit 1
+"""
 
 _UNDO: Final = """
     insert into ops.revision (deal_id, kind, revision, number, ending, is_final, held, decided_on, decided_by, reason, operation_id)

@@ -49,6 +49,7 @@ def fill_desired(conn: Connection, accounting: System) -> None:
         if absent:
             conn.execute("update desired set hold = coalesce(hold, %s) where kind = %s", [absent, kind])
     conn.execute(trusted(_IN_CLOSED_PERIOD), {"system": accounting.name})
+    conn.execute(trusted(_TOGETHER))
     conn.execute(
         "update desired set content_hash = md5(body::text) where content_hash is null and body is not null"
     )
@@ -93,8 +94,20 @@ def _statement(statement: str, accounting: System, kind: str, own: bool) -> str:
         rank=DOCUMENT_KINDS.index(kind) + 4,
         body=compile_text(accounting, kind, lines),
         content=_CONTENT.format(lines=_OWN_CONTENT.format(lines=lines) if own else _DEAL_CONTENT),
-        depends_on=_DEPENDS_ON.format(strip=strip, lines=lines),
+        depends_on=_DEPENDS_ON.format(strip=strip, lines=lines, taken_back=_taken_back(accounting)),
         but=_BUT_EMPTY.format(lines=lines) if kind == "correction" else "",
+    )
+
+
+def _taken_back(accounting: System) -> str:
+    """SQL: the steps of the return that takes back the revision before `d`; with both in the books it would count twice."""
+    if "return" not in accounting.write:
+        return ""
+    steps = ", (ops.uuid8(r.operation_id, 'post'))" if accounting.write["return"].post is True else ""
+    return (
+        f"union all select step.operation_id from ({_RETURN_BEFORE}) r"
+        f" cross join lateral (values (r.operation_id){steps}) as step(operation_id)"
+        " where d.kind = 'realization' and d.revision > 1"
     )
 
 
@@ -188,6 +201,11 @@ _CONTENT: Final = """jsonb_build_object(
             'document', jsonb_strip_nulls(to_jsonb(d) - array['lines', 'operation_id', 'hold', 'is_written']),
             'lines', {lines})"""
 
+# Of a realization `d`: the return that takes back the revision before it.
+_RETURN_BEFORE: Final = """
+    select ops.key_of(split_part(d.document_key, ':', 1), 'return',
+                      d.deal_id || '/' || d.kind || '/' || (d.revision - 1))::uuid as operation_id"""
+
 _DEPENDS_ON: Final = """array(
                select p.operation_id from desired p where p.kind = 'counterparty' and p.subject = d.counterparty_id
                union all
@@ -212,6 +230,7 @@ _DEPENDS_ON: Final = """array(
                       select from ops.setting s where s.name = 'post_' || p.kind and s.value = 'true'
                          and s.system || ':' || p.key = d.base_key))
                   and not exists (select from ops.operation o where o.operation_id = i.operation_id)
+               {taken_back}
            )"""
 
 # A correction that changes nothing.
@@ -257,3 +276,24 @@ _IN_CLOSED_PERIOD = """
       and p.organization in ('', substr(coalesce(n.organization_key, ''), length(%(system)s) + 2))
       and not n.is_written
 """
+
+# A return and the document that takes the place of what it takes back: while one is held, so is the other.
+_TOGETHER: Final = (
+    """
+    with pair as (
+        select d.operation_id as next_id, w.hold as next_hold, r.operation_id as return_id, t.hold as return_hold
+        from needed d
+        cross join lateral ("""
+    + _RETURN_BEFORE
+    + """) r
+        join desired w on w.operation_id = d.operation_id
+        join desired t on t.operation_id = r.operation_id
+        where d.kind = 'realization' and d.revision > 1 and not d.is_written
+    ), told as (
+        select return_id as operation_id, 'the document that follows it is held: ' || next_hold as hold from pair
+        union all
+        select next_id, 'the return before it is held: ' || return_hold from pair
+    )
+    update desired d set hold = told.hold from told where told.operation_id = d.operation_id and d.hold is null
+"""
+)

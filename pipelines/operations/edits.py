@@ -27,24 +27,39 @@ UNDONE: Final = ("unposted", "deleted", "refunded")
 
 WEIGHTY: Final = "'{date,counterparty,amount}'::text[]"  # what nobody owns, and is asked about all the same
 
-# Of `written w` and `ledger.document l`: whether it was posted, by us or by them, and not taken back by us.
-IS_POSTED: Final = """
-    (coalesce(l.is_posted, false) or exists (
+# Of `written w`: what we did last, post or unpost.
+LAST_STEP: Final = """(
+    select x.action from ops.operation x
+    where x.target = %(system)s and x.kind = w.kind and x.key = w.key and x.action in ('post', 'unpost') and x.state = 'verified'
+    order by x.changed_at desc limit 1)"""
+
+_POSTED: Final = """
+    (coalesce(l.is_posted, false) or {ours} or exists (
         select from ops.operation p where p.target = %(system)s and p.kind = w.kind and p.key = w.key
-           and p.action = 'post' and p.state in ('sent', 'uncertain', 'confirmed', 'verified')
+           and p.action = 'post' and p.state in ({states})
     ) or exists (
         select from ops.setting s where s.system = %(system)s and s.name = 'posted_at_once_' || w.kind))
 """
 
+# Of `written w` and `ledger.document l`: whether it is posted, by us or by them, and not taken back by us.
+IS_POSTED: Final = _POSTED.format(
+    ours=f"coalesce({LAST_STEP} = 'post', false)", states="'sent', 'uncertain', 'confirmed'"
+)
+
+# Of the same: whether it is or was, which settles whose its fields are; that we take it back to change it is no matter.
+WAS_POSTED: Final = _POSTED.format(ours="false", states="'sent', 'uncertain', 'confirmed', 'verified'")
+
+# Of the same: whether accounting has closed its period.
+IS_CLOSED: Final = """exists (
+            select from ops.period_lock p
+            where p.system = %(system)s
+              and p.until >= least(l.document_date, (w.content #>> '{document,document_date}')::date)
+              and p.organization in ('', substr(coalesce(l.organization_key, ''), length(%(system)s) + 2)))"""
+
 # Of the same: draft, posted, paid or closed.
 STATE: Final = f"""
     case
-        when exists (
-            select from ops.period_lock p
-            where p.system = %(system)s
-              and p.until >= least(l.document_date, (w.content #>> '{{document,document_date}}')::date)
-              and p.organization in ('', substr(coalesce(l.organization_key, ''), length(%(system)s) + 2))
-        ) then 'closed'
+        when {IS_CLOSED} then 'closed'
         -- Looked up by their indexes; `exists` would be answered from a hash of all allocations there are.
         when (select true from ledger.allocation a where a.document_key = w.document_key limit 1)
             or w.kind = 'realization' and (
@@ -138,7 +153,8 @@ _OWNING: Final = """
 _EDITED: Final = f"""
     create temporary table edited on commit drop as
     select w.operation_id, w.kind, w.key, w.deal_id, w.document_key, w.content, l.version, l.number, l.document_date, l.amount,
-           l.is_deleted, coalesce(l.is_posted, false) as is_posted, posting.was_ours and not coalesce(l.is_posted, false)
+           l.is_deleted, owned.since as was_posted,
+           coalesce(l.is_posted, false) as is_posted, posting.was_ours and not coalesce(l.is_posted, false)
                and not l.is_deleted as is_unposted,
            changed.fields, rule.undone,
            array(select f from unnest(changed.fields) f where ops.owner_of(%(system)s, w.kind, f, owned.since) = 'crm') as crms,
@@ -156,12 +172,9 @@ _EDITED: Final = f"""
     from written w
     -- By its key, whatever the planner thinks of how many there are.
     cross join lateral (select x.* from ledger.document x where x.document_key = w.document_key limit 1) l
-    cross join lateral (select {IS_POSTED} as since offset 0) owned  -- each of these once a document
+    cross join lateral (select {WAS_POSTED} as since offset 0) owned  -- each of these once a document
     cross join lateral (
-        select coalesce((select x.action = 'post' from ops.operation x
-                          where x.target = %(system)s and x.kind = w.kind and x.key = w.key
-                            and x.action in ('post', 'unpost') and x.state = 'verified'
-                          order by x.changed_at desc limit 1), false) as was_ours) posting
+        select coalesce({LAST_STEP} = 'post', false) as was_ours) posting
     cross join lateral (
         select (select s.value from ops.setting s where s.system = %(system)s and s.name = 'undone_' || w.kind) as undone) rule
     cross join lateral (
@@ -226,7 +239,7 @@ _HAND_OVER: Final = """
         select count(distinct x.version) as times from ops.edit x
         where x.operation_id = e.operation_id and x.outcome in ('written back', 'posted again')
           and x.version is distinct from e.version and x.seen_at > clock_timestamp() - interval '1 day') often
-    join owning ours on ours.kind = e.kind and ours.is_posted = (e.state <> 'draft')
+    join owning ours on ours.kind = e.kind and ours.is_posted = (e.state <> 'draft' or e.was_posted)
     left join lateral (
         select q.answer from ops.question q
         where q.operation_id = e.operation_id and q.content_hash = told.hash and q.answer is not null

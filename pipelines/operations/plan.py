@@ -13,7 +13,7 @@ from mappings import System
 from mappings.schema import Approval
 from pipelines.operations.decide import Decided, decide
 from pipelines.operations.desired import DOCUMENT_KINDS, fill_desired
-from pipelines.operations.edits import REFUNDED, TOUCHED, write_back
+from pipelines.operations.edits import IS_CLOSED, LAST_STEP, REFUNDED, TOUCHED, write_back
 from pipelines.refresh import changed_scope, empty_scope, refresh_scopes
 from pipelines.table import Changed, Column, Table, tables
 from resources.warehouse import Connection, Warehouse, trusted
@@ -33,6 +33,16 @@ _HELD = """
 _UNSENT_OR_HELD = """
     select o.subject as key from ops.operation o
     where ops.is_document(o.kind) and o.state in ('held', 'planned', 'approved', 'rejected') and exists (select from change)
+"""
+
+# Deals of whose documents the last we did was to take one back to a draft.
+_LEFT_UNPOSTED = """
+    select o.subject from ops.operation o
+    where o.action = 'unpost' and o.state = 'verified' and exists (select from change)
+      and not exists (
+        select from ops.operation p
+        where p.target = o.target and p.kind = o.kind and p.key = o.key and p.action = 'post' and p.state = 'verified'
+          and p.changed_at > o.changed_at)
 """
 
 # Deals that need a master which accounting changed, and of which some field is the CRM's.
@@ -82,7 +92,8 @@ CONSUMER = Table(
         # Periods were opened or closed: what is held for it, and what is about to leave.
         Changed(
             "ops.period_lock",
-            f"{_UNSENT_OR_HELD} union select q.deal_id from ops.question q where q.answer is null and q.withdrawn_at is null"
+            f"{_UNSENT_OR_HELD} union {_LEFT_UNPOSTED}"
+            " union select q.deal_id from ops.question q where q.answer is null and q.withdrawn_at is null"
             " and exists (select from change)",
         ),
         Changed("ops.question", "select key from change"),
@@ -188,6 +199,7 @@ def _apply(conn: Connection, accounting: System, looked_at: int, run_id: str, de
     _count(conn, _INSERT_UNPOST, parameters)
     updates = _count(conn, _INSERT_UPDATE, parameters)
     _count(conn, _INSERT_POST_AGAIN, parameters)
+    updates += _count(conn, _INSERT_POST_BACK, parameters)
     updates += write_back(conn, accounting, run_id)
     released += _move(conn, _POST_CHANGED, "planned", "its document is changed first", parameters)
     _move(conn, _TAKEN_BACK, "reversed", "a document that takes it back is written", parameters)
@@ -298,11 +310,20 @@ _UPDATED = """
         where w.target = %(system)s and w.kind = d.kind and w.key = d.key and w.action in ('create', 'update')
     ) latest
     cross join lateral (
-        select 'update/' || d.content_hash || '/' || latest.updates as name,
+        select 'update/' || d.content_hash || '/' || latest.updates || coalesce('/' || nullif((
+                   select count(*) from ops.operation u
+                   where u.target = %(system)s and u.kind = d.kind and u.key = d.key and u.action = 'unpost'
+                     and u.state = 'verified'), 0), '') as name,
                s.state <> 'draft' and d.kind = any(%(posted)s) as is_posted
     ) named
     where d.content_hash is not null and ops.is_document(d.kind)
 """
+
+# A posting of the same document that is still to come.
+_IS_TO_BE_POSTED = """exists (
+        select from ops.operation x
+        where x.target = {o}.target and x.kind = {o}.kind and x.key = {o}.key and x.action = 'post'
+          and x.state not in ('verified', 'superseded', 'reversed'))"""
 
 # What was left aside meanwhile is the same step again.
 _UPDATE_AGAIN = f"""
@@ -313,7 +334,7 @@ _UPDATE_AGAIN = f"""
     select a.operation_id from steps
     cross join unnest(array[changed, taken_back, ops.uuid8(changed, 'post')]) as step(operation_id)
     join ops.operation a on a.operation_id = step.operation_id
-    where a.state = 'superseded' and a.reason_code is null
+    where a.state = 'superseded' and a.reason_code is null and not (a.action = 'post' and {_IS_TO_BE_POSTED.format(o="a")})
 """
 
 _INSERT_UNPOST = f"""
@@ -338,7 +359,7 @@ _INSERT_UPDATE = f"""
     on conflict do nothing
 """
 
-_INSERT_POST_AGAIN = """
+_INSERT_POST_AGAIN = f"""
     insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, depends_on, amount,
                                currency, run_id)
     select ops.uuid8(u.operation_id, 'post'), %(system)s, u.kind, 'post', u.key, u.source, u.source_ref, u.subject,
@@ -348,6 +369,32 @@ _INSERT_POST_AGAIN = """
      and u.state = 'planned'
     join ops.operation p on p.operation_id = any(u.depends_on) and p.action = 'unpost'
     where not exists (select from ops.operation o where o.operation_id = ops.uuid8(u.operation_id, 'post'))
+      and not {_IS_TO_BE_POSTED.format(o="u")}
+"""
+
+# What we took back to a draft, and what was to follow it is not to be written after all, or came to nothing: it was
+# posted, and is again. Not what a person posted since, or deleted.
+_INSERT_POST_BACK = f"""
+    insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, depends_on, amount,
+                               currency, run_id)
+    select ops.uuid8(d.operation_id, 'post back/' || (
+               select count(*) from ops.operation x
+               where x.target = w.target and x.kind = d.kind and x.key = d.key
+                 and (x.action = 'post' or x.action = 'unpost' and x.state = 'verified'))),
+           w.target, d.kind, 'post', d.key, d.source, d.source_ref, d.subject, array[d.operation_id], d.amount, d.currency,
+           %(run_id)s
+    from desired d
+    join (select *, %(system)s as target from written) w on w.operation_id = d.operation_id
+    left join ledger.document l on l.document_key = w.document_key
+    where d.kind = any(%(posted)s) and {LAST_STEP} = 'unpost' and not {_IS_TO_BE_POSTED.format(o="w")}
+      and not coalesce(l.is_deleted, false) and not {IS_CLOSED}
+      and (not coalesce(l.is_posted, false) or exists (
+          select from ops.operation x
+          where x.target = w.target and x.kind = w.kind and x.key = w.key and x.version = l.version))
+      and not exists (
+        select from ops.operation x
+        where x.target = w.target and x.kind = w.kind and x.key = w.key and x.action = 'unpost'
+          and x.state not in ('verified', 'superseded', 'reversed'))
 """
 
 # A posting that was refused, of a document that is changed now, or was since: the reason may have gone with the change.
@@ -415,8 +462,12 @@ _TO_WAIT = f"""
     where o.target = %(system)s and o.action = 'post' and o.state in ('planned', 'approved') and {_UNDER_WAY}
 """
 
+_WORTH = """abs(coalesce({amount}, 0)) * coalesce(({content} #>> '{{document,rate}}')::numeric
+          / nullif(({content} #>> '{{document,rate_units}}')::numeric, 0), 1)"""
+
 # Masters go with the documents that need them; what is only posted or taken back, by the sum that its document is to have.
-_TO_APPROVE_UP_TO = """
+# A return goes by itself only where what takes the place of the document that it takes back does.
+_TO_APPROVE_UP_TO = f"""
     select o.operation_id from ops.operation o
     left join lateral (
         select w.amount, w.content from ops.operation w
@@ -424,10 +475,14 @@ _TO_APPROVE_UP_TO = """
           and w.action in ('create', 'update') and w.state <> 'superseded'
         order by w.planned_at desc, w.action desc limit 1
     ) written on true
-    cross join lateral (select coalesce(written.content, o.content) -> 'document' as document) its
     where o.target = %(system)s and o.state = 'planned' and o.reason_code is null
-      and abs(coalesce(written.amount, o.amount, 0)) * coalesce((its.document ->> 'rate')::numeric
-          / nullif((its.document ->> 'rate_units')::numeric, 0), 1) <= %(most)s
+      and {_WORTH.format(amount="coalesce(written.amount, o.amount)", content="coalesce(written.content, o.content)")} <= %(most)s
+      and not (o.kind = 'return' and exists (
+        select from ops.operation n cross join unnest(n.depends_on) as needs(parent)
+        join ops.operation p on p.operation_id = needs.parent
+        where n.target = o.target and n.kind = 'realization' and n.subject = o.subject and n.action = 'create'
+          and n.state = 'planned' and {_WORTH.format(amount="n.amount", content="n.content")} > %(most)s
+          and p.kind = 'return' and p.key = o.key))
 """
 
 _TO_APPROVE = """

@@ -67,6 +67,7 @@ def exchanged(town: Town) -> dict[Place, Decimal]:
         town.rows("select 'onec:' || key, subject from ops.operation where ops.is_document(kind)")
         + town.rows("select document_key, deal_id from documents.document")
     )
+    taken_back = {row["Основание_Key"] for row in town.books.all("return").values() if row["Posted"]}
     parts = town.rows("select counterparty_key, payment_key, document_key, amount from ledger.allocation")
     for party, payment_key, document, amount in parts:
         payment = town.books.all("payment")[payment_key.removeprefix("onec:")]
@@ -75,7 +76,7 @@ def exchanged(town: Town) -> dict[Place, Decimal]:
             (row["Date"][:10], key)
             for key, row in town.books.all("realization").items()
             if row["Posted"] and not row["DeletionMark"] and row["ВалютаДокумента_Key"] == currency
-            and row["Date"][:10] <= payment["Date"][:10]
+            and row["Date"][:10] <= payment["Date"][:10] and key not in taken_back
             and (f"onec:{key}" == document or deals.get(f"onec:{key}", "-") == deals.get(document))
         ]  # fmt: skip
         if currency == rouble or not sold:

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from pipelines import sync
 from pipelines.operations.decide import undo
+from resources.connector import Refused, Written
 from tests.laws.conftest import Towns
 from tests.laws.one_deal import asked, deal_of, only, reprice, say, settle
-from tests.laws.town import Town, add_deal
+from tests.laws.town import REWORDINGS, Town, add_deal
 
 FOLLOWS = ("follows", "follows_read")
 
@@ -140,6 +142,96 @@ def test_a_reversal_takes_the_document_back_by_a_return_and_writes_it_anew(towns
             ("reversed",)
         ]
         assert variances(town) == []
+
+
+def test_what_follows_a_document_waits_until_its_return_is_in_the_books(towns: Towns) -> None:
+    """Refused is the return, then its posting: meanwhile the old document alone is in the books."""
+    with shipped(towns, "reversed") as (town, deal):
+        town.books.refused_kinds = {"return"}
+        reprice(town, deal, "900.00")
+        town.sync()
+        assert documents(town, deal) == [("realization", True, Decimal("1000.10"))]
+        assert (
+            "it waits for return"
+            in town.rows("select sentence from ledger.variance where measure = 'realized' and amount > 0")[0][
+                0
+            ]
+        )
+        town.books.refused_kinds = set()
+        post = town.books.post
+
+        def refused(kind: str, key: str) -> Written:
+            if kind == "return":
+                raise Refused("no right to post it", code="-1")
+            return post(kind, key)
+
+        town.books.post = refused  # type: ignore[method-assign]
+        sync.carry_operations(town.road, refused_too=True)
+        town.sync()
+        assert documents(town, deal) == [
+            ("realization", True, Decimal("1000.10")),
+            ("return", False, Decimal("1000.10")),
+        ]
+        town.books.post = post  # type: ignore[method-assign]
+        sync.carry_operations(town.road, refused_too=True)
+        settle(town)
+        assert documents(town, deal) == [
+            ("realization", True, Decimal("900.00")),
+            ("realization", True, Decimal("1000.10")),
+            ("return", True, Decimal("1000.10")),
+        ]
+        assert variances(town) == []
+
+
+def test_a_return_waits_while_what_follows_it_is_held(towns: Towns, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = 'policy: {posted: {"*": reversal}, closed: {"*": reversal}}'
+    monkeypatch.setitem(REWORDINGS, "closed_reversed", ("onec.yaml", "policy: {}", policy))
+    with shipped(towns, "closed_reversed") as (town, deal):
+        town.books.closed_until = date(2026, 3, 31)
+        town.sync()
+        reprice(town, deal, "900.00")
+        town.sync()
+        assert documents(town, deal) == [("realization", True, Decimal("1000.10"))]
+        ((reason,),) = town.rows(
+            "select reason from ops.operation where kind = 'return' and action = 'create' and state = 'held'"
+        )
+        assert reason.startswith(
+            "the document that follows it is held: the period up to 2026-03-31 is closed"
+        )
+        town.books.closed_until = None
+        town.sync()
+        town.sync()
+        assert [kind for kind, posted, _ in documents(town, deal) if posted] == [
+            "realization", "realization", "return",
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after"), [("9000.00", "1000.00"), ("1000.00", "9000.00")])
+def test_of_a_return_and_what_follows_it_neither_goes_by_itself_where_one_is_above_the_sum(
+    towns: Towns, before: str, after: str
+) -> None:
+    with towns() as town:
+        town.remap(*FOLLOWS, "reversed")
+        only(town, next(iter(town.portal.all("company"))), lines=1, price=before)
+        deal = deal_of(town)
+        settle(town)
+        town.remap("by_sum")
+        town.sync()
+        reprice(town, deal, after)
+        for _ in range(2):
+            town.sync()
+        assert documents(town, deal) == [("realization", True, Decimal(before))]
+        with town.warehouse.transaction() as conn:
+            conn.execute(
+                "select ops.move_many(array_agg(operation_id), 'approved', 'Анна', 'agreed') from ops.operation"
+                " where state = 'planned' and subject = %s",
+                [f"bitrix24:{deal}"],
+            )
+        for _ in range(2):
+            town.sync()
+        assert sorted(documents(town, deal)) == sorted(
+            [("realization", True, Decimal(before)), ("realization", True, Decimal(after)), ("return", True, Decimal(before))]
+        )  # fmt: skip
 
 
 def test_a_deal_that_is_lost_after_all_is_taken_back_and_comes_again_as_another_revision(

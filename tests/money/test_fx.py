@@ -127,6 +127,45 @@ def test_a_rate_that_neither_document_nor_payment_says_is_that_of_its_day(ledger
     )
 
 
+@pytest.mark.parametrize(
+    ("is_posted", "told"),
+    [(True, ("onec:realization", Decimal(10500))), (False, ("onec:first", Decimal(20500)))],
+)
+def test_what_a_posted_return_took_back_is_not_what_is_paid(
+    ledger: Connection, is_posted: bool, told: tuple[str, Decimal]
+) -> None:
+    sell(ledger, Decimal("1000.00"), on="2026-03-10", rate="80")
+    common = {"amount": Decimal("1000.00"), "counterparty_key": BUYER, "currency_key": DOLLAR}
+    for key, kind, on, posted, more in (
+        ("first", "realization", "2026-03-02", True, {"ended": "reversed"}),
+        ("back", "return", "2026-03-12", is_posted, {"base_key": "onec:first"}),
+    ):
+        document = {**common, "document_key": f"onec:{key}", "kind": kind, "document_date": on}
+        put(
+            ledger,
+            "documents.document",
+            **document,
+            **more,
+            deal_id="crm:1",
+            revision=1,
+            has_goods=True,
+            has_services=False,
+        )
+        put(
+            ledger,
+            "ledger.document",
+            **document,
+            **BOOKS,
+            source_id=key,
+            is_posted=posted,
+            rate="70",
+            rate_units=1,
+        )
+    pay(ledger, Decimal("1000.00"), "2026-03-25", "90.5")
+    settle(ledger)
+    assert ledger.execute("select realization_key, difference from ledger.fx_difference").fetchall() == [told]
+
+
 def test_an_advance_makes_no_difference_since_the_realization_takes_its_rate(ledger: Connection) -> None:
     sell(ledger, Decimal("1000.00"), on="2026-03-26")
     pay(ledger, Decimal("1000.00"), "2026-03-25", "90.5")
