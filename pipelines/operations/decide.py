@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mappings import System
-from pipelines.operations.desired import write_out
+from pipelines.operations.desired import CLOSED, write_out
 from pipelines.operations.edits import STATE, UNDONE, WEIGHTY, find_edits, hand_over, record_edits
 from resources.warehouse import Connection, trusted
 
@@ -44,6 +44,7 @@ def decide(conn: Connection, accounting: System, run_id: str = "") -> Decided:
     conn.execute(_KEPT)
     hand_over(conn, accounting)
     conn.execute("analyze standing (operation_id, kind, key, deal_id, state, action)")
+    conn.execute(trusted(_IN_CLOSED_PERIOD), parameters)
     deals = [row[0] for row in conn.execute(trusted(_REVISE), parameters).fetchall()]
     conn.execute(trusted(_WITHDRAW), parameters)
     asked = conn.execute(trusted(_ASK), parameters).rowcount
@@ -252,6 +253,23 @@ _KEPT: Final = """
         kept = ops.content_without(d.content, w.content, s.owned)
     from desired d join written w on w.operation_id = d.operation_id
     where d.operation_id = s.operation_id and cardinality(s.owned) > 0
+"""
+
+# Of a document that accounting holds: neither the day that it has there nor the one that it is to get may be closed. Its
+# steps that have not left wait, till the period is open again.
+_IN_CLOSED_PERIOD: Final = f"""
+    update desired d set hold = {CLOSED}
+    from ops.period_lock p
+    cross join needed n
+    join written w on w.operation_id = n.operation_id
+    left join standing s on s.operation_id = w.operation_id
+    left join lateral (select x.* from ledger.document x where x.document_key = w.document_key limit 1) l on true
+    where n.operation_id = d.operation_id and p.system = %(system)s and d.hold is null
+      and p.until >= least(coalesce(l.document_date, (w.content #>> '{{document,document_date}}')::date),
+                           case when s.action in ('update', 'restore') and 'date' <> all(s.owned) or w.is_under_way and not exists (
+                               select from owning o where o.kind = w.kind and 'date' = any(o.owned)) then n.document_date end)
+      and (p.organization = '' or p.organization in (
+          substr(n.organization_key, length(%(system)s) + 2), substr(l.organization_key, length(%(system)s) + 2)))
 """
 
 # The heaviest of what the policy says of each field. A correction or a return stands beside a realization only.
