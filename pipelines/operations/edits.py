@@ -57,7 +57,7 @@ STATE: Final = f"""
 """
 
 # Given keys of ledger.document as `change`: those that somebody else touched since our last write, where a mapping says
-# what follows, or somebody is asked about it.
+# what follows, somebody is asked about it, or it was deleted when we last looked.
 TOUCHED: Final = """
     select o.subject as key
     from change
@@ -65,7 +65,9 @@ TOUCHED: Final = """
     join ops.operation o on o.target = l.source and o.key = substr(l.document_key, length(l.source) + 2)
      and o.action = 'create' and o.state = 'verified' and ops.is_document(o.kind)
     where (exists (select from ops.setting s where s.system = o.target and s.name in ('owner_' || o.kind, 'undone_' || o.kind))
-           or exists (select from ops.question q where q.operation_id = o.operation_id and q.answer is null and q.withdrawn_at is null))
+           or exists (select from ops.question q where q.operation_id = o.operation_id and q.answer is null and q.withdrawn_at is null)
+           or (select x.found = 'deleted' from ops.edit x
+                where x.operation_id = o.operation_id and x.field = 'deletion' order by x.edit_id desc limit 1))
       and l.version is distinct from (
         select x.version from ops.operation x
         where x.target = o.target and x.kind = o.kind and x.key = o.key and x.state = 'verified' and x.version is not null
@@ -106,6 +108,7 @@ def hand_over(conn: Connection, accounting: System) -> None:
     """Add to `standing` the documents whose deals did not change, and that accounting changed: action post, restore or ask."""
     # Where the CRM changed only what is accounting's, nothing is to be decided: that is left.
     conn.execute("delete from standing where fields = '{}'")
+    conn.execute(_DELETED)
     conn.execute(trusted(_CAME_TOO_LATE), {"system": accounting.name})
     conn.execute(
         trusted(_HAND_OVER.replace("{weighty}", WEIGHTY)),
@@ -190,6 +193,12 @@ _CAME_TOO_LATE: Final = """
         select from ops.operation o
         where o.target = %(system)s and o.kind = s.kind and o.key = s.key and o.action = 'update'
           and o.state = 'held' and o.reason_code = 'read_back')
+"""
+
+# Somebody is asked about a deleted document whatever became of its deal.
+_DELETED: Final = """
+    delete from standing s using edited e
+    where e.operation_id = s.operation_id and s.is_gone and not s.is_cancelled and e.undone ->> 'deleted' = 'ask'
 """
 
 # What a person said of it counts for this very version of the document, in this state; to leave it, in any.

@@ -159,3 +159,37 @@ def test_a_deal_that_is_lost_a_second_time_is_asked_about_a_second_time(towns: T
         town.portal.change("deal", deal, stageId="NEW")
         sync(town)
         assert [question["fields"] for question in asked(town)] == [["cancelled"]]
+
+
+# ---- deleted ----------------------------------------------------------------------------------
+
+
+def test_a_deleted_document_is_asked_about_though_its_deal_changes(towns: Towns) -> None:
+    with shipped(towns, "updated", "asked_sale") as (town, deal):
+        town.books.change("realization", sale(town), DeletionMark=True, Posted=False)
+        sync(town)
+        reprice(town, deal, "900.00")
+        sync(town)
+        assert [question["fields"] for question in asked(town)] == [["deleted"]]
+        assert say(town, "leave") == ""
+        since = len(town.books.writes)
+        sync(town)
+        assert (asked(town), writes(town, since)) == ([], [])
+
+
+@pytest.mark.parametrize("policy", ["updated", "corrected", "reversed"])
+def test_a_document_that_was_deleted_while_its_deal_changed_follows_the_policy_once_it_is_restored(
+    towns: Towns, policy: str
+) -> None:
+    with shipped(towns, policy) as (town, deal):
+        town.books.change("realization", sale(town), DeletionMark=True, Posted=False)
+        sync(town)
+        reprice(town, deal, "900.00")
+        since = len(town.books.writes)
+        sync(town)
+        assert writes(town, since) == []
+        town.books.change("realization", sale(town), DeletionMark=False, Posted=True)
+        sync(town, 4)
+        worth = {"realization": 1, "correction": 1, "return": -1}
+        assert sum(worth[kind] * amount for kind, _, amount in documents(town, deal)) == Decimal("900.00")
+        assert all(is_posted for _, is_posted, _ in documents(town, deal))
