@@ -34,11 +34,11 @@ WORDS: Final = {
 }
 MONEY: Final = ("amount", "price", "vat_amount")
 
-# Of `standing s`: what was not asked yet, or not in this state of the deal.
+# Of `standing s`: what is to be asked and is not asked yet.
 UNASKED: Final = """
     s.action = 'ask' and not exists (
-        select from ops.question q where q.operation_id = s.operation_id and q.withdrawn_at is null
-           and (q.answer is null or q.content_hash = coalesce(s.wanted_hash, '')))
+        select from ops.question q
+        where q.operation_id = s.operation_id and q.withdrawn_at is null and q.answer is null)
 """
 
 

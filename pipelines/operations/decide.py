@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from mappings import System
 from pipelines.operations.changes import UNASKED, say_changes
-from pipelines.operations.desired import write_out
+from pipelines.operations.desired import CLOSED, write_out
 from pipelines.operations.edits import (
     LAST_STEP,
     STATE,
@@ -54,8 +54,10 @@ def decide(conn: Connection, accounting: System, run_id: str = "") -> Decided:
     conn.execute(_KEPT)
     hand_over(conn, accounting)
     conn.execute("analyze standing (operation_id, kind, key, deal_id, state, action)")
+    conn.execute(trusted(_IN_CLOSED_PERIOD), parameters)
     deals = [row[0] for row in conn.execute(trusted(_REVISE), parameters).fetchall()]
     conn.execute(trusted(_WITHDRAW), parameters)
+    conn.execute(_SPEND)
     say_changes(conn)
     asked = conn.execute(trusted(_ASK), parameters).rowcount
     record_edits(conn, accounting, run_id)
@@ -218,7 +220,11 @@ _STANDING: Final = f"""
            place.state, l.number, l.document_date, l.version, ours.owned, null::jsonb as body, null::jsonb as kept,
            coalesce(place.state = 'draft' and e.is_owned and cardinality(e.nobodys) = 0, false) as may_overwrite,
            false as by_accounting, place.state = 'draft' and coalesce({LAST_STEP} = 'unpost', false) as is_taken_back,
-           null::text as action
+           null::text as action, null::uuid as question_id,
+           -- What accounting made of it, where that is not as we left it: an answer is good for this alone.
+           case when l.is_deleted or e.is_unposted or cardinality(e.nobodys || e.crms) > 0
+                  or w.kind = 'correction' and l.version <> w.our_version
+                then '/' || coalesce(l.version, md5(e.found::text), '') else '' end as seen
     from written w
     left join desired d on d.operation_id = w.operation_id
     left join needed n on n.operation_id = d.operation_id
@@ -264,6 +270,23 @@ _KEPT: Final = """
     where d.operation_id = s.operation_id and cardinality(s.owned) > 0
 """
 
+# Of a document that accounting holds: neither the day that it has there nor the one that it is to get may be closed. Its
+# steps that have not left wait, till the period is open again.
+_IN_CLOSED_PERIOD: Final = f"""
+    update desired d set hold = {CLOSED}
+    from ops.period_lock p
+    cross join needed n
+    join written w on w.operation_id = n.operation_id
+    left join standing s on s.operation_id = w.operation_id
+    left join lateral (select x.* from ledger.document x where x.document_key = w.document_key limit 1) l on true
+    where n.operation_id = d.operation_id and p.system = %(system)s and d.hold is null
+      and p.until >= least(coalesce(l.document_date, (w.content #>> '{{document,document_date}}')::date),
+                           case when s.action in ('update', 'restore') and 'date' <> all(s.owned) or w.is_under_way and not exists (
+                               select from owning o where o.kind = w.kind and 'date' = any(o.owned)) then n.document_date end)
+      and (p.organization = '' or p.organization in (
+          substr(n.organization_key, length(%(system)s) + 2), substr(l.organization_key, length(%(system)s) + 2)))
+"""
+
 # The heaviest of what the policy says of each field. A correction or a return stands beside a realization only.
 _ACTION: Final = """
     with said as (
@@ -284,13 +307,18 @@ _ACTION: Final = """
          and other.state = s.state and other.field = '*' and f <> 'cancelled'
         group by s.operation_id
     ), answered as (
-        select distinct on (q.operation_id) q.operation_id, q.content_hash, q.answer
-        from ops.question q where q.answer is not null
-        order by q.operation_id, q.answered_at desc
+        -- To leave it is good in any state: it writes nothing.
+        select s.operation_id, q.question_id, q.answer
+        from standing s join ops.question q on q.operation_id = s.operation_id
+        where q.answer is not null and q.withdrawn_at is null
+          and (q.answer = 'leave' or (q.state, q.fields) = (s.state, s.fields))
+          and coalesce(s.wanted_hash, '') || s.seen in (q.content_hash, split_part(q.content_hash, '/', 1))
+          and not exists (select from ops.question x where x.operation_id = q.operation_id and x.answered_at > q.answered_at)
     )
     update standing s
-    set action = case
-            when a.answer is not null and a.content_hash = coalesce(s.wanted_hash, '') then a.answer
+    set question_id = a.question_id,
+        action = case
+            when a.answer is not null then a.answer
             when s.is_gone then 'leave'
             when s.is_edited and s.state <> 'draft' then 'ask'
             when said.action in ('correction', 'reversal') and s.kind not in ('realization', 'correction') then 'ask'
@@ -307,8 +335,7 @@ _REVISE: Final = """
     select s.deal_id, 'realization', held.revision, coalesce(before.number, 0) + 1,
            case s.action when 'reversal' then 'reversed' else 'corrected' end, held.content,
            (clock_timestamp() at time zone %(zone)s)::date,
-           coalesce((select q.answered_by from ops.question q where q.operation_id = s.operation_id
-                      and q.answer = s.action order by q.answered_at desc limit 1), 'policy'),
+           coalesce((select q.answered_by from ops.question q where q.question_id = s.question_id), 'policy'),
            array_to_string(s.fields, ', ') || ' changed in the CRM (' || s.state || ')',
            coalesce(before.operation_id, s.operation_id)
     from standing s
@@ -334,14 +361,25 @@ _WITHDRAW: Final = """
     update ops.question q set withdrawn_at = clock_timestamp()
     where q.answer is null and q.withdrawn_at is null and q.deal_id in (select key from scope)
       and not exists (select from standing s where s.operation_id = q.operation_id and s.action = 'ask'
-                         and coalesce(s.wanted_hash, '') = q.content_hash and s.state = q.state and s.fields = q.fields)
+                         and coalesce(s.wanted_hash, '') || s.seen = q.content_hash and s.state = q.state
+                         and s.fields = q.fields)
+"""
+
+# An answer that no longer counts is spent: should it all be as it was then, it is asked again. What is being written, or
+# is held, says nothing yet.
+_SPEND: Final = """
+    update ops.question q set withdrawn_at = clock_timestamp()
+    from written w left join desired d on d.operation_id = w.operation_id
+    where w.operation_id = q.operation_id and q.answer is not null and q.withdrawn_at is null
+      and not w.is_under_way and (d.operation_id is null or d.content_hash is not null)
+      and not exists (select from standing s where s.question_id = q.question_id)
 """
 
 _ASK: Final = """
     insert into ops.question (question_id, operation_id, deal_id, kind, state, fields, content_hash, told, told_ru)
     select ops.uuid8(s.operation_id, 'ask/' || coalesce(s.wanted_hash, '') || '/' || s.state || '/' || s.fields::text || '/'
                      || coalesce(before.questions, 0)),
-           s.operation_id, s.deal_id, s.kind, s.state, s.fields, coalesce(s.wanted_hash, ''),
+           s.operation_id, s.deal_id, s.kind, s.state, s.fields, coalesce(s.wanted_hash, '') || s.seen,
            format('%%s %%s of %%s (%%s): %%s%%s', ops.kind_name(s.kind), coalesce(s.number, ''), s.document_date, s.state,
                   case when s.is_cancelled then 'the deal no longer calls for it'
                        when s.fields = '{unposted}' then 'somebody unposted it in accounting, and the deal still calls for it'

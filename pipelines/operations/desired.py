@@ -265,16 +265,21 @@ _WRITE_OUT: Final = """
     where t.operation_id = made.operation_id
 """
 
-# Nothing is written into a period that accounting has closed: the document waits for the accountant.
-_IN_CLOSED_PERIOD = """
-    update desired d
-    set hold = format('the period up to %%s is closed in accounting; open it, or date the deal later', p.until)
+CLOSED: Final = (
+    "format('the period up to %%s is closed in accounting; open it, or date the deal later', p.until)"
+)
+
+# Nothing is written into a period that accounting has closed: the document waits for the accountant. What accounting was
+# seen to hold: `decide.py`.
+_IN_CLOSED_PERIOD = f"""
+    update desired d set hold = {CLOSED}
     from ops.period_lock p
     cross join needed n
     where n.operation_id = d.operation_id and p.system = %(system)s and d.hold is null
       and p.until >= n.document_date
       and p.organization in ('', substr(coalesce(n.organization_key, ''), length(%(system)s) + 2))
-      and not n.is_written
+      and (select true from ops.operation o
+            where o.operation_id = n.operation_id and o.state in ('verified', 'reversed')) is null
 """
 
 # A return and the document that takes the place of what it takes back: while one is held, so is the other.

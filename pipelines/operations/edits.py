@@ -71,14 +71,18 @@ STATE: Final = f"""
     end
 """
 
-# Given keys of ledger.document as `change`: those that somebody else touched since our last write.
+# Given keys of ledger.document as `change`: those that somebody else touched since our last write, where a mapping says
+# what follows, somebody is asked about it, or it was deleted when we last looked.
 TOUCHED: Final = """
     select o.subject as key
     from change
     join ledger.document l on l.document_key = change.key
     join ops.operation o on o.target = l.source and o.key = substr(l.document_key, length(l.source) + 2)
      and o.action = 'create' and o.state = 'verified' and ops.is_document(o.kind)
-    where exists (select from ops.setting s where s.system = o.target and s.name in ('owner_' || o.kind, 'undone_' || o.kind))
+    where (exists (select from ops.setting s where s.system = o.target and s.name in ('owner_' || o.kind, 'undone_' || o.kind))
+           or exists (select from ops.question q where q.operation_id = o.operation_id and q.answer is null and q.withdrawn_at is null)
+           or (select x.found = 'deleted' from ops.edit x
+                where x.operation_id = o.operation_id and x.field = 'deletion' order by x.edit_id desc limit 1))
       and l.version is distinct from (
         select x.version from ops.operation x
         where x.target = o.target and x.kind = o.kind and x.key = o.key and x.state = 'verified' and x.version is not null
@@ -119,6 +123,7 @@ def hand_over(conn: Connection, accounting: System) -> None:
     """Add to `standing` the documents whose deals did not change, and that accounting changed: action post, restore or ask."""
     # Where the CRM changed only what is accounting's, nothing is to be decided: that is left.
     conn.execute("delete from standing where fields = '{}'")
+    conn.execute(_DELETED)
     conn.execute(trusted(_CAME_TOO_LATE), {"system": accounting.name})
     conn.execute(
         trusted(_HAND_OVER.replace("{weighty}", WEIGHTY)),
@@ -203,17 +208,23 @@ _CAME_TOO_LATE: Final = """
           and o.state = 'held' and o.reason_code = 'read_back')
 """
 
-# What a person said of it counts for this very version of the document.
+# Somebody is asked about a deleted document whatever became of its deal.
+_DELETED: Final = """
+    delete from standing s using edited e
+    where e.operation_id = s.operation_id and s.is_gone and not s.is_cancelled and e.undone ->> 'deleted' = 'ask'
+"""
+
+# What a person said of it counts for this very version of the document, in this state; to leave it, in any.
 _HAND_OVER: Final = """
     insert into standing (operation_id, kind, key, deal_id, has_content, document_key, wanted_hash, is_cancelled,
                           fields, is_edited, is_gone, state, number, document_date, version, owned, body, kept,
-                          may_overwrite, by_accounting, action)
+                          may_overwrite, by_accounting, seen, question_id, action)
     select e.operation_id, e.kind, e.key, e.deal_id, e.content is not null, e.document_key, told.hash, false,
            told.fields, false, e.is_deleted, e.state, e.number, e.document_date, e.version, ours.owned,
            case when cardinality(ours.owned) > 0 then d.body - array(
                select g.name from governed g where g.kind = e.kind and g.field = any(ours.owned)) end,
            case when cardinality(ours.owned) > 0 then ops.content_without(d.content, e.content, ours.owned) end,
-           true, true,
+           true, true, '', a.question_id,
            case when a.answer = 'update' then 'restore' when a.answer is not null then a.answer
                 when told.fields = '{unposted}' and told.rule = 'post' and e.state <> 'closed'
                      and e.crms = '{}' and not e.nobodys && {weighty} and often.times < %(most)s then 'post'
@@ -240,10 +251,12 @@ _HAND_OVER: Final = """
         where x.operation_id = e.operation_id and x.outcome in ('written back', 'posted again')
           and x.version is distinct from e.version and x.seen_at > clock_timestamp() - interval '1 day') often
     join owning ours on ours.kind = e.kind and ours.is_posted = (e.state <> 'draft' or e.was_posted)
-    left join lateral (
-        select q.answer from ops.question q
-        where q.operation_id = e.operation_id and q.content_hash = told.hash and q.answer is not null
-        order by q.answered_at desc limit 1) a on true
+    left join (
+        select distinct on (q.operation_id) q.* from ops.question q
+        where q.answer is not null and q.operation_id in (select w.operation_id from written w)
+        order by q.operation_id, q.answered_at desc
+    ) a on a.operation_id = e.operation_id and a.withdrawn_at is null and a.content_hash = told.hash
+       and (a.answer = 'leave' or a.state = e.state)
     where told.fields <> '{}'
       and not exists (select from standing s where s.operation_id = e.operation_id)
 """

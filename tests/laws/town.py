@@ -149,6 +149,9 @@ OWNINGS = {
     "owned_sale": ("onec.yaml", _GOODS, f"""    owner: {{"*": state}}
     undone: {{unposted: post, deleted: ask}}
 {_GOODS}"""),
+    "asked_sale": ("onec.yaml", _GOODS, f"""    owner: {{"*": crm}}
+    undone: {{unposted: ask, deleted: ask, refunded: ask}}
+{_GOODS}"""),
     "owned_name": ("onec.yaml", _PARTY, _PARTY.replace("fields", "owner: {name: crm}\n    fields")),
 }  # fmt: skip
 
