@@ -224,7 +224,7 @@ class _Carrier:
             f"""
             select o.operation_id, o.kind, o.action, o.key, coalesce(o.subject, ''), o.body::text, o.attempts,
                    (select p.version from ops.operation p where p.target = o.target and p.kind = o.kind
-                       and p.key = o.key and p.version is not null order by p.changed_at desc limit 1)
+                       and p.key = o.key and p.version is not null and p.state <> 'superseded' order by p.changed_at desc limit 1)
             from ops.operation o where o.target = %s and {condition}
             order by {order} {f"limit {limit}" if limit else ""}
             """,

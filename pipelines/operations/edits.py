@@ -78,7 +78,10 @@ TOUCHED: Final = """
     join ledger.document l on l.document_key = change.key
     join ops.operation o on o.target = l.source and o.key = substr(l.document_key, length(l.source) + 2)
      and o.action = 'create' and o.state = 'verified' and ops.is_document(o.kind)
-    where exists (select from ops.setting s where s.system = o.target and s.name in ('owner_' || o.kind, 'undone_' || o.kind))
+    where (exists (select from ops.setting s where s.system = o.target and s.name in ('owner_' || o.kind, 'undone_' || o.kind))
+           -- What we were to take back: refused, since they had changed it.
+           or exists (select from ops.operation u where u.target = o.target and u.kind = o.kind and u.key = o.key
+                         and u.action = 'unpost' and u.state = 'rejected'))
       and l.version is distinct from (
         select x.version from ops.operation x
         where x.target = o.target and x.kind = o.kind and x.key = o.key and x.state = 'verified' and x.version is not null
