@@ -414,6 +414,7 @@ _NO_LONGER_DUE = """
     select o.operation_id from ops.operation o join scope on scope.key = o.subject
     where o.target = %(system)s and ops.is_document(o.kind)
       and o.state in ('planned', 'held', 'approved', 'rejected')
+      and coalesce(o.reason_code, '') <> 'read_back'  -- accounting holds it, if otherwise than it was sent
       and not exists (select from desired d where d.key = o.key)
 """
 
