@@ -137,8 +137,12 @@ class _Carrier:
         for kind, group in by_kind(held).items():
             for chunk in chunks(group, CHUNK):
                 found = self._find(kind, chunk)
-                equal = [o for o in chunk if found and not self._fault(o, found.get(o.key))]
-                if found is None or not equal:
+                if found is None:
+                    continue
+                faults = {o.operation_id: self._fault(o, found.get(o.key)) for o in chunk}
+                self._tell_anew({of: fault for of, fault in faults.items() if fault})
+                equal = [o for o in chunk if not faults[o.operation_id]]
+                if not equal:
                     continue
                 if self.read_back is not None:
                     self.read_back(kind, {o.key: found[o.key] for o in equal})
@@ -233,7 +237,7 @@ class _Carrier:
             f"""
             select o.operation_id, o.kind, o.action, o.key, coalesce(o.subject, ''), o.body::text, o.attempts,
                    (select p.version from ops.operation p where p.target = o.target and p.kind = o.kind
-                       and p.key = o.key and p.version is not null order by p.changed_at desc limit 1)
+                       and p.key = o.key and p.version is not null and p.state <> 'superseded' order by p.changed_at desc limit 1)
             from ops.operation o where o.target = %s and {condition}
             order by {order} {f"limit {limit}" if limit else ""}
             """,
@@ -450,6 +454,18 @@ class _Carrier:
             " where o.operation_id = v.operation_id",
             [[i for i, _ in told], [None if version is None else str(version) for _, version in told]],
         )
+
+    def _tell_anew(self, faults: Mapping[UUID, str]) -> None:
+        """Say of what is still held how it differs by now: what is meant and what is found may both have changed."""
+        self.conn.execute(
+            "update ops.operation o set reason = f.reason"
+            " from unnest(%s::uuid[], %s::text[], %s::text[]) as f(operation_id, reason, differs)"
+            " where o.operation_id = f.operation_id and o.reason is distinct from f.reason"
+            # Where somebody came before us, that is said beside the same differences.
+            " and strpos(coalesce(o.reason, ''), ': ' || f.differs || '. ') = 0",
+            [list(faults), list(faults.values()), [f.partition(": ")[2] or f for f in faults.values()]],
+        )
+        self.conn.commit()
 
     def _mark(self, operations: Sequence[Operation], code: str | None) -> None:
         self.conn.execute(

@@ -82,7 +82,10 @@ TOUCHED: Final = """
     where (exists (select from ops.setting s where s.system = o.target and s.name in ('owner_' || o.kind, 'undone_' || o.kind))
            or exists (select from ops.question q where q.operation_id = o.operation_id and q.answer is null and q.withdrawn_at is null)
            or (select x.found = 'deleted' from ops.edit x
-                where x.operation_id = o.operation_id and x.field = 'deletion' order by x.edit_id desc limit 1))
+                where x.operation_id = o.operation_id and x.field = 'deletion' order by x.edit_id desc limit 1)
+           -- What we were to take back: refused, since they had changed it.
+           or exists (select from ops.operation u where u.target = o.target and u.kind = o.kind and u.key = o.key
+                         and u.action = 'unpost' and u.state = 'rejected'))
       and l.version is distinct from (
         select x.version from ops.operation x
         where x.target = o.target and x.kind = o.kind and x.key = o.key and x.state = 'verified' and x.version is not null

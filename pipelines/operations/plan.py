@@ -283,7 +283,13 @@ _STALE_UPDATE = """
         left join standing s on s.operation_id = d.operation_id
         where o.target = %(system)s and o.action = 'update' and o.state in ('planned', 'held', 'approved', 'rejected')
           and coalesce(o.reason_code, 'read_back') = 'read_back'
-          and d.content_hash is not null and (o.content_hash is distinct from d.content_hash or s.action not in ('update', 'restore'))
+          and d.content_hash is not null and (
+            o.content_hash is distinct from d.content_hash or s.action not in ('update', 'restore')
+            -- Or came too late: accounting changed what it was to take back, and we know now to what.
+            or exists (
+                select from ops.operation u
+                where u.operation_id = any(o.depends_on) and u.action = 'unpost' and u.state = 'rejected'
+                  and u.version <> s.version))
     )
     select operation_id from stale
     union
@@ -313,7 +319,9 @@ _UPDATED = """
         select 'update/' || d.content_hash || '/' || latest.updates || coalesce('/' || nullif((
                    select count(*) from ops.operation u
                    where u.target = %(system)s and u.kind = d.kind and u.key = d.key and u.action = 'unpost'
-                     and u.state = 'verified'), 0), '') as name,
+                     and u.state = 'verified'), 0), '')
+                   || case when s.state <> 'draft' and d.kind = any(%(posted)s) then coalesce('/' || s.version, '') else '' end
+                   as name,
                s.state <> 'draft' and d.kind = any(%(posted)s) as is_posted
     ) named
     where d.content_hash is not null and ops.is_document(d.kind)
@@ -429,6 +437,7 @@ _NO_LONGER_DUE = """
     select o.operation_id from ops.operation o join scope on scope.key = o.subject
     where o.target = %(system)s and ops.is_document(o.kind)
       and o.state in ('planned', 'held', 'approved', 'rejected')
+      and coalesce(o.reason_code, '') <> 'read_back'  -- accounting holds it, if otherwise than it was sent
       and not exists (select from desired d where d.key = o.key)
 """
 

@@ -390,3 +390,47 @@ def test_a_record_of_ours_is_known_whatever_it_is_called_by_now(towns: Towns) ->
         assert created(town, "product") == products
         assert created(town, "counterparty") == counterparties
         assert town.rebuild() == []
+
+
+def test_what_was_saved_otherwise_stays_held_while_its_deal_is_lost_and_goes_on_once_mended(
+    towns: Towns,
+) -> None:
+    with towns() as town:
+        only(town, "21", lines=1)
+        key = spoiled(town, "realization")
+        deal = deal_of(town)
+        town.sync()
+        town.portal.change("deal", deal, stageId="NEW")
+        town.sync()
+        held = "select state, reason_code from ops.operation where key = %s and action = 'create'"
+        assert town.rows(held, [key]) == [("held", "read_back")]
+        town.portal.change("deal", deal, stageId="WON")
+        town.sync()
+        assert town.rows(held, [key]) == [("held", "read_back")]
+        town.books.change("realization", key, СуммаДокумента=Decimal("1000.10"))
+        town.sync()
+        town.sync()
+        assert town.books.all("realization")[key]["Posted"]
+
+
+def test_the_reason_of_what_is_held_says_what_is_meant_by_now(towns: Towns) -> None:
+    with towns() as town:
+        only(town, "21", lines=1)
+        key = spoiled(town, "realization")
+        reprice(town, deal_of(town), "900.00")
+        town.sync()
+        town.books.change("realization", key, СуммаДокумента=Decimal("1000.10"))
+        town.sync()
+        ((reason,),) = town.rows(
+            "select reason from ops.operation where key = %s and action = 'create'", [key]
+        )
+        assert "meant 900" in reason
+        assert "found 1000.10" in reason
+        # Its lines are as they were: only these are told by then.
+        town.books.change("realization", key, СуммаДокумента=Decimal("900.00"))
+        town.sync()
+        ((reason,),) = town.rows(
+            "select reason from ops.operation where key = %s and action = 'create'", [key]
+        )
+        assert "СуммаДокумента" not in reason
+        assert "Товары" in reason

@@ -166,3 +166,29 @@ def test_what_a_person_posted_meanwhile_is_not_posted_again(towns: Towns) -> Non
         town.sync()
         assert writes(town, since) == []
         assert documents(town, deal) == [("realization", True, OLD)]
+
+
+def test_what_a_person_posted_anew_before_we_came_is_taken_back_as_it_is_known_by_now(towns: Towns) -> None:
+    """Only its version moved: our unposting is refused, and planned again once the new version is read."""
+    with shipped(towns, "updated") as (town, deal):
+        town.books.change("realization", next(iter(town.books.all("realization"))))
+        reprice(town, deal, str(NEW))
+        town.sync()
+        assert documents(town, deal) == [("realization", True, OLD)]
+        since = len(town.books.writes)
+        town.sync()
+        assert writes(town, since) == ["unpost", "update", "post"]
+        assert documents(town, deal) == [("realization", True, NEW)]
+        assert town.sync().planned.quiet
+
+
+def test_what_a_person_changed_before_we_came_is_asked(towns: Towns) -> None:
+    with shipped(towns, "updated") as (town, deal):
+        key = next(iter(town.books.all("realization")))
+        town.books.change("realization", key, СуммаДокумента=Decimal("999.99"))
+        reprice(town, deal, str(NEW))
+        town.sync()
+        town.sync()
+        (question,) = asked(town)
+        assert "accounting changed it too" in question["told"]
+        assert documents(town, deal) == [("realization", True, Decimal("999.99"))]
