@@ -60,9 +60,9 @@ def moment(value: str | float | None) -> datetime | None:
         return datetime.fromtimestamp(value, UTC) if 0 <= value < MAX_STAMP else None
     try:
         stamp = datetime.fromisoformat(value)
-    except ValueError:
+        return stamp if stamp.tzinfo is UTC else stamp.astimezone(UTC) if stamp.tzinfo else None
+    except (ValueError, OverflowError):  # in UTC it may lie outside the calendar
         return None
-    return stamp if stamp.tzinfo is UTC else stamp.astimezone(UTC) if stamp.tzinfo else None
 
 
 @cache
