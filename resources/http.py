@@ -342,13 +342,13 @@ class Client:
                 "put the present address into the connection"
             )
         whole = True
-        if want == "json" and answer.is_json:
-            try:
+        try:
+            if want == "json" and answer.is_json:
                 content, whole = readable(answer.content)
-            except RecursionError:
-                raise _TroubleError("the answer is nested too deeply to be read", _LATER) from None
-            answer = answer if content is answer.content else replace(answer, content=content)
-        verdict = classify(answer)
+                answer = answer if content is answer.content else replace(answer, content=content)
+            verdict = classify(answer)
+        except RecursionError:
+            raise _TroubleError("the answer is nested too deeply to be read", _LATER) from None
         if verdict.kind == "ok":
             if want == "json" and answer.content and not answer.is_json:
                 raise _TroubleError(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import psycopg
 import pytest
 
@@ -87,10 +88,16 @@ def test_a_vendors_own_reading_meets_no_half_characters() -> None:
 
 
 def test_an_answer_that_is_nested_too_deeply_is_an_error_in_words() -> None:
-    deep = b"[" * 100_000
-    handler, _ = answers(httpx.Response(200, content=deep))
-    with pytest.raises(SourceError, match="nested too deeply"):
-        client(handler, Clock()).get_json("deal")
+    deep, closed = b"[" * 100_000, b"[" * 5_000 + b"]" * 5_000
+    for body in (deep, closed):
+        handler, _ = answers(httpx.Response(200, content=body))
+
+        def reading(answer: Answer) -> Verdict:
+            assert msgspec.json.decode(answer.content)
+            return OK
+
+        with pytest.raises(SourceError, match="nested too deeply"):
+            client(handler, Clock(), classify=reading).get_json("deal")
     with pytest.raises(ValueError, match="recursion"):
         Answer(200, {}, deep).json()
 
