@@ -180,7 +180,7 @@ class Zoho(Writer, CrmSource):
         else:
             pages = self._queried(entity, zoho_query.whole(self.org, module.name, ("id",)))
         for rows in pages:
-            yield [head.id for head in heads(rows)]
+            yield self.ids(entity, rows)
 
     def counts(self, entities: Sequence[str]) -> Mapping[str, int]:
         """See CountsEntities: a request an entity, side by side."""
