@@ -180,7 +180,7 @@ class AmoCRM(Writer, CrmSource):
         gone = self._gone(entity, since, told)
         living: set[str] = set()
         for rows in by_key(self.account, MAIN[entity], sorted(again | set(gone), key=int)):
-            found = {str(head.id) for head in heads(rows)}
+            found = {key for row in rows if (key := self.shapes[entity].key_of(row))}
             living |= found
             # There, though the log says it was deleted: it was restored after that.
             self._remember(Told(restored={entity: {key: gone[key] for key in found & gone.keys()}}))
