@@ -34,6 +34,7 @@ import msgspec
 from resources.budget import Budget
 from resources.connection import DAY, number
 from resources.connector import Conflict, Refused, SourceError, Target, Uncertain
+from resources.json_body import readable
 
 ATTEMPTS = 6  # sendings of one request, the first included
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts when the vendor names no time
@@ -60,7 +61,7 @@ class Answer:
         """The body decoded, numbers with a point as Decimal. Raises ValueError where it is no JSON."""
         try:
             return _decoder.decode(self.content)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise ValueError(str(error)) from None
 
     @property
@@ -340,14 +341,21 @@ class Client:
                 f"{what}: the server redirects to {mask(target)}, which is not followed; "
                 "put the present address into the connection"
             )
-        verdict = classify(answer)
+        whole = True
+        try:
+            if want == "json" and answer.is_json:
+                content, whole = readable(answer.content)
+                answer = answer if content is answer.content else replace(answer, content=content)
+            verdict = classify(answer)
+        except RecursionError:
+            raise _TroubleError("the answer is nested too deeply to be read", _LATER) from None
         if verdict.kind == "ok":
             if want == "json" and answer.content and not answer.is_json:
                 raise _TroubleError(
                     f"a page came instead of data: «{mask(answer.text)}»",
                     "check the address, and that no login or maintenance page stands before it",
                 )
-            if want == "json" and answer.content and not _whole(answer.content):
+            if not whole:
                 raise _TroubleError(f"the answer is cut off after {len(answer.content)} bytes", _LATER)
             return answer
         reason = mask(verdict.reason)
@@ -393,7 +401,7 @@ def _usual_trust() -> ssl.SSLContext:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds from a Retry-After header (a number or an HTTP date), None without one."""
     value = headers.get("retry-after", "").strip()
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return float(value)
     try:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()) if value else None
@@ -452,15 +460,3 @@ class _TroubleError(Exception):
     ) -> None:
         super().__init__(reason)
         self.reason, self.remedy, self.left, self.after, self.bucket = reason, remedy, left, after, bucket
-
-
-def _whole(content: bytes) -> bool:
-    """Whether a JSON body reaches its end; cheap: decodes into raw bytes, not into objects."""
-    try:
-        _raw.decode(content)
-    except msgspec.DecodeError:
-        return False
-    return True
-
-
-_raw = msgspec.json.Decoder(msgspec.Raw)

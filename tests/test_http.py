@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import psycopg
 import pytest
 
 from resources.budget import SHARE, Budget, LocalBudget, SharedBudget
 from resources.connector import Capabilities, Conflict, Refused, SourceError, Uncertain
-from resources.http import Answer, Client, Verdict, by_status, conceal, mask, retry_after, settling
+from resources.http import OK, Answer, Client, Verdict, by_status, conceal, mask, retry_after, settling
 from tests.clock import Clock
 
 SECRET = "s3cr3t-webhook-code"
@@ -53,6 +54,52 @@ def answers(
 def test_numbers_arrive_as_decimals() -> None:
     handler, _ = answers(httpx.Response(200, content=b'{"sum": 0.10}'))
     assert client(handler, Clock()).get_json("deal") == {"sum": Decimal("0.10")}
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        (rb'{"name": "\ud83d x"}', "\ufffd x"),
+        (rb'{"name": "\uDE00\ud83d"}', "\ufffd\ufffd"),
+        (rb'{"name": "\ud83d\ud83d\ude00"}', "\ufffd\U0001f600"),
+        (rb'{"name": "\ud83d", "path": "C:\\ud83d"}', "\ufffd"),
+        (b'{"name": "\xff x"}', "\ufffd x"),
+    ],
+    ids=["first half", "wrong way round", "before a pair", "beside a path", "no utf-8"],
+)
+def test_half_a_character_in_one_name_costs_that_character_alone(sent: bytes, read: str) -> None:
+    handler, seen = answers(httpx.Response(200, content=sent))
+    found = client(handler, Clock()).get_json("deal")
+    assert found["name"] == read
+    assert found.get("path", r"C:\ud83d") == r"C:\ud83d"
+    assert len(seen) == 1
+
+
+def test_a_vendors_own_reading_meets_no_half_characters() -> None:
+    met: list[Any] = []
+
+    def reading(answer: Answer) -> Verdict:
+        met.append(answer.json())
+        return OK
+
+    handler, _ = answers(httpx.Response(200, content=b'{"name": "\xff\\ud83d"}'))
+    client(handler, Clock(), classify=reading).get_json("deal")
+    assert met == [{"name": "\ufffd\ufffd"}]
+
+
+def test_an_answer_that_is_nested_too_deeply_is_an_error_in_words() -> None:
+    deep, closed = b"[" * 100_000, b"[" * 5_000 + b"]" * 5_000
+    for body in (deep, closed):
+        handler, _ = answers(httpx.Response(200, content=body))
+
+        def reading(answer: Answer) -> Verdict:
+            assert msgspec.json.decode(answer.content)
+            return OK
+
+        with pytest.raises(SourceError, match="nested too deeply"):
+            client(handler, Clock(), classify=reading).get_json("deal")
+    with pytest.raises(ValueError, match="recursion"):
+        Answer(200, {}, deep).json()
 
 
 @pytest.mark.parametrize(
@@ -190,6 +237,7 @@ def test_retry_after_reads_seconds_and_dates() -> None:
     assert retry_after({"retry-after": "7"}) == 7.0
     assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0.0
     assert retry_after({"retry-after": "soon"}) is None
+    assert retry_after({"retry-after": "²"}) is None
     assert retry_after({}) is None
 
 

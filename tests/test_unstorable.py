@@ -11,7 +11,10 @@ from typing import ClassVar
 import pytest
 
 from pipelines.raw.load import read_source
+from resources.accounting.sap import odata
 from resources.connector import Capabilities, Change, Entity, Finding, Page, Record, Reject, SourceError
+from resources.crm import rows
+from resources.crm.bitrix24 import lists
 from resources.warehouse import Warehouse
 from tests.files.drop_folder import HEAD, NOON, Make, at, numbers
 
@@ -158,3 +161,39 @@ def test_zero_characters_in_ids_places_and_messages_reach_no_store(store: Wareho
     )
     read_source(store, Lines(crm, pages), now=at(1), sweep=True)
     assert store.rows(f"select source_id from raw.{crm}_deal where not deleted") == [("2",)]
+
+
+@pytest.mark.parametrize("stage", [Record("5", rb'{"name": "a\u0000b"}'), None], ids=["by its id", "without"])
+def test_a_stored_record_is_not_deleted_because_it_came_and_was_set_apart(
+    store: Warehouse, stage: Record | None
+) -> None:
+    crm = f"crm{next(numbers)}"
+    good = [Record(str(number), b"{}") for number in range(1, 6)]
+    read_source(store, Lines(crm, [Page("deal", good, complete=True)]), now=NOON)
+    apart = [] if stage else [Reject(f"{crm}, deal, a row without a usable id", "it has none", b"{}")]
+    page = Page("deal", good[:4] + ([stage] if stage else []), complete=True, rejects=apart)
+    read_source(store, Lines(crm, [page]), now=at(1))
+    living = f"select source_id from raw.{crm}_deal where is_current and not deleted order by 1"
+    assert [number for (number,) in store.rows(living)] == ["1", "2", "3", "4", "5"]
+    read_source(store, Lines(crm, [Page("deal", good[:3], complete=True)]), now=at(2))
+    assert [number for (number,) in store.rows(living)] == ["1", "2", "3"]
+
+
+def test_a_stored_line_is_not_deleted_because_it_came_with_its_deal_and_was_set_apart(
+    store: Warehouse,
+) -> None:
+    crm = f"crm{next(numbers)}"
+    lines = [Record("31", b"{}", None, "3"), Record("32", b"{}", None, "3")]
+    deal = Page("deal", [Record("3", b"{}")])
+    read_source(store, Lines(crm, [deal, Page("deal_line", lines, complete_parents=["3"])]), now=NOON)
+    torn = [Record("31", rb'{"name": "\u0000"}', None, "3")]
+    read_source(store, Lines(crm, [deal, Page("deal_line", torn, complete_parents=["3"])]), now=at(1))
+    living = f"select source_id from raw.{crm}_deal_line where is_current and not deleted"
+    assert store.rows(living) == [("31",)]
+
+
+@pytest.mark.parametrize("stamp", ["0001-01-01T00:00:00+03:00", "9999-12-31T23:59:59-03:00"])
+def test_a_stamp_at_the_edge_of_the_calendar_is_none(stamp: str) -> None:
+    assert rows.moment(stamp) is None
+    assert lists.moment(stamp) is None
+    assert odata.stamp(stamp) is None

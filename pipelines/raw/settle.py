@@ -58,7 +58,7 @@ def settle(
         gone = []
         if incoming.parents:
             gone.append(f"c.parent_id in (select parent_id from {temporary} where source_id is null)")
-        if whole:
+        if whole and not incoming.rejected:  # what was set apart may be any of those that did not come
             gone.append("true")
         _tell_apart(conn, name, incoming, [*PLACE, *volatile, *echo], error, told=not echo)
         told = scalar(conn, "select count(*) from news where deleted and replaces is not null")
@@ -72,8 +72,11 @@ def settle(
                 select c.source_id, c.parent_id, c.modified_at, true, c.payload, c.version_id, false, c.payload
                 from {name} c
                 where c.is_current and not c.deleted and ({" or ".join(gone)})
-                  and not exists (select from settled s where s.source_id = c.source_id)"""
-                )
+                  and not exists (select from settled s where s.source_id = c.source_id)
+                  and not exists (select from ops.quarantine q where q.batch_id = %s
+                                  and q.place = q.entity || ' ' || c.source_id)"""
+                ),
+                [incoming.batch_id],
             )
         changed, deleted, added = store(conn, name, incoming.batch_id)
         empty(conn, "settled", "news")

@@ -95,7 +95,7 @@ class CrmSource:
     def keys_of(self, entity: str) -> Iterator[Sequence[str]]:
         """Ids of every living record. By default what `rows` brings; give a cheaper way where there is one."""
         for rows in self.rows(entity):
-            yield [record.source_id for record in self.records(entity, rows)[0] if not record.deleted]
+            yield self.ids(entity, rows)
 
     def sample(self, entity: str) -> Rows:
         """A few rows, for `check`. By default the first page of `rows`; give a cheaper way where there is one."""
@@ -149,13 +149,15 @@ class CrmSource:
             yield self.whole_page(entity)
             return
         children = [child.name for child in self.capabilities.entities if self.comes_with(child) == entity]
-        met: set[str] = set()
+        met: set[str | None] = set()
         for rows in self.rows_by_key(entity, keys):
             for page in self.pages(entity, rows, children, emit=True):
                 if page.entity == entity:
                     met.update(record.source_id for record in page.records)
+                    met.update(self.shapes[entity].key_of(reject.payload) for reject in page.rejects)
                 yield page
-        absent = [key for key in dict.fromkeys(keys) if key not in met]
+        # What came without its key may be any of them.
+        absent = [key for key in dict.fromkeys(keys) if key not in met and None not in met]
         if absent:
             yield Page(entity, [Record(key, NOTHING, deleted=True) for key in absent])
 
@@ -182,6 +184,22 @@ class CrmSource:
     def records(self, entity: str, rows: Rows) -> tuple[list[Record], list[Reject]]:
         """Rows as records; a vendor overrides it where a row needs more than its shape."""
         return self.shapes[entity].records(self.system, rows)
+
+    def ids(self, entity: str, rows: Rows) -> list[str]:
+        """Ids of the living rows, those that would be set apart among them: what is there is not to be deleted.
+
+        Raises SourceError where a row has no readable id: it may be that of any record.
+        """
+        records, rejects = self.records(entity, rows)
+        found = [record.source_id for record in records if not record.deleted]
+        for reject in rejects:
+            number = self.shapes[entity].key_of(reject.payload)
+            if number is None:
+                raise SourceError(
+                    f"{reject.place}: {reject.reason}; until then nothing of {entity} is deleted here"
+                )
+            found.append(number)
+        return found
 
     def pages(self, entity: str, rows: Rows, children: Sequence[str], *, emit: bool) -> Iterator[Page]:
         """The page of these rows, then those of their children of the entities `children`; `emit`: the rows' own too.

@@ -47,9 +47,28 @@ class Shape:
             try:
                 records.append(read(row))
             except (msgspec.DecodeError, ValueError) as error:
+                number = self.key_of(row)
                 place = f"{system}, {self.entity}, a row without a usable {self.key}"
-                rejects.append(Reject(place, f"{error}; look at the record in {system}", bytes(row)))
+                reason = f"{error}; look at the record in {system}"
+                rejects.append(
+                    Reject(
+                        place if number is None else f"{self.entity} {number}",
+                        reason,
+                        bytes(row),
+                        number if self.entity == "deal" else None,
+                    )
+                )
         return records, rejects
+
+    def key_of(self, row: bytes | msgspec.Raw) -> str | None:
+        """The key of a row of which all else may be unreadable; None where it has none."""
+        try:
+            for name in self.key.split("."):
+                row = _members(row)[name]
+            found = msgspec.json.decode(row)
+        except (msgspec.DecodeError, ValueError, KeyError, RecursionError):
+            return None
+        return str(found) if isinstance(found, str | int) and found != "" else None
 
 
 def moment(value: str | float | None) -> datetime | None:
@@ -60,9 +79,9 @@ def moment(value: str | float | None) -> datetime | None:
         return datetime.fromtimestamp(value, UTC) if 0 <= value < MAX_STAMP else None
     try:
         stamp = datetime.fromisoformat(value)
-    except ValueError:
+        return stamp if stamp.tzinfo is UTC else stamp.astimezone(UTC) if stamp.tzinfo else None
+    except (ValueError, OverflowError):  # in UTC it may lie outside the calendar
         return None
-    return stamp if stamp.tzinfo is UTC else stamp.astimezone(UTC) if stamp.tzinfo else None
 
 
 @cache
@@ -138,3 +157,6 @@ def _struct(paths: tuple[str, ...]) -> type:
         fields.append((_attribute(name), inner, None))
         renamed[_attribute(name)] = name
     return msgspec.defstruct("Head", fields, rename=renamed)
+
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

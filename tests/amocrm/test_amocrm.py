@@ -449,3 +449,38 @@ def test_tokens_are_renewed_once_kept_for_others_and_their_end_is_told(town: Tow
         ) as caught:
             list(first.keys("employee"))
         assert connection["client_secret"] not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [{"updated_at": {}}, {"custom_fields_values": "x"}, {"id": None}],
+    ids=["stamp", "fields", "number"],
+)
+def test_a_deal_that_cannot_be_read_is_set_apart_and_does_not_count_as_gone(
+    town: Town, torn: dict[str, Any]
+) -> None:
+    hurt = sorted(town.truth("deal"))[3]
+
+    def bend(request: httpx.Request, send: Send) -> httpx.Response:
+        answer = send(request)
+        if not request.url.path.endswith("/leads") or not answer.content:
+            return answer
+        page = json.loads(answer.content)
+        for row in page["_embedded"]["leads"]:
+            if str(row["id"]) == hurt:
+                row.update(torn)
+        return httpx.Response(200, json=page)
+
+    crm = bent(town, bend)
+    pages = list(crm.read(["deal"], None, now()))
+    rejects = [reject for page in pages for reject in page.rejects]
+    assert hurt not in {record.source_id for page in pages for record in page.records}
+    assert rejects
+    if "id" in torn:
+        with pytest.raises(SourceError, match="nothing of deal is deleted"):
+            list(crm.keys("deal"))
+        return
+    assert {(reject.place, reject.parent_id) for reject in rejects} == {(f"deal {hurt}", hurt)}
+    assert {key for keys in crm.keys("deal") for key in keys} == set(town.truth("deal"))
+    asked = list(crm.read_keys("deal", [hurt]))
+    assert not [record for page in asked for record in page.records if record.deleted]

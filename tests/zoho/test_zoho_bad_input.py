@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from resources.connector import SourceError
 from resources.crm.zoho import connector as zoho
 from resources.crm.zoho.connector import Zoho
+from resources.crm.zoho.entities import plain
 from resources.crm.zoho.token import authorized
 from resources.tokens import MemoryTokens
 from tests.sandbox_process import running
@@ -235,3 +238,32 @@ def test_asking_for_tokens_too_often_is_waited_for() -> None:
         auth.token()
     assert told.value.retriable
     assert waits == [60.0, 60.0, 60.0]
+
+
+# ---- Rows that are no records -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strange", [b"null", b"[1]", b'{"Deal_Name": 1e99999999999999999999, "id": {}}'])
+def test_a_row_that_is_no_record_is_set_apart_and_the_others_go_on(town: Town, strange: bytes) -> None:
+    def bend(request: httpx.Request, send: Send) -> httpx.Response:
+        answer = send(request)
+        if b"from Deals" in request.content and (start := answer.content.find(b'"data":[')) >= 0:
+            place = start + len(b'"data":[')
+            content = answer.content[:place] + strange + b"," + answer.content[place:]
+            return httpx.Response(200, content=content)
+        return answer
+
+    crm = bent(town, bend)
+    pages = list(crm.read(["deal"], None, now()))
+    there = set(town.truth("deal"))
+    assert {record.source_id for page in pages for record in page.records} == there
+    assert {reject.payload for page in pages for reject in page.rejects} == {strange}
+    with pytest.raises(SourceError, match=r"without a usable id.*nothing of deal is deleted"):
+        list(crm.keys("deal"))
+
+
+@pytest.mark.parametrize("number", ["1e999999999", "-1E+400", "12345678901234567890123456789012345.5"])
+def test_a_number_of_endless_digits_stays_as_it_came(number: str) -> None:
+    row = plain(msgspec.Raw(b'{"id":"7","Amount":%b}' % number.encode()))
+    found = msgspec.json.Decoder(float_hook=str).decode(bytes(row))
+    assert Decimal(found["Amount"]) == Decimal(number)

@@ -133,8 +133,11 @@ class Making:
             if moment is None or value.endswith("Z"):
                 return moment
             clock = _clock(str(body.get(names[-1]) or "")) if len(names) > 1 else 0
-            local = datetime.fromtimestamp(moment.timestamp() + clock, UTC).replace(tzinfo=self.zone)
-            return local.astimezone(UTC)
+            try:
+                local = datetime.fromtimestamp(moment.timestamp() + clock, UTC).replace(tzinfo=self.zone)
+                return local.astimezone(UTC)
+            except (ValueError, OverflowError):  # in UTC it lies outside the calendar
+                return None
         return None
 
     # ---- Payments -----------------------------------------------------------------------------

@@ -129,7 +129,7 @@ class AmoCRM(Writer, CrmSource):
     def keys_of(self, entity: str) -> Iterator[Sequence[str]]:
         """See CrmSource.keys_of: the same pages, without what is linked."""
         for rows in self._listed(entity, BARE):
-            yield [record.source_id for record in self.records(entity, rows)[0] if not record.deleted]
+            yield self.ids(entity, rows)
 
     def rows_since(self, entity: str, since: datetime) -> Iterator[Rows]:
         """See CrmSource.rows_since; by stamp alone."""
@@ -180,7 +180,7 @@ class AmoCRM(Writer, CrmSource):
         gone = self._gone(entity, since, told)
         living: set[str] = set()
         for rows in by_key(self.account, MAIN[entity], sorted(again | set(gone), key=int)):
-            found = {str(head.id) for head in heads(rows)}
+            found = {key for row in rows if (key := self.shapes[entity].key_of(row))}
             living |= found
             # There, though the log says it was deleted: it was restored after that.
             self._remember(Told(restored={entity: {key: gone[key] for key in found & gone.keys()}}))
@@ -284,9 +284,10 @@ class AmoCRM(Writer, CrmSource):
             try:
                 lifted.append(lift(row))
             except (msgspec.DecodeError, ValueError, OverflowError) as error:
-                number = next((str(head.id) for head in heads([row])), "without a number")
+                number = self.shapes[entity].key_of(row)
                 reason = f"its custom fields cannot be read ({error}); look at it in {self.system}"
-                rejects.append(Reject(f"{entity} {number}", reason, bytes(row)))
+                place = f"{entity} {number or 'without a number'}"
+                rejects.append(Reject(place, reason, bytes(row), number if entity == "deal" else None))
         return lifted, rejects
 
     def _lift(self, entity: str) -> Lift:

@@ -429,6 +429,6 @@ def moment(text: str | None) -> datetime | None:
         return None
     try:
         stamp = datetime.fromisoformat(text)
-    except ValueError:
+        return stamp.astimezone(UTC) if stamp.tzinfo else None
+    except (ValueError, OverflowError):  # in UTC it may lie outside the calendar
         return None
-    return stamp.astimezone(UTC) if stamp.tzinfo else None

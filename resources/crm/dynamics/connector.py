@@ -155,7 +155,8 @@ class Dynamics(Writer, CrmSource):
                     yield fetched.rows
         else:
             for page in self._dictionaries([entity]):
-                yield [msgspec.Raw(record.payload) for record in page.records]
+                payloads = [r.payload for r in page.records] + [r.payload for r in page.rejects]
+                yield [msgspec.Raw(payload) for payload in payloads]
 
     def rows_since(self, entity: str, since: datetime) -> Iterator[Rows]:
         """See CrmSource.rows_since; by time."""
@@ -197,7 +198,7 @@ class Dynamics(Writer, CrmSource):
             some = False
             for fetched in self._asked(entity).only_keys():
                 some = some or bool(fetched.rows)
-                yield [record.source_id for record in self.records(entity, fetched.rows)[0]]
+                yield self.ids(entity, fetched.rows)
             if some:
                 return
 

@@ -193,7 +193,7 @@ class Salesforce(Writer, CrmSource):
                 yield from results(self.org, query, as_ids, stop, self.bulk_page * 5)
                 return
         for rows in self.org.pages(query) if names else ():
-            yield [record.source_id for record in self.records(entity, rows)[0]]
+            yield self.ids(entity, rows)
 
     def counts(self, entities: Sequence[str]) -> Mapping[str, int]:
         """See CountsEntities.counts; a call for five entities, of those with records of their own."""

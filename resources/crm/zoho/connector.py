@@ -180,7 +180,7 @@ class Zoho(Writer, CrmSource):
         else:
             pages = self._queried(entity, zoho_query.whole(self.org, module.name, ("id",)))
         for rows in pages:
-            yield [head.id for head in heads(rows)]
+            yield self.ids(entity, rows)
 
     def counts(self, entities: Sequence[str]) -> Mapping[str, int]:
         """See CountsEntities: a request an entity, side by side."""
@@ -340,7 +340,7 @@ class Zoho(Writer, CrmSource):
         ids = self._deleted(entity, reading)
         living: set[str] = set()
         for rows in self.rows_by_key(entity, ids) if ids else ():
-            living.update(head.id for head in heads(rows))
+            living.update(key for row in rows if (key := self.shapes[entity].key_of(row)))
             yield from self.pages(entity, rows, (), emit=True)
         tombstones = [Record(key, NOTHING, deleted=True) for key in ids if key not in living]
         if tombstones:

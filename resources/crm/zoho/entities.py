@@ -20,6 +20,9 @@ from resources.crm.rows import Shape
 
 LINES: Final = "Ordered_Items"
 
+UNREADABLE: Final = (ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What a row that is no record of the vendor's raises on its way."""
+
 encode = msgspec.json.Encoder(decimal_format="number").encode
 decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 
@@ -108,6 +111,7 @@ VOLATILE: Final = (
     "modified_by",
 )  # fmt: skip
 
+MANY_DIGITS: Final = 30  # a number of more stays as it came: 1e999999999 written out fills the memory
 _OF_A_LINE_NOT: Final = ("Parent_Id", "Created_Time", "Modified_Time", "Created_By", "Modified_By", "Owner")
 
 
@@ -119,8 +123,11 @@ def fields_of(entity: str, named: Iterable[str]) -> list[str]:
 
 
 def plain(row: msgspec.Raw) -> msgspec.Raw:
-    """A row of a query in the form that every way of reading gives. Raises ValueError."""
-    return msgspec.Raw(encode({name: _plain(value) for name, value in decode(row).items()}))
+    """A row of a query in the form that every way of reading gives; as it came where it is none, to be set apart."""
+    try:
+        return msgspec.Raw(encode({name: _plain(value) for name, value in decode(row).items()}))
+    except UNREADABLE:
+        return row
 
 
 def whole_order(row: msgspec.Raw, fields: Sequence[str]) -> msgspec.Raw:
@@ -186,6 +193,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return value or None
     if isinstance(value, Decimal):
+        if value.adjusted() >= MANY_DIGITS:
+            return value
         return int(value) if value == value.to_integral_value() else value.normalize()
     if isinstance(value, dict):
         return {"id": value["id"]} if value.get("id") else value

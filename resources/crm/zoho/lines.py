@@ -17,7 +17,7 @@ from types import TracebackType
 import msgspec
 
 from resources.crm.zoho.bulk import Job, rows_of
-from resources.crm.zoho.entities import decode, encode, plain_line, whole_order, with_lines
+from resources.crm.zoho.entities import UNREADABLE, decode, encode, plain_line, whole_order, with_lines
 from resources.crm.zoho.org import API, MAX_IDS, Org, Rows
 from resources.parallel import in_order
 
@@ -54,7 +54,7 @@ class Lines:
     def into(self, orders: Rows) -> list[msgspec.Raw]:
         """These plain orders with their lines, in their order."""
         found: dict[int, list[bytes]] = {}
-        numbers = [int(msgspec.json.decode(row, type=_Id).id) for row in orders]
+        numbers = [_number(row) for row in orders]
         for start in range(0, len(numbers), MAX_IDS):
             part = numbers[start : start + MAX_IDS]
             marks = ",".join("?" * len(part))
@@ -63,7 +63,10 @@ class Lines:
                 part,
             ):
                 found.setdefault(parent, []).append(body)
-        return [with_lines(row, found.get(number, [])) for row, number in zip(orders, numbers, strict=True)]
+        return [
+            with_lines(row, found.get(number, [])) if number else row
+            for row, number in zip(orders, numbers, strict=True)
+        ]
 
 
 def one_by_one(org: Org, fields: Sequence[str], ids: Iterable[str]) -> Iterator[Rows]:
@@ -72,7 +75,10 @@ def one_by_one(org: Org, fields: Sequence[str], ids: Iterable[str]) -> Iterator[
     def ask(number: str) -> msgspec.Raw | None:
         answer = org.ask("GET", f"{API}Sales_Orders/{number}", about="Sales_Orders")
         rows, _ = org.listed(answer, "data", f"sales order {number}")
-        return whole_order(rows[0], fields) if rows else None
+        try:
+            return whole_order(rows[0], fields) if rows else None
+        except UNREADABLE:
+            return rows[0]  # to be set apart
 
     orders = in_order(ask, ids, org.parallel, f"{org.system}-order")
     while part := list(islice(orders, MAX_IDS)):
@@ -81,6 +87,14 @@ def one_by_one(org: Org, fields: Sequence[str], ids: Iterable[str]) -> Iterator[
 
 class _Id(msgspec.Struct):
     id: str
+
+
+def _number(order: msgspec.Raw) -> int:
+    """The number of an order; 0 of a row that is none, and is to be set apart."""
+    try:
+        return int(msgspec.json.decode(order, type=_Id).id)
+    except (msgspec.DecodeError, ValueError):
+        return 0
 
 
 def _placed(row: msgspec.Raw) -> tuple[int, int, bytes]:

@@ -113,10 +113,11 @@ def _by_id(org: Org, module: str, fields: Sequence[str], condition: str, rows: i
 
 def _ends(org: Org, module: str, rows: Rows) -> tuple[Head, Head]:
     try:
-        first, last = _decode(rows[0]), _decode(rows[-1])
+        found = heads(rows)  # one that is no record is set apart, and the others lead on
+        first, last = found[0], found[-1]
         if not (first.id.isdigit() and last.id.isdigit()):
             raise ValueError
-    except (msgspec.DecodeError, ValueError):
+    except (IndexError, ValueError):
         raise SourceError(
             f"{org.system}: a row of {module} came without its id; try again later", retriable=True
         ) from None
@@ -127,7 +128,8 @@ def _asked_for(rows: Rows, fields: Sequence[str]) -> bool:
     """Whether the rows answer this question, and not one that was asked before."""
     asked = {*fields} - STAMPS
     try:
-        names = msgspec.json.decode(rows[0], type=dict[str, msgspec.Raw])
+        row = next((row for row in rows if heads([row])), rows[0])
+        names = msgspec.json.decode(row, type=dict[str, msgspec.Raw])
         there = {name for name in names if not name.startswith("$")} - STAMPS
     except msgspec.DecodeError:
         return False
