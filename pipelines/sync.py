@@ -140,7 +140,7 @@ class Road:
         if system.name not in self._open:
             if (sentence := foreign_address(self.mappings.folder)) is not None:
                 raise SourceError(sentence)
-            with stumbles(system.name, f"see `connection` in {system.source.name}"):
+            with stumbles(system.name, f"see `connection` in {system.source.name}", logged=False):
                 self._open[system.name] = self._connected(system)
         return self._open[system.name]
 

@@ -28,14 +28,18 @@ class Stumbled(SourceError):
 
 
 @contextlib.contextmanager
-def stumbles(system: str, remedy: str = READING) -> Iterator[None]:
-    """Whatever unexpected happens in the block comes as Stumbled; trouble of our own database stays what it is."""
+def stumbles(system: str, remedy: str = READING, *, logged: bool = True) -> Iterator[None]:
+    """Whatever unexpected happens in the block comes as Stumbled; trouble of our own database stays what it is.
+
+    `logged`: the place goes to the log, where nobody waits for the answer.
+    """
     try:
         yield
     except (SourceError, MappingError, WarehouseError, psycopg.Error):
         raise
     except Exception as error:
-        log.exception("%s: the connector stumbled", system)
+        if logged:
+            log.exception("%s: the connector stumbled", system)
         raise Stumbled(
             f"{system}: the connector stumbled over something that it did not expect "
             f"({type(error).__name__}: {str(error)[:200]}); {remedy}"
