@@ -9,7 +9,15 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from mappings import System
 from pipelines.commands import show
-from pipelines.commands.session import CONSOLE, database, need_sandbox, recall_sandbox, road, sandbox_trouble
+from pipelines.commands.session import (
+    CONSOLE,
+    database,
+    need_sandbox,
+    recall_sandbox,
+    road,
+    sandbox_trouble,
+    writing,
+)
 from pipelines.operations.desired import lacking
 from pipelines.raw.stumbles import Stumbled, stumbles
 from pipelines.shapes import missing
@@ -276,7 +284,8 @@ def mappings_docs(language: Language, output: Path | None) -> int:
     if output is None:
         CONSOLE.print(text, markup=False, soft_wrap=True)
     else:
-        output.write_text(text, encoding="utf-8")
+        with writing(output) as file:
+            file.write(text)
         CONSOLE.print(f"written to {output}")
     return 0
 
