@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 from mappings import paths
 from mappings.field import FieldRule
 from mappings.owners import owners_problems
-from mappings.reader import Problem, Source, shown
+from mappings.reader import PROJECT, Problem, Source, shown
 from mappings.schema import Dated, ReadRule, StageRule, SystemFile
 from mappings.tables import STANDARD, TargetColumn, TargetTable
 from mappings.write import WriteRule
@@ -48,7 +50,7 @@ def check_file(file: SystemFile, source: Source, tables: Mapping[str, TargetTabl
             for where, message in _read(file, rule, target, tables):
                 found.append(source.problem(message, *place, *where))
     found_elsewhere = (*_roles(file), *_stages(file), *_dated(file), *_unique(file), *_writes(file))
-    for where, message in (*found_elsewhere, *_connection(file)):
+    for where, message in (*_connector(file), *found_elsewhere, *_connection(file)):
         found.append(source.problem(message, *where))
     return found
 
@@ -267,6 +269,24 @@ def _constant_fits(value: object, base: str) -> bool:
         case "date":
             return isinstance(value, date)
     return isinstance(value, str)
+
+
+def _connector(file: SystemFile) -> Iterator[tuple[Place, str]]:
+    """A name that stands for no connector would be met by the first connection only."""
+    there = {role: _connectors(role) for role in ("crm", "accounting")}
+    if file.connector in there[file.role]:
+        return
+    other = next((role for role, names in there.items() if file.connector in names), None)
+    remedy = _near(file.connector, there[file.role])
+    if other is not None:
+        remedy = f"It is one of `role: {other}`. {remedy}"
+    yield ("connector",), f"no connector `{file.connector}` of `role: {file.role}`. {remedy}"
+
+
+@functools.cache
+def _connectors(role: str) -> frozenset[str]:
+    """Names of the connectors there are: the packages of resources/crm and resources/accounting."""
+    return frozenset(found.name for found in iter_modules([str(PROJECT / "resources" / role)]) if found.ispkg)
 
 
 def _connection(file: SystemFile) -> Iterator[tuple[Place, str]]:

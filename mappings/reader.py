@@ -6,7 +6,9 @@ point are decimals; a key given twice is an error.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from mappings.schema import SystemFile
 
 MAX_DEPTH = 30
 MAX_FILE_BYTES = 2_000_000
+TOO_DEEP = "nested too deeply. Write it flatter"
 PROJECT = Path(__file__).resolve().parents[1]
 SUFFIXES = (".yaml", ".yml")
 
@@ -100,7 +103,7 @@ class Source:
 
 def shown(path: Path) -> str:
     """The path as people know it: from the project's folder where it lies in it."""
-    whole = path.resolve()
+    whole = Path(os.path.realpath(path))  # which a link to itself does not trouble
     return str(whole.relative_to(PROJECT)) if whole.is_relative_to(PROJECT) else str(path)
 
 
@@ -110,6 +113,8 @@ def read_file(path: Path) -> Source:
         text = path.read_text(encoding="utf-8-sig")
         if len(text) > MAX_FILE_BYTES:
             raise ValueError(f"is larger than {MAX_FILE_BYTES} characters")
+        if (line := _too_deep(text)) is not None:
+            raise MappingError([Problem(shown(path), line, TOO_DEEP)])
         root = _composed(text)
     except (OSError, UnicodeError, ValueError) as error:
         raise MappingError(
@@ -246,6 +251,22 @@ def _sections() -> list[tuple[str, type[BaseModel]]]:
     return found
 
 
+def _too_deep(text: str) -> int | None:
+    """The line where a text nests deeper than nodes may be composed, which goes down by recursion, in C."""
+    if sum(text.count(opening) for opening in ("[", "{", "- ", "? ", ": ", ":\n")) <= MAX_DEPTH:
+        return None
+    depth = 0
+    with contextlib.suppress(yaml.YAMLError):  # told when it is composed
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > MAX_DEPTH:
+                    return event.start_mark.line + 1 if event.start_mark else 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    return None
+
+
 def _composed(text: str) -> yaml.Node | None:
     """The nodes of a YAML text: read in C, some eight times as fast; told in Python's words where it is broken."""
     quick: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -257,7 +278,7 @@ def _composed(text: str) -> yaml.Node | None:
 
 def _value(node: yaml.Node, file: str, problems: list[Problem], depth: int) -> Any:
     if depth > MAX_DEPTH:
-        problems.append(Problem(file, node.start_mark.line + 1, "nested too deeply. Write it flatter"))
+        problems.append(Problem(file, node.start_mark.line + 1, TOO_DEEP))
         return None
     if isinstance(node, yaml.SequenceNode):
         return [_value(inner, file, problems, depth + 1) for inner in node.value]

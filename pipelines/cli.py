@@ -345,6 +345,9 @@ def _run() -> None:
     from resources.postgres import ServerError, explained
     from resources.warehouse import WarehouseError, home_folder
 
+    for word in sys.argv[1:]:
+        if word != word.encode(errors="replace").decode():
+            _refuse(f"{word.encode(errors='replace').decode()!r} is no UTF-8 text; type it once more", code=2)
     try:
         with explained(home_folder()):
             app()
@@ -356,9 +359,9 @@ def _run() -> None:
         _refuse(sentence)
 
 
-def _refuse(sentence: str) -> NoReturn:
+def _refuse(sentence: str, code: int = 1) -> NoReturn:
     typer.secho(sentence, fg=typer.colors.RED, err=True)
-    sys.exit(1)
+    sys.exit(code)
 
 
 def _database_trouble(error: BaseException) -> str | None:

@@ -11,6 +11,7 @@ from mappings import System
 from pipelines.raw.hints import waiting
 from pipelines.raw.load import raw_table, tell_known
 from pipelines.raw.memory import STAMP_STANDS_AFTER
+from pipelines.raw.stumbles import each
 from pipelines.sync import Road, read
 from resources.connector import Change, SourceError
 
@@ -48,7 +49,8 @@ def news(road: Road, system: System, now: datetime | None = None) -> News | None
     tell_known(road.warehouse, source)
     since = min(read_until for _, read_until in cursors) - LOOK_BACK
     wanted = {entity.name for entity in entities}
-    hints = islice((c for c in source.changes(min(since, moment)) if c.entity in wanted), MAX_HINTS)
+    changes = each(system.name, lambda: source.changes(min(since, moment)))
+    hints = islice((c for c in changes if c.entity in wanted), MAX_HINTS)
     certain, doubtful = _sorted_out(road, system, hints, dict(cursors))
     if certain:
         newest = max(certain, key=lambda c: (c.modified_at or moment, c.version or "", c.source_id))

@@ -11,6 +11,7 @@ import msgspec
 from mappings import System
 from pipelines.operations.carry import ReadBack
 from pipelines.raw.load import ensure_tables, raw_table, store_page
+from pipelines.raw.stumbles import each
 from resources.connector import AssignsKeys, ComparesVersions, Page, ReadsByKey, Record, SourceError
 from resources.warehouse import trusted
 
@@ -75,7 +76,7 @@ def _read_with_entries(road: Road, system: System, entity: str, keys: Sequence[s
     if not keys or not (isinstance(source, ReadsByKey) and isinstance(source, ComparesVersions)):
         return
     try:
-        for page in source.read_keys(entity, keys):
+        for page in each(system.name, lambda: source.read_keys(entity, keys)):
             if page.entity in system.entities:
                 store_page(road.warehouse, system.name, source.capabilities, page, road.run_id)
     except SourceError as error:

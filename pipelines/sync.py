@@ -28,6 +28,7 @@ from pipelines.operations.carry import carry
 from pipelines.operations.plan import Planned, plan
 from pipelines.raw.hints import forget_hooks
 from pipelines.raw.load import Batch, read_source
+from pipelines.raw.stumbles import stumbles
 from pipelines.read_back import entity_of, keep_read_back
 from pipelines.refresh import (
     Outcome,
@@ -101,7 +102,7 @@ _checked: tuple[tuple[Path, Mapping[Path, bytes], Mapping[str, str]], Mappings] 
 
 def foreign_address(folder: Path) -> str | None:
     """A sentence where the demo company's mapping files, which approve by themselves, would meet a real system."""
-    if folder.resolve() != DEMO_FOLDER:
+    if Path(os.path.realpath(folder)) != DEMO_FOLDER:
         return None
     for name in DEMO_ADDRESSES:
         host = _host(os.environ.get(name, ""))
@@ -139,24 +140,28 @@ class Road:
         if system.name not in self._open:
             if (sentence := foreign_address(self.mappings.folder)) is not None:
                 raise SourceError(sentence)
-            module = importlib.import_module(_module_of(system))
-            # The receiver's own: a connector that knows no such key may refuse it.
-            connection = {key: value for key, value in system.connection.items() if key != HOOK_SECRET}
-            shared: dict[str, Any] = {}
-            if hasattr(module, "credentials"):  # its tokens are for a time, and for all processes
-                grant = mark(*module.credentials(connection))
-                shared["tokens"] = StoredTokens(system.name, grant, self.warehouse.connect)
-            connector = module.connect(system.name, connection, self._budget(system), **shared)
-            if isinstance(connector, ChecksFields):
-                connector.fields_read = system.fields_read()
-                connector.fields_written = system.fields_written()
-                connector.mapping_file = system.source.name
-            if system.role == "accounting":
-                self._agree_on_keys(system, connector)
-                if isinstance(connector, ChecksFields):
-                    connector.fields_written = fields_written(system)
-            self._open[system.name] = connector
+            with stumbles(system.name, f"see `connection` in {system.source.name}", logged=False):
+                self._open[system.name] = self._connected(system)
         return self._open[system.name]
+
+    def _connected(self, system: System) -> Any:
+        module = importlib.import_module(_module_of(system))
+        # The receiver's own: a connector that knows no such key may refuse it.
+        connection = {key: value for key, value in system.connection.items() if key != HOOK_SECRET}
+        shared: dict[str, Any] = {}
+        if hasattr(module, "credentials"):  # its tokens are for a time, and for all processes
+            grant = mark(*module.credentials(connection))
+            shared["tokens"] = StoredTokens(system.name, grant, self.warehouse.connect)
+        connector = module.connect(system.name, connection, self._budget(system), **shared)
+        if isinstance(connector, ChecksFields):
+            connector.fields_read = system.fields_read()
+            connector.fields_written = system.fields_written()
+            connector.mapping_file = system.source.name
+        if system.role == "accounting":
+            self._agree_on_keys(system, connector)
+            if isinstance(connector, ChecksFields):
+                connector.fields_written = fields_written(system)
+        return connector
 
     def _agree_on_keys(self, system: System, connector: Any) -> None:
         """Let a connector that is given numbers know them. Raises SourceError where mapping and connector disagree."""

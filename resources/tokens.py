@@ -13,10 +13,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import httpx
 import msgspec
@@ -24,8 +25,12 @@ import psycopg
 
 from resources.connector import SourceError
 from resources.http import conceal
+from resources.warehouse import WarehouseError
 
 EARLY = timedelta(seconds=60)  # before its end a token is renewed, so that none dies on its way
+# How long a new token is tried to be stored by new connections, when the database was lost meanwhile.
+STORED_WITHIN: Final = timedelta(seconds=15)
+STORED_EVERY_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,9 @@ class StoredTokens:
             try:
                 yield _Row(self, conn, self._read(conn))
             finally:
-                conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", key)
+                # It ends with the connection too; what went wrong before is what is told.
+                with contextlib.suppress(psycopg.Error):
+                    conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", key)
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
@@ -152,13 +159,38 @@ class StoredTokens:
              msgspec.json.encode(dict(token.extra)).decode(), self.grant],
         )  # fmt: skip
 
+    def write_anew(self, before: Token | None, token: Token) -> None:
+        """Store it by a connection of its own, since the one that held the lock is lost, and the lock with it:
+        what somebody else has put in place of `before` meanwhile stays. Raises SourceError after STORED_WITHIN."""
+        deadline = time.monotonic() + STORED_WITHIN.total_seconds()
+        while True:
+            try:
+                # Without the lock of who renews: the server may not know yet that its holder is gone.
+                with self._connected() as conn:
+                    conn.execute("lock table ops.token in share row exclusive mode")
+                    if self._read(conn) == before:
+                        self.write(conn, token)
+                    conn.commit()
+                return
+            except (psycopg.OperationalError, WarehouseError, SourceError) as error:
+                if time.monotonic() >= deadline:
+                    raise SourceError(
+                        f"{self.system}: a renewed token could not be stored, since the database cannot be reached; check "
+                        "that PostgreSQL runs and SVERKA_DATABASE_URL is right. This process stores it at its next request",
+                        retriable=True,
+                    ) from error
+            time.sleep(STORED_EVERY_SECONDS)
+
 
 class _Row:
     def __init__(self, store: StoredTokens, conn: psycopg.Connection[Any], token: Token | None) -> None:
         self._store, self._conn, self.token = store, conn, token
 
     def put(self, token: Token) -> None:
-        self._store.write(self._conn, token)
+        try:
+            self._store.write(self._conn, token)
+        except psycopg.OperationalError:
+            self._store.write_anew(self.token, token)
         self.token = token
 
 
@@ -196,11 +228,13 @@ class OAuth(httpx.Auth):
         self.requires_response_body = refused is not None
         self._lock = threading.Lock()
         self._token: Token | None = None
+        # Given and not stored yet, after the one that was stored: the old refresh token may be worth nothing now.
+        self._unstored: tuple[Token | None, Token] | None = None
 
     def token(self) -> Token:
         """A token that is good now, the stored one or a new one."""
         known = self._token
-        if known is None or not known.is_good(self._clock()):
+        if known is None or self._unstored is not None or not known.is_good(self._clock()):
             known = self._renewed(known)
         return known
 
@@ -218,6 +252,8 @@ class OAuth(httpx.Auth):
     def _renewed(self, used: Token | None) -> Token:
         """A token other than the one used: somebody else's newer one, or a new one."""
         with self._lock:
+            if self._unstored is not None:
+                self._stored(*self._unstored)
             if self._token is not None and self._token is not used and self._token.is_good(self._clock()):
                 return self._token
             known = self._store.read()
@@ -229,11 +265,30 @@ class OAuth(httpx.Auth):
                         or not known.is_good(self._clock())
                         or (used and known.access == used.access)
                     ):
-                        known = self._grant(known)
+                        before, known = known, self._granted(known)
                         conceal([known.access, known.refresh])
+                        self._unstored = before, known
                         kept.put(known)
+                        self._unstored = None
             self._token = known
             return known
+
+    def _stored(self, before: Token | None, token: Token) -> None:
+        with self._store.locked() as kept:
+            if kept.token == before:
+                kept.put(token)
+            self._token, self._unstored = kept.token, None
+
+    def _granted(self, known: Token | None) -> Token:
+        try:
+            return self._grant(known)
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, msgspec.MsgspecError):
+            # Without its words: they may quote the answer, and that may be a token.
+            raise SourceError(
+                f"{self.system}: the address that gives tokens answered with something else; check the address in the "
+                "connection, and that no proxy answers in its place, and try again later",
+                retriable=True,
+            ) from None
 
 
 def _unauthorized(response: httpx.Response) -> bool:

@@ -297,7 +297,12 @@ def home_folder() -> Path:
     the project's folder, whatever folder a command is called from.
     """
     if given := os.environ.get("SVERKA_HOME"):
-        return Path(given).expanduser().resolve()
+        try:
+            return Path(given).expanduser().resolve()
+        except RuntimeError as error:  # a link to itself, a user whom nobody knows
+            raise WarehouseError(
+                f"SVERKA_HOME is no folder ({error}); set it to one that is there, or can be made"
+            ) from error
     company = Path(os.environ.get("SVERKA_MAPPINGS") or "demo").absolute().name
     return PROJECT / ".sverka" / company
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -28,7 +29,7 @@ from pipelines.commands.session import Sandbox
 from pipelines.processes import ProcessError
 from pipelines.sync import DEMO_ADDRESSES, DEMO_FOLDER, Road, foreign_address
 from resources import warehouse as store
-from resources.connector import SourceError
+from resources.connector import Finding, SourceError
 from resources.warehouse import Warehouse
 
 BOUND_SECONDS = 90
@@ -274,6 +275,36 @@ def test_a_company_of_ones_own_does_not_move_into_the_home_of_the_demo(
     monkeypatch.setenv("SVERKA_MAPPINGS", str(tmp_path / "mine"))
     assert main("status") == 1
     assert "was made by `sverka demo`, which throws it away; set SVERKA_HOME" in capsys.readouterr().err
+
+
+def test_a_connector_that_stumbles_is_told_by_the_check_and_the_others_are_checked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Connector:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def check(self) -> list[Finding]:
+            if self.name == "shop":
+                return [Finding("deal", bool({}["result"]), "read")]
+            return [Finding("deal", True, "read")]
+
+    def system(name: str) -> SimpleNamespace:
+        source = SimpleNamespace(name=f"{name}.yaml")
+        return SimpleNamespace(name=name, title=name, role="crm", undefined=(), source=source)
+
+    systems = [system("shop"), system("other")]
+    road = SimpleNamespace(
+        mappings=SimpleNamespace(systems=systems), source=lambda system: Connector(system.name)
+    )
+    monkeypatch.setattr(work, "road", lambda: contextlib.nullcontext(road))
+    monkeypatch.setattr(work, "sandbox_trouble", lambda: None)
+    assert work.sources_check("") == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "fails connection: shop: the connector stumbled" in said
+    assert "(KeyError: 'result'); check that the address in `connection` of shop.yaml is" in said
+    assert "works deal: read" in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("name", DEMO_ADDRESSES)

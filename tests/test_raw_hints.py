@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from pipelines.news import news
 from pipelines.raw.hints import KEPT, MAX_KEYS, MAX_TRIES, forget_hooks, waiting
 from pipelines.raw.load import read_source, store_page
 from pipelines.raw.settle import LAG
-from resources.connector import Page, Record, SourceError
+from resources.connector import Change, Page, Record, SourceError
 from resources.warehouse import Warehouse
 from tests.hinting_source import Town, living, sync
 
@@ -278,3 +282,52 @@ def test_a_record_without_stamps_that_was_deleted_comes_back(warehouse: Warehous
     hint(warehouse, "1", digest="back")
     sync(warehouse, town)
     assert living(warehouse, "town", "deal")[0][0] == "1"
+
+
+def test_a_hint_that_the_connector_stumbles_over_is_tried_three_times(
+    warehouse: Warehouse, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_keys(entity: str, keys: Sequence[str]) -> Iterator[Page]:
+        town.asked.append((entity, list(keys)))
+        raise OverflowError("date value out of range")
+
+    monkeypatch.setattr(town, "read_keys", read_keys)
+    hint(warehouse, "2")
+    for left in [*[1] * (MAX_TRIES - 1), 0]:
+        (said,) = sync(warehouse, town)
+        assert "town: the connector stumbled" in said
+        assert "OverflowError: date value out of range" in said
+        assert unseen(warehouse) == left
+    assert sync(warehouse, town) == []
+    assert len(town.asked) == MAX_TRIES
+
+
+def test_a_connector_that_stumbles_over_its_ids_or_counts_fails_its_own_sweep(
+    warehouse: Warehouse, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*asked: object) -> Iterator[Sequence[str]]:
+        raise KeyError("total")
+
+    with monkeypatch.context() as context:
+        context.setattr(town, "counts", stumble)
+        sync(warehouse, town)
+    monkeypatch.setattr(town, "keys", stumble)
+    errors = sync(warehouse, town, sweep=True)
+    assert errors
+    assert all("stumbled" in error and "KeyError: 'total'" in error for error in errors)
+    assert [row[0] for row in living(warehouse, "town", "deal")] == ["1", "2", "3"]
+
+
+def test_a_look_that_a_connector_stumbles_over_is_told_as_its_error(
+    warehouse: Warehouse, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changes(since: datetime) -> Iterator[Change]:
+        yield Change("deal", "1", town.stamps["1"])
+        raise TypeError("no stamp")
+
+    monkeypatch.setattr(town, "changes", changes)
+    road: Any = SimpleNamespace(source=lambda system: town, warehouse=warehouse)
+    system: Any = SimpleNamespace(name="town", entities=ENTITIES)
+    with pytest.raises(SourceError, match=r"town: the connector stumbled.*TypeError: no stamp") as told:
+        news(road, system, town.now)
+    assert told.value.retriable

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from resources.connector import SourceError
 from resources.tokens import MemoryTokens, OAuth, StoredTokens, Token, mark, token_of
-from resources.warehouse import Warehouse
+from resources.warehouse import Warehouse, WarehouseError
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 
@@ -156,6 +158,84 @@ def test_a_dead_integration_is_told_and_nothing_is_stored(
     with pytest.raises(SourceError, match="grant access again"):
         OAuth("v", stores[0], vendor.grant, clock=lambda: NOW).token()
     assert stores[1].read() is None
+
+
+class Cut(Vendor):
+    """While it answers, PostgreSQL ends every connection, and takes no new one for a while."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        super().__init__()
+        self.warehouse, self.cuts = warehouse, 1
+
+    def grant(self, known: Token | None) -> Token:
+        token = super().grant(known)
+        if self.cuts:
+            self.cuts -= 1
+            self.warehouse.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where datname = current_database() and pid <> pg_backend_pid()"
+            )
+        return token
+
+
+def test_a_connection_lost_while_a_token_is_renewed_loses_no_token(warehouse: Warehouse) -> None:
+    vendor = Cut(warehouse)
+    stores = [StoredTokens("v", mark("r0"), warehouse.connect) for _ in range(2)]
+    assert OAuth("v", stores[0], vendor.grant, clock=lambda: NOW).token().access == "a1"
+    later = NOW + timedelta(hours=2)
+    assert OAuth("v", stores[1], vendor.grant, clock=lambda: later).token().access == "a2"
+    assert not vendor.dead
+
+
+def test_a_token_that_could_not_be_stored_is_kept_until_it_can_be(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.tokens.STORED_WITHIN", timedelta(seconds=0.2))
+    vendor, away = Cut(warehouse), [False]
+
+    def connect() -> psycopg.Connection[Any]:
+        if away[0]:
+            raise WarehouseError("the server does not answer", retriable=True)
+        return warehouse.connect()
+
+    def grant(known: Token | None) -> Token:
+        away[0] = True
+        return vendor.grant(known)
+
+    auth = OAuth("v", StoredTokens("v", mark("r0"), connect), grant, clock=lambda: NOW)
+    with pytest.raises(SourceError, match="v: a renewed token could not be stored") as told:
+        auth.token()
+    assert told.value.retriable
+    away[0] = False
+    assert auth.token().access == "a1"
+    stored = StoredTokens("v", mark("r0"), warehouse.connect).read()
+    assert stored is not None
+    assert (stored.access, stored.refresh, vendor.renewals) == ("a1", "r1", 1)
+
+
+def test_a_lost_connection_overwrites_no_newer_token_of_another_process(
+    stores: tuple[StoredTokens, StoredTokens], warehouse: Warehouse
+) -> None:
+    first, second = stores
+    with first.locked() as kept:
+        warehouse.execute("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'")
+        with second.locked() as newer:
+            newer.put(Token("a9", "r9"))
+        kept.put(Token("a1", "r1"))
+    stored = first.read()
+    assert stored is not None
+    assert stored.access == "a9"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b"null", b'{"access_token": "a", "expires_in": "soon"}']
+)
+def test_an_answer_that_is_no_token_is_told_in_words(body: bytes) -> None:
+    def grant(known: Token | None) -> Token:
+        return token_of(httpx.Response(200, content=body).json(), known, NOW)
+
+    with pytest.raises(SourceError, match=r"v: the address that gives tokens answered with something else"):
+        OAuth("v", MemoryTokens(), grant, clock=lambda: NOW).token()
 
 
 def test_an_analyst_cannot_read_tokens(warehouse: Warehouse) -> None:

@@ -22,7 +22,7 @@ from typing import Any, Final, Literal
 
 from mappings import System
 from pipelines.commands import show
-from pipelines.commands.session import CONSOLE, road
+from pipelines.commands.session import CONSOLE, road, writing
 from resources.warehouse import Connection
 
 Format = Literal["hledger", "beancount"]
@@ -64,7 +64,7 @@ def journal(output: Path | None, form: Format) -> int:
             for line in lines:
                 print(line)
             return 0
-        with output.open("w", encoding="utf-8") as file:
+        with writing(output) as file:
             file.writelines(f"{line}\n" for line in lines)
     CONSOLE.print(
         f"{output}: {show.number(written.transactions)} transactions, {show.number(written.balances)} balances asserted"

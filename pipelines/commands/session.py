@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 from urllib.parse import urlsplit
 
 import httpx
@@ -50,7 +50,7 @@ class Sandbox:
 
 
 def is_demo() -> bool:
-    return mappings_folder().resolve() == DEMO_FOLDER
+    return Path(os.path.realpath(mappings_folder())) == DEMO_FOLDER
 
 
 def claim(home: Path, maker: str) -> None:
@@ -93,7 +93,7 @@ def _right_home(home: Path) -> None:
     """The demo company's records lie in a home of its own, and nobody's own in one that a demo throws away."""
     if is_demo():
         claim(home, "demo")
-    elif _made_by(home) and not mappings_folder().resolve().is_relative_to(home):
+    elif _made_by(home) and not Path(os.path.realpath(mappings_folder())).is_relative_to(home):
         raise ProcessError(
             f"{home} was made by `sverka {_made_by(home)}`, which throws it away; "
             "set SVERKA_HOME to a folder of your company's own"
@@ -162,6 +162,19 @@ def start_sandbox(processes: Processes, home: Path, *options: str) -> Sandbox:
     kept.write_text(json.dumps({"url": url, "addresses": addresses}))
     os.environ.update(addresses)
     return Sandbox(url, info)
+
+
+@contextlib.contextmanager
+def writing(output: Path) -> Iterator[TextIO]:
+    """The file that a command was told to write. Raises ProcessError where that cannot be."""
+    try:
+        file = output.open("w", encoding="utf-8")
+    except OSError as error:
+        raise ProcessError(
+            f"{output} cannot be written ({error.strerror}); name another file with --output"
+        ) from error
+    with file:
+        yield file
 
 
 def need_sandbox() -> None:

@@ -9,12 +9,22 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from mappings import System
 from pipelines.commands import show
-from pipelines.commands.session import CONSOLE, database, need_sandbox, recall_sandbox, road, sandbox_trouble
+from pipelines.commands.session import (
+    CONSOLE,
+    database,
+    need_sandbox,
+    recall_sandbox,
+    road,
+    sandbox_trouble,
+    writing,
+)
 from pipelines.operations.desired import lacking
+from pipelines.raw.stumbles import Stumbled, stumbles
 from pipelines.refresh import lock_changes
 from pipelines.shapes import missing
 from pipelines.signals import called
 from pipelines.sync import Road, company_mappings, mappings_folder, read_shape
+from resources.connector import Finding
 from resources.language import Language
 from resources.warehouse import Warehouse, home_folder
 
@@ -221,7 +231,11 @@ def sources_check(name: str) -> int:
                     for problem in system.undefined:
                         CONSOLE.print(f"  [red]fails[/]  connection: {escape(str(problem))}")
                     continue
-                for finding in found.source(system).check():
+                try:
+                    findings = _findings(found, system)
+                except Stumbled as stumbled:
+                    findings = [Finding("connection", False, str(stumbled))]
+                for finding in findings:
                     mark = "[green]works[/]" if finding.ok else "[red]fails[/]"
                     CONSOLE.print(f"  {mark}  {escape(f'{finding.subject}: {finding.message}')}")
                     if finding.remedy:
@@ -235,6 +249,17 @@ def sources_check(name: str) -> int:
         if not good and (sentence := sandbox_trouble()) is not None:
             CONSOLE.print(sentence, style="red", markup=False)
     return 0 if good else 1
+
+
+def _findings(road: Road, system: System) -> list[Finding]:
+    source = road.source(system)
+    with stumbles(
+        system.name,
+        f"check that the address in `connection` of {system.source.name} is the system's own, and that no proxy"
+        " answers in its place",
+        logged=False,
+    ):
+        return source.check()
 
 
 def _lacking(road: Road, system: System) -> list[str]:
@@ -260,7 +285,8 @@ def mappings_docs(language: Language, output: Path | None) -> int:
     if output is None:
         CONSOLE.print(text, markup=False, soft_wrap=True)
     else:
-        output.write_text(text, encoding="utf-8")
+        with writing(output) as file:
+            file.write(text)
         CONSOLE.print(f"written to {output}")
     return 0
 

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from pipelines.raw.batch import Batch, Incoming, open_batch, raw_table, scalar, take_turns
 from pipelines.raw.receive import keepable, receive
 from pipelines.raw.settle import GUARD_FROM, GUARD_SHARE, guard, settle
+from pipelines.raw.stumbles import Stumbled, each
 from resources.connector import ReadsByKey, Source, SourceError
 from resources.warehouse import Connection, Warehouse, trusted
 
@@ -151,7 +152,7 @@ def _read_keys(
 
         incoming_of(name)
         try:
-            for page in source.read_keys(name, keys):
+            for page in each(source.system, lambda: source.read_keys(name, keys)):
                 # Children that nobody has asked for have no table.
                 if (
                     scalar(conn, "select to_regclass(%s)", [raw_table(source.system, page.entity)])
@@ -159,7 +160,7 @@ def _read_keys(
                 ):
                     receive(conn, source.system, incoming_of(page.entity), page)
         except SourceError as failure:
-            error, for_good = keepable(str(failure)), not failure.retriable
+            error, for_good = keepable(str(failure)), not failure.retriable or isinstance(failure, Stumbled)
         take_turns(conn, source.system)
         _leave_out_stale(conn, source.system, opened, name)
         if not error and not allow_deletions:
@@ -254,7 +255,7 @@ def _mark_seen(conn: Connection, hooks: Sequence[Hook]) -> None:
 
 
 def _mark_tried(conn: Connection, hooks: Sequence[Hook]) -> None:
-    """Asking again cannot help, so it is not asked for ever."""
+    """Asking again cannot help, or may not, so it is not asked for ever."""
     conn.execute(
         """update ops.hook set tries = tries + 1,
                seen_at = case when tries + 1 >= %s then clock_timestamp() end

@@ -12,12 +12,9 @@ A read that fails half-way keeps what it received and leaves the cursor where it
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-
-import psycopg
 
 from pipelines.raw.batch import (
     Batch,
@@ -33,12 +30,11 @@ from pipelines.raw.hints import read_hinted, take
 from pipelines.raw.memory import highest, remember_contents, remember_places, tell_known, windows
 from pipelines.raw.receive import gathered, keepable, receive
 from pipelines.raw.settle import settle
+from pipelines.raw.stumbles import each
 from pipelines.raw.sweep import sweep_entity, sweeps_due
 from resources.connector import Capabilities, Entity, Page, ReadsFiles, Source, SourceError
 from resources.parallel import ahead
 from resources.warehouse import Warehouse
-
-log = logging.getLogger(__name__)
 
 
 def read_source(
@@ -106,25 +102,6 @@ def store_page(
     return batch
 
 
-def _worded(source: Source, pages: Iterator[Page]) -> Iterator[Page]:
-    """The pages; what a connector stumbles over is an error of that source, and of no other."""
-    while True:
-        try:
-            page = next(pages)
-        except StopIteration:
-            return
-        except (SourceError, psycopg.Error):
-            raise
-        except Exception as error:
-            log.exception("%s: the connector stumbled", source.system)
-            raise SourceError(
-                f"{source.system}: the connector stumbled over something that it did not expect "
-                f"({type(error).__name__}: {str(error)[:200]}); what was read before it is kept, and the run's log has the place",
-                retriable=True,
-            ) from error
-        yield page
-
-
 def _read(
     warehouse: Warehouse,
     source: Source,
@@ -147,7 +124,8 @@ def _read(
             read_directly(conn, source.system, opened.values())
         try:
             more = highest(conn, source, group) if source.capabilities.known_max else {}
-            reading = _worded(source, source.read([entity.name for entity in group], since, until, **more))
+            names = [entity.name for entity in group]
+            reading = each(source.system, lambda: source.read(names, since, until, **more))
             with closing(ahead(gathered(reading), source.system)) as pages:
                 for page in pages:
                     if page.entity not in opened:  # what belongs to a record read comes along unasked

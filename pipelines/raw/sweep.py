@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pipelines.raw.batch import Batch, open_batch, raw_table, scalar, take_turns
 from pipelines.raw.receive import keepable
 from pipelines.raw.settle import ANALYZED_FROM, guard, made, store
+from pipelines.raw.stumbles import each, stumbles
 from pipelines.refresh import empty, lock_changes
 from resources.connector import CountsEntities, Entity, Source, SourceError
 from resources.warehouse import Connection, Warehouse, trusted
@@ -35,7 +36,7 @@ def sweeps_due(
     few = _few(warehouse, source.system, small)
     counted: Mapping[str, int] | None = None
     if few and isinstance(source, CountsEntities):
-        with contextlib.suppress(SourceError):  # the sweep will tell
+        with contextlib.suppress(SourceError), stumbles(source.system):  # the sweep will tell
             counted = source.counts(list(few))
     if counted is not None:
         few = {
@@ -85,7 +86,7 @@ def sweep_entity(
         conn.execute("create temporary table if not exists living_key (source_id text)")
         count, error = 0, ""
         try:
-            for keys in source.keys(entity.name):
+            for keys in each(source.system, lambda: source.keys(entity.name)):
                 with conn.cursor().copy("copy living_key (source_id) from stdin") as copy:
                     for key in keys:
                         copy.write_row((keepable(key),))

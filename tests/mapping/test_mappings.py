@@ -77,6 +77,23 @@ def test_an_error_names_its_line_and_a_remedy(tmp_path: Path, body: str, line: i
     assert f"shop.yaml:{line}: " in told
 
 
+@pytest.mark.parametrize(
+    ("connector", "says"),
+    [
+        ("bitrx24", "no connector `bitrx24` of `role: crm`. Did you mean `bitrix24`?"),
+        ("onec", "no connector `onec` of `role: crm`. It is one of `role: accounting`."),
+        ("rows", "no connector `rows` of `role: crm`. There are: amocrm, bitrix24, "),
+    ],
+)
+def test_a_connector_that_is_not_there_is_told_with_its_line(
+    tmp_path: Path, connector: str, says: str
+) -> None:
+    head = HEAD.replace("connector: files", f"connector: {connector}")
+    with pytest.raises(MappingError) as caught:
+        load(write_folder(tmp_path, shop=head), {})
+    assert f"shop.yaml:2: {says}" in str(caught.value)
+
+
 def test_overlapping_vat_rates_are_refused_and_adjoining_ones_are_not(tmp_path: Path) -> None:
     books = (
         "system: books\nconnector: onec\nrole: accounting\ntitle: Books\nvat:\n"
