@@ -10,15 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mappings import System
-from mappings.schema import Approval
+from pipelines.operations.approve import ACTOR, approve, move
 from pipelines.operations.decide import Decided, decide
 from pipelines.operations.desired import DOCUMENT_KINDS, fill_desired
 from pipelines.operations.edits import IS_CLOSED, LAST_STEP, REFUNDED, TOUCHED, write_back
 from pipelines.refresh import changed_scope, empty_scope, refresh_scopes
 from pipelines.table import Changed, Column, Table, tables
 from resources.warehouse import Connection, Warehouse, trusted
-
-ACTOR = "plan"
 
 # Deals whose documents are held, or wait for a record that is.
 _HELD = """
@@ -148,7 +146,7 @@ def plan(warehouse: Warehouse, accounting: System, *, run_id: str = "", everythi
     """Plan the operations for whatever changed, in one transaction. Sends nothing."""
     with warehouse.transaction() as conn, changed_scope(conn, CONSUMER, everything=everything) as looked_at:
         if not looked_at:  # but what a person put back is let go all the same
-            return Planned(approved=_approve(conn, accounting, run_id))
+            return Planned(approved=approve(conn, accounting, run_id))
         fill_desired(conn, accounting)
         decided = decide(conn, accounting, run_id)
         if decided.deals:
@@ -160,20 +158,6 @@ def plan(warehouse: Warehouse, accounting: System, *, run_id: str = "", everythi
             fill_desired(conn, accounting)
             decide(conn, accounting, run_id)
         return _apply(conn, accounting, looked_at, run_id, decided)
-
-
-def _approve(conn: Connection, accounting: System, run_id: str) -> int:
-    """Let planned operations go where the target needs no person for it; how many."""
-    parameters: dict[str, object] = {"system": accounting.name, "run_id": run_id, "actor": ACTOR}
-    match accounting.approval:
-        case "manual":
-            return 0
-        case Approval() as by_amount:
-            parameters["most"] = by_amount.auto_up_to
-            reason = f"sums up to {by_amount.auto_up_to} are approved automatically"
-            return _move(conn, _TO_APPROVE_UP_TO, "approved", reason, parameters)
-        case _:
-            return _move(conn, _TO_APPROVE, "approved", "the target is approved automatically", parameters)
 
 
 def _apply(conn: Connection, accounting: System, looked_at: int, run_id: str, decided: Decided) -> Planned:
@@ -190,24 +174,24 @@ def _apply(conn: Connection, accounting: System, looked_at: int, run_id: str, de
     new = _count(conn, _INSERT_CREATE, parameters)
     new_posts = _count(conn, _INSERT_POST, parameters)
     again = ["rejected"] if accounting.approval == "auto" else ["rejected", "approved"]
-    released = _move(conn, _DUE_AGAIN, "planned", "the deal calls for it again", parameters)
-    _move(conn, _CHANGED_UNSENT, "planned", "its content changed", {**parameters, "again": again})
+    released = move(conn, _DUE_AGAIN, "planned", "the deal calls for it again", parameters)
+    move(conn, _CHANGED_UNSENT, "planned", "its content changed", {**parameters, "again": again})
     changed = _count(conn, _REPLAN, parameters)
     _count(conn, _REPLAN_POST, parameters)
-    superseded = _move(conn, _STALE_UPDATE, "superseded", "something newer is to be written", parameters)
-    released += _move(conn, _UPDATE_AGAIN, "planned", "it is to be updated after all", parameters)
+    superseded = move(conn, _STALE_UPDATE, "superseded", "something newer is to be written", parameters)
+    released += move(conn, _UPDATE_AGAIN, "planned", "it is to be updated after all", parameters)
     _count(conn, _INSERT_UNPOST, parameters)
     updates = _count(conn, _INSERT_UPDATE, parameters)
     _count(conn, _INSERT_POST_AGAIN, parameters)
     updates += _count(conn, _INSERT_POST_BACK, parameters)
     updates += write_back(conn, accounting, run_id)
-    released += _move(conn, _POST_CHANGED, "planned", "its document is changed first", parameters)
-    _move(conn, _TAKEN_BACK, "reversed", "a document that takes it back is written", parameters)
-    superseded += _move(conn, _NO_LONGER_DUE, "superseded", "the deal no longer calls for it", parameters)
-    held = _move(conn, _TO_HOLD, "held", None, parameters)
-    released += _move(conn, _TO_RELEASE, "planned", "what held it is mended", parameters)
-    _move(conn, _TO_WAIT, "held", None, parameters)
-    approved = _approve(conn, accounting, run_id)
+    released += move(conn, _POST_CHANGED, "planned", "its document is changed first", parameters)
+    move(conn, _TAKEN_BACK, "reversed", "a document that takes it back is written", parameters)
+    superseded += move(conn, _NO_LONGER_DUE, "superseded", "the deal no longer calls for it", parameters)
+    held = move(conn, _TO_HOLD, "held", None, parameters)
+    released += move(conn, _TO_RELEASE, "planned", "what held it is mended", parameters)
+    move(conn, _TO_WAIT, "held", None, parameters)
+    approved = approve(conn, accounting, run_id)
     kinds = conn.execute(
         "select kind, count(*) from ops.operation where target = %(system)s and state in ('planned', 'approved') group by kind",
         parameters,
@@ -471,53 +455,7 @@ _TO_WAIT = f"""
     where o.target = %(system)s and o.action = 'post' and o.state in ('planned', 'approved') and {_UNDER_WAY}
 """
 
-_WORTH = """abs(coalesce({amount}, 0)) * coalesce(({content} #>> '{{document,rate}}')::numeric
-          / nullif(({content} #>> '{{document,rate_units}}')::numeric, 0), 1)"""
-
-# Masters go with the documents that need them; what is only posted or taken back, by the sum that its document is to have.
-# A return goes by itself only where what takes the place of the document that it takes back does.
-_TO_APPROVE_UP_TO = f"""
-    select o.operation_id from ops.operation o
-    left join lateral (
-        select w.amount, w.content from ops.operation w
-        where o.action in ('post', 'unpost') and w.target = o.target and w.kind = o.kind and w.key = o.key
-          and w.action in ('create', 'update') and w.state <> 'superseded'
-        order by w.planned_at desc, w.action desc limit 1
-    ) written on true
-    where o.target = %(system)s and o.state = 'planned' and o.reason_code is null
-      and {_WORTH.format(amount="coalesce(written.amount, o.amount)", content="coalesce(written.content, o.content)")} <= %(most)s
-      and not (o.kind = 'return' and exists (
-        select from ops.operation n cross join unnest(n.depends_on) as needs(parent)
-        join ops.operation p on p.operation_id = needs.parent
-        where n.target = o.target and n.kind = 'realization' and n.subject = o.subject and n.action = 'create'
-          and n.state = 'planned' and {_WORTH.format(amount="n.amount", content="n.content")} > %(most)s
-          and p.kind = 'return' and p.key = o.key))
-"""
-
-_TO_APPROVE = """
-    select operation_id from ops.operation where target = %(system)s and state = 'planned' and reason_code is null
-"""
-
 
 def _count(conn: Connection, statement: str, parameters: Mapping[str, object]) -> int:
     cursor = conn.execute(trusted(statement), parameters)
     return cursor.rowcount
-
-
-def _move(
-    conn: Connection, statement: str, state: str, reason: str | None, parameters: Mapping[str, object]
-) -> int:
-    """Move what the statement selects; a second column gives each operation a reason of its own."""
-    row = conn.execute(
-        trusted(
-            f"""
-        with chosen as ({statement}),
-        told as (select array_agg(operation_id) as ids,
-                        {"jsonb_object_agg(operation_id, detail)" if reason is None else "null::jsonb"} as details
-                 from chosen having count(*) > 0)
-        select ops.move_many(ids, %(to_state)s, %(actor)s, %(reason)s, details, nullif(%(run_id)s, '')) from told
-        """
-        ),
-        {**parameters, "to_state": state, "reason": reason},
-    ).fetchone()
-    return int(row[0]) if row else 0
