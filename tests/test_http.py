@@ -56,25 +56,6 @@ def test_numbers_arrive_as_decimals() -> None:
     assert client(handler, Clock()).get_json("deal") == {"sum": Decimal("0.10")}
 
 
-@pytest.mark.parametrize(
-    ("sent", "read"),
-    [
-        (rb'{"name": "\ud83d x"}', "\ufffd x"),
-        (rb'{"name": "\uDE00\ud83d"}', "\ufffd\ufffd"),
-        (rb'{"name": "\ud83d\ud83d\ude00"}', "\ufffd\U0001f600"),
-        (rb'{"name": "\ud83d", "path": "C:\\ud83d"}', "\ufffd"),
-        (b'{"name": "\xff x"}', "\ufffd x"),
-    ],
-    ids=["first half", "wrong way round", "before a pair", "beside a path", "no utf-8"],
-)
-def test_half_a_character_in_one_name_costs_that_character_alone(sent: bytes, read: str) -> None:
-    handler, seen = answers(httpx.Response(200, content=sent))
-    found = client(handler, Clock()).get_json("deal")
-    assert found["name"] == read
-    assert found.get("path", r"C:\ud83d") == r"C:\ud83d"
-    assert len(seen) == 1
-
-
 def test_a_vendors_own_reading_meets_no_half_characters() -> None:
     met: list[Any] = []
 
