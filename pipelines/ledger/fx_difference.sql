@@ -55,7 +55,7 @@ join ledger.obligation o on o.document_key = p.document_key or o.deal_id = p.dea
 join ledger.allocation a on a.document_key = o.document_key
 ;
 
--- @changed ledger.position.deal_id
+-- @changed ledger.position.deal_id documents.document
 select a.counterparty_key as key
 from change
 join ledger.obligation o on o.deal_id = change.key
