@@ -49,7 +49,7 @@ def planned_meanwhile(town: Town, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     town.read(done)
     town.derive(done)
     has_planned, may_end = threading.Event(), threading.Event()
-    approve = planning._approve
+    approve = planning.approve
 
     def held_up(*what: Any) -> int:
         count = approve(*what)
@@ -57,7 +57,7 @@ def planned_meanwhile(town: Town, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         may_end.wait(SECONDS)
         return count
 
-    monkeypatch.setattr(planning, "_approve", held_up)
+    monkeypatch.setattr(planning, "approve", held_up)
     other = threading.Thread(target=planning.plan, args=(Warehouse(town.warehouse.url), town.road.accounting))
     other.start()
     assert has_planned.wait(SECONDS)
@@ -76,7 +76,7 @@ def planned_meanwhile(town: Town, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     may_end.set()
     other.join(SECONDS)
     carrier.join(SECONDS)
-    monkeypatch.setattr(planning, "_approve", approve)
+    monkeypatch.setattr(planning, "approve", approve)
     assert not [what for what in carried if isinstance(what, Exception)]
 
 
