@@ -17,12 +17,12 @@ from typing import Any, Final
 from uuid import UUID
 
 import psycopg
-from psycopg.types.json import Jsonb
 
 from pipelines.aliases import learn, numbers
 from pipelines.operations.breaker import Breaker, Unsent
 from pipelines.operations.carried import Carried, Operation, ReadBack, by_kind, chunks, decoded
 from pipelines.operations.compare import differences
+from pipelines.operations.kept import ACTOR, Kept, Told
 from pipelines.operations.ready import Ready, may_come_yet
 from pipelines.operations.sending import Sender, Sending
 from pipelines.operations.waiting import HELD, OUTRUN, READY
@@ -39,7 +39,6 @@ from resources.connector import (
 )
 from resources.warehouse import Connection, Warehouse
 
-ACTOR: Final = "carry"
 CHUNK: Final = 500  # operations whose intent is committed together, and that are read back together
 SHORT: Final = 250  # as many where we divide a chunk ourselves: less is left to be read back at the end
 MAX_CHUNKS: Final = 100_000  # of one carry: a bound, not a target
@@ -89,9 +88,6 @@ def carry(
     return carried
 
 
-_Told = Sequence[tuple[Operation, str]]  # each with its reason
-
-
 class _Carrier:
     def __init__(
         self,
@@ -110,6 +106,7 @@ class _Carrier:
         self.carried, self.read_back = carried, read_back
         self.posted_field = target.capabilities.posted
         self.version_field = target.capabilities.version
+        self.kept = Kept(conn, run_id, self.version_field)
         self.breaker = Breaker(conn, target.system, run_id)
         self.overtaken: set[UUID] = set()  # somebody changed the record before our write came
         self.ready = Ready(conn, target.system)
@@ -122,7 +119,7 @@ class _Carrier:
     def settle_interrupted(self) -> None:
         """What a dead run left: `sent` is uncertain now; probe it all, and verify what was confirmed."""
         left = self._select("state = 'sent'")
-        self._move(left, "uncertain", "the run that sent it ended before the answer")
+        self.kept.move(left, "uncertain", "the run that sent it ended before the answer")
         self._probe(self._select("state = 'uncertain'"))
         self._verify(self._select("state = 'confirmed'"))
 
@@ -131,7 +128,7 @@ class _Carrier:
         write took its place. Reads only; a find a chunk."""
         lock_changes(self.conn)
         outrun = self._select(OUTRUN, limit=MAX_READ_AGAIN)
-        self._move(outrun, "superseded", "a newer write of it is verified")
+        self.kept.move(outrun, "superseded", "a newer write of it is verified")
         # Of more than the bound, others each time.
         held = self._select(HELD, limit=MAX_READ_AGAIN, order="random()")
         for kind, group in by_kind(held).items():
@@ -140,7 +137,7 @@ class _Carrier:
                 if found is None:
                     continue
                 faults = {o.operation_id: self._fault(o, found.get(o.key)) for o in chunk}
-                self._tell_anew({of: fault for of, fault in faults.items() if fault})
+                self.kept.tell_anew({of: fault for of, fault in faults.items() if fault})
                 equal = [o for o in chunk if not faults[o.operation_id]]
                 if not equal:
                     continue
@@ -150,9 +147,9 @@ class _Carrier:
                 ids = [o.operation_id for o in equal]
                 still = self._select(f"o.operation_id = any(%s) and {HELD}", [ids])
                 equal = [o for o in still if not self._fault(o, found[o.key])]
-                self._versions(equal, found)
-                self._mark(equal, None)
-                self._move(equal, "verified", "read back again, and equal now")
+                self.kept.versions(equal, found)
+                self.kept.mark(equal, None)
+                self.kept.move(equal, "verified", "read back again, and equal now")
                 self.carried.mended += len(equal)
 
     def carry_chunk(self) -> bool:
@@ -217,7 +214,7 @@ class _Carrier:
                 self.intended.append(
                     sending
                 )  # before the commit: whatever ends us right after it must find it
-                self._move(chunk, "sent", None)
+                self.kept.move(chunk, "sent", None)
                 return sending
         self.conn.rollback()
         return None
@@ -311,10 +308,10 @@ class _Carrier:
                 if isinstance(answer, Written) and o.action == "create" and answer.key != o.key
             }
             self._learn(chunk[0].kind, given)
-        self._move(confirmed, "confirmed", None)
+        self.kept.move(confirmed, "confirmed", None)
         self._send_again(outcomes.pop("planned"))
         for state, told in outcomes.items():
-            self._move_each(told, state, codes)
+            self.kept.move_each(told, state, codes)
         self.breaker.never_left([o.operation_id for o in chunk], answers)
         self.breaker.keep(self.carried)
         return confirmed, uncertain
@@ -339,17 +336,17 @@ class _Carrier:
                     self.carried.uncertain += 1
                 else:
                     absent.append((operation, "the target does not have it: it is sent again"))
-        self._move(there, "confirmed", "a probe found it in the target")
+        self.kept.move(there, "confirmed", "a probe found it in the target")
         self._send_again(absent)
         return there
 
-    def _send_again(self, told: _Told) -> None:
+    def _send_again(self, told: Told) -> None:
         """Plan each again for its reason; it stays approved, after many tries only where the target and not the record
         is the cause. In one transaction: a plan would take a planned one for its own."""
         outage = self.breaker.tripped or self.breaker.open is not None
         again = [o for o, _ in told if outage or o.attempts + 1 < MAX_ATTEMPTS]
-        self._move_each(told, "planned", ends=False)
-        self._move(again, "approved", "to be sent again")
+        self.kept.move_each(told, "planned", ends=False)
+        self.kept.move(again, "approved", "to be sent again")
 
     def _is_done(self, operation: Operation, body: Mapping[str, Any]) -> bool:
         match operation.action:
@@ -382,16 +379,16 @@ class _Carrier:
                     undone.append(operation)
                 else:
                     wrong.append((operation, fault))
-            self._versions(good, found)
-            self._move(good, "verified", "read back and equal")
-            self._move_each(wrong, "held", ends=False)
-            self._mark([o for o, _ in wrong], "read_back")
+            self.kept.versions(good, found)
+            self.kept.move(good, "verified", "read back and equal")
+            self.kept.move_each(wrong, "held", ends=False)
+            self.kept.mark([o for o, _ in wrong], "read_back")
             self.conn.commit()
             self.carried.held += len(wrong)
             before = "answered as done, and the record is at the version from before"
-            self._move(undone, "uncertain", before, ends=False)
-            self._move(undone, "planned", "nothing came of it: it is sent again", ends=False)
-            self._move(undone, "approved", "to be sent again")
+            self.kept.move(undone, "uncertain", before, ends=False)
+            self.kept.move(undone, "planned", "nothing came of it: it is sent again", ends=False)
+            self.kept.move(undone, "approved", "to be sent again")
             self.carried.put_back += len(undone)
             for operation in good:
                 name = f"{operation.kind} {operation.action}"
@@ -444,65 +441,6 @@ class _Carrier:
             self.breaker.note(error)
             self.breaker.keep(self.carried)
             return None
-
-    def _versions(self, operations: Sequence[Operation], found: Mapping[str, Mapping[str, Any]]) -> None:
-        if not self.version_field:
-            return
-        told = [(o.operation_id, found[o.key].get(self.version_field)) for o in operations]
-        self.conn.execute(
-            "update ops.operation o set version = v.version from unnest(%s::uuid[], %s::text[]) as v(operation_id, version)"
-            " where o.operation_id = v.operation_id",
-            [[i for i, _ in told], [None if version is None else str(version) for _, version in told]],
-        )
-
-    def _tell_anew(self, faults: Mapping[UUID, str]) -> None:
-        """Say of what is still held how it differs by now: what is meant and what is found may both have changed."""
-        self.conn.execute(
-            "update ops.operation o set reason = f.reason"
-            " from unnest(%s::uuid[], %s::text[], %s::text[]) as f(operation_id, reason, differs)"
-            " where o.operation_id = f.operation_id and o.reason is distinct from f.reason"
-            # Where somebody came before us, that is said beside the same differences.
-            " and strpos(coalesce(o.reason, ''), ': ' || f.differs || '. ') = 0",
-            [list(faults), list(faults.values()), [f.partition(": ")[2] or f for f in faults.values()]],
-        )
-        self.conn.commit()
-
-    def _mark(self, operations: Sequence[Operation], code: str | None) -> None:
-        self.conn.execute(
-            "update ops.operation set reason_code = %s where operation_id = any(%s)",
-            [code, [o.operation_id for o in operations]],
-        )
-
-    def _move(
-        self, operations: Sequence[Operation], state: str, reason: str | None, *, ends: bool = True
-    ) -> None:
-        """Move all for one reason; `ends`: commit."""
-        if operations:
-            self.conn.execute(
-                "select ops.move_many(%s::uuid[], %s, %s, %s, null, %s)",
-                [[o.operation_id for o in operations], state, ACTOR, reason, self.run_id or None],
-            )
-        if ends:
-            self.conn.commit()
-
-    def _move_each(
-        self, told: _Told, state: str, codes: Mapping[UUID, str] | None = None, *, ends: bool = True
-    ) -> None:
-        """Move each for a reason of its own; `codes` are the target's own of what it refused."""
-        if told:
-            details: dict[str, dict[str, Any]] = {
-                str(o.operation_id): {"reason": reason, "request": {"kind": o.kind, "action": o.action, "key": o.key}}
-                for o, reason in told
-            }  # fmt: skip
-            for operation, _ in told:
-                if code := (codes or {}).get(operation.operation_id):
-                    details[str(operation.operation_id)]["answer"] = {"code": code}
-            self.conn.execute(
-                "select ops.move_many(%s::uuid[], %s, %s, null, %s, %s)",
-                [[o.operation_id for o, _ in told], state, ACTOR, Jsonb(details), self.run_id or None],
-            )
-        if ends:
-            self.conn.commit()
 
 
 # Our keys are UUIDs; nothing else of a body looks like one that we have an alias for.
