@@ -8,7 +8,6 @@ before it is in `raw`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ from pipelines import sync
 from pipelines.raw.load import Batch
 from pipelines.raw.receive import keepable
 from pipelines.sync import Road
-from resources.connection import DAY, number
+from resources.connection import DAY, environment_seconds, number
 from resources.connector import SourceError
 from resources.language import Language
 from resources.warehouse import Connection, Warehouse
@@ -85,9 +84,9 @@ class Freshness:
 def interval(system: System) -> timedelta:
     """How often the sensor of a system looks for changes.
 
-    Raises SourceError where its connection, and ValueError where the environment says no number.
+    Raises SourceError where its connection or the environment says no number of seconds.
     """
-    usual = int(os.environ.get("SVERKA_SENSOR_SECONDS") or EVERY_SECONDS)
+    usual = environment_seconds("SVERKA_SENSOR_SECONDS", EVERY_SECONDS)
     seconds = number(system.name, system.given, "every_seconds", usual, most=31 * DAY, whole=True)
     return timedelta(seconds=seconds)
 
@@ -95,7 +94,7 @@ def interval(system: System) -> timedelta:
 def allowed(system: System) -> timedelta:
     """How far back the last reading of a system may lie. Raises as `interval`."""
     given = system.file.behind_after
-    beyond = int(os.environ.get("SVERKA_BEHIND_SECONDS") or BEHIND_SECONDS) if given is None else given
+    beyond = environment_seconds("SVERKA_BEHIND_SECONDS", BEHIND_SECONDS) if given is None else given
     return interval(system) + timedelta(seconds=beyond)
 
 

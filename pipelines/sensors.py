@@ -18,11 +18,11 @@ from mappings import MappingError, Mappings, System
 from pipelines.assets import quality_checks
 from pipelines.freshness import EVERY_SECONDS, interval
 from pipelines.processes import SYNC_TAG
+from resources.connection import environment_seconds
 
 HOOK_SECONDS = 30  # SVERKA_HOOK_SECONDS
-HOOK_AGAIN = timedelta(
-    minutes=5
-)  # until a sync is asked for once more that saw none of what webhooks hinted at
+# Until a sync is asked for once more that saw none of what webhooks hinted at
+HOOK_AGAIN = timedelta(minutes=5)
 AGAIN = timedelta(hours=1)  # until a sync is asked for once more that moved nothing of what waited
 NOTHING = "-"  # a cursor; Dagster keeps the one before instead of an empty one
 NIGHT = "30 2 * * *"
@@ -120,7 +120,7 @@ def waiting_sensor(mappings: Mappings) -> dg.SensorDefinition:
     @dg.sensor(
         name="operations_waiting",
         job_name=SYNC,
-        minimum_interval_seconds=int(os.environ.get("SVERKA_SENSOR_SECONDS") or EVERY_SECONDS),
+        minimum_interval_seconds=environment_seconds("SVERKA_SENSOR_SECONDS", EVERY_SECONDS),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Starts a sync for what a person released or approved, and for what is left over from a"
         " time when a system did not answer.",
@@ -164,7 +164,7 @@ def hooks_sensor(systems: Sequence[System]) -> dg.SensorDefinition:
     @dg.sensor(
         name="webhooks_arrived",
         job_name=SYNC,
-        minimum_interval_seconds=int(os.environ.get("SVERKA_HOOK_SECONDS") or HOOK_SECONDS),
+        minimum_interval_seconds=environment_seconds("SVERKA_HOOK_SECONDS", HOOK_SECONDS),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Starts a sync for records that webhooks hinted at: sooner than the systems are asked.",
     )
@@ -204,7 +204,7 @@ def hooks_sensor(systems: Sequence[System]) -> dg.SensorDefinition:
 
 def behind_sensor(mappings: Mappings) -> dg.SensorDefinition:
     """Asks the database alone whether every source is read in time; tells people, and opens no run."""
-    seconds = int(os.environ.get("SVERKA_SENSOR_SECONDS") or EVERY_SECONDS)
+    seconds = environment_seconds("SVERKA_SENSOR_SECONDS", EVERY_SECONDS)
 
     @dg.sensor(
         name="sources_behind",

@@ -1,10 +1,11 @@
-"""What a mapping file's `connection` says, read as what it means.
+"""What a mapping file's `connection` and the environment say, read as what it means.
 
 A value from the environment (`${VAR}`) is always text, and an empty one where the variable is not set.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -81,6 +82,21 @@ def number(
     if found is None:
         return default
     return int(found) if whole else float(found)
+
+
+def environment_seconds(name: str, default: int) -> int:
+    """Whole seconds, from 1 to 31 days, that a variable of the environment says; `default` where it is not set or empty.
+
+    Raises SourceError that names the variable and what may stand there.
+    """
+    given = os.environ.get(name)
+    try:
+        found = as_number(given, 1, 31 * DAY, whole=True)
+    except ValueError:
+        raise SourceError(
+            f"the environment's {name} is {given!r}; give whole seconds from 1 to {31 * DAY}, or leave it out"
+        ) from None
+    return default if found is None else int(found)
 
 
 def as_number(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from resources.accounting.onec_files.settings import Settings
-from resources.connection import number, switch
+from resources.connection import environment_seconds, number, switch
 from resources.connector import SourceError
 from resources.crm.files.options import OptionError, table_files, wrong_options
 
@@ -250,3 +250,16 @@ def test_a_wrong_number_above_all_tables_is_told_once_and_there() -> None:
         wrong_options("shop", {"settle_seconds": "soon", "tables": {"deal": table, "company": table}})
     )
     assert wrong == [(("settle_seconds",), "is seconds up to a day, not 'soon'", "correct it")]
+
+
+def test_seconds_of_the_environment_are_told_by_the_name_of_their_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SVERKA_SENSOR_SECONDS", " ")
+    assert environment_seconds("SVERKA_SENSOR_SECONDS", 300) == 300
+    monkeypatch.setenv("SVERKA_SENSOR_SECONDS", "60")
+    assert environment_seconds("SVERKA_SENSOR_SECONDS", 300) == 60
+    for given in ("1 min", "0", "-5", "2.5", "nan", "99999999"):
+        monkeypatch.setenv("SVERKA_SENSOR_SECONDS", given)
+        with pytest.raises(SourceError, match=rf"SVERKA_SENSOR_SECONDS is '{given}'; give whole seconds"):
+            environment_seconds("SVERKA_SENSOR_SECONDS", 300)
