@@ -13,6 +13,7 @@ import msgspec
 
 from resources.accounting.quickbooks.company import Company
 from resources.accounting.quickbooks.connector import QuickBooks
+from resources.connector import Page
 from resources.http import Client
 
 REALM = "4620816365017463230"
@@ -114,3 +115,16 @@ INVOICE: dict[str, Any] = {
         }
     ],
 }  # fmt: skip
+
+
+def invoice(number: int, second: int = 0, **fields: Any) -> dict[str, Any]:
+    stamps = {"LastUpdatedTime": f"2026-02-10T01:{second // 60:02}:{second % 60:02}-08:00"}
+    return {"Id": str(number), "SyncToken": "0", "MetaData": stamps, "TxnDate": "2026-02-10", **fields}
+
+
+def ids(pages: list[Page]) -> list[str]:
+    return [record.source_id for page in pages for record in page.records]
+
+
+def everything(handler: Handler, entity: str = "realization", **options: Any) -> list[Page]:
+    return list(books(handler, **options).read([entity], None, LATER))
