@@ -31,7 +31,7 @@ KINDS_OF_TYPE = {
 CRM_ONLY = ("stages", "feedback", "products", "tax_numbers", "amounts")
 ACCOUNTING_ONLY = (
     "write", "vat", "units", "currency", "currencies", "organization", "defaults", "reconcile", "gate", "approval",
-    "expects", "keys", "money",
+    "expects", "keys", "money", "without",
 )  # fmt: skip
 LONGEST_NAME = 63  # bytes of a table's name in PostgreSQL
 
@@ -81,6 +81,22 @@ def check_folder(
             f"a second accounting system; {books[0][1].name} is one already. Put it into a folder of its own",
             "role",
         )
+    for accounting, there in books[:1]:
+        for file, source in files:
+            yield from _owed(file, source, accounting, there.name)
+
+
+def _owed(file: SystemFile, source: Source, accounting: SystemFile, name: str) -> Iterator[Problem]:
+    """A document that stages owe and accounting neither writes nor makes would be left out without a word."""
+    known = {*accounting.write, *accounting.expects, *accounting.without}
+    for position, rule in enumerate(file.stages):
+        for kind in rule.documents:
+            if kind not in known:
+                yield source.problem(
+                    f"deals owe the document `{kind}` here, and {name} writes none. Take it away here, or add it there under"
+                    " `write`; if that accounting has no such document, under `without` with the reason",
+                    "stages", position, "documents",
+                )  # fmt: skip
 
 
 def _shared_tables(files: Sequence[tuple[SystemFile, Source]]) -> Iterator[Problem]:
@@ -305,6 +321,11 @@ def _roles(file: SystemFile) -> Iterator[tuple[Place, str]]:
     for name in foreign:
         if name in file.model_fields_set:
             yield (name,), f"`{name}` belongs to the {other} file. Move it there"
+    for kind in sorted({*file.write, *file.expects} & file.without.keys()):
+        yield (
+            ("without", kind),
+            f"`{kind}` is written or expected by this file. Take it away in one of the two places",
+        )
 
 
 def _stages(file: SystemFile) -> Iterator[tuple[Place, str]]:

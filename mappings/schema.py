@@ -273,6 +273,8 @@ class SystemFile(Section):
     reconcile: Reconcile = Reconcile()
     # Of accounting: documents that it makes by itself, and that deals call for all the same (billing in SAP).
     expects: tuple[DocumentKind, ...] = ()
+    # Of accounting: documents that it has none of, with the reason; where a deal owes one, nothing is lacking.
+    without: dict[DocumentKind, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
     # Of accounting: whether the records that we write bear keys of our choosing, or numbers that the system gives.
     keys: Literal["ours", "theirs"] = "ours"
     approval: Literal["auto", "manual"] | Approval = "auto"  # accounting: whether a person lets operations go

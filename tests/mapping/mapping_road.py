@@ -20,7 +20,7 @@ ENVIRON = {
     "SVERKA_DROP_FOLDER": "/in",
 }
 MAPPINGS = Path(__file__).resolve().parents[2] / "mappings"
-ACCOUNTING = "system: books\nconnector: onec\nrole: accounting\ntitle: Books\n"
+ACCOUNTING = "system: books\nconnector: onec\nrole: accounting\ntitle: Books\nwithout: {invoice: nobody asks for one}\n"
 
 
 def write_folder(folder: Path, **files: str) -> Path:

@@ -113,6 +113,18 @@ def test_rules_of_different_days_do_not_shadow_each_other_but_together_they_do(t
     assert "never decides for stage A" in problems(tmp_path, two + "- {stage: A, documents: []}\n")
 
 
+def test_a_document_that_deals_owe_and_accounting_has_no_word_of_is_told_at_its_stage(tmp_path: Path) -> None:
+    stages = "stages:\n- {stage: A, documents: [order, invoice]}\n- {stage: B, documents: [realization]}\n"
+    books = "system: books\nconnector: sap\nrole: accounting\ntitle: Books\n%s"
+    said = "expects: [realization]\nwithout: {invoice: billed when shipped}\n"
+    told = problems(tmp_path, stages, books=books % said)
+    assert "shop.yaml:6: deals owe the document `order` here" in told
+    assert "books.yaml writes none" in told
+    assert told.count("deals owe") == 1
+    twice = problems(tmp_path, "", books=books % "expects: [realization]\nwithout: {realization: none}\n")
+    assert "`realization` is written or expected by this file" in twice
+
+
 def test_one_company_has_one_accounting_system_and_every_system_one_file(tmp_path: Path) -> None:
     told = problems(tmp_path, "", other=HEAD)
     assert "the system `shop` is in" in told

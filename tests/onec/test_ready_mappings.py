@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -29,7 +28,12 @@ def opened(tmp_path: Path) -> Opened:
         folder = tmp_path / f"{name}_{marked}"
         folder.mkdir()
         for other in ("bitrix24", "branch"):
-            shutil.copy(MAPPINGS / "demo" / f"{other}.yaml", folder)
+            crm = (MAPPINGS / "demo" / f"{other}.yaml").read_text(encoding="utf-8")
+            owed = (
+                "order" if name == "onec_trade" else "invoice"
+            )  # trade enters invoices on the basis of orders
+            crm = crm.replace("documents: [invoice", f"documents: [{owed}")
+            (folder / f"{other}.yaml").write_text(crm, encoding="utf-8")
         text = (MAPPINGS / "accounting" / f"{name}.yaml").read_text(encoding="utf-8")
         if marked:
             text, parts = re.subn(r"^#: ?", "", text, flags=re.M)
