@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mappings import System
-from pipelines.operations.carry import ReadBack
+from pipelines.operations.carried import ReadBack
 from pipelines.raw.load import ensure_tables, raw_table, store_page
 from pipelines.raw.stumbles import each
 from resources.connector import AssignsKeys, ComparesVersions, Page, ReadsByKey, Record, SourceError

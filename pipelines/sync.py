@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 from mappings import Mappings, System, load
@@ -23,8 +23,8 @@ from pipelines.aliases import numbers
 from pipelines.core.cleaning import clean
 from pipelines.deploy import Reads, deploy, reads_of
 from pipelines.operations.again import try_again, try_reopened
-from pipelines.operations.carried import Carried
-from pipelines.operations.carry import carry
+from pipelines.operations.carried import Carried, ReadBack
+from pipelines.operations.carry import carry, is_unsettled, settle
 from pipelines.operations.plan import Planned, plan
 from pipelines.raw.hints import forget_hooks
 from pipelines.raw.load import Batch, read_source
@@ -372,7 +372,10 @@ def read_shape(road: Road, *, at_once: bool = False) -> None:
 
 
 def plan_operations(road: Road, *, everything: bool = False) -> Planned:
-    """Plan what is to be written, by the periods that accounting has closed by now."""
+    """Plan what is to be written, by what became of what was sent and by the periods that accounting has closed by now."""
+    with road.warehouse.explained():
+        if is_unsettled(road.warehouse, road.accounting.name):
+            settle(road.warehouse, road.target(road.accounting), **_how(road))
     read_locks(road)
     read_shape(road)
     return plan(road.warehouse, road.accounting, run_id=road.run_id, everything=everything)
@@ -400,16 +403,26 @@ def carry_operations(
 
 
 def _carry(road: Road, progress: Callable[[Carried], None] | None) -> Carried:
+    target = road.target(road.accounting)
+    return carry(road.warehouse, target, progress=progress, plan_first=True, **_how(road))
+
+
+class _How(TypedDict):
+    run_id: str
+    workers: int
+    read_back: ReadBack
+    entities: Mapping[str, str]
+
+
+def _how(road: Road) -> _How:
+    """How operations are carried into accounting."""
     system = road.accounting
-    return carry(
-        road.warehouse,
-        road.target(system),
-        run_id=road.run_id,
-        workers=number(system.name, system.connection, "concurrency", 4, most=AT_ONCE, whole=True),
-        read_back=keep_read_back(road, system),
-        progress=progress,
-        entities={kind: entity_of(system, kind) for kind in system.write},
-    )
+    return {
+        "run_id": road.run_id,
+        "workers": number(system.name, system.connection, "concurrency", 4, most=AT_ONCE, whole=True),
+        "read_back": keep_read_back(road, system),
+        "entities": {kind: entity_of(system, kind) for kind in system.write},
+    }
 
 
 def tidy(road: Road) -> int:

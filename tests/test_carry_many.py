@@ -62,7 +62,7 @@ class Paper:
 
 @pytest.fixture
 def paper(monkeypatch: pytest.MonkeyPatch) -> Paper:
-    monkeypatch.setattr("pipelines.operations.carry.CHUNK", 2)
+    monkeypatch.setattr("pipelines.operations.carrier.CHUNK", 2)
     return Paper()
 
 
@@ -266,7 +266,7 @@ class Wholesale(Paper):
 
 @pytest.fixture
 def wholesale(monkeypatch: pytest.MonkeyPatch) -> Wholesale:
-    monkeypatch.setattr("pipelines.operations.carry.CHUNK", 4)
+    monkeypatch.setattr("pipelines.operations.carrier.CHUNK", 4)
     return Wholesale()
 
 
@@ -295,7 +295,7 @@ def test_the_batches_of_the_next_chunk_follow_while_the_last_one_of_this_is_unde
 def test_no_batch_of_the_next_chunk_leaves_where_one_failed_before_the_last_of_this_left(
     warehouse: Warehouse, wholesale: Wholesale, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.operations.carry.CHUNK", 8)
+    monkeypatch.setattr("pipelines.operations.carrier.CHUNK", 8)
     monkeypatch.setattr("pipelines.operations.carry.SPARE", 0)
     keys = approved(warehouse, "invoice", 12)
     others = threading.Barrier(2, timeout=SECONDS)
@@ -406,7 +406,7 @@ def test_where_a_record_could_come_twice_a_stop_keeps_waiting_only_what_left(
 def test_a_stop_puts_back_the_batches_of_this_chunk_that_stood_in_line(
     warehouse: Warehouse, wholesale: Wholesale, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.operations.carry.CHUNK", 6)
+    monkeypatch.setattr("pipelines.operations.carrier.CHUNK", 6)
     monkeypatch.setattr("pipelines.operations.carry.SPARE", 0)
     keys = approved(warehouse, "invoice", 8)
     stop_when_the_intent_is_committed(warehouse, wholesale, [keys[0], keys[2]], keys[6:])

@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.operations import desired, plan
 from pipelines.operations.carried import Operation
-from pipelines.operations.carry import _Carrier
+from pipelines.operations.carrier import Carrier
 from pipelines.operations.compare import differences
 from pipelines.operations.phrases import KINDS, in_russian
 from pipelines.shapes import _told
@@ -42,11 +42,11 @@ def faults() -> list[str]:
         }
         carrier.overtaken = {sent["update"].operation_id}
         told += [
-            _Carrier._fault(carrier, sent["create"], None),
-            _Carrier._fault(carrier, sent["create"], found),
-            _Carrier._fault(carrier, sent["update"], found),
-            _Carrier._fault(carrier, sent["post"], {"Posted": False}),
-            _Carrier._fault(carrier, sent["unpost"], {"Posted": True}),
+            Carrier._fault(carrier, sent["create"], None),
+            Carrier._fault(carrier, sent["create"], found),
+            Carrier._fault(carrier, sent["update"], found),
+            Carrier._fault(carrier, sent["post"], {"Posted": False}),
+            Carrier._fault(carrier, sent["unpost"], {"Posted": True}),
         ]
     assert all(told)
     return told

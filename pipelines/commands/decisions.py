@@ -6,7 +6,8 @@ from rich.markup import escape
 
 from pipelines.commands import show
 from pipelines.commands.session import CONSOLE, road
-from pipelines.operations.decide import answer, questions, undo
+from pipelines.operations.decide import answer, questions
+from pipelines.operations.revisions import undo
 from resources.language import Language
 
 

@@ -203,6 +203,10 @@ def hold_release(deal: str, by: str, reason: str, check: str) -> int:
                     "update ops.operation set reason_code = null where operation_id = any(%s)", [waiting]
                 )
                 conn.execute("select ops.move_many(%s, 'planned', %s, %s)", [waiting, by, reason])
+                # The plan looks at it first: its period may be closed by now.
+                conn.execute(
+                    "insert into ops.change_log (table_name, key) values ('ops.release', %s)", [deal]
+                )
         approval = found.accounting.approval
         after = "" if approval == "auto" else ", once `sverka plan --approve` lets it go"
         if not isinstance(approval, str):

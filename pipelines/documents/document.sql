@@ -146,9 +146,10 @@ with target as (
     from live l
     where not l.is_corrected
     union all
-    -- As accounting was given it: it stays.
+    -- As accounting was given it: it stays. The day of one that is corrected is still the deal's to say.
     select
-        e.document_key, e.deal_id, e.kind, e.revision, h.base_key, e.ending, h.document_date, h.due_on, h.counterparty_id,
+        e.document_key, e.deal_id, e.kind, e.revision, h.base_key, e.ending,
+        coalesce(l.document_date, h.document_date) as document_date, h.due_on, h.counterparty_id,
         h.counterparty_key, h.contract_key, h.organization_key, h.employee_id, h.currency, h.currency_key, h.rate,
         h.rate_units, h.rate_on, h.rate_source, h.amount, h.vat_amount, h.vat_included, h.has_goods, h.has_services,
         h.title, h.comment, e.held -> 'lines'
@@ -158,6 +159,7 @@ with target as (
         organization_key text, employee_id text, currency text, currency_key text, rate numeric(18,6),
         rate_units numeric(18,4), rate_on date, rate_source text, amount numeric(18,2), vat_amount numeric(18,2),
         vat_included boolean, has_goods boolean, has_services boolean, title text, comment text)
+    left join live l on l.deal_id = e.deal_id and l.kind = e.kind and l.is_corrected
     where e.turn = 1
     union all
     -- What takes a reversed one back.

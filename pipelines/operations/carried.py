@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -61,9 +61,17 @@ class ReadBack(Protocol):
     def __call__(self, kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None: ...
 
 
-def by_kind(operations: Sequence[Operation]) -> dict[str, list[Operation]]:
+class _HasKind(Protocol):
+    @property
+    def kind(self) -> str: ...
+
+
+OfKind = TypeVar("OfKind", bound=_HasKind)
+
+
+def by_kind(operations: Sequence[OfKind]) -> dict[str, list[OfKind]]:
     """Operations by kind, in their order."""
-    groups: dict[str, list[Operation]] = {}
+    groups: dict[str, list[OfKind]] = {}
     for operation in operations:
         groups.setdefault(operation.kind, []).append(operation)
     return groups

@@ -26,6 +26,7 @@ from pipelines.operations.edits import (
     hand_over,
     record_edits,
 )
+from pipelines.operations.revisions import AMISS, REVISE, Told, what_is_amiss
 from resources.warehouse import Connection, trusted
 
 
@@ -53,9 +54,10 @@ def decide(conn: Connection, accounting: System, run_id: str = "") -> Decided:
     write_out(conn, accounting, _TO_WRITE)
     conn.execute(_KEPT)
     hand_over(conn, accounting)
+    conn.execute(trusted(_AMISS), parameters)
     conn.execute("analyze standing (operation_id, kind, key, deal_id, state, action)")
     conn.execute(trusted(_IN_CLOSED_PERIOD), parameters)
-    deals = [row[0] for row in conn.execute(trusted(_REVISE), parameters).fetchall()]
+    deals = [row[0] for row in conn.execute(trusted(REVISE), parameters).fetchall()]
     conn.execute(trusted(_WITHDRAW), parameters)
     conn.execute(_SPEND)
     say_changes(conn)
@@ -76,14 +78,6 @@ def questions(conn: Connection) -> list[Mapping[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What came of a person's decision, in a sentence."""
-
-    done: bool
-    sentence: str
-
-
 ANSWERS: Final = ("update", "correction", "reversal", "post", "leave")
 
 
@@ -97,44 +91,22 @@ def answer(conn: Connection, accounting: System, question: str, action: str, by:
     if len(rows) != 1:
         which = "no open question is" if not rows else f"{len(rows)} open questions are"
         return Told(False, f"{which} called {question}; see `sverka questions list`")
-    question_id, _, deal, kind, state, fields = rows[0]
+    question_id, operation_id, deal, kind, state, fields = rows[0]
     if action not in ANSWERS:
         return Told(False, f"{action} is no answer; there are {', '.join(ANSWERS)}")
     if refusal := _impossible(accounting, kind, state, fields, action):
         return Told(False, refusal)
+    if action in ("correction", "reversal") and (amiss := what_is_amiss(conn, operation_id)):
+        return Told(
+            False,
+            f"in accounting it is not as we left it ({amiss}): put that right there first, or answer leave",
+        )
     conn.execute(
         "update ops.question set answer = %s, answered_by = %s, answered_at = clock_timestamp(), reason = %s"
         " where question_id = %s",
         [action, by, reason, question_id],
     )
     return Told(True, f"{deal}, {kind}: {action}; the next sync sees to it")
-
-
-def undo(conn: Connection, accounting: System, deal: str, kind: str, by: str, reason: str) -> Told:
-    """Take a document back by a return, for good: the deal gets no other of its kind. Nothing is deleted."""
-    if kind != "realization" or "return" not in accounting.write:
-        return Told(
-            False,
-            f"a {kind} cannot be taken back by a document of its own in {accounting.name}"
-            + ("" if kind != "realization" else f": {accounting.source.name} has no `write: return`")
-            + "; take it back in accounting",
-        )
-    parameters = {
-        "system": accounting.name, "zone": accounting.timezone, "deal": deal, "by": by, "reason": reason,
-    }  # fmt: skip
-    if conn.execute(trusted(_IS_TAKEN_BACK), parameters).fetchone() == (True,):
-        return Told(
-            False,
-            f"we unposted the {kind} of {deal} to change it, and it is not posted again yet: there is nothing to take back."
-            f" `sverka operations show {deal}` says what it waits for; undo it once it is posted",
-        )
-    row = conn.execute(trusted(_UNDO), parameters).fetchone()
-    if row is None:
-        return Told(
-            False,
-            f"accounting holds no {kind} of {deal} that we wrote and that stands; see `sverka plan` and `sverka questions list`",
-        )
-    return Told(True, f"the {kind} of {deal} is taken back by a return; the next sync writes it")
 
 
 def _impossible(accounting: System, kind: str, state: str, fields: Sequence[str], action: str) -> str:
@@ -166,11 +138,12 @@ def _impossible(accounting: System, kind: str, state: str, fields: Sequence[str]
     return ""
 
 
-# Every document of the deals in scope that accounting was given, with what we last wrote. What stays as it is, and
-# has been followed by something, is none of these.
+# Every document of the deals in scope that accounting was given and that was not taken back, with what we last wrote. One
+# that was corrected stays as it is (`is_ended`): nothing is decided about it but what accounting undid.
 _WRITTEN: Final = """
     create temporary table written on commit drop as
     select o.operation_id, o.kind, o.key, o.subject as deal_id, w.content, w.content_hash, u.is_under_way,
+           coalesce(d.ended = 'corrected', false) as is_ended,
            %(system)s || ':' || o.key as document_key,
            (select x.version from ops.operation x
              where x.target = o.target and x.kind = o.kind and x.key = o.key and x.state = 'verified' and x.version is not null
@@ -186,10 +159,11 @@ _WRITTEN: Final = """
     cross join lateral (
         select coalesce(bool_or(x.state in ('sent', 'uncertain', 'confirmed')), false) as is_under_way
         from ops.operation x
-        where x.target = o.target and x.kind = o.kind and x.key = o.key and x.action in ('create', 'update')
+        where x.target = o.target and x.kind = o.kind and x.key = o.key
     ) u
+    left join lateral (select x.ended from documents.document x where x.document_key = %(system)s || ':' || o.key limit 1) d on true
     where o.target = %(system)s and o.action = 'create' and o.state = 'verified' and ops.is_document(o.kind)
-      and (select d.ended from documents.document d where d.document_key = %(system)s || ':' || o.key) is null
+      and d.ended is distinct from 'reversed'
 """
 
 # What a line is worth, of `l`: lines of two documents that say the same are equal in any order.
@@ -220,7 +194,7 @@ _STANDING: Final = f"""
            place.state, l.number, l.document_date, l.version, ours.owned, null::jsonb as body, null::jsonb as kept,
            coalesce(place.state = 'draft' and e.is_owned and cardinality(e.nobodys) = 0, false) as may_overwrite,
            false as by_accounting, place.state = 'draft' and coalesce({LAST_STEP} = 'unpost', false) as is_taken_back,
-           null::text as action, null::uuid as question_id,
+           null::text as action, null::uuid as question_id, null::text as amiss,
            -- What accounting made of it, where that is not as we left it: an answer is good for this alone.
            case when l.is_deleted or e.is_unposted or cardinality(e.nobodys || e.crms) > 0
                   or w.kind = 'correction' and l.version <> w.our_version
@@ -252,7 +226,7 @@ _STANDING: Final = f"""
         select case when d.operation_id is null then array['cancelled']
                     else array(select f from unnest(case when w.content is null then array['other'] else {_FIELDS} end) f
                                where f <> all(ours.owned)) end as fields offset 0) changed
-    where not w.is_under_way
+    where not w.is_under_way and not w.is_ended
       and (d.operation_id is null or d.content_hash is distinct from w.content_hash and d.content_hash is not null)
 """
 
@@ -294,7 +268,8 @@ _ACTION: Final = """
                (array['leave', 'update', 'correction', 'reversal', 'ask'])[max(
                    array_position(array['leave', 'update', 'correction', 'reversal', 'ask'],
                        coalesce(named.action, other.action,
-                                case when s.is_taken_back and f = 'cancelled' then 'ask'  -- it was in the books
+                                case when s.state = 'draft' and f = 'cancelled' and (s.is_taken_back or s.kind = 'correction')
+                                     then 'ask'  -- it was in the books, or what it corrects is
                                      when s.state = 'draft' then case f when 'cancelled' then 'leave' else 'update' end
                                      else 'ask' end)))] as action
         from standing s
@@ -322,7 +297,8 @@ _ACTION: Final = """
             when s.is_gone then 'leave'
             when s.is_edited and s.state <> 'draft' then 'ask'
             when said.action in ('correction', 'reversal') and s.kind not in ('realization', 'correction') then 'ask'
-            when said.action = 'update' and s.kind in ('correction', 'return') and s.state <> 'draft' then 'ask'
+            when said.action = 'update' and s.kind in ('correction', 'return')
+                 and (s.state <> 'draft' or s.fields && '{counterparty,contract,currency}') then 'ask'
             when said.action = 'update' and s.state = 'closed' then 'ask'
             when not s.has_content and said.action in ('correction', 'reversal') then 'ask'
             else said.action end
@@ -330,31 +306,20 @@ _ACTION: Final = """
     where said.operation_id = s.operation_id
 """
 
-_REVISE: Final = """
-    insert into ops.revision (deal_id, kind, revision, number, ending, held, decided_on, decided_by, reason, operation_id)
-    select s.deal_id, 'realization', held.revision, coalesce(before.number, 0) + 1,
-           case s.action when 'reversal' then 'reversed' else 'corrected' end, held.content,
-           (clock_timestamp() at time zone %(zone)s)::date,
-           coalesce((select q.answered_by from ops.question q where q.question_id = s.question_id), 'policy'),
-           array_to_string(s.fields, ', ') || ' changed in the CRM (' || s.state || ')',
-           coalesce(before.operation_id, s.operation_id)
-    from standing s
-    join written w on w.operation_id = s.operation_id
-    left join lateral (
-        -- A correction that is followed: it belongs to the revision that it corrects.
-        select r.* from ops.revision r
-        where s.kind = 'correction' and r.deal_id = s.deal_id and r.kind = 'realization'
-        order by r.revision desc, r.number desc limit 1
-    ) before on true
-    cross join lateral (
-        select case when before.held is null then w.content
-                    else ops.corrected(before.held, w.content) end as content,
-               coalesce(before.revision, (w.content #>> '{document,revision}')::int) as revision
-    ) held
-    where s.action in ('correction', 'reversal') and w.content is not null
-      and not (s.action = 'correction' and s.is_cancelled)
-    on conflict do nothing
-    returning deal_id
+# What follows a document that accounting holds otherwise than we left it would not lead to what the deal says.
+_AMISS: Final = f"""
+    update standing s set amiss = found.how, action = 'ask', question_id = null
+    from (
+        select t.operation_id, {AMISS} as how
+        from standing t
+        join ops.operation b on b.operation_id = case t.kind when 'correction' then (
+            select r.operation_id from ops.revision r where r.deal_id = t.deal_id and r.kind = 'realization'
+            order by r.revision desc, r.number desc limit 1) else t.operation_id end
+        where t.action in ('correction', 'reversal')
+           or t.action = 'update' and t.state <> 'draft' and exists (
+               select from edited e where e.operation_id = t.operation_id and e.is_unposted)
+    ) found
+    where found.operation_id = s.operation_id and found.how is not null
 """
 
 _WITHDRAW: Final = """
@@ -372,6 +337,7 @@ _SPEND: Final = """
     from written w left join desired d on d.operation_id = w.operation_id
     where w.operation_id = q.operation_id and q.answer is not null and q.withdrawn_at is null
       and not w.is_under_way and (d.operation_id is null or d.content_hash is not null)
+      and (not w.is_ended or q.fields && '{unposted,deleted,refunded}')
       and not exists (select from standing s where s.question_id = q.question_id)
 """
 
@@ -382,6 +348,8 @@ _ASK: Final = """
            s.operation_id, s.deal_id, s.kind, s.state, s.fields, coalesce(s.wanted_hash, '') || s.seen,
            format('%%s %%s of %%s (%%s): %%s%%s', ops.kind_name(s.kind), coalesce(s.number, ''), s.document_date, s.state,
                   case when s.is_cancelled then 'the deal no longer calls for it'
+                       when s.fields = '{unposted}' and s.is_taken_back then 'we unposted it to change it, and somebody changed it'
+                           ' in accounting since, while the deal says again what it said'
                        when s.fields = '{unposted}' then 'somebody unposted it in accounting, and the deal still calls for it'
                        when s.fields = '{deleted}' then 'somebody deleted it in accounting or marked it for deletion, and the'
                            ' deal still calls for it: restore it there, or change the deal'
@@ -389,13 +357,17 @@ _ASK: Final = """
                            ' change the deal, or leave it'
                        when s.by_accounting then 'accounting changes it again each time that it is written back: ' || s.changes
                        else 'the deal says otherwise: ' || s.changes end,
-                  case when s.is_edited then '; accounting changed it too'
-                       when s.is_taken_back then '; we unposted it to change it' else '' end),
+                  case when s.amiss is not null
+                       then format('; in accounting it is not as we left it (%%s): put that right there first', s.amiss)
+                       when s.is_edited then '; accounting changed it too'
+                       when s.is_taken_back and s.fields <> '{unposted}' then '; we unposted it to change it' else '' end),
            format('%%s %%s от %%s (%%s): %%s%%s', ops.kind_name_ru(s.kind), coalesce(s.number, ''),
                   to_char(s.document_date, 'DD.MM.YYYY'),
                   case s.state when 'draft' then 'не проведён' when 'posted' then 'проведён' when 'paid' then 'оплачен'
                                else 'в закрытом периоде' end,
                   case when s.is_cancelled then 'сделка больше не требует этого документа'
+                       when s.fields = '{unposted}' and s.is_taken_back then 'проведение отменили мы, чтобы его изменить, после этого'
+                           ' его изменили в учёте, а в сделке снова прежнее'
                        when s.fields = '{unposted}' then 'в учёте отменили проведение, а сделка требует документа по-прежнему'
                        when s.fields = '{deleted}' then 'в учёте документ удалили или пометили на удаление, а сделка требует его'
                            ' по-прежнему: восстановите его там или измените сделку'
@@ -403,8 +375,11 @@ _ASK: Final = """
                            ' измените сделку или оставьте как есть'
                        when s.by_accounting then 'в учёте его меняют снова после каждой обратной записи: ' || s.changes_ru
                        else 'в сделке теперь иначе: ' || s.changes_ru end,
-                  case when s.is_edited then '; в учёте документ тоже изменён'
-                       when s.is_taken_back then '; проведение отменили мы, чтобы его изменить' else '' end)
+                  case when s.amiss is not null then '; в учёте он не таков, каким мы его оставили ('
+                           || replace(replace(replace(s.amiss, 'not posted', 'не проведён'), 'deleted', 'удалён'), 'changed', 'изменён')
+                           || '): сначала исправьте это там'
+                       when s.is_edited then '; в учёте документ тоже изменён'
+                       when s.is_taken_back and s.fields <> '{unposted}' then '; проведение отменили мы, чтобы его изменить' else '' end)
     from standing s
     left join (
         select p.operation_id, count(*) as questions from ops.question p
@@ -412,43 +387,3 @@ _ASK: Final = """
     ) before on before.operation_id = s.operation_id
     where {unasked}
 """.replace("{unasked}", UNASKED)
-
-# Of the last realization of a deal: whether we unposted it, and nobody posted it since.
-_IS_TAKEN_BACK: Final = f"""
-    select coalesce({LAST_STEP} = 'unpost', false) and not coalesce((
-        select l.is_posted from ledger.document l where l.document_key = w.target || ':' || w.key), false)
-    from ops.operation w
-    where w.target = %(system)s and w.subject = %(deal)s and w.kind = 'realization' and w.action = 'create'
-      and w.state = 'verified'
-    order by w.planned_at desc limit 1
-"""
-
-_UNDO: Final = """
-    insert into ops.revision (deal_id, kind, revision, number, ending, is_final, held, decided_on, decided_by, reason, operation_id)
-    select o.subject, o.kind, (w.content #>> '{document,revision}')::int, coalesce(r.number, 0) + 1, 'reversed', true,
-           coalesce(after.content, w.content), (clock_timestamp() at time zone %(zone)s)::date, %(by)s, %(reason)s, o.operation_id
-    from ops.operation o
-    cross join lateral (
-        select x.content from ops.operation x
-        where x.target = o.target and x.kind = o.kind and x.key = o.key and x.action in ('create', 'update')
-          and x.state = 'verified'
-        order by x.planned_at desc, x.action desc limit 1
-    ) w
-    left join lateral (
-        select * from ops.revision p
-        where p.deal_id = o.subject and p.kind = o.kind and p.revision = (w.content #>> '{document,revision}')::int
-        order by p.number desc limit 1
-    ) r on true
-    left join lateral (
-        -- A correction that was written says what it led to.
-        select ops.corrected(r.held, c.content) as content from ops.operation c
-        where c.target = o.target and c.kind = 'correction' and c.subject = o.subject and c.state = 'verified'
-          and c.action in ('create', 'update') and r.ending = 'corrected'
-          and c.key = ops.key_of(o.target, 'correction', o.subject || '/' || o.kind || '/' || r.revision || '/' || r.number)::text
-        order by c.planned_at desc, c.action desc limit 1
-    ) after on true
-    where o.target = %(system)s and o.subject = %(deal)s and o.kind = 'realization' and o.action = 'create'
-      and o.state = 'verified' and w.content is not null and r.ending is distinct from 'reversed'
-    order by o.planned_at desc limit 1
-    returning deal_id
-"""

@@ -85,7 +85,10 @@ TOUCHED: Final = """
                 where x.operation_id = o.operation_id and x.field = 'deletion' order by x.edit_id desc limit 1)
            -- What we were to take back: refused, since they had changed it.
            or exists (select from ops.operation u where u.target = o.target and u.kind = o.kind and u.key = o.key
-                         and u.action = 'unpost' and u.state = 'rejected'))
+                         and u.action = 'unpost' and u.state = 'rejected')
+           -- What a correction or a return rests on that has not left yet.
+           or exists (select from ops.operation u where u.target = o.target and u.subject = o.subject
+                         and u.kind in ('correction', 'return') and u.state in ('planned', 'held', 'approved', 'rejected')))
       and l.version is distinct from (
         select x.version from ops.operation x
         where x.target = o.target and x.kind = o.kind and x.key = o.key and x.state = 'verified' and x.version is not null
@@ -162,7 +165,8 @@ _EDITED: Final = f"""
     create temporary table edited on commit drop as
     select w.operation_id, w.kind, w.key, w.deal_id, w.document_key, w.content, l.version, l.number, l.document_date, l.amount,
            l.is_deleted, owned.since as was_posted,
-           coalesce(l.is_posted, false) as is_posted, posting.was_ours and not coalesce(l.is_posted, false)
+           w.is_ended, coalesce(posting.last_step = 'unpost', false) and not coalesce(l.is_posted, false) as is_taken_back,
+           coalesce(l.is_posted, false) as is_posted, coalesce(posting.last_step = 'post', false) and not coalesce(l.is_posted, false)
                and not l.is_deleted as is_unposted,
            changed.fields, rule.undone,
            array(select f from unnest(changed.fields) f where ops.owner_of(%(system)s, w.kind, f, owned.since) = 'crm') as crms,
@@ -182,7 +186,7 @@ _EDITED: Final = f"""
     cross join lateral (select x.* from ledger.document x where x.document_key = w.document_key limit 1) l
     cross join lateral (select {WAS_POSTED} as since offset 0) owned  -- each of these once a document
     cross join lateral (
-        select coalesce({LAST_STEP} = 'post', false) as was_ours) posting
+        select {LAST_STEP} as last_step offset 0) posting
     cross join lateral (
         select (select s.value from ops.setting s where s.system = %(system)s and s.name = 'undone_' || w.kind) as undone) rule
     cross join lateral (
@@ -221,25 +225,26 @@ _DELETED: Final = """
 _HAND_OVER: Final = """
     insert into standing (operation_id, kind, key, deal_id, has_content, document_key, wanted_hash, is_cancelled,
                           fields, is_edited, is_gone, state, number, document_date, version, owned, body, kept,
-                          may_overwrite, by_accounting, seen, question_id, action)
+                          may_overwrite, by_accounting, is_taken_back, seen, question_id, action)
     select e.operation_id, e.kind, e.key, e.deal_id, e.content is not null, e.document_key, told.hash, false,
            told.fields, false, e.is_deleted, e.state, e.number, e.document_date, e.version, ours.owned,
            case when cardinality(ours.owned) > 0 then d.body - array(
                select g.name from governed g where g.kind = e.kind and g.field = any(ours.owned)) end,
            case when cardinality(ours.owned) > 0 then ops.content_without(d.content, e.content, ours.owned) end,
-           true, true, '', a.question_id,
+           true, true, e.is_taken_back, '', a.question_id,
            case when a.answer = 'update' then 'restore' when a.answer is not null then a.answer
                 when told.fields = '{unposted}' and told.rule = 'post' and e.state <> 'closed'
                      and e.crms = '{}' and not e.nobodys && {weighty} and often.times < %(most)s then 'post'
                 when told.fields = e.crms and often.times < %(most)s then 'restore'
                 else 'ask' end
     from edited e
-    join desired d on d.operation_id = e.operation_id and d.content_hash is not null
+    left join desired d on d.operation_id = e.operation_id
     cross join lateral (
         select case when e.is_deleted and e.undone ->> 'deleted' = 'ask' then '{deleted}'::text[]
                     when e.is_deleted then '{}'
                     when e.is_unposted and e.undone ->> 'unposted' in ('post', 'ask') then '{unposted}'
-                    when e.state = 'draft' then e.crms
+                    when e.is_taken_back and e.crms || e.nobodys && '{date,counterparty,amount,lines}' then '{unposted}'
+                    when e.state = 'draft' and not e.is_ended then e.crms
                     else '{}' end as done) what
     cross join lateral (
         select case when what.done <> '{}' then what.done when e.refunds is not null then '{refunded}'::text[] else '{}' end as fields
@@ -260,7 +265,7 @@ _HAND_OVER: Final = """
         order by q.operation_id, q.answered_at desc
     ) a on a.operation_id = e.operation_id and a.withdrawn_at is null and a.content_hash = told.hash
        and (a.answer = 'leave' or a.state = e.state)
-    where told.fields <> '{}'
+    where told.fields <> '{}' and (d.content_hash is not null or e.is_ended)
       and not exists (select from standing s where s.operation_id = e.operation_id)
 """
 
@@ -335,10 +340,11 @@ _RESTORE: Final = """
 _POST_AGAIN: Final = """
     insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, depends_on, amount,
                                currency, run_id)
-    select ops.uuid8(d.operation_id, 'post again/' || coalesce(s.version, s.wanted_hash)), %(system)s, d.kind, 'post', d.key,
-           d.source, d.source_ref, d.subject, array[d.operation_id], d.amount, d.currency, %(run_id)s
+    select ops.uuid8(o.operation_id, 'post again/' || coalesce(s.version, s.wanted_hash)), %(system)s, o.kind, 'post', o.key,
+           o.source, o.source_ref, o.subject, array[o.operation_id], o.amount, o.currency, %(run_id)s
     from standing s
-    join desired d on d.operation_id = s.operation_id
+    join ops.operation o on o.operation_id = s.operation_id
+    left join desired d on d.operation_id = s.operation_id
     where s.action = 'post' and d.hold is null
     on conflict do nothing
 """

@@ -14,8 +14,9 @@ from pipelines.operations.approve import ACTOR, approve, move
 from pipelines.operations.decide import Decided, decide
 from pipelines.operations.desired import DOCUMENT_KINDS, fill_desired
 from pipelines.operations.edits import IS_CLOSED, LAST_STEP, REFUNDED, TOUCHED, write_back
-from pipelines.refresh import changed_scope, empty_scope, refresh_scopes
-from pipelines.table import Changed, Column, Table, tables
+from pipelines.operations.revisions import reconsider, remake
+from pipelines.refresh import changed_scope
+from pipelines.table import Changed, Column, Table
 from resources.warehouse import Connection, Warehouse, trusted
 
 # Deals whose documents are held, or wait for a record that is.
@@ -80,12 +81,12 @@ CONSUMER = Table(
             "documents.product",
             "select l.deal_id as key from documents.document_line l join change on l.product_id = change.key",
         ),
-        # A write that was under way when its deal changed has ended: compare the two now.
+        # A write that was under way when its deal changed has ended, or never arrived: compare the two now.
         Changed(
             "ops.operation",
             "select o.subject as key from change"
             " join ops.operation o on o.key = substr(change.key, strpos(change.key, ':') + 1)"
-            " where ops.is_document(o.kind) and o.action <> 'post' and o.state = 'verified'",
+            " where ops.is_document(o.kind) and (o.state = 'verified' or o.state = 'approved' and o.attempts > 0)",
         ),
         # Periods were opened or closed: what is held for it, and what is about to leave.
         Changed(
@@ -95,9 +96,20 @@ CONSUMER = Table(
             " and exists (select from change)",
         ),
         Changed("ops.question", "select key from change"),
+        # A person lets something of it go once more.
+        Changed("ops.release", "select key from change"),
         # Accounting changed what we wrote, or called a master otherwise, where a mapping says what follows.
         Changed("ledger.document", TOUCHED),
         Changed("ledger.payment", REFUNDED),
+        # It is paid now, or is not any more, and something about it is undecided or has not left.
+        Changed(
+            "ledger.allocation.document_key",
+            "select b.deal_id as key from change join ledger.obligation b on b.document_key = change.key"
+            " where exists (select from ops.question q"
+            " where q.deal_id = b.deal_id and q.answer is null and q.withdrawn_at is null)"
+            " or exists (select from ops.operation o where o.subject = b.deal_id and ops.is_document(o.kind)"
+            " and o.state in ('planned', 'held', 'approved', 'rejected'))",
+        ),
         Changed("core.accounting_counterparty", _NAMED.format(kind="counterparty")),
         Changed("core.accounting_contract", _NAMED.format(kind="contract")),
         Changed("core.accounting_product", _NAMED_PRODUCT),
@@ -147,16 +159,19 @@ def plan(warehouse: Warehouse, accounting: System, *, run_id: str = "", everythi
     with warehouse.transaction() as conn, changed_scope(conn, CONSUMER, everything=everything) as looked_at:
         if not looked_at:  # but what a person put back is let go all the same
             return Planned(approved=approve(conn, accounting, run_id))
-        fill_desired(conn, accounting)
-        decided = decide(conn, accounting, run_id)
-        if decided.deals:
-            conn.execute("select set_config('sverka.run_id', %s, true)", [run_id])
-            scope = [row[0] for row in conn.execute("select key from scope").fetchall()]
-            refresh_scopes(conn, tables()["documents.document"], decided.deals)
-            empty_scope(conn)
-            conn.execute("insert into scope select unnest(%s::text[])", [scope])
+
+        def decide_anew() -> Decided:
             fill_desired(conn, accounting)
-            decide(conn, accounting, run_id)
+            return decide(conn, accounting, run_id)
+
+        conn.execute("select set_config('sverka.run_id', %s, true)", [run_id])
+        dropped = reconsider(conn, decide_anew, run_id)
+        decided = decide_anew()
+        if decided.deals:
+            scope = [row[0] for row in conn.execute("select key from scope").fetchall()]
+            remake(conn, decided.deals, scope)
+            decide_anew()
+        decided = Decided(sorted({*decided.deals, *dropped}), decided.asked)
         return _apply(conn, accounting, looked_at, run_id, decided)
 
 
@@ -365,7 +380,7 @@ _INSERT_POST_AGAIN = f"""
 """
 
 # What we took back to a draft, and what was to follow it is not to be written after all, or came to nothing: it was
-# posted, and is again. Not what a person posted since, or deleted.
+# posted, and is again. Not what a person posted, changed or deleted since.
 _INSERT_POST_BACK = f"""
     insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, depends_on, amount,
                                currency, run_id)
@@ -380,7 +395,7 @@ _INSERT_POST_BACK = f"""
     left join ledger.document l on l.document_key = w.document_key
     where d.kind = any(%(posted)s) and {LAST_STEP} = 'unpost' and not {_IS_TO_BE_POSTED.format(o="w")}
       and not coalesce(l.is_deleted, false) and not {IS_CLOSED}
-      and (not coalesce(l.is_posted, false) or exists (
+      and (l.version is null and not coalesce(l.is_posted, false) or exists (
           select from ops.operation x
           where x.target = w.target and x.kind = w.kind and x.key = w.key and x.version = l.version))
       and not exists (
@@ -423,12 +438,14 @@ _NO_LONGER_DUE = """
       and o.state in ('planned', 'held', 'approved', 'rejected')
       and coalesce(o.reason_code, '') <> 'read_back'  -- accounting holds it, if otherwise than it was sent
       and not exists (select from desired d where d.key = o.key)
+      -- What stays in the books though it was corrected may have to be posted again.
+      and not (o.action = 'post' and exists (select from written w where w.key = o.key and w.is_ended))
 """
 
 _TO_HOLD = """
     select o.operation_id, jsonb_build_object('reason', d.hold) as detail from ops.operation o
     join desired d on d.key = o.key and d.kind = o.kind
-    where o.target = %(system)s and o.state in ('planned', 'approved') and d.hold is not null
+    where o.target = %(system)s and o.state in ('planned', 'approved', 'rejected') and d.hold is not null
 """
 
 # A write of the same document has left us and is not settled, and means something else than is due now.

@@ -9,13 +9,22 @@ from typing import Final
 from pipelines.operations.edits import TOUCHED
 from resources.warehouse import Warehouse
 
-# Of operations `o`: parents are verified, and a posting has no change of its document before it.
+# Of operations `o`: parents are verified, a posting has no change of its document before it, and a return leaves no sooner
+# than all that the document after it needs is there, and that may leave itself: else the books would hold neither.
 FREE: Final = """
     not exists (select from ops.operation p where p.operation_id = any(o.depends_on) and p.state not in ('verified', 'reversed'))
     and not (action = 'post' and exists (
         select from ops.operation w
         where w.target = o.target and w.kind = o.kind and w.key = o.key and w.action in ('create', 'update')
           and w.state not in ('verified', 'superseded', 'reversed')))
+    and not (kind = 'return' and action = 'create' and exists (
+        select from ops.operation n
+        where n.operation_id = ops.key_of(o.target, 'realization', o.subject || '/' || (
+                  (o.content #>> '{document,revision}')::int + 1))::uuid
+          and (n.state in ('planned', 'held', 'rejected') or exists (
+              select from ops.operation p
+              where p.operation_id = any(n.depends_on) and p.state not in ('verified', 'reversed')
+                and p.operation_id not in (o.operation_id, ops.uuid8(o.operation_id, 'post'))))))
 """
 
 READY: Final = f"state = 'approved' and {FREE}"  # what may leave now

@@ -16,7 +16,7 @@ import pytest
 
 import pipelines.raw.load
 import pipelines.raw.receive
-from pipelines.operations import carry
+from pipelines.operations import carrier
 from resources import postgres
 from resources.warehouse import Warehouse, WarehouseError
 from tests.bad_input.conftest import assert_says
@@ -140,7 +140,7 @@ def test_a_connection_lost_while_sending_leaves_every_document_exactly_once(
     fresh: Callable[[], Warehouse], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with company(fresh(), tmp_path, "--deals", "60", "--no-limits", files=False) as found:
-        record, chunks = carry._Carrier._record, []
+        record, chunks = carrier.Carrier._record, []
 
         def lost_before_the_answers_are_kept(self: Any, *rest: Any) -> Any:
             chunks.append(1)
@@ -148,7 +148,7 @@ def test_a_connection_lost_while_sending_leaves_every_document_exactly_once(
                 end_backend(found.warehouse, self.conn)
             return record(self, *rest)
 
-        monkeypatch.setattr(carry._Carrier, "_record", lost_before_the_answers_are_kept)
+        monkeypatch.setattr(carrier.Carrier, "_record", lost_before_the_answers_are_kept)
         with pytest.raises(WarehouseError) as told:
             found.sync()
         assert_says(str(told.value), "the connection was lost", "run it again", town=found)

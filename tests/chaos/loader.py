@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.operations import carry as carrying
+from pipelines.operations import carrier
 from resources import http
 from resources.budget import LocalBudget, SharedBudget
 
@@ -122,7 +122,7 @@ class Loader:
 
 def small_chunks(size: int) -> None:
     """Let the carrier commit this few operations together, so that a company has many moments to be killed at."""
-    carrying.CHUNK = size  # type: ignore[misc]
+    carrier.CHUNK = size  # type: ignore[misc]
 
 
 def _hasten() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from pipelines import sync
 from pipelines.commands.show import lacking, waiting_of
-from pipelines.operations.carry import MAX_ATTEMPTS
+from pipelines.operations.carrier import MAX_ATTEMPTS
 from pipelines.sensors import sync_jobs
 from resources.connector import Refused, Written
 from tests.laws.acts import Act, do
@@ -101,7 +101,7 @@ def test_reading_held_operations_again_costs_a_find_a_chunk(
             return find(kind, keys)
 
         monkeypatch.setattr(town.books, "find", counted)
-        monkeypatch.setattr("pipelines.operations.carry.CHUNK", 3)
+        monkeypatch.setattr("pipelines.operations.carrier.CHUNK", 3)
         sync.carry_operations(town.road)
         held = int(
             town.warehouse.scalar("select count(*) from ops.operation where reason_code = 'read_back'")
@@ -109,7 +109,7 @@ def test_reading_held_operations_again_costs_a_find_a_chunk(
         assert held > 3
         assert asked == [3] * (held // 3) + ([held % 3] if held % 3 else [])
         asked.clear()
-        monkeypatch.setattr("pipelines.operations.carry.MAX_READ_AGAIN", 2)
+        monkeypatch.setattr("pipelines.operations.carrier.MAX_READ_AGAIN", 2)
         sync.carry_operations(town.road)
         assert asked == [2]
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipelines import sync
-from pipelines.operations.decide import undo
+from pipelines.operations.revisions import undo
 from resources.connector import Refused, Written
 from tests.laws.conftest import Towns
 from tests.laws.one_deal import asked, deal_of, only, reprice, say, settle

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.operations.decide import undo
+from pipelines.operations.revisions import undo
 from resources.connector import Refused, SourceError, Uncertain, Written
 from tests.laws.conftest import Towns
 from tests.laws.one_deal import asked, reprice, say, settle
