@@ -26,6 +26,9 @@ _TABLES = trusted(
     f" ({_SAID}, replaces bigint, was_deleted boolean, old_payload jsonb)"
 )
 
+# Of stored `c`: another reader stored it after this batch began, which cannot say that it is gone.
+NOT_SINCE = "c.seen_at < (select b.started_at from ops.batch b where b.batch_id = {batch})"
+
 # Where a row of a file stands, which is no part of what it says.
 PLACE = ("_file", "_row")
 
@@ -63,7 +66,10 @@ def settle(
         _tell_apart(conn, name, incoming, [*PLACE, *volatile, *echo], error, told=not echo)
         told = scalar(conn, "select count(*) from news where deleted and replaces is not null")
         if whole and not incoming.complete and not incoming.allow_deletions:
-            missing = "not exists (select from settled s where s.source_id = c.source_id)"
+            missing = (
+                f"{NOT_SINCE.format(batch=incoming.batch_id)}"
+                " and not exists (select from settled s where s.source_id = c.source_id)"
+            )
             error = guard(conn, system, incoming.entity.name, missing)
         if gone and not error:
             conn.execute(
@@ -72,6 +78,7 @@ def settle(
                 select c.source_id, c.parent_id, c.modified_at, true, c.payload, c.version_id, false, c.payload
                 from {name} c
                 where c.is_current and not c.deleted and ({" or ".join(gone)})
+                  and {NOT_SINCE.format(batch=incoming.batch_id)}
                   and not exists (select from settled s where s.source_id = c.source_id)
                   and not exists (select from ops.quarantine q where q.batch_id = %s
                                   and q.place = q.entity || ' ' || c.source_id)"""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from pipelines.raw.batch import Batch, open_batch, raw_table, scalar, take_turns
 from pipelines.raw.receive import keepable
-from pipelines.raw.settle import ANALYZED_FROM, guard, made, store
+from pipelines.raw.settle import ANALYZED_FROM, NOT_SINCE, guard, made, store
 from pipelines.raw.stumbles import each, stumbles
 from pipelines.refresh import empty, lock_changes
 from resources.connector import CountsEntities, Entity, Source, SourceError
@@ -97,7 +97,10 @@ def sweep_entity(
             conn.execute("analyze living_key")
         take_turns(conn, source.system)
         lock_changes(conn)
-        missing = "not exists (select from living_key i where i.source_id = c.source_id)"
+        missing = (
+            f"{NOT_SINCE.format(batch=incoming.batch_id)}"
+            " and not exists (select from living_key i where i.source_id = c.source_id)"
+        )
         if not error and not allow_deletions:
             error = guard(conn, source.system, entity.name, missing)
         deleted = 0 if error else _delete(conn, name, incoming.batch_id, missing)
