@@ -14,6 +14,7 @@ import uvicorn
 from mappings import Mappings
 from pipelines.commands.session import CONSOLE, database
 from pipelines.hooks import PATH, application, hearing_systems, hearings
+from pipelines.hooks_server import PromptProtocol
 from pipelines.hooks_store import HookStore
 from pipelines.processes import ProcessError
 from pipelines.signals import Stopped
@@ -67,7 +68,7 @@ def _serve(port: int, mappings: Mappings) -> None:
             uvicorn.Config(
                 application(hearings(road), HookStore(warehouse)),
                 loop="asyncio",
-                http="h11",
+                http=PromptProtocol,
                 lifespan="on",
                 log_config=None,
                 access_log=False,

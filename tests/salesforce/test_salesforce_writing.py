@@ -350,7 +350,7 @@ def test_outbound_messages_are_hints_of_their_records_and_another_orgs_are_forge
         assert heard.hear(delivery(kind="Own_Object__c")) == []
         with pytest.raises(Forged):
             heard.hear(delivery("00Danother00000"))
-        for body in (b"{}", b"<a/>", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>"):
+        for body in (b"{}", b"<a/>", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "<a/>".encode("utf-16")):
             with pytest.raises(ValueError, match="message"):
                 heard.hear(Delivery({}, {}, body))
 

@@ -28,6 +28,8 @@ def hints(delivery: Delivery, organization: str) -> Sequence[Hint]:
 
     Raises Forged for another org's message, ValueError for a body that is no outbound message.
     """
+    if b"\0" in delivery.body:  # of UTF-16: what is looked for below would not be found
+        raise ValueError("the message is not in UTF-8, as the vendor's are")
     if b"<!DOCTYPE" in delivery.body or b"<!ENTITY" in delivery.body:
         raise ValueError("the message declares entities, as the vendor's never do")
     try:
