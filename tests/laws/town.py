@@ -131,11 +131,15 @@ REWORDINGS = {
     "corrected": ("onec.yaml", "    policy: {}\n", "    policy: {posted: {amount: correction, lines: correction, other: leave}}\n"),
     "reversed": ("onec.yaml", "    policy: {}\n", "    policy: {posted: {\"*\": reversal, cancelled: reversal}}\n"),
     "updated": ("onec.yaml", "    policy: {}\n", "    policy: {posted: {\"*\": update}}\n"),
+    "mixed": ("onec.yaml", "    policy: {}\n",
+              ("    policy: {posted: {date: update, due_on: update, comment: update, amount: correction, lines: correction,"
+              " counterparty: reversal, contract: reversal, cancelled: reversal, \"*\": ask}, paid: {\"*\": ask},"
+              " closed: {amount: correction, \"*\": ask}}\n")),
     "by_sum": ("onec.yaml", "approval: auto", "approval: {auto_up_to: 2500}"),
     "vat": ("onec.yaml", "{rate: 10, value: НДС10}", "{rate: 10, value: НДС10, to: 2026-02-01}"),
 }  # fmt: skip
 
-POLICIES = ("corrected", "reversed", "updated")
+POLICIES = ("corrected", "reversed", "updated", "mixed")
 """What becomes of a posted document: says something only where documents follow their deals, and one at a time."""
 
 _INVOICE = "    entity: invoice\n    post: false\n"
