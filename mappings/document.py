@@ -48,6 +48,7 @@ class _Writer:
         yield from self.accounting_rules(accounting)
         yield from self.writes(accounting.write, "written")
         yield from self.reads(accounting)
+        yield from self.ignored(accounting)
         yield from (f"## {self.w('approved')}", "", f"{self.w('chief')}: ______________________________", "")
         yield f"({self.w('signature')}; `{self.mappings.fingerprint}`)"
 
