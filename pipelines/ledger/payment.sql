@@ -13,6 +13,7 @@ create table ledger.payment (
     paid_on          date,                      -- date of the document
     is_posted        boolean,                   -- posted (проведён)
     counterparty_key text,                      -- core.accounting_counterparty
+    organization_key text,                      -- core.accounting_organization: to whom of us it came
     currency_key     text,                      -- core.accounting_currency
     amount           numeric(18,2),             -- positive for receipts and refunds alike
     rate             numeric(18,6),             -- accounting currency for `rate_units`, where the payment says so

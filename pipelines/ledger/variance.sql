@@ -49,6 +49,19 @@ select p.document_key as key from ledger.position p join change on p.deal_id = c
 select key from change
 ;
 
+-- @changed ledger.obligation.counterparty_key
+-- Which organization a buyer owes says why money that came to another pays nothing.
+select p.payment_key as key from ledger.payment p join change on p.counterparty_key = change.key
+where p.organization_key is not null
+;
+
+-- @changed core.accounting_organization
+select p.payment_key as key
+from ledger.payment p
+join change on p.organization_key = change.key
+join ledger.variance v on v.document_key = p.payment_key and v.reason = 'organization'
+;
+
 -- @changed ledger.allocation.document_key
 select key from change
 ;
@@ -388,19 +401,32 @@ with rounding as (
 ), payments as (
     select pay.payment_key, 'paid', null::text, 'payment', pay.counterparty_key, pay.currency_key,
            case pay.kind when 'refund' then pay.amount else coalesce(a.amount, 0) - pay.amount end,
-           case pay.kind when 'refund' then 'refund' else 'unallocated' end,
+           case when pay.kind = 'refund' then 'refund' when organization.is_of_another then 'organization' else 'unallocated' end,
            'none', pay.amount::text,
-           case pay.kind
-               when 'refund' then format('%s was returned to the buyer on %s; see which document it belongs to', pay.amount, pay.paid_on)
+           case
+               when pay.kind = 'refund' then format('%s was returned to the buyer on %s; see which document it belongs to', pay.amount, pay.paid_on)
+               when organization.is_of_another then format('%s of the payment of %s (%s) came to %s, and this buyer owes another of our organizations: the money of one pays no document of another; correct the organization in accounting, or have it set off there', pay.amount - coalesce(a.amount, 0), pay.paid_on, coalesce(pay.purpose, 'no purpose'), coalesce(us.name, pay.organization_key))
                else format('%s of the payment of %s (%s) pay no known document; allocate them in accounting', pay.amount - coalesce(a.amount, 0), pay.paid_on, coalesce(pay.purpose, 'no purpose')) end,
-           case pay.kind
-               when 'refund' then format('%s возвращено покупателю %s; укажите, к какому документу', pay.amount, to_char(pay.paid_on, 'DD.MM.YYYY'))
+           case
+               when pay.kind = 'refund' then format('%s возвращено покупателю %s; укажите, к какому документу', pay.amount, to_char(pay.paid_on, 'DD.MM.YYYY'))
+               when organization.is_of_another then format('%s из оплаты от %s (%s) поступили организации %s, а должен покупатель другой нашей организации: деньги одной не закрывают документы другой; исправьте организацию в учёте или проведите взаимозачёт', pay.amount - coalesce(a.amount, 0), to_char(pay.paid_on, 'DD.MM.YYYY'), coalesce(pay.purpose, 'без назначения'), coalesce(us.name, pay.organization_key))
                else format('%s из оплаты от %s (%s) не относятся ни к одному документу; разнесите оплату в учёте', pay.amount - coalesce(a.amount, 0), to_char(pay.paid_on, 'DD.MM.YYYY'), coalesce(pay.purpose, 'без назначения')) end,
            'accountants'
     from ledger.payment pay
     join scope on scope.key = pay.payment_key
     left join (select payment_key, sum(amount) as amount from ledger.allocation group by payment_key) a
       on a.payment_key = pay.payment_key
+    left join core.accounting_organization us on us.organization_key = pay.organization_key
+    cross join lateral (
+        select not exists (
+                   select from ledger.obligation o
+                   where o.counterparty_key = pay.counterparty_key and o.currency_key is not distinct from pay.currency_key
+                     and o.organization_key = pay.organization_key)
+               and exists (
+                   select from ledger.obligation o
+                   where o.counterparty_key = pay.counterparty_key and o.currency_key is not distinct from pay.currency_key
+                     and o.organization_key <> pay.organization_key) as is_of_another
+    ) organization
     where pay.is_posted and not pay.is_deleted
       and (pay.kind = 'refund' or pay.amount <> coalesce(a.amount, 0))
 ), exchanged as (
