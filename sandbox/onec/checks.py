@@ -15,6 +15,7 @@ from sandbox.onec.model import (
     WAREHOUSES,
     Row,
 )
+from sandbox.onec.other_money import ACCOUNTS_OF
 from sandbox.onec.rules import VAT_WORDS
 
 if TYPE_CHECKING:
@@ -128,6 +129,14 @@ class Faults:
             )
 
     def money(self, doc: Row) -> None:
+        if (
+            doc["ВидОперации"] in ACCOUNTS_OF
+        ):  # of everybody but buyers: no contract with a buyer, no breakdown
+            if not self._exists(ORGANIZATIONS, doc["Организация_Key"]):
+                self.found.append('Поле "Организация" не заполнено')
+            if _decimal(doc["СуммаДокумента"]) <= 0:
+                self.found.append('Поле "Сумма" не заполнено')
+            return
         counterparty = doc["Контрагент"] if doc["Контрагент_Type"].endswith(COUNTERPARTIES) else ""
         self._header(doc, counterparty, contract=False)
         rows = doc["РасшифровкаПлатежа"]

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from sandbox.company.model import kopecks, main_vat_rate
-from sandbox.onec.base import Base
 from sandbox.onec.model import (
     BANK_ACCOUNTS,
     CONTRACTS,
@@ -23,6 +23,9 @@ from sandbox.onec.model import (
     WAREHOUSES,
     Row,
 )
+
+if TYPE_CHECKING:
+    from sandbox.onec.base import Base
 
 VAT_NAMES = {22: "НДС22", 20: "НДС20", 10: "НДС10", 7: "НДС7", 5: "НДС5", 0: "БезНДС"}
 RUB = "643"

@@ -3,8 +3,8 @@
 Realization: Dr 62 Cr 90.01.1 (with VAT), Dr 90.03 Cr 68.02 (VAT), for goods Dr 90.02.1 Cr 41.01 (cost), and
 Dr 62.02 Cr 62.01 where an advance is set off. Receipt: Dr 51 Cr 62.01 up to the debt, the rest Cr 62.02.
 Refund to a buyer: Dr 62.02 up to the advance, the rest Dr 62.01, Cr 51. Cash orders do the same with 50.01.
-Returns and corrections are in `reversal`; an issued счет-фактура makes no entry. Sums are whole kopecks in
-roubles; a document in another currency is converted at its own КурсВзаиморасчетов.
+Money of everybody else is in `other_money`, returns and corrections are in `reversal`; an issued счет-фактура makes
+no entry. Sums are whole kopecks in roubles; a document in another currency is converted at its own КурсВзаиморасчетов.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from sandbox.onec.model import (
     EntitySet,
     Row,
 )
+from sandbox.onec.other_money import ACCOUNTS_OF
+from sandbox.onec.other_money import entry as other_entry
 from sandbox.onec.reversal import COST_PERCENT, reversal
 
 if TYPE_CHECKING:
@@ -131,6 +133,9 @@ def _money_entries(base: Base, name: str, doc: Row) -> list[Entry]:
     else:
         account = base.account_code(doc["СчетБанк_Key"]) or ("52" if foreign else "51")
         place = ((BANK_ACCOUNTS, doc["СчетОрганизации_Key"]), UNDEFINED_REF, UNDEFINED_REF)
+    if (operation := doc["ВидОперации"]) in ACCOUNTS_OF:
+        kopecks = int((_decimal(doc["СуммаДокумента"]) * 100).to_integral_value(rounding=ROUND_HALF_UP))
+        return [other_entry(operation, doc, Side(account, place), kopecks, incoming=incoming)]
     document: Reference = (name, doc["Ref_Key"])
     found: list[Entry] = []
     used: dict[tuple[str, Reference], int] = {}

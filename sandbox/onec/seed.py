@@ -9,11 +9,13 @@ import hashlib
 import random
 import uuid
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
 from sandbox.company.growth import currency_of
 from sandbox.company.model import HISTORY_DAYS, Company, Party, Product, main_vat_rate
+from sandbox.onec import other_money
 from sandbox.onec.accounting import SETS
 from sandbox.onec.base import Base
 from sandbox.onec.documents import Payment, SaleLine, bank_document, contracts_by_owner, currency, realization
@@ -75,7 +77,7 @@ _UNITS = {
     "166": ("кг", "Килограмм"),
     "778": ("упак", "Упаковка"),
 }
-_SUPPLIERS = ("ЭНЕРГОСБЫТ ПАО", "ДЕЛОВОЙ ПАРК ООО", "КАНЦЕЛЯРИЯ ПЛЮС ООО", "УФК ПО Г. МОСКВЕ")
+_SUPPLIERS = ("ЭНЕРГОСБЫТ ПАО", "ДЕЛОВОЙ ПАРК ООО", "КАНЦЕЛЯРИЯ ПЛЮС ООО", "УФК ПО Г. МОСКВЕ", "БАНК ПАО")
 
 
 def fill(company: Company, base: Base, *, bare: bool = False) -> None:
@@ -93,6 +95,7 @@ def fill(company: Company, base: Base, *, bare: bool = False) -> None:
         seeding.prices()
         seeding.opening()
         seeding.old_documents()
+        seeding.other_money()
 
 
 def add_rates(base: Base, start: date, end: date) -> int:
@@ -140,7 +143,7 @@ class _Seeding:
                 self.key("unit", code),
                 {"Code": code, "Description": short, "НаименованиеПолное": full},
             )
-        for code, name, dimensions in CHART:
+        for code, name, dimensions in (*CHART, *other_money.CHART):
             self._account(code, name, dimensions)
         account = self.key("bank", "own")
         organization = {
@@ -264,6 +267,27 @@ class _Seeding:
                 self._base.create(SETS[RECEIPT], bank_document(self._base, payment, "ОплатаПокупателя"))
                 self._base.post(SETS[RECEIPT], receipt_key)
             self._base.record(f"foreign:{key}", act="foreign", set=REALIZATION, document=key, paid=paid)
+
+    def other_money(self) -> None:
+        """Money of everybody but buyers, with one who buys too and of what he owes: it settles none of that."""
+        sales = [row for row in self._base.rows[REALIZATION].values() if row["Posted"]]
+        if not sales:
+            return
+        amount, day = Decimal(str(sales[0]["СуммаДокумента"])), date.fromisoformat(sales[0]["Date"][:10])
+        parties = (sales[0]["Контрагент_Key"], sales[0]["ДоговорКонтрагента_Key"])
+        bank = self.key("supplier", "БАНК ПАО")
+        for name, operation, planned in other_money.history(parties, bank, amount, day + timedelta(days=3)):
+            payment = replace(planned, key=self.key("other", "money", planned.key))
+            body = other_money.document(self._base, payment, operation)
+            self._base.create(SETS[name], body)
+            self._base.post(SETS[name], payment.key)
+            self._base.record(
+                f"other_money:{payment.key}",
+                act="other_money",
+                set=name,
+                document=payment.key,
+                operation=operation,
+            )
 
     def product_key(self, product: Product) -> str:
         return self.key("product", product.id)

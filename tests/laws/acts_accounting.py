@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.laws.act import ACCOUNTING, DAYS, NAMES, PRICES, RULES, act, pick
 from tests.laws.acts_crm import deal_of
-from tests.laws.books import COUNTERPARTY, EMPTY, Books
+from tests.laws.books import COUNTERPARTY, EMPTY, OTHERS, Books
 from tests.laws.town import REWORDINGS, Town, inn
 
 # ---- in accounting ----------------------------------------------------------------------------
@@ -119,6 +119,26 @@ def refund(town: Town, a: int, b: int, c: int) -> None:
         СуммаДокумента=Decimal(PRICES[c % 5]),
         РасшифровкаПлатежа=[],
     )
+
+
+@act(ACCOUNTING)
+def money_of_others(town: Town, a: int, b: int, c: int) -> None:
+    """Of exactly what an invoice comes to, with its buyer or nobody: a supplier's, a loan, a tax, our own accounts'."""
+    kind = ("payment", "refund")[b % 2]
+    operation = list(OTHERS[kind])[c % 3]
+    if key := _document(town.books, "invoice", a):
+        invoice = town.books.all("invoice")[key]
+        town.books.add(
+            kind,
+            Date="2026-04-02T00:00:00",
+            ВидОперации=operation,
+            Контрагент=EMPTY if c % 3 == 2 else invoice.get("Контрагент_Key", EMPTY),
+            Контрагент_Type=COUNTERPARTY,
+            НазначениеПлатежа=f"По счету {invoice['Number'][-4:].lstrip('0')}",
+            ВалютаДокумента_Key=invoice.get("ВалютаДокумента_Key", EMPTY),
+            СуммаДокумента=Decimal(str(invoice["СуммаДокумента"])),
+            РасшифровкаПлатежа=[],
+        )
 
 
 @act(ACCOUNTING)

@@ -48,6 +48,23 @@ CATALOGUES: Final = (
     "contract",
     "product",
 )
+SETTLES: Final = {
+    "payment": "ОплатаПокупателя",
+    "refund": "ВозвратПокупателю",
+}  # ВидОперации of buyers' money
+# Of everybody else's, by the account that it is booked on; the last of each has no counterparty.
+OTHERS: Final = {
+    "payment": {
+        "ВозвратОтПоставщика": "60.01",
+        "РасчетыПоКредитамИЗаймам": "66.03",
+        "ПереводСДругогоСчета": "57.01",
+    },
+    "refund": {
+        "ОплатаПоставщику": "60.01",
+        "РасчетыПоКредитамИЗаймам": "66.03",
+        "ПеречислениеНалога": "68.90",
+    },
+}
 CENT: Final = Decimal("0.01")
 FAULTS: Final = ("drop_after", "drop_before", "exists", "busy", "500", "500 done", "die before", "die after")
 encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -131,6 +148,9 @@ class Books:
         key = ref(0xA000 + self.versions + 1)
         if kind in DOCUMENTS:
             fields = {"Posted": kind != "invoice", "Number": self.number(kind), **fields}
+        if kind in SETTLES:  # as 1C's forms begin
+            firm = next(iter(self.all("organization")), EMPTY)
+            fields = {"ВидОперации": SETTLES[kind], "Организация_Key": firm, **fields}
         self.save(kind, key, fields)
         if kind in DOCUMENTS:
             self.book(kind, key)
@@ -171,9 +191,9 @@ class Books:
             case "return":
                 moves = [("62.01", "90.01.1", -own)]
             case "payment":
-                moves = [("51", "62.02", own)]
+                moves = [("51", OTHERS[kind].get(row.get("ВидОперации", ""), "62.02"), own)]
             case _:
-                moves = [("62.02", "51", own)]
+                moves = [(OTHERS[kind].get(row.get("ВидОперации", ""), "62.02"), "51", own)]
         self.entries[key] = [
             self._entry(key, row, line, dr, cr, value.quantize(CENT), buyer)
             for line, (dr, cr, value) in enumerate(moves, start=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from decimal import Decimal
 
-from tests.laws.books import CENT, COUNTERPARTY, EMPTY, Payload
+from tests.laws.books import CENT, COUNTERPARTY, EMPTY, SETTLES, Payload
 from tests.laws.town import Town
 
 Place = tuple[str, str, str]  # counterparty, currency, measure; '-' where there is none
@@ -41,7 +41,7 @@ def actual(town: Town) -> dict[Place, Decimal]:
                 )
     for kind, sign in (("payment", 1), ("refund", -1)):
         for row in town.books.all(kind).values():
-            if not row["DeletionMark"] and row["Posted"]:
+            if not row["DeletionMark"] and row["Posted"] and row["ВидОперации"] == SETTLES[kind]:
                 party = _of(row["Контрагент"]) if row["Контрагент_Type"] == COUNTERPARTY else NONE
                 sums[party, _of(row["ВалютаДокумента_Key"]), "paid"] += sign * _money(row["СуммаДокумента"])
     return sums

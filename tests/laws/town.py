@@ -369,7 +369,8 @@ def _found_books(books: Books) -> None:
         ("unit", {"Code": "876", "Description": "усл"}),
         ("warehouse", {"Description": "Основной склад", "IsFolder": False}),
         *(("account", {"Code": code, "Description": code})
-          for code in ("51", "62.01", "62.02", "90.01.1", "90.02.1", "90.03", "68.02", "41.01")),
+          for code in ("51", "62.01", "62.02", "90.01.1", "90.02.1", "90.03", "68.02", "41.01", "57.01", "60.01", "66.03",
+                       "68.90")),
         ("counterparty", {"Code": "1", "Description": "Ромашка ООО", "НаименованиеПолное": 'ООО "Ромашка"',
                           "ИНН": inn(1), "КПП": "770101001", "IsFolder": False}),
         ("counterparty", {"Code": "2", "Description": "Прочие ООО", "НаименованиеПолное": 'ООО "Прочие"',
