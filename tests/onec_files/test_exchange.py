@@ -251,6 +251,27 @@ def test_records_and_deletions_are_read_with_every_digit(town: Town) -> None:
     assert key("sale") not in {one for page in town.ours.keys("realization") for one in page}
 
 
+def test_an_object_without_its_key_is_set_apart_until_it_comes_with_one(town: Town) -> None:
+    known(town)
+    nameless = {"КлючевыеСвойства": {"Наименование": "Икс"}, "Комментарий": "от руки"}
+    town.base.put("Справочник.Контрагенты", key("nameless"), nameless)
+    town.base.put("Справочник.Контрагенты", key("good"), {"КлючевыеСвойства": {"Ссылка": key("good")}})
+    town.run()
+    for _ in range(2):  # the message is taken once, and told until it is mended
+        pages = list(town.ours.read(["counterparty"], None, datetime.now(UTC)))
+        (apart,) = [reject for page in pages for reject in page.rejects]
+        assert apart.place == "Справочник.Контрагенты Икс"
+        assert "came without Ссылка" in apart.reason
+        assert "от руки" in apart.payload.decode()
+        assert key("good") in {record.source_id for page in pages for record in page.records}
+    nameless["КлючевыеСвойства"]["Ссылка"] = key("nameless")  # type: ignore[index]
+    town.base.put("Справочник.Контрагенты", key("nameless"), nameless)
+    town.run()
+    pages = list(town.ours.read(["counterparty"], None, datetime.now(UTC)))
+    assert [reject for page in pages for reject in page.rejects] == []
+    assert key("nameless") in {record.source_id for page in pages for record in page.records}
+
+
 def test_a_read_by_change_brings_only_what_was_taken_since(town: Town) -> None:
     known(town)
     town.now += 7200

@@ -39,6 +39,7 @@ from resources.connector import (
     Record,
     Refused,
     Rows,
+    Reject,
     SourceError,
     Written,
 )
@@ -135,6 +136,8 @@ class OneCFiles:
         if failure is not None:
             raise failure
 
+            if apart := self.journal.apart(entity, since):
+                yield Page(entity, (), rejects=[_without_key(*one) for one in apart])
     def keys(self, entity: str) -> Iterator[Sequence[str]]:
         """Ids of what the base told and did not delete since."""
         if entity == "payment" and self.statements is not None:
@@ -382,6 +385,14 @@ class OneCFiles:
         for key, code, _ in self.journal.fields("currency", f"{KEYS}/ДанныеКлассификатора/Код", ""):
             codes.setdefault(code, []).append(key)
         self._numbers, self._codes = numbers, codes
+
+
+def _without_key(label: str, name: str, body: bytes) -> Reject:
+    told = (
+        f"{name} {label or 'without a name'} came without Ссылка, its key, so it can be no record of ours; send it again"
+        " from 1C with its key (it is mended when it comes)"
+    )
+    return Reject(f"{name} {label}".strip(), told, body)
 
 
 def _plain(body: Mapping[str, Any]) -> bytes:

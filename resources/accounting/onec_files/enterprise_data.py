@@ -53,6 +53,15 @@ class Told:
     deleted: bool = False
 
 
+def label(body: Mapping[str, Any]) -> str:
+    """What people call an object: its number and day, or its name; empty where it has none."""
+
+    def said(name: str) -> str:
+        return str(body.get(f"{KEYS}/{name}") or body.get(name) or "")
+
+    return f"{said('Номер')} {said('Дата')[:10]}".strip() if said("Номер") else said("Наименование")
+
+
 def message(head: Head, version: str, objects: Sequence[str]) -> bytes:
     """The bytes of a message of objects as `element` gives them. The same head and objects give the same bytes."""
 

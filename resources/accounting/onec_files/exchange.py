@@ -143,10 +143,14 @@ class Exchange:
     def _keep(self, told: Sequence[Told]) -> None:
         now, answered = datetime.fromtimestamp(self.clock(), UTC), self.journal.number("answered")
         for one in told:
-            if one.key:
-                self.journal.tell(
-                    one.entity, one.key, one.body, deleted=one.deleted, answered=answered, at=now
-                )
+            label = enterprise_data.label(one.body)
+            if not one.key:
+                name = str(one.body.get(enterprise_data.OBJECT) or one.entity)
+                self.journal.set_apart(one.entity, label, name, one.body, now)
+                continue
+            self.journal.tell(one.entity, one.key, one.body, deleted=one.deleted, answered=answered, at=now)
+            if label:
+                self.journal.mended(one.entity, label)
 
     def _failed(self, path: Path, message: str, *, retriable: bool = False) -> SourceError:
         return SourceError(f"{self.system}: {path.name}: {message}", retriable=retriable)

@@ -36,6 +36,8 @@ create table if not exists told (
     entity text, key text, body blob not null, deleted integer not null, answered integer not null,
     turn integer not null, at text not null, primary key (entity, key)) without rowid;
 create index if not exists told_at on told (entity, at);
+create table if not exists apart (
+    entity text, label text, name text not null, body blob not null, at text not null, primary key (entity, label)) without rowid;
 create table if not exists outgoing (
     id integer primary key check (id = 1), number integer not null, content blob not null);
 create table if not exists note (name text primary key, text text not null) without rowid;
@@ -270,6 +272,26 @@ class Journal:
                 return
             yield [_heard(row) for row in rows]
             last = rows[-1][0]
+
+    def set_apart(self, entity: str, label: str, name: str, body: Mapping[str, Any], at: datetime) -> None:
+        """Keep what cannot be a record: an object called `label` that has no key."""
+        self._do(
+            "insert or replace into apart values (?, ?, ?, ?, ?)",
+            entity, label, name, _encode(body), at.isoformat(),
+        )  # fmt: skip
+
+    def mended(self, entity: str, label: str) -> None:
+        """The object came again, and with a key."""
+        self._do("delete from apart where entity = ? and label = ?", entity, label)
+
+    def apart(self, entity: str, since: datetime | None) -> list[tuple[str, str, bytes]]:
+        """(label, name of the object, body) of what was set apart; with `since`, since then."""
+        rows = self._all(
+            "select label, name, body from apart where entity = ? and at >= ? order by label",
+            entity,
+            since.isoformat() if since else "",
+        )
+        return [(label, name, bytes(body)) for label, name, body in rows]
 
     def count(self, entity: str) -> int:
         """How many living records of an entity the base told."""
