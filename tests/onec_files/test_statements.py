@@ -124,6 +124,80 @@ def test_a_purpose_of_several_lines_stays_whole(tmp_path: Path) -> None:
     assert payload(records(tmp_path)[0])["Назначение"] == "Оплата\nпо счету 17"
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "Оплата\nДоговор=5\nСумма=9.99\nНДС",  # a key that the format lacks, and one that is given already
+        "Оплата\nДоговор = 5",
+        "Оплата\nСумма=1.00\nСумма=2.00",
+    ],
+)
+def test_a_line_of_a_purpose_that_looks_like_a_key_is_the_purposes(tmp_path: Path, lines: str) -> None:
+    drop(tmp_path, statement(receipt(НазначениеПлатежа=lines.replace("\n", "\r\n")), outgoing()))
+    body = payload(records(tmp_path)[0])
+    assert body["Назначение"] == lines
+    assert body["Сумма"] == body["СуммаОперации"] == "1220.10"
+    assert "Договор" not in body
+
+
+def test_keys_behind_a_purpose_stay_keys_and_the_last_one_holds(tmp_path: Path) -> None:
+    told = receipt(НазначениеПлатежа="Оплата\r\nСумма=9.99")
+    last = {name: told.pop(name) for name in ("Сумма", "ПлательщикИНН")}
+    drop(tmp_path, statement({**told, **last, "Очередность": "5", "КодБанка": "7"}, outgoing()))
+    body = payload(records(tmp_path)[0])
+    assert (body["Назначение"], body["СуммаОперации"]) == ("Оплата\nСумма=9.99", "1220.10")
+    assert (body["КонтрагентИНН"], body["Очередность"], body["КодБанка"]) == ("7707083893", "5", "7")
+
+
+def test_separators_of_lines_that_are_none_in_the_format_stay_in_the_purpose(tmp_path: Path) -> None:
+    drop(tmp_path, GOOD.replace("в т.ч. НДС", "в т.ч.\u2028Сумма=1\x85НДС").encode())
+    assert payload(records(tmp_path)[0])["Назначение"].startswith(
+        "Оплата по счету 17, в т.ч.\u2028Сумма=1\x85НДС"
+    )
+
+
+@pytest.mark.parametrize("end", [b"\x1a", b"\x1a\r\n", b"\x00", b"\x00\x00\r\n", b"\r\n\x1a"])
+@pytest.mark.parametrize("encoding", ["cp866", "cp1251", "utf-8"])
+def test_a_file_may_end_as_dos_ends_a_text(tmp_path: Path, encoding: str, end: bytes) -> None:
+    drop(tmp_path, GOOD.encode(encoding) + end)
+    assert len(records(tmp_path)) == 2
+
+
+def test_two_statements_in_one_file_stay_apart_however_the_first_ends(tmp_path: Path) -> None:
+    drop(tmp_path, GOOD.encode("cp866") + b"\x1a" + GOOD.encode("cp866") + b"\x1a")
+    (page,) = pages(bank(tmp_path))
+    assert "two files in one" in page.rejects[0].reason
+
+
+@pytest.mark.parametrize(("encoding", "broken"), [("cp1251", b"\x98"), ("utf-8", b"\xd0")])
+def test_a_letter_that_cannot_be_read_costs_the_letter_and_is_told(
+    tmp_path: Path, encoding: str, broken: bytes
+) -> None:
+    drop(tmp_path, GOOD.replace("в т.ч.", "в @т.ч.").encode(encoding).replace(b"@", broken))
+    first, second = (payload(record) for record in records(tmp_path))
+    assert first["Назначение"] == "Оплата по счету 17, в \ufffdт.ч. НДС 20% - 203.35"
+    assert first["_unread"].startswith("НазначениеПлатежа: letters that no encoding gives")
+    assert "_unread" not in second
+    (finding,) = bank(tmp_path).check()
+    assert "in 1 of them letters cannot be read" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ("ПлательщикИНН=77@", "ПлательщикИНН of the section"),
+        ("Плате@льщикИНН=77", "begins with letters that cannot be read"),
+    ],
+)
+def test_a_letter_that_cannot_be_read_where_it_decides_sets_the_file_apart(
+    tmp_path: Path, where: str, told: str
+) -> None:
+    drop(tmp_path, GOOD.replace("ПлательщикИНН=77", where).encode("cp1251").replace(b"@", b"\x98"))
+    (page,) = pages(bank(tmp_path))
+    assert page.records == ()
+    assert told in page.rejects[0].reason
+
+
 def test_overlapping_and_dropped_again_statements_make_each_payment_once(tmp_path: Path) -> None:
     drop(tmp_path, GOOD)
     drop(tmp_path, GOOD, "again.txt")

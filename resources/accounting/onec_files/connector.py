@@ -29,6 +29,7 @@ from resources.accounting.onec_files.journal import Heard, Journal, Sent
 from resources.accounting.onec_files.payments import BankStatements
 from resources.accounting.onec_files.schema import BY_ENTITY
 from resources.accounting.onec_files.settings import Settings
+from resources.accounting.onec_files.settlement import Direction, of_document
 from resources.connector import (
     Capabilities,
     Change,
@@ -38,8 +39,8 @@ from resources.connector import (
     Page,
     Record,
     Refused,
-    Rows,
     Reject,
+    Rows,
     SourceError,
     Written,
 )
@@ -96,6 +97,7 @@ class OneCFiles:
         self.exchange = Exchange(system, settings, self.journal, clock)
         self._numbers: Mapping[tuple[str, str], Sequence[str]] = {}
         self._codes: Mapping[str, Sequence[str]] = {}
+        self._firms: Mapping[str, Sequence[str]] = {}
         self.statements: BankStatements | None = None
         if settings.statements is not None and settings.payments == "statements":
             self.statements = BankStatements(
@@ -104,6 +106,7 @@ class OneCFiles:
                 patterns=settings.statement_files,
                 settle_seconds=settings.settle_seconds,
                 known=self._known_to_books,
+                own_number=self._own_number,
                 clock=clock,
             )
 
@@ -133,11 +136,11 @@ class OneCFiles:
                 continue
             for heard in self.journal.everything(entity, since):
                 yield Page(entity, [self._record(entity, one) for one in heard])
+            if apart := self.journal.apart(entity, since):
+                yield Page(entity, (), rejects=[_without_key(*one) for one in apart])
         if failure is not None:
             raise failure
 
-            if apart := self.journal.apart(entity, since):
-                yield Page(entity, (), rejects=[_without_key(*one) for one in apart])
     def keys(self, entity: str) -> Iterator[Sequence[str]]:
         """Ids of what the base told and did not delete since."""
         if entity == "payment" and self.statements is not None:
@@ -355,25 +358,36 @@ class OneCFiles:
         general = {
             key.partition("/")[2]: value for key, value in body.items() if key.startswith("ОбщиеДанные/")
         }
+        direction: Direction = "receipt" if ".ПБДС" in str(body.get(OBJECT)) else "outgoing"
+        purpose = general.get("НазначениеПлатежа") or general.get("РеквизитыПлатежа/НазначениеПлатежа", "")
         return {
-            "Направление": "receipt" if ".ПБДС" in str(body.get(OBJECT)) else "outgoing",
+            "Направление": direction,
+            "Расчеты": of_document(direction, body, str(purpose)),
+            "ОрганизацияСсылка": body.get(f"{KEYS}/Организация/Ссылка", ""),
             "Номер": general.get("НомерВходящегоДокумента") or body.get(f"{KEYS}/Номер", ""),
             "ДатаОперации": general.get("ДатаВыписки") or str(body.get(f"{KEYS}/Дата", ""))[:10],
             "СуммаОперации": general.get("Сумма", ""),
             "ВалютаСсылка": general.get("Валюта/Ссылка", ""),
             "КонтрагентСсылка": body.get("Контрагент/Ссылка", ""),
-            "Назначение": general.get("НазначениеПлатежа")
-            or general.get("РеквизитыПлатежа/НазначениеПлатежа", ""),
+            "Назначение": purpose,
         }
 
-    def _known_to_books(self, tax_number: str, kpp: str, currency: str) -> Mapping[str, str]:
-        """The counterparty of these numbers, if it is one alone, and the currency of this code."""
+    def _known_to_books(self, tax_number: str, kpp: str, currency: str, own: str) -> Mapping[str, str]:
+        """The counterparty of these numbers, if it is one alone, the currency of this code and our organization: that
+        of this number, or the only one, which has no other."""
         parties = self._numbers.get((tax_number, kpp)) or self._numbers.get((tax_number, "")) or ()
         money = self._codes.get(currency, ())
+        firms = self._firms.get(own) or (self._firms.get("", ()) if not own else ())
         return {
+            "ОрганизацияСсылка": firms[0] if len(firms) == 1 else "",
             "КонтрагентСсылка": parties[0] if len(parties) == 1 else "",
             "ВалютаСсылка": money[0] if len(money) == 1 else "",
         }
+
+    def _own_number(self) -> str:
+        """ИНН of our organization, where the base has one alone."""
+        numbers = [number for number in self._firms if number]
+        return numbers[0] if len(numbers) == 1 and len(self._firms[""]) == 1 else ""
 
     def _learn_books(self) -> None:
         """By (ИНН, КПП), by (ИНН, "") of all that have it, and by code of currency: whose they are."""
@@ -384,7 +398,11 @@ class OneCFiles:
                 numbers.setdefault(name, []).append(key)
         for key, code, _ in self.journal.fields("currency", f"{KEYS}/ДанныеКлассификатора/Код", ""):
             codes.setdefault(code, []).append(key)
-        self._numbers, self._codes = numbers, codes
+        firms: dict[str, list[str]] = {}
+        for key, _, tax_number in self.journal.fields("organization", f"{KEYS}/Наименование", f"{KEYS}/ИНН"):
+            for number in {tax_number, ""}:
+                firms.setdefault(number, []).append(key)
+        self._numbers, self._codes, self._firms = numbers, codes, firms
 
 
 def _without_key(label: str, name: str, body: bytes) -> Reject:

@@ -25,11 +25,12 @@ PAGE: Final = 1_000
 SHOWN_BYTES: Final = 1 << 20  # of a file that was set apart
 PATTERNS: Final = ("*.txt", "*.TXT")
 
-# The party and the currency of a payment as the books know them: (ИНН, КПП, code of the currency) -> their keys
-Known = Callable[[str, str, str], Mapping[str, str]]
+# The party, the currency and our organization of a payment as the books know them:
+# (ИНН, КПП, code of the currency, our ИНН) -> their keys
+Known = Callable[[str, str, str, str], Mapping[str, str]]
 
 
-def nothing_known(tax_number: str, kpp: str, currency: str) -> Mapping[str, str]:
+def nothing_known(tax_number: str, kpp: str, currency: str, own_number: str) -> Mapping[str, str]:
     """Statements alone: nobody knows the payer but by his numbers."""
     return {}
 
@@ -49,10 +50,12 @@ class BankStatements:
         patterns: Sequence[str] = PATTERNS,
         settle_seconds: float = 5,
         known: Known = nothing_known,
+        own_number: Callable[[], str] = str,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.system, self.folder, self.patterns = system, folder, tuple(patterns)
         self.settle_seconds, self.known, self.clock = settle_seconds, known, clock
+        self.own_number = own_number  # of our only organization, where the books know it
 
     def read(self, entities: Sequence[str], since: datetime | None, until: datetime) -> Iterator[Page]:
         """Yield payments of every file; with `since`, of files that came or changed since. See `Source.read`.
@@ -75,7 +78,7 @@ class BankStatements:
                 growing.append(f"{path.name} was written a moment ago")
                 continue
             try:
-                taken = statement.payments(statement.parse(content))
+                taken = statement.payments(statement.parse(content), self.own_number())
             except StatementError as error:
                 yield self._apart(path, str(error), content)
                 continue
@@ -116,7 +119,13 @@ class BankStatements:
             taken = statement.payments(statement.parse(content))
         except (FileError, StatementError) as error:
             return [Finding(path.name, False, str(error), "export the statement again")]
-        return [Finding(path.name, True, f"{len(taken)} payments; its balances add up")]
+        unread = sum(
+            1 for payment in taken if any(statement.UNREAD in text for text in payment.values.values())
+        )
+        told = (
+            f"; in {unread} of them letters cannot be read and stand as {statement.UNREAD}" if unread else ""
+        )
+        return [Finding(path.name, True, f"{len(taken)} payments; its balances add up{told}")]
 
     def close(self) -> None:
         """Nothing stays open."""
@@ -149,12 +158,12 @@ class BankStatements:
         # The sixth to eighth digits of a Russian account are its currency; 810 is what banks still write for 643.
         code = payment.account[5:8] if len(payment.account) == 20 else ""
         code = "643" if code == "810" else code
-        purpose = values.get("НазначениеПлатежа") or " ".join(
-            values[name] for n in range(1, 7) if values.get(name := f"НазначениеПлатежа{n}")
-        )
+        unread = [name for name, value in values.items() if statement.UNREAD in value]
         return {
             **values,
             "Направление": payment.direction,
+            "Расчеты": payment.settles,
+            "ОрганизацияИНН": payment.own_number,
             "Счет": payment.account,
             "ДатаОперации": payment.on.isoformat(),
             "СуммаОперации": f"{payment.amount:.2f}",
@@ -163,11 +172,18 @@ class BankStatements:
             "КонтрагентКПП": "" if kpp == "0" else kpp,
             "КонтрагентСчет": values.get(f"{side}Счет") or values.get(f"{side}РасчСчет", ""),
             "КонтрагентНаименование": values.get(f"{side}1") or values.get(side, ""),
-            "Назначение": purpose,
+            "Назначение": statement.purpose(values),
             "Проведен": "true",
             "_file": path.name,
             "_line": payment.line,
-            **self.known(tax_number, kpp, code),
+            **(
+                {
+                    "_unread": f"{', '.join(unread)}: letters that no encoding gives stand as {statement.UNREAD}"
+                }
+                if unread
+                else {}
+            ),
+            **self.known(tax_number, kpp, code, payment.own_number),
         }
 
     def _apart(self, path: Path, reason: str, content: bytes) -> Page:
