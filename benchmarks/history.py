@@ -42,7 +42,8 @@ SHAPES: Final = {
     "onec_invoice": "payload ->> 'ВалютаДокумента_Key' = {rub}",
     "onec_realization": "payload ->> 'ВалютаДокумента_Key' = {rub} and jsonb_array_length(payload -> 'Товары') > 0"
     " and payload ->> 'Комментарий' like 'crm:%%'",
-    "onec_payment": "payload ->> 'ВалютаДокумента_Key' = {rub} and payload ->> 'Контрагент_Type' like '%%Контрагенты'",
+    "onec_payment": "payload ->> 'ВалютаДокумента_Key' = {rub} and payload ->> 'ВидОперации' = 'ОплатаПокупателя'"
+    " and payload ->> 'Контрагент_Type' like '%%Контрагенты'",
     "onec_entry": "payload ->> 'Содержание' = 'Реализация'",
     "onec_balance": "payload ->> 'ExtDimension1_Type' = 'StandardODATA.Catalog_Контрагенты'",
 }
