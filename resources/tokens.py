@@ -296,13 +296,23 @@ def _unauthorized(response: httpx.Response) -> bool:
 
 
 def token_of(answer: Mapping[str, Any], before: Token | None, now: datetime, **extra: str) -> Token:
-    """A token from an OAuth 2 answer; what it leaves out (a refresh token that stays) is kept from before."""
-    seconds = answer.get("expires_in")
+    """A token from an OAuth 2 answer; what it leaves out (a refresh token that stays) is kept from before.
+
+    An `expires_in` that is no number of seconds is none: to lose the answer may be to lose the only refresh token.
+    """
     kept = before or Token("")
     return replace(
         kept,
         access=str(answer["access_token"]),
         refresh=str(answer.get("refresh_token") or kept.refresh),
-        expires_at=now + timedelta(seconds=float(seconds)) if seconds else None,
+        expires_at=_ends(answer.get("expires_in"), now),
         extra={**kept.extra, **extra},
     )
+
+
+def _ends(seconds: object, now: datetime) -> datetime | None:
+    try:
+        lasts = float(str(seconds))
+        return now + timedelta(seconds=lasts) if lasts > 0 else None
+    except (ValueError, OverflowError):
+        return None

@@ -227,15 +227,22 @@ def test_a_lost_connection_overwrites_no_newer_token_of_another_process(
     assert stored.access == "a9"
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"<html>", b"[]", b"null", b'{"access_token": "a", "expires_in": "soon"}']
-)
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b'{"expires_in": 3600}'])
 def test_an_answer_that_is_no_token_is_told_in_words(body: bytes) -> None:
     def grant(known: Token | None) -> Token:
         return token_of(httpx.Response(200, content=body).json(), known, NOW)
 
     with pytest.raises(SourceError, match=r"v: the address that gives tokens answered with something else"):
         OAuth("v", MemoryTokens(), grant, clock=lambda: NOW).token()
+
+
+@pytest.mark.parametrize("odd", ["soon", "", -5, 0, 1e18, "NaN", "1e400", None, [], {}, True])
+def test_a_token_that_does_not_say_when_it_ends_is_kept_and_used_until_it_is_refused(odd: object) -> None:
+    found = token_of({"access_token": "a", "refresh_token": "r2", "expires_in": odd}, Token("", "r1"), NOW)
+    assert (found.access, found.refresh, found.expires_at) == ("a", "r2", None)
+    assert token_of({"access_token": "a", "expires_in": "3600"}, None, NOW).expires_at == NOW + timedelta(
+        hours=1
+    )
 
 
 def test_an_analyst_cannot_read_tokens(warehouse: Warehouse) -> None:
