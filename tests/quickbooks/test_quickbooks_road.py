@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from mappings import load
+from mappings.expression import expression_sql
 from pipelines import sync
 from pipelines.sync import Road
 from resources.warehouse import Warehouse
@@ -83,6 +85,40 @@ def test_deals_become_invoices_of_quickbooks_once_though_answers_are_lost_and_a_
     assert (second.planned.quiet, second.carried.written) == (True, 0)
     assert second.written_back == ["bitrix24: 0 planned, 0 written back"]
     assert {number: len(found) for number, found in _invoices(sandbox).items()} == dict.fromkeys(invoices, 1)
+
+
+@pytest.mark.parametrize(
+    "name", ["Стол\tдуб", "Стол\nдуб\r\nбелый: 2 шт", " Стол ", "Стол" * 60, "ы" * 99 + " ы"]
+)
+def test_names_are_written_as_quickbooks_takes_them(
+    sandbox: Running,
+    road: Road,
+    warehouse: Warehouse,
+    name: str,
+) -> None:
+    source = road.target(road.accounting)
+    for kind, column, shown in (("product", "name", "Name"), ("counterparty", "legal_name", "DisplayName")):
+        said = road.accounting.file.write[kind].fields[shown].expression
+        assert said is not None
+        for number in (None, "7701234567"):
+            given = f"(select %s::text as {column}, %s::text as tax_number)"
+            meant = warehouse.scalar(f"select {expression_sql(said, 'd')} from {given} d", [name, number])
+            body = {shown: meant}
+            if kind == "product":
+                body |= {"Type": "Service", "IncomeAccountRef.value": income(warehouse, road)}
+            written = source.create(kind, str(uuid4()), body)
+            assert written.body[shown] == meant
+            assert kind == "product" or number is None or meant.endswith(f", {number}")
+            if kind == "product":
+                break
+
+
+def income(warehouse: Warehouse, road: Road) -> str:
+    sync.read(road, road.accounting, ["account"])
+    found = warehouse.scalar(
+        "select source_id from raw.quickbooks_account where payload ->> 'AccountType' = 'Income' and is_current limit 1"
+    )
+    return str(found)
 
 
 def _invoices(sandbox: Running) -> dict[str, list[Mapping[str, Any]]]:
