@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -188,6 +188,47 @@ def test_keys_are_all_there_are_or_an_error() -> None:
                 lambda request: counted(5) if "COUNT" in str(request.url) else rows("Invoice", [invoice(1)])
             ).keys("realization")
         )
+
+
+class Leaving:
+    """Invoices by id, of which some are deleted after a page."""
+
+    def __init__(self, *deletions: str | None, count: int = 7) -> None:
+        self.living = [str(number) for number in range(1, count + 1)]
+        self.deletions: Iterator[str | None] = iter(deletions)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        query = asked(request)[1]["query"]
+        if "COUNT" in query:
+            return counted(len(self.living))
+        start = int(query.partition("STARTPOSITION ")[2].partition(" ")[0]) - 1
+        page = self.living[start : start + int(query.partition("MAXRESULTS ")[2])]
+        if number := next(self.deletions, None):
+            self.living.remove(number)
+        return rows("Invoice", [{"Id": number} for number in page])
+
+
+@pytest.mark.parametrize(
+    "deletions", [["2"], [None, "4"], ["1", "3"], ["7"], ["6", "5", "4"], ["1", "2", "4"]]
+)
+@pytest.mark.parametrize("page", [2, 3, 4])
+def test_ids_lack_no_living_record_when_others_are_deleted_between_pages(
+    page: int, deletions: list[str | None]
+) -> None:
+    realm = Leaving(*deletions)
+    (found,) = books(realm, page=page).keys("realization")
+    assert sorted(found) == sorted(realm.living)
+
+
+def test_ids_of_a_list_that_never_rests_are_not_told() -> None:
+    realm = Leaving(*map(str, range(1, 40)), count=60)
+    with pytest.raises(SourceError, match="was read 3 times"):
+        list(books(realm, page=3).keys("realization"))
+
+
+def test_a_record_without_an_id_may_be_any_and_deletes_none() -> None:
+    with pytest.raises(SourceError, match="may be any"):
+        list(books(lambda request: rows("Invoice", [{"Id": "1"}, {"Id": None}])).keys("realization"))
 
 
 def test_inactive_names_are_neither_counted_nor_among_the_keys() -> None:

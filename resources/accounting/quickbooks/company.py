@@ -24,6 +24,7 @@ MINOR: Final = 75  # older values are no longer honoured
 PAGE: Final = 1000  # rows of one query at most
 MAX_PAGES: Final = 20_000  # of one walk
 WALKS: Final = 3  # times a list is read anew that changed under the reading
+OVERLAP: Final = 50  # of a page that counts off, the part that the one before has brought: one row in so many
 LONG_QUERY: Final = 1_500  # characters; a longer one is sent as a body
 MAX_BATCH: Final = 30
 BATCH_LOOK: Final = (
@@ -46,7 +47,7 @@ class _Stamps(msgspec.Struct):
 
 
 class Head(msgspec.Struct):
-    """What of a record says which it is, and which version."""
+    """What of a record says which it is, and which version; "" where it does not."""
 
     id: str = msgspec.field(name="Id", default="")
     token: str = msgspec.field(name="SyncToken", default="")
@@ -63,8 +64,28 @@ _head = msgspec.json.Decoder(Head, strict=False).decode
 
 
 def head(row: msgspec.Raw) -> Head:
-    """Raises SourceError's cause, msgspec.DecodeError, for what is no record."""
-    return _head(row)
+    """What a row says of itself. Of one that is not as it should be, what can be read of it."""
+    try:
+        return _head(row)
+    except msgspec.DecodeError:
+        return _partly(row)
+
+
+def _partly(row: msgspec.Raw) -> Head:
+    try:
+        held = msgspec.json.decode(row)
+    except msgspec.DecodeError:
+        return Head()
+    said = held if isinstance(held, dict) else {}
+    stamps = said.get("MetaData")
+    last = stamps.get("LastUpdatedTime") if isinstance(stamps, dict) else ""
+    names = ("Id", "SyncToken", "status", "TxnDate")
+    number, token, status, day = (_plain(said.get(name)) for name in names)
+    return Head(number, token, status, _Stamps(_plain(last)), day)
+
+
+def _plain(value: object) -> str:
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
 class Allowance:
@@ -229,16 +250,14 @@ class Company:
         Pages go on from the last stamp, inclusive: a record that changes meanwhile moves to the end and is met again,
         and nothing slips between two pages. Of one stamp with more records than a page its rows are counted off.
         """
-        seen: set[tuple[str | bytes, str]] = set()
+        seen: set[tuple[str, str]] = set()
         skipped = stale = 0
         for number in range(1, MAX_PAGES + 1):
             where = f"MetaData.LastUpdatedTime >= {quoted(since)}"
             order = f"ORDERBY MetaData.LastUpdatedTime STARTPOSITION {skipped + 1} MAXRESULTS {self.page}"
             rows = self.query(place.name, _text(place, place.select, where, order))
-            heads = [self.named(place.name, row) for row in rows]
-            marks = [
-                (h.id, h.token) if h.id else (bytes(row), "") for row, h in zip(rows, heads, strict=True)
-            ]
+            heads = [self.named(row) for row in rows]
+            marks = [(h.id, h.token) for h in heads]
             fresh = [row for row, mark in zip(rows, marks, strict=True) if mark not in seen]
             seen.update(marks)
             if fresh:
@@ -249,7 +268,7 @@ class Company:
             stale = 0 if fresh else stale + 1
             if stale == 2:
                 raise self._repeats(place.name, number)
-            last = heads[-1].stamp
+            last = next((each.stamp for each in reversed(heads) if each.stamp), "")
             if not last:
                 raise SourceError(f"{self.system}: a {place.name} has no MetaData.LastUpdatedTime; {LATER}")
             skipped = skipped + len(rows) if last == since else 0
@@ -262,30 +281,49 @@ class Company:
         met: set[str] = set()
         for _ in range(WALKS):
             for rows in self.changed(place, EVER):
-                met.update(self.named(place.name, row).id for row in rows)
+                met.update(self.named(row).id for row in rows)
                 yield rows
             if len(met) >= total or len(met) >= (total := self.count(place, idle=True)):
                 return
         raise self._short(place.name, len(met), total)
 
     def ids(self, place: Place) -> list[str]:
-        """The id of every record that is not inactive; raises SourceError where they are not all there are."""
+        """The id of every record that is not inactive; raises SourceError where they are not all there are.
+
+        A record that is deleted while pages are counted off moves those behind it forward, over the edge of a page, and
+        the count alone does not tell: the deleted one was met. So a page begins with the last rows of the one before; one
+        that does not begin with a record that was met may lie behind a gap, and the walk begins anew.
+        """
         total = 0
         for _ in range(WALKS):
-            met: dict[str, None] = {}
-            for number in range(MAX_PAGES):
-                order = f"ORDERBY Id STARTPOSITION {number * self.page + 1} MAXRESULTS {self.page}"
-                rows = self.query(place.name, _text(place, "Id", "", order, idle=False))
-                before = len(met)
-                met.update((self.named(place.name, row).id, None) for row in rows)
-                if len(rows) < self.page:
-                    break
-                if len(met) == before:
-                    raise self._repeats(place.name, number + 1)
+            met, unbroken = self._ids(place)
             total = self.count(place)
-            if len(met) == total:
+            if unbroken and len(met) == total:
                 return list(met)
         raise self._short(place.name, len(met), total)
+
+    def _ids(self, place: Place) -> tuple[dict[str, None], bool]:
+        """Ids of one walk, and whether each of its pages begins within the one before."""
+        met: dict[str, None] = {}
+        step = self.page - max(1, self.page // OVERLAP)
+        for number in range(MAX_PAGES):
+            order = f"ORDERBY Id STARTPOSITION {number * step + 1} MAXRESULTS {self.page}"
+            rows = self.query(place.name, _text(place, "Id", "", order, idle=False))
+            found = [head(row).id for row in rows]
+            if not all(found):
+                raise SourceError(
+                    f"{self.system}: a {place.name} came without its Id, and may be any; until it has one nothing of that "
+                    "kind is deleted here; look at it in QuickBooks"
+                )
+            if number and (not found or found[0] not in met):
+                return met, False
+            before = len(met)
+            met.update(dict.fromkeys(found))
+            if len(rows) < self.page:
+                return met, True
+            if len(met) == before:
+                raise self._repeats(place.name, number + 1)
+        raise self._endless(place.name)
 
     def select(self, place: Place, column: str, values: Sequence[str], select: str = "") -> Rows:
         """The records whose column is one of these values; at most a page of them."""
@@ -361,12 +399,10 @@ class Company:
 
     # ---- What cannot be -----------------------------------------------------------------------
 
-    def named(self, name: str, row: msgspec.Raw) -> Head:
+    def named(self, row: msgspec.Raw) -> Head:
         """Which record a row is. A row that is none is left to whoever makes records of rows."""
-        try:
-            return head(row)
-        except msgspec.DecodeError:
-            return Head(id=bytes(row)[:200].decode("utf-8", "replace"))
+        found = head(row)
+        return found if found.id else Head(bytes(row).decode("utf-8", "replace"), stamps=found.stamps)
 
     def _repeats(self, name: str, number: int) -> SourceError:
         return SourceError(
