@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Final, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -85,6 +85,8 @@ class Finding:
     message: str
     remedy: str = ""
 
+
+EVERY_CHILD: Final = ":*"  # behind the id of a parent, among the keys: see Source.keys
 
 # sweep: its ids are compared; tombstones: it tells of deletions itself, or none happens.
 Deletions = Literal["sweep", "tombstones"]
@@ -180,7 +182,10 @@ class Source(Protocol):
         ...
 
     def keys(self, entity: str) -> Iterator[Sequence[str]]:
-        """Yield the ids of every living record, for the completeness sweep."""
+        """Yield the ids of every living record, for the completeness sweep.
+
+        Where a parent lives and its children cannot be told, `<its id>:*` (EVERY_CHILD) stands for all of them.
+        """
         ...
 
     def changes(self, since: datetime) -> Iterator[Change]:

@@ -11,7 +11,7 @@ from pipelines.raw.receive import keepable
 from pipelines.raw.settle import ANALYZED_FROM, NOT_SINCE, guard, made, store
 from pipelines.raw.stumbles import each, stumbles
 from pipelines.refresh import empty, lock_changes
-from resources.connector import CountsEntities, Entity, Source, SourceError
+from resources.connector import EVERY_CHILD, CountsEntities, Entity, Source, SourceError
 from resources.warehouse import Connection, Warehouse, trusted
 
 SWEEP_ALWAYS_UNDER = 5_000  # records: so few keys cost a request or two, so every read compares them
@@ -84,12 +84,13 @@ def sweep_entity(
     with warehouse.transaction() as conn:
         incoming = open_batch(conn, source.system, entity, "sweep", None, moment, run_id)
         conn.execute("create temporary table if not exists living_key (source_id text)")
-        count, error = 0, ""
+        count, error, of_parents = 0, "", False
         try:
             for keys in each(source.system, lambda: source.keys(entity.name)):
                 with conn.cursor().copy("copy living_key (source_id) from stdin") as copy:
                     for key in keys:
                         copy.write_row((keepable(key),))
+                        of_parents = of_parents or key.endswith(EVERY_CHILD)
                 count += len(keys)
         except SourceError as failure:
             error = keepable(str(failure))
@@ -101,6 +102,8 @@ def sweep_entity(
             f"{NOT_SINCE.format(batch=incoming.batch_id)}"
             " and not exists (select from living_key i where i.source_id = c.source_id)"
         )
+        if of_parents:
+            missing += f" and not exists (select from living_key i where i.source_id = c.parent_id || '{EVERY_CHILD}')"
         if not error and not allow_deletions:
             error = guard(conn, source.system, entity.name, missing)
         deleted = 0 if error else _delete(conn, name, incoming.batch_id, missing)
@@ -108,10 +111,11 @@ def sweep_entity(
             conn,
             "select count(*) from living_key i where not exists"
             f" (select from {name} c where c.source_id = i.source_id and c.is_current and not c.deleted)"
-            # What is set apart is known; to read all again for it would be no help.
+            # What is set apart is known; to read all again for it would be no help. A parent without children may have none.
             " and not exists (select from ops.quarantine q where q.source = %s and q.entity = %s"
-            " and q.resolved_at is null and q.place = q.entity || ' ' || i.source_id)",
-            [source.system, entity.name],
+            " and q.resolved_at is null and q.place = q.entity || ' ' || i.source_id)"
+            " and right(i.source_id, length(%s)) <> %s",
+            [source.system, entity.name, EVERY_CHILD, EVERY_CHILD],
         )
         batch = Batch(source.system, entity.name, "sweep", received=count, unchanged=count, deleted=deleted,
                       error=error, batch_id=incoming.batch_id)  # fmt: skip

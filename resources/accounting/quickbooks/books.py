@@ -1,26 +1,36 @@
 """The company's books: entries of transactions and balances, by reports over spans of days.
 
 A span is a month of whole reads, and the days of what changed otherwise; one that is too long for the vendor is halved.
+
+The general ledger says which transactions there are, so what a whole read does not bring is gone, unless a query still
+brings it with amounts: then the report was not whole. It takes many reports, and what was saved while they came is read
+once more at the end: a transaction may have gone from a month that was not read yet into one that was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from calendar import monthrange
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
-from resources.accounting.quickbooks import reports
+from resources.accounting.quickbooks import capture, reports
 from resources.accounting.quickbooks.company import Company, head
-from resources.accounting.quickbooks.entities import PLACES, POSTING
-from resources.connector import Page, Record, Refused, Reject, SourceError
+from resources.accounting.quickbooks.entities import PLACES, POSTING, Place
+from resources.connector import EVERY_CHILD, Page, Record, Refused, Reject, SourceError
 from resources.parallel import in_order
 
-MAX_SPANS: Final = 12  # reports over the days of what changed; more become one long span a month
+MAX_SPANS: Final = 12  # reports over the days of what changed; of more each month is asked for whole
 RECHECKED: Final = 62  # days looked at again once a day
 MAX_HALVINGS: Final = 12  # of one span
 GAP: Final = 3  # days between two that are still one span
+YEARS: Final = 40  # of months on either side of today; what lies beyond is one span, for a day there is a slip of the pen
+EDGES: Final = 20  # rows among which the first or last day of a kind is looked for
+BEFORE: Final = timedelta(minutes=10)  # the beginning of a read: so far the vendor's clock may lie behind
 
 Span = tuple[date, date]
 
@@ -32,25 +42,68 @@ class Books:
         self.company = company
 
     def whole(self) -> Iterator[Page]:
-        """The entries of every transaction, month by month."""
-        first, last = self._reach()
-        if first is None or last is None:
-            return
-        classes = self._classes()
-        for found in in_order(
-            lambda span: self._ledger(span, classes), _months(first, last), min(4, self.company.parallel)
-        ):
-            yield from self._pages(found)
+        """The entries of every transaction, month by month. What is stored and does not come is gone; where something was
+        set apart or is missing (`_missing`), only of the transactions that came whole."""
+        came: dict[reports.Transaction, None] = {}
+        apart: set[str | None] = set()
+        for found in self._everything():
+            came |= dict.fromkeys(found)
+            for page in self._pages(found):
+                apart.update(reject.parent_id for reject in page.rejects)
+                yield replace(page, complete_parents=())
+        missing = self._missing(came)
+        if missing or apart:
+            parents = [number for _, number in came if number not in apart]
+            yield Page("entry", [], complete_parents=list(dict.fromkeys(parents)))
 
-    def changed(
-        self, days: Mapping[reports.Transaction, str], gone: Sequence[str], recheck: date | None = None
-    ) -> Iterator[Page]:
-        """The entries of these transactions (by kind and number, with their days), and none of what was deleted.
+    def keys(self) -> Iterator[Sequence[str]]:
+        """The ids of all entries. Raises SourceError where a report is missing.
+
+        A transaction whose debit is not its credit stands as `<number>:*`, for its entries cannot be told, and so does one
+        that is missing.
+        """
+        came: dict[reports.Transaction, None] = {}
+        for found in self._everything():
+            came |= dict.fromkeys(found)
+            for page in self._pages(found):
+                apart = [f"{reject.parent_id}{EVERY_CHILD}" for reject in page.rejects]
+                yield [*(record.source_id for record in page.records), *apart]
+        yield [f"{number}{EVERY_CHILD}" for number in self._missing(came)]
+
+    def _missing(self, came: Collection[reports.Transaction]) -> list[str]:
+        """Numbers of transactions that live and have amounts, and of which the ledger said nothing: it may have been cut
+        off (or one waits for approval, unconfirmed), and what is stored of them stays. Only kinds of which there are more
+        than came are looked through. Raises SourceError where more are missing than came: that is no ledger."""
+        missing: list[str] = []
+        numbers = {number for _, number in came}
+        kinds = Counter(kind for kind, _ in came)
+        for name in POSTING:
+            place = Place(name)
+            try:
+                if self.company.count(place) <= kinds[name]:
+                    continue
+            except Refused:
+                continue  # not of this edition of QuickBooks
+            for rows in self.company.whole(place):
+                silent = [row for row in rows if head(row).id not in numbers and not capture.is_empty(row)]
+                missing += [self.company.named(row).id for row in silent]
+        if len(missing) > len(came):
+            raise SourceError(
+                f"{self.company.system}: the general ledger tells of {len(came)} transactions and lacks {len(missing)} that are "
+                f"there ({missing[0]} ...), so nothing is deleted here; see whether the person who connected the company may "
+                "see that report whole",
+                retriable=True,
+            )
+        return missing
+
+    def changed(self, moved: capture.Moved, recheck: date | None = None) -> Iterator[Page]:
+        """The entries of the transactions that moved, and none of what was deleted, voided or never had amounts.
 
         `recheck`: everything of the last days before it is looked at besides, whatever its stamps say.
         """
-        if gone:
-            yield Page("entry", [], complete_parents=list(dict.fromkeys(gone)))
+        days, gone, empty = moved.days, moved.gone, moved.empty
+        if gone or moved.rejects:
+            yield Page("entry", [], complete_parents=list(dict.fromkeys(gone)), rejects=moved.rejects)
         if not days and recheck is None:
             return
         classes = self._classes()
@@ -63,8 +116,9 @@ class Books:
         for found in in_order(lambda span: self._ledger(span, classes), spans, min(4, self.company.parallel)):
             met.update(number for _, number in found.keys() & wanted)
             yield from self._pages({name: found[name] for name in found.keys() & wanted})
-        silent = [number for _, number in days if number not in met]
-        if silent:  # voided, or without amounts
+        # Of one that has amounts the ledger may have been cut off; what is stored stays.
+        silent = [number for _, number in days if number not in met and number in empty]
+        if silent:
             yield Page("entry", [], complete_parents=list(dict.fromkeys(silent)))
 
     def balance(self, day: date) -> Page:
@@ -88,6 +142,23 @@ class Books:
 
     # ---- Reports ------------------------------------------------------------------------------
 
+    def _everything(self) -> Iterator[Mapping[reports.Transaction, reports.Moves]]:
+        """The general ledger by months, and once more what was saved since that began."""
+        began = datetime.now(UTC) - BEFORE
+        first, last = self._reach()
+        if first is None or last is None:
+            return
+        classes = self._classes()
+        at_once = min(4, self.company.parallel)
+        # What the last days are looked at again for may lie outside: transactions of kinds that no query knows.
+        today = began.date()
+        first, last = min(first, today - timedelta(days=RECHECKED)), max(last, today + timedelta(days=2))
+        yield from in_order(lambda span: self._ledger(span, classes), _reaching(first, last, today), at_once)
+        days = capture.moved(self.company, capture.news(self.company, POSTING, began), began).days
+        spans = _spans([date.fromisoformat(day) for day in days.values()])
+        for found in in_order(lambda span: self._ledger(span, classes), spans, at_once):
+            yield {name: found[name] for name in found.keys() & days.keys()}
+
     def _ledger(
         self, span: Span, classes: Mapping[str, str], halvings: int = 0
     ) -> dict[reports.Transaction, reports.Moves]:
@@ -97,7 +168,13 @@ class Books:
             "columns": reports.COLUMNS,
         }  # fmt: skip
         try:
-            return reports.transactions(self.company.report("GeneralLedger", params), classes)
+            report = self.company.report("GeneralLedger", params)
+            if not _covers(report.get("Header"), span):
+                raise SourceError(
+                    f"{self.company.system}: the general ledger came for other days than {first} to {last}; try again later",
+                    retriable=True,
+                )
+            return reports.transactions(report, classes)
         except ValueError as error:
             raise SourceError(
                 f"{self.company.system}: the general ledger of {first} to {last} cannot be read: {error}; look at that report "
@@ -137,17 +214,29 @@ class Books:
     def _reach(self) -> tuple[date | None, date | None]:
         """The days of the first and the last transaction."""
 
-        def edge(asked: tuple[str, str]) -> str:
+        def edge(asked: tuple[str, str]) -> str | None:
             name, order = asked
             try:
-                rows = self.company.query(name, f"SELECT * FROM {name} ORDERBY TxnDate {order} MAXRESULTS 1")
+                text = f"SELECT * FROM {name} ORDERBY TxnDate {order} MAXRESULTS {EDGES}"
+                rows = self.company.query(name, text)
             except Refused:
-                return ""  # not of this edition of QuickBooks
-            return head(rows[0]).day if rows else ""
+                return None  # not of this edition of QuickBooks
+            days = [day for row in rows if capture.is_day(day := head(row).day)]
+            if rows and not days:
+                raise SourceError(
+                    f"{self.company.system}: none of {len(rows)} transactions {name} has a TxnDate that is a day; correct "
+                    "them in QuickBooks"
+                )
+            return days[0] if days else ""
 
         def of(order: str) -> list[str]:
-            asked = [(name, order) for name in POSTING]
-            return [day for day in in_order(edge, asked, self.company.parallel) if day]
+            found = list(in_order(edge, [(name, order) for name in POSTING], self.company.parallel))
+            if all(day is None for day in found):
+                raise SourceError(
+                    f"{self.company.system}: no kind of transaction can be asked for; see that the person who connected the "
+                    "company is its administrator"
+                )
+            return [day for day in found if day]
 
         first, last = of("ASC"), of("DESC")
         return (
@@ -159,9 +248,23 @@ class Books:
 def _months(first: date, last: date) -> list[Span]:
     spans: list[Span] = []
     while first <= last:
-        following = (first.replace(day=1) + timedelta(days=32)).replace(day=1)
-        spans.append((first, min(last, following - timedelta(days=1))))
-        first = following
+        end = first.replace(day=monthrange(first.year, first.month)[1])
+        spans.append((first, min(last, end)))
+        if end >= last:
+            break
+        first = end + timedelta(days=1)
+    return spans
+
+
+def _reaching(first: date, last: date, today: date) -> list[Span]:
+    """Months from the first day to the last; what lies YEARS and more away from today as one span."""
+    reach = timedelta(days=365 * YEARS)
+    early, late = today - reach, today + reach
+    spans = _months(max(first, early), min(last, late))
+    if first < early:
+        spans.insert(0, (first, early - timedelta(days=1)))
+    if last > late:
+        spans.append((late + timedelta(days=1), last))
     return spans
 
 
@@ -173,9 +276,22 @@ def _spans(days: Sequence[date]) -> list[Span]:
             spans[-1] = (spans[-1][0], day)
         else:
             spans.append((day, day))
+    parts = [part for span in spans for part in _months(*span)]
     if len(spans) <= MAX_SPANS:
-        return [part for span in spans for part in _months(*span)]
-    return _months(spans[0][0], spans[-1][1])
+        return parts
+    months = {(day.year, day.month): day for day, _ in parts}
+    return [
+        (day.replace(day=1), day.replace(day=monthrange(day.year, day.month)[1])) for day in months.values()
+    ]
+
+
+def _covers(header: Any, span: Span) -> bool:
+    """Whether a report is of all these days, as far as it says."""
+    said = header if isinstance(header, Mapping) else {}
+    first, last = str(said.get("StartPeriod") or ""), str(said.get("EndPeriod") or "")
+    if not capture.is_day(first) or not capture.is_day(last):
+        return True
+    return date.fromisoformat(first) <= span[0] and date.fromisoformat(last) >= span[1]
 
 
 def _body(row: msgspec.Raw) -> dict[str, Any]:

@@ -134,7 +134,7 @@ class QuickBooks(ManyWriter, CrmSource):
                 # What a stock's cost moved leaves no stamp on the invoice: the last ones are looked at again once a day.
                 today = until.astimezone(self.zone).date()
                 again = today if since.astimezone(self.zone).date() != today else None
-                yield from self._books.changed(moved.days, moved.gone, again)
+                yield from self._books.changed(moved, again)
             else:
                 yield from self._changed(entity, news, since)
         self._keep_count(wanted)
@@ -144,6 +144,9 @@ class QuickBooks(ManyWriter, CrmSource):
         (found,) = self.known([entity])
         if found.name in PLACES and found.incremental and entity != "currency_rate":
             yield self.company.ids(PLACES[entity])
+            return
+        if entity == "entry":
+            yield from self._books.keys()
             return
         for page in self.read([entity], None, datetime.now(UTC)):
             if page.records:
@@ -166,7 +169,7 @@ class QuickBooks(ManyWriter, CrmSource):
         """See ReadsByKey. Of entries the keys are those of transactions' lines: the transactions are read again."""
         if entity == "entry":
             numbers = list(dict.fromkeys(key.partition(":")[0] for key in keys))
-            yield from self._books.changed(capture.days_of(self.company, numbers), [])
+            yield from self._books.changed(capture.days_of(self.company, numbers))
             return
         if entity == "balance":
             yield self._books.balance(datetime.now(self.zone).date())
@@ -241,7 +244,7 @@ class QuickBooks(ManyWriter, CrmSource):
         listed = PLACES[entity].listed
         for index, record in enumerate(records):
             payload, key = unmarked(record.payload)
-            idle = listed and b"false" in payload and not _activity(payload).active
+            idle = listed and b"false" in payload and _activity(payload).active in (False, "false")
             if key is not None or idle:
                 records[index] = Record(
                     record.source_id,
@@ -321,7 +324,7 @@ class QuickBooks(ManyWriter, CrmSource):
 
 
 class _Activity(msgspec.Struct):
-    active: bool = msgspec.field(name="Active", default=True)
+    active: Any = msgspec.field(name="Active", default=True)
 
 
 _activity = msgspec.json.Decoder(_Activity).decode

@@ -70,7 +70,7 @@ ENTITIES: Final = (
         Entity(name, incremental=True)
         for name in ("account", "counterparty", "product", *DOCUMENTS)
     ),
-    Entity("entry", incremental=True, deletions="tombstones"),
+    Entity("entry", incremental=True),
     Entity("balance", incremental=False),
 )  # fmt: skip
 
