@@ -317,16 +317,12 @@ class Sap(Writer):
         listing = replace(
             self._place("balance").whole(where), key=by, select=",".join([*by, "AmountInCompanyCodeCurrency"])
         )
-        rows = (row for page in self.session.by_skip(listing) for row in page)
+        rows = self.session.by_skip(listing)
         return summed(rows, by, "AmountInCompanyCodeCurrency")
 
     def _accounts(self) -> list[dict[str, Any]]:
         listing = replace(self._place("account").whole(self._ledger), select="GLAccount")
-        found = {
-            odata.number(str(row.get("GLAccount") or ""))
-            for page in self.session.by_skip(listing)
-            for row in page
-        }
+        found = {odata.number(str(row.get("GLAccount") or "")) for row in self.session.by_skip(listing)}
         return [{"Key": code, "GLAccount": code} for code in sorted(found) if code]
 
     def _rates(self) -> list[dict[str, Any]]:

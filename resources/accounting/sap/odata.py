@@ -47,10 +47,9 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One page of a list. `next` is the vendor's link, "" without one; `count` of all rows, where it was asked for."""
+    """One page of a list. `count` of all rows, where it was asked for."""
 
     rows: Sequence[Mapping[str, Any]]
-    next: str = ""
     count: int | None = None
 
 
@@ -150,7 +149,6 @@ def listed(content: bytes) -> Listed:
     count = inner.get("__count")
     return Listed(
         [plain(row) for row in rows if isinstance(row, dict)],
-        str(inner.get("__next") or ""),
         int(str(count)) if str(count or "").isdigit() else None,
     )
 

@@ -4,10 +4,13 @@ A write needs a CSRF token and the cookies of the session that gave it, so every
 (`Seat`): a token shared by two is refused to one of them. A token that has ended (403 with `x-csrf-token:
 Required`, by which SAP says that nothing was done) is fetched anew, once.
 
-Lists are paged by key (`SalesOrder gt '4711'`), for `$skip` loses rows when others are deleted meanwhile. A walk ends
-where the count that the first page told is met, or at an empty page; so a page that is shorter than it should be ends
-nothing, whatever limit the service has of its own. Links to further pages are followed on the connection's own host:
-SAP puts its internal one in.
+Lists are paged by key (`SalesOrder gt '4711'`), for `$skip` loses rows when others are deleted meanwhile, and so do
+links to further pages that count rows off (whether they do is unconfirmed): no link is followed, for the next page
+begins behind the last row all the same. A walk ends at an empty page, or where its first page was not full and is all
+that the service counted. No other count ends it, since rows that are saved meanwhile count too, and no short page,
+whatever limit the service has of its own.
+
+Sums have no key to go on from. Their pages are counted off, and the walk begins anew where the list moved under it.
 """
 
 from __future__ import annotations
@@ -18,7 +21,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from resources.accounting.sap import faults, odata
 from resources.accounting.sap.multipart import Change, decoded, encoded
@@ -26,7 +28,7 @@ from resources.connector import Refused, SourceError
 from resources.http import OK, Answer, Client, Verdict
 
 MAX_PAGES: Final = 200_000  # of one walk
-MAX_LINKS: Final = 10_000  # pages that the server makes of one request of ours
+WALKS: Final = 3  # times a list is read anew that moved under the reading
 SPREAD_FROM: Final = 4  # pages from which on a list is read in several ranges at once
 
 Row = Mapping[str, Any]
@@ -61,12 +63,14 @@ class List:
 
 @dataclass(slots=True)
 class _Range:
-    """A part of a list: what follows `last` in the order of the key, or `low`, up to `high` of its first field."""
+    """A part of a list: what follows `last` in the order of the key, or `low`, up to `high` of its first field.
+
+    `total`: what the service counted with its first page, where it was asked to.
+    """
 
     last: tuple[str, ...] = ()
     low: str = ""
     high: str = ""
-    met: int = 0
     total: int | None = None
     recent: set[tuple[str, ...]] = field(default_factory=set)
 
@@ -137,13 +141,16 @@ class Session:
             ) from None
 
     def whole(self, asked: List, top: int = 0) -> Iterator[Sequence[Row]]:
-        """Every row of a list once, in pages, several ranges at once where it is long. Raises SourceError."""
+        """Every row of a list once, in pages, several ranges at once where it is long. Raises SourceError.
+
+        What is there from beginning to end is met, whatever is saved or deleted meanwhile.
+        """
         top = top or self.page
         start = _Range()
         rows = self._range_page(asked, start, top, counted=True)
         if rows:
             yield rows
-        if _is_done(start, rows):
+        if not rows or (len(rows) < top and start.total is not None and start.total <= len(rows)):
             return
         if not (asked.spread and self.at_once > 1 and start.total and start.total > SPREAD_FROM * top):
             yield from self._rest(asked, start, top)
@@ -167,18 +174,46 @@ class Session:
         parts = odata.chunks(name, values, self.query_limit)
         yield from in_order(ask, parts, self.at_once, self.system)
 
-    def by_skip(self, asked: List) -> Iterator[Sequence[Row]]:
-        """The rows of an aggregating service, whose own key can be neither kept nor compared."""
-        for number in range(MAX_PAGES):
+    def by_skip(self, asked: List) -> Sequence[Row]:
+        """The rows of an aggregating service, whose own key can be neither kept nor compared.
+
+        A row that comes or goes while pages are counted off moves those behind it. So every page tells how many there are,
+        and the walk holds where all say the same, or where it brought the same rows as the one before it. What the service
+        counts, sums or the lines in them, is unconfirmed: no number is relied on alone. Raises SourceError.
+        """
+        before: list[tuple[str, ...]] | None = None
+        for _ in range(WALKS):
+            rows, counts = self._counted_off(asked)
+            keys = [asked.key_of(row) for row in rows]
+            if len(counts) < 2 or (len(set(counts)) == 1 and counts[0] is not None) or keys == before:
+                return rows
+            before = keys
+        raise SourceError(
+            f"{self.system}: {asked.entity_set} was read {WALKS} times and changed each time; the read starts over with the "
+            "next run, and a larger `page` makes it shorter",
+            retriable=True,
+        )
+
+    def _counted_off(self, asked: List) -> tuple[list[Row], list[int | None]]:
+        """The rows of one walk, and the counts that its pages with rows told."""
+        found: list[Row] = []
+        counts: list[int | None] = []
+        rows: Sequence[Row] = ()
+        for _ in range(MAX_PAGES):
             path = odata.address(
                 asked.entity_set, select=asked.select, filter=asked.where, orderby=",".join(asked.key),
-                top=self.page, skip=number * self.page or "",
+                top=self.page, skip=len(found) or "", inlinecount="allpages",
             )  # fmt: skip
-            rows = self._linked(asked.service, path)[0]
-            if rows:
-                yield rows
-            if len(rows) < self.page:
-                return
+            before, page = rows, self.listed(asked.service, path)
+            rows = page.rows
+            if not rows:
+                return found, counts
+            if rows == before:
+                raise self._repeats(asked, asked.key_of(rows[0]))
+            found += rows
+            counts.append(page.count)
+            if len(rows) < self.page and page.count is not None and page.count <= len(found):
+                return found, counts
         raise self._endless(asked)
 
     # ---- Writing ------------------------------------------------------------------------------
@@ -325,59 +360,23 @@ class Session:
             asked.entity_set, select=asked.select, expand=asked.expand, filter=odata.both(*conditions),
             orderby=",".join(asked.key), top=top, inlinecount="allpages" if counted else "",
         )  # fmt: skip
-        rows, count = self._linked(asked.service, path)
+        page = self.listed(asked.service, path)
+        rows, count = list(page.rows), page.count
         keys = {asked.key_of(row) for row in rows}
         if part.recent & keys or (rows and part.last and asked.key_of(rows[0]) == part.last):
-            raise SourceError(
-                f"{self.system}: {asked.entity_set} gave a page that it gave before (with "
-                f"{' / '.join(next(iter(part.recent & keys)))}): its order or its filter by key does not hold; the read "
-                "starts over with the next run, and if it stays tell SAP's administrator",
-                retriable=True,
-            )
+            raise self._repeats(asked, next(iter(part.recent & keys), part.last))
         if rows:
             part.last, part.low, part.recent = asked.key_of(rows[-1]), "", keys
-        part.met += len(rows)
         if counted:
             part.total = count
         return rows
-
-    def _linked(self, service: str, path: str) -> tuple[list[Row], int | None]:
-        """The rows of one request, with the further pages that the server makes of it."""
-        found = self.listed(service, path)
-        rows, count, links = list(found.rows), found.count, set[str]()
-        for _ in range(MAX_LINKS):
-            if not found.next:
-                return rows, count
-            if found.next in links:
-                raise SourceError(
-                    f"{self.system}: {path.partition('?')[0]}: the link to the next page leads back to a page that was "
-                    "read; the read starts over with the next run, and if it stays tell SAP's administrator",
-                    retriable=True,
-                )
-            links.add(found.next)
-            found = self.listed(service, self._own(service, found.next))
-            rows += found.rows
-        raise SourceError(f"{self.system}: {path.partition('?')[0]} has no end after {MAX_LINKS} pages")
-
-    def _own(self, service: str, link: str) -> str:
-        """A link of the vendor's as a path below the service, whatever host stands in it."""
-        there = urlsplit(link)
-        _, found, path = there.path.rpartition(f"/{service}/")
-        if not there.netloc and not found:
-            path = there.path.lstrip("/")
-        elif not found:
-            raise SourceError(
-                f"{self.system}: the link to the next page leads to {there.hostname or 'another address'}, which is "
-                f"not {service} of this system, and is not followed; see what rewrites links before SAP"
-            )
-        return f"{path}?{there.query}" if there.query else path
 
     def _rest(self, asked: List, part: _Range, top: int) -> Iterator[Sequence[Row]]:
         for _ in range(MAX_PAGES):
             rows = self._range_page(asked, part, top)
             if rows:
                 yield rows
-            if _is_done(part, rows):
+            if not rows:
                 return
         raise self._endless(asked)
 
@@ -404,6 +403,13 @@ class Session:
                     yield rows
         raise self._endless(asked)
 
+    def _repeats(self, asked: List, key: tuple[str, ...]) -> SourceError:
+        return SourceError(
+            f"{self.system}: {asked.entity_set} gave a page that it gave before (with {' / '.join(key)}): its order or its "
+            "filter by key does not hold; the read starts over with the next run, and if it stays tell SAP's administrator",
+            retriable=True,
+        )
+
     def _endless(self, asked: List) -> SourceError:
         return SourceError(
             f"{self.system}: {asked.entity_set} has no end after {MAX_PAGES} pages; raise `page`"
@@ -417,10 +423,6 @@ def returned(answer: Answer) -> dict[str, Any]:
     except ValueError:
         return {}
     return dict(rows[0]) if rows else {}
-
-
-def _is_done(part: _Range, rows: Sequence[Row]) -> bool:
-    return not rows or (part.total is not None and part.met >= part.total)
 
 
 def _ranges(start: _Range, high: str, at_once: int) -> list[_Range]:
