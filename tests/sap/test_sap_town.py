@@ -94,6 +94,34 @@ def test_whichever_way_a_service_answers_nothing_is_lost(
         town.option("page_limit", "1000")
 
 
+@pytest.mark.parametrize(("option", "value"), [("minus", "behind"), ("zeros", "shown")])
+def test_numbers_and_amounts_are_the_same_in_either_form(
+    town: Town, sap: Sap, option: str, value: str
+) -> None:
+    def seen() -> dict[str, dict[str, Decimal | str]]:
+        names = ("PaidAmount", "EntryAmount", "TotalGrossAmount", "Cleared")
+        kinds = ("order", "payment", "refund", "entry", "open_item", "counterparty")
+        bodies = {
+            f"{kind} {key}": json.loads(record.payload)
+            for kind in kinds
+            for key, record in read(sap, kind).items()
+        }
+        return {
+            key: {n: body[n] if n == "Cleared" else Decimal(body[n]) for n in names if n in body}
+            for key, body in bodies.items()
+        }
+
+    plain = seen()
+    town.option(option, value)
+    try:
+        assert seen() == plain
+        numbers = list(read(sap, "order"))[:3]
+        (page,) = sap.read_keys("order", numbers)
+        assert [record.source_id for record in page.records if not record.deleted] == numbers
+    finally:
+        town.option(option, {"minus": "front", "zeros": "hidden"}[option])
+
+
 def test_numbers_that_grow_by_a_digit_are_read_in_order(town: Town) -> None:
     sap = town.opened(page=3)
     sap.create_many("order", [(str(uuid4()), order()) for _ in range(60)])

@@ -44,7 +44,7 @@ from resources.accounting.sap.records import Row, amount, summed
 from resources.accounting.sap.session import List
 from resources.accounting.sap.write import Writer
 from resources.budget import Budget
-from resources.connector import Capabilities, Change, Finding, Page, Record, SourceError
+from resources.connector import Capabilities, Change, Finding, Page, Record, Reject, SourceError
 from resources.http import settling
 from resources.tokens import TokenStore
 
@@ -185,11 +185,16 @@ class Sap(Writer):
             return
         name = "Customer" if entity == "counterparty" else place.key[0]
         met: set[str] = set()
-        for rows in self.session.picked(place.whole(), name, keys):
-            records, rejects = self.making.records(entity, rows)
-            met.update(record.source_id for record in records)
-            if records or rejects:
-                yield Page(entity, records, rejects=rejects)
+        # A service that shows numbers with zeros in front may compare them so too; our keys have none.
+        spellings: tuple[Callable[[str], str], ...] = (str, odata.padded) if name in odata.NUMBERS else (str,)
+        for spelled in spellings:
+            values = [value for key in keys if key not in met and (value := spelled(key))]
+            for rows in self.session.picked(place.whole(), name, values):
+                records, rejects = self.making.records(entity, rows)
+                met.update(record.source_id for record in records)
+                met.update(reject.place.removeprefix(f"{entity} ") for reject in rejects)
+                if records or rejects:
+                    yield Page(entity, records, rejects=rejects)
         absent = [key for key in dict.fromkeys(keys) if key not in met]
         if absent:
             yield Page(entity, [Record(key, b"{}", deleted=True) for key in absent])
@@ -262,7 +267,8 @@ class Sap(Writer):
         for rows in self.session.whole(listing):
             self.making.payers_of(rows, payers)
             if "open_item" in wanted:
-                yield Page("open_item", self.making.records("open_item", rows)[0])
+                records, rejects = self.making.records("open_item", rows)
+                yield Page("open_item", records, rejects=rejects)
             edges = {_document(rows[0]), _document(rows[-1])}
             waiting += [row for row in rows if _document(row) in edges]
             yield from self._payments(wanted, [row for row in rows if _document(row) not in edges])
@@ -276,13 +282,18 @@ class Sap(Writer):
         for rows in self.session.whole(place.whole(odata.both(types, place.since(since)))):
             partial |= dict.fromkeys(str(row.get("AccountingDocument") or "") for row in rows)
             if "open_item" in wanted:
-                yield Page("open_item", self.making.records("open_item", rows)[0])
+                records, rejects = self.making.records("open_item", rows)
+                yield Page("open_item", records, rejects=rejects)
         for rows in self.session.picked(place.whole(types), "AccountingDocument", list(partial)):
             yield from self._payments(wanted, rows)
 
     def _payments(self, wanted: Sequence[str], rows: Sequence[Row]) -> Iterator[Page]:
         found: dict[str, list[Record]] = {"payment": [], "refund": []}
+        rejects: list[Reject] = []
         for entity, body in self.making.paid(rows):
+            if isinstance(body, Reject):
+                rejects.append(body)
+                continue
             found[entity].append(
                 Record(
                     self.making.key(entity, body), odata.payload(body), self.making.changed_at(entity, body)
@@ -291,24 +302,28 @@ class Sap(Writer):
         for entity, records in found.items():
             if records and entity in wanted:
                 yield Page(entity, records)
+        if rejects:
+            yield Page("payment" if "payment" in wanted else wanted[0], [], rejects=rejects)
 
     def _complete(self, entity: str, until: datetime) -> Page:
+        rejects: list[Reject] = []
         match entity:
             case "balance":
-                rows = self._balances(until)
+                rows, rejects = self._balances(until)
             case "account":
                 rows = self._accounts()
             case "currency_rate":
-                rows = self._rates()
+                rows, rejects = self._rates()
             case name if name in SAID:
                 rows = [dict(row) for row in self.settings.said[name]]
             case _:
                 pages = list(self.session.whole(self._place(entity).whole()))
                 records, rejects = self.making.records(entity, [row for rows in pages for row in rows])
                 return Page(entity, records, complete=True, rejects=rejects)
-        return Page(entity, [Record(str(row["Key"]), odata.payload(row)) for row in rows], complete=True)
+        told = [Record(str(row["Key"]), odata.payload(row)) for row in rows]
+        return Page(entity, told, complete=True, rejects=rejects)
 
-    def _balances(self, until: datetime) -> list[dict[str, Any]]:
+    def _balances(self, until: datetime) -> tuple[list[dict[str, Any]], list[Reject]]:
         """Turnovers since the beginning, by account and customer. Carry-forward (period 000) would count twice."""
         by = ("GLAccount", "Customer", "CompanyCodeCurrency")
         day = odata.day(until.astimezone(self.making.zone))
@@ -318,14 +333,14 @@ class Sap(Writer):
             self._place("balance").whole(where), key=by, select=",".join([*by, "AmountInCompanyCodeCurrency"])
         )
         rows = self.session.by_skip(listing)
-        return summed(rows, by, "AmountInCompanyCodeCurrency")
+        return summed(self.making, "balance", rows, by, "AmountInCompanyCodeCurrency")
 
     def _accounts(self) -> list[dict[str, Any]]:
         listing = replace(self._place("account").whole(self._ledger), select="GLAccount")
         found = {odata.number(str(row.get("GLAccount") or "")) for row in self.session.by_skip(listing)}
         return [{"Key": code, "GLAccount": code} for code in sorted(found) if code]
 
-    def _rates(self) -> list[dict[str, Any]]:
+    def _rates(self) -> tuple[list[dict[str, Any]], list[Reject]]:
         """The rate of each currency and day by which billing documents were booked; the last document decides."""
         ours = self.settings.said["currency"][0]["Currency"]
         place = self._place("currency_rate")
@@ -333,13 +348,18 @@ class Sap(Writer):
             self.entity_sets["realization"].where, f"TransactionCurrency ne {odata.text(ours)}"
         )
         found: dict[str, dict[str, Any]] = {}
+        apart: dict[str, Reject] = {}
         for rows in self.session.whole(place.whole(where, RATE_FIELDS)):
             for row in rows:
-                rate = amount(row.get("AbsltAccountingExchangeRate"))
                 day = str(row.get("ExchangeRateDate") or row.get("BillingDocumentDate") or "")[:10]
+                key = f"{row.get('TransactionCurrency')}/{day}"
+                try:
+                    rate = amount(row, "AbsltAccountingExchangeRate")
+                except ValueError as error:
+                    apart[key] = self.making.unreadable("currency_rate", key, error, row)
+                    continue
                 if not rate or not day:
                     continue
-                key = f"{row.get('TransactionCurrency')}/{day}"
                 units, one = (
                     ("Rate", "Units") if not row.get("AcctgExchangeRateIsIndrctQtan") else ("Units", "Rate")
                 )
@@ -347,7 +367,9 @@ class Sap(Writer):
                     "Key": key, "Currency": row.get("TransactionCurrency"), "ValidFrom": day,
                     units: format(rate, "f"), one: "1",
                 }  # fmt: skip
-        return [found[key] for key in sorted(found)]
+        return [found[key] for key in sorted(found)], [
+            apart[key] for key in sorted(apart.keys() - found.keys())
+        ]
 
 
 _SAID_PLACE: Final = Place("said", "", "", ("Key",), "whole")

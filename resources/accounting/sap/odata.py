@@ -21,6 +21,7 @@ from urllib.parse import quote
 import msgspec
 
 ETAG: Final = "ETag"
+LONG: Final = 10  # characters of the number of a document or customer
 FAULTS_SHOWN: Final = 5  # details of one refusal in a message
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PLAIN: Final = "$,()'=:/@_-.*"
@@ -127,6 +128,11 @@ def chunks(name: str, values: Iterable[str], limit: int) -> Iterator[tuple[list[
 def number(value: str) -> str:
     """A number of a document or customer without zeros in front; other texts as they are."""
     return value.lstrip("0") or value[:1] if value.isascii() and value.isdigit() else value
+
+
+def padded(value: str) -> str:
+    """A number with the zeros that SAP keeps in front of it; "" for what has none to be added."""
+    return value.zfill(LONG) if value.isascii() and value.isdigit() and len(value) < LONG else ""
 
 
 # ---- Answers -------------------------------------------------------------------------------------

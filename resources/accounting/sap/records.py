@@ -14,15 +14,16 @@ Worked out and put beside the vendor's fields, for a mapping can neither add nor
 
 Amounts of FI lines are read as signed: debit +, credit -. Whether every service shows them so is unconfirmed. For
 payments `DebitCreditCode` (S, H) decides wherever it is there; for entries `unsigned: true` in the connection says
-that the other reading holds.
+that the other reading holds. An amount that cannot be read is no nought: its record is set apart.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
 from resources.accounting.sap import keys, odata
@@ -56,7 +57,12 @@ class Making:
         """
         records, rejects = [], []
         for row in rows:
-            body = self.body(entity, row)
+            try:
+                body = self.body(entity, row)
+            except ValueError as error:
+                plain = odata.unpadded(dict(row))
+                rejects.append(self.unreadable(entity, self.key(entity, plain), error, plain))
+                continue
             key = self.key(entity, body)
             if payers and "Cleared" in body:
                 body["Cleared"] = payers.get(body["Cleared"], body["Cleared"])
@@ -72,8 +78,13 @@ class Making:
             )  # fmt: skip
         return records, rejects
 
+    def unreadable(self, entity: str, key: str, error: ValueError, body: Row) -> Reject:
+        """A record of which something cannot be worked out, set apart; what is stored of it stays."""
+        place = f"{entity} {key}" if key else f"{self.system}, {entity}: a row without a key"
+        return Reject(place, f"{error}; look at it in SAP", odata.payload(body))
+
     def body(self, entity: str, row: Row) -> dict[str, Any]:
-        """A row as it is stored and compared: with what is worked out beside it."""
+        """A row as it is stored and compared: with what is worked out beside it. Raises ValueError as `amount`."""
         body = odata.unpadded(dict(row))
         match entity:
             case "counterparty":
@@ -81,13 +92,13 @@ class Making:
             case "product":
                 body["Name"] = self._name(body)
             case "order":
-                body["TotalGrossAmount"] = format(_add_up(body, amount(body.get("TotalNetAmount"))), "f")
+                body["TotalGrossAmount"] = format(_add_up(body, amount(body, "TotalNetAmount")), "f")
             case "realization":
                 _add_up(body, Decimal(0))
             case "open_item":
                 body["Cleared"] = cleared_by(body)
             case "entry":
-                value = amount(body.get("AmountInCompanyCodeCurrency"))
+                value = amount(body, "AmountInCompanyCodeCurrency")
                 turned = body.get("DebitCreditCode") == "H" and not self.unsigned
                 body["EntryAmount"] = format(-value if turned else value, "f")
         return body
@@ -142,15 +153,23 @@ class Making:
 
     # ---- Payments -----------------------------------------------------------------------------
 
-    def paid(self, rows: Iterable[Row]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(payment or refund, body) of the lines of payment documents, those of one document and customer together."""
+    def paid(self, rows: Iterable[Row]) -> Iterator[tuple[str, dict[str, Any] | Reject]]:
+        """(payment or refund, body) of the lines of payment documents, those of one document and customer together.
+
+        One with an amount that cannot be read comes as (payment, Reject): which of the two it is nobody knows.
+        """
         groups: dict[str, list[dict[str, Any]]] = {}
         for row in rows:
             line = odata.unpadded(dict(row))
             if str(line.get("AccountingDocumentType") or "") in self.payment_types and line.get("Customer"):
                 groups.setdefault(self.key("payment", line), []).append(line)
         for lines in groups.values():
-            total = sum((_credit(line) for line in lines), Decimal(0))
+            try:
+                total = sum((_credit(line) for line in lines), Decimal(0))
+            except ValueError as error:
+                key = self.key("payment", lines[0])
+                yield "payment", self.unreadable("payment", key, error, {"Lines": lines})
+                continue
             body = {name: value for name, value in lines[0].items() if name not in _OF_A_LINE}
             body |= {"PaidAmount": format(abs(total), "f"), "Lines": lines}
             yield ("refund" if total < 0 else "payment"), body
@@ -208,25 +227,39 @@ def parent_of(entity: str, body: Row) -> str | None:
     return _joined(body, "CompanyCode", "FiscalYear", "AccountingDocument") or None
 
 
-def amount(value: object) -> Decimal:
-    """A decimal of V2, which is a text; what is none counts as nothing."""
-    try:
-        return Decimal(str(value).strip() or "0") if value is not None else Decimal(0)
-    except InvalidOperation:
+def amount(row: Row, name: str) -> Decimal:
+    """A decimal of V2, which is a text; what is not given counts as nothing. SAP's own form of a negative has the sign
+    behind: `12.50-`. Raises ValueError that names the field where it is no amount: none is guessed."""
+    value = row.get(name)
+    said = value.strip() if isinstance(value, str) else value
+    if said is None or said == "":
         return Decimal(0)
+    if isinstance(said, int | Decimal) and not isinstance(said, bool):
+        said = str(said)
+    if isinstance(said, str) and (found := _AMOUNT.fullmatch(said)) and not (found[1] and found[3]):
+        return Decimal(f"{found[3] or found[1]}{found[2]}")
+    raise ValueError(f"its {name} is «{value}», which is no amount")
 
 
-def summed(rows: Iterable[Row], by: Sequence[str], name: str) -> list[dict[str, Any]]:
+def summed(
+    making: Making, entity: str, rows: Iterable[Row], by: Sequence[str], name: str
+) -> tuple[list[dict[str, Any]], list[Reject]]:
     """Rows with an amount added up by some fields: the same whether SAP has aggregated them or not."""
     sums: dict[tuple[str, ...], Decimal] = {}
+    apart: dict[tuple[str, ...], Reject] = {}
     for row in rows:
         body = odata.unpadded(dict(row))
         key = tuple(str(body.get(part) or "") for part in by)
-        sums[key] = sums.get(key, Decimal(0)) + amount(body.get(name))
-    return [
+        try:
+            sums[key] = sums.get(key, Decimal(0)) + amount(body, name)
+        except ValueError as error:
+            apart[key] = making.unreadable(entity, "/".join(key), error, body)
+    found = [
         {"Key": "/".join(key), **dict(zip(by, key, strict=True)), name: format(total, "f")}
         for key, total in sorted(sums.items())
+        if key not in apart
     ]
+    return found, list(apart.values())
 
 
 def _add_up(document: Row, otherwise: Decimal) -> Decimal:
@@ -234,11 +267,11 @@ def _add_up(document: Row, otherwise: Decimal) -> Decimal:
     total = Decimal(0)
     items = [item for item in document.get("to_Item") or () if isinstance(item, dict)]
     for item in items:
-        tax = amount(item.get("TaxAmount"))
+        tax = amount(item, "TaxAmount")
         if item.get("TaxAmount") is None:
             conditions = [c for c in item.get("to_PricingElement") or () if isinstance(c, dict)]
-            tax = sum((amount(c.get("ConditionAmount")) for c in conditions if _is_tax(c)), Decimal(0))
-        gross = amount(item.get("NetAmount")) + tax
+            tax = sum((amount(c, "ConditionAmount") for c in conditions if _is_tax(c)), Decimal(0))
+        gross = amount(item, "NetAmount") + tax
         item["AmountWithTax"] = format(gross, "f")
         total += gross
     return total if items else otherwise
@@ -248,6 +281,7 @@ def _is_tax(condition: Row) -> bool:
     return condition.get("ConditionClass") == "D" and not condition.get("ConditionInactiveReason")
 
 
+_AMOUNT: Final = re.compile(r"([-+]?)((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?)([-+]?)")
 _PAYMENT: Final = ("CompanyCode", "FiscalYear", "AccountingDocument", "Customer")
 _OF_A_LINE: Final = frozenset(
     ("AccountingDocumentItem", "AmountInCompanyCodeCurrency", "AmountInTransactionCurrency")
@@ -261,7 +295,7 @@ def _joined(body: Row, *names: str) -> str:
 
 def _credit(line: Row) -> Decimal:
     """What a customer's line takes off the debt: a payment is positive, whether its credit is signed or not."""
-    value = amount(line.get("AmountInTransactionCurrency"))
+    value = amount(line, "AmountInTransactionCurrency")
     match str(line.get("DebitCreditCode") or ""):
         case "H":
             return abs(value)

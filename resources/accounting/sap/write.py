@@ -141,7 +141,7 @@ class Writer:
         found: dict[str, Mapping[str, Any]] = {}
         for rows in self.session.picked(place.whole(), _NUMBER[kind], list(numbers)):
             for row in rows:
-                body = self.making.body(kind, row)
+                body = self._body(kind, row)
                 if ours := numbers.get(self.key_of(kind, body)):
                     found[ours] = paths.found(body)
         searched: dict[str, str] = {}
@@ -158,7 +158,7 @@ class Writer:
                 ours = by_reference.get(str(row.get(field) or "").lower())
                 if ours is None:
                     continue
-                body = self.making.body(kind, row)
+                body = self._body(kind, row)
                 if ours in found:
                     first = self.key_of(kind, found[ours])
                     log.warning(
@@ -168,6 +168,13 @@ class Writer:
                     continue
                 found[ours] = paths.found(body)
         return found
+
+    def _body(self, kind: str, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A record as it is compared; one with an amount that cannot be read as it came, so that it differs in words."""
+        try:
+            return self.making.body(kind, row)
+        except ValueError:
+            return odata.unpadded(dict(row))
 
     # ---- What SAP offers besides --------------------------------------------------------------
 

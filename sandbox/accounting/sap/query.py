@@ -10,6 +10,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
@@ -22,7 +23,7 @@ from sandbox.accounting.sap.edm import EntitySet, EntityType, Navigation, Servic
 from sandbox.accounting.sap.errors import EXPRESSION, bad_request, not_found
 from sandbox.accounting.sap.filter import Test, parse
 from sandbox.accounting.sap.system import System
-from sandbox.accounting.sap.values import SHOWN, etag_of, kept_of, key_text
+from sandbox.accounting.sap.values import SHOWN, etag_of, kept_of, key_text, padded
 
 OPTIONS: Final = frozenset(
     ("$filter", "$orderby", "$top", "$skip", "$skiptoken", "$inlinecount", "$select", "$expand", "$format")
@@ -280,12 +281,13 @@ class Reader:
 
     def _shape(self, found: EntitySet, select: dict[str, Any], expand: dict[str, Any]) -> _Shape:
         technical = self._system.option("amount_decimals") == "technical"
-        key = (self._service.name, found.name, tuple(select), tuple(expand), technical)
+        forms = (technical, self._system.option("minus") == "behind", self._system.option("zeros") == "shown")
+        key = (self._service.name, found.name, tuple(select), tuple(expand), forms)
         shape = _SHAPES.get(key)
         if shape is None:
             if len(_SHAPES) >= MAX_SHAPES:
                 _SHAPES.clear()
-            shape = _SHAPES[key] = _shape_of(self._service, found, select, expand, technical)
+            shape = _SHAPES[key] = _shape_of(self._service, found, select, expand, forms)
         return shape
 
     def etag(self, found: EntitySet, row: Row) -> str | None:
@@ -313,17 +315,26 @@ _SHAPES: dict[tuple[Any, ...], _Shape] = {}
 
 
 def _shape_of(
-    service: Service, found: EntitySet, select: dict[str, Any], expand: dict[str, Any], technical: bool
+    service: Service,
+    found: EntitySet,
+    select: dict[str, Any],
+    expand: dict[str, Any],
+    forms: tuple[bool, bool, bool],
 ) -> _Shape:
-    """Amounts have the digits of their currency, or three as their data type has them (`technical`)."""
+    """Amounts have the digits of their currency, or three as their data type has them (`technical`), their sign before
+    them or, as SAP prints it, `behind`; keys are without their leading zeros, or with them (`zeros`)."""
+    technical, behind, zeros = forms
     kind = found.type
     everything = not select or "*" in select
     props = [prop for prop in kind.properties.values() if everything or prop.name in select]
     convert: dict[str, Callable[[str], str] | None] = {prop.name: SHOWN.get(prop.code) for prop in props}
     empty = {prop.name: prop.empty for prop in props}
-    for prop in props if technical else ():
-        if prop.code == "a":
-            convert[prop.name], empty[prop.name] = (lambda value: f"{value}0"), "0.000"
+    for prop in props:
+        if prop.code == "a" and (technical or behind):
+            convert[prop.name] = partial(_amount, "0" if technical else "", behind)
+            empty[prop.name] = "0.000" if technical else prop.empty
+        elif prop.code in "kn" and zeros:
+            convert[prop.name] = partial(padded, prop)
     linked = [name for name in kind.navigations if everything or name in select or name in expand]
     return _Shape(
         f"{service.namespace}.{kind.name}",
@@ -332,6 +343,10 @@ def _shape_of(
         tuple(name for name in linked if name not in expand),
         tuple(name for name in linked if name in expand),
     )
+
+
+def _amount(digit: str, behind: bool, value: str) -> str:
+    return f"{value[1:]}{digit}-" if behind and value.startswith("-") else f"{value}{digit}"
 
 
 def _check(service: Service, kind: EntityType, query: Query) -> None:

@@ -34,6 +34,8 @@ SWITCHES: Final[dict[str, tuple[str, ...]]] = {
     "page_limit": ("1000", "#"),  # rows of one page; no official number
     "next_host": ("same", "internal"),  # the host that __next names
     "amount_decimals": ("currency", "technical"),  # digits of amounts: of the currency, or three
+    "minus": ("front", "behind"),  # where the sign of a negative amount stands
+    "zeros": ("hidden", "shown"),  # whether keys and numbers are shown with their leading zeros
     "head": ("allowed", "refused"),  # HEAD for a token: some systems answer 403
     "sap_client": ("optional", "required"),
     "missing_if_match": ("428", "accept"),
