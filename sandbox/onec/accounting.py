@@ -139,8 +139,7 @@ _RECORD = properties(
 )
 _RECORD["Recorder"] = Property("Recorder", "Edm.String", "", composite=True)
 _EXT_DIMENSIONS = tuple(f"ExtDimension{side}{n}" for side in ("Dr", "Cr") for n in (1, 2, 3))
-# Ext dimensions are no properties of the published record type (it is open); the virtual table
-# RecordsWithExtDimensions names them.
+# Ext dimensions are no properties of the published record type; the virtual table RecordsWithExtDimensions has them.
 RECORD_WITH_DIMENSIONS = _RECORD | properties(" ".join(f"{name}:c" for name in _EXT_DIMENSIONS))
 _RECORD_SET = EntitySet(f"{REGISTER}_RecordType", _RECORD, key=("Recorder", "LineNumber", "Recorder_Type"))
 _RECORD_SET = EntitySet(

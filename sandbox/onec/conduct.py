@@ -41,9 +41,10 @@ class Order:
 
 @dataclass
 class Conduct:
-    """The orders in force of one base and the seconds that every answer waits."""
+    """The orders in force of one base, the seconds that every answer waits, and where it shows subconto."""
 
     latency: float = 0.0
+    subconto_in_records: bool = False  # shown by the plain record type too, which describes none
     orders: list[Order] = field(default_factory=list)
 
     def add(self, order: Order) -> None:
@@ -67,6 +68,7 @@ class Conduct:
     def clear(self) -> None:
         self.orders.clear()
         self.latency = 0.0
+        self.subconto_in_records = False
 
 
 def read_order(kind: str, said: dict[str, Any]) -> Order:

@@ -7,6 +7,7 @@ posting first; it is what set-offs of advances and payments consume.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -53,6 +54,7 @@ class Ledger:
         self.movements: dict[str, Movement] = {}
         self.changes = 0  # grows with every change, so that answers can be kept until then
         self._open: dict[tuple[str, str, str], dict[Reference, int]] = {}
+        self._periods: tuple[int, list[tuple[str, str]]] = (-1, [])  # by period, as of so many changes
         for key, row in rows.items():
             self._add(key, msgspec.convert(row, Movement))
 
@@ -91,6 +93,18 @@ class Ledger:
             for place, entry in enumerate(movement.entries, 1):
                 yield movement, place, entry
 
+    def between(self, start: str, end: str) -> Iterator[Movement]:
+        """Movements of a period, both ends included."""
+        if self._periods[0] != self.changes:
+            found = sorted((movement.period, key) for key, movement in self.movements.items())
+            self._periods = self.changes, found
+        periods = self._periods[1]
+        for place in range(bisect_left(periods, (start, "")), len(periods)):
+            period, recorder = periods[place]
+            if period > end:
+                return
+            yield self.movements[recorder]
+
     def _add(self, recorder: str, movement: Movement) -> None:
         self.changes += 1
         self.movements[recorder] = movement
@@ -113,8 +127,8 @@ class Ledger:
             items.pop(document, None)
 
 
-def record(movement: Movement, place: int, entry: Entry, account_key: Any) -> Row:
-    """An entry as a register record with its ext dimensions. `account_key` gives a key for a code."""
+def record(movement: Movement, place: int, entry: Entry, account_key: Any, *, dimensions: bool) -> Row:
+    """An entry as a register record, with its ext dimensions or without. `account_key` gives a key for a code."""
     row: Row = {
         "Recorder": movement.recorder,
         "Recorder_Type": f"StandardODATA.{movement.recorder_set}",
@@ -132,7 +146,7 @@ def record(movement: Movement, place: int, entry: Entry, account_key: Any) -> Ro
         row[f"Количество{name}"] = side.quantity
         row[f"СуммаНУ{name}"] = rubles(entry.kopecks) if side.account[:2] in ("41", "62", "90") else 0
         for n, (dimension_set, key) in enumerate(side.dimensions, 1):
-            if dimension_set:
+            if dimension_set and dimensions:
                 row[f"ExtDimension{name}{n}"] = key
                 row[f"ExtDimension{name}{n}_Type"] = f"StandardODATA.{dimension_set}"
     return row

@@ -10,6 +10,7 @@ POST   /control/onec                 {"where": "onec", ...} with any of
          "meanwhile": {"set", "times"}         somebody writes the object just before a PATCH with If-Match: 412
          "no_rights": {"set", "right", "times"} code 20, for right read, write or both; for ever unless told
          "latency_ms": 250                     every answer waits so long
+         "subconto_in_records": true           records of the ledger show subconto themselves, as few bases may
 DELETE /control/onec                 {"where": ...}: everything as it was
 POST   /control/onec/do              one act of the accountant on order, see `deeds`
 """
@@ -33,7 +34,7 @@ from sandbox.onec.stand_in import CONFIGURATIONS, base_of
 from sandbox.panel import checked, json_answer, said_by
 from sandbox.store import Store
 
-_FIELDS = {"where", "drop", "rename", "latency_ms", *KINDS}
+_FIELDS = {"where", "drop", "rename", "latency_ms", "subconto_in_records", *KINDS}
 
 
 def routes(company: Company, store: Store) -> list[BaseRoute]:
@@ -101,6 +102,7 @@ def _behave(base: Base, said: dict[str, Any]) -> None:
     if changes:
         base.change_release([*base.release, *changes])
     base.conduct.latency = latency
+    base.conduct.subconto_in_records = bool(said.get("subconto_in_records", base.conduct.subconto_in_records))
     for order in orders:
         base.conduct.add(order)
 
@@ -115,5 +117,6 @@ def _shown(store: Store, name: str, root: str) -> dict[str, Any]:
         "release": [list(change) for change in base.release],
         "orders": [{"kind": o.kind, "set": o.set, "times": o.times} for o in base.conduct.orders],
         "latency_ms": base.conduct.latency * 1000,
+        "subconto_in_records": base.conduct.subconto_in_records,
         "closed_until": base.closed_until or None,
     }

@@ -16,7 +16,7 @@ from sandbox.onec.condition import Scope
 from sandbox.onec.encoding import encoded
 from sandbox.onec.error import NO_PROPERTY, NOT_SUPPORTED, OPTION, ODataError
 from sandbox.onec.filter import KeyBounds, Node, date_range, key_bounds, only_keys, parse, parse_path
-from sandbox.onec.ledger import record
+from sandbox.onec.ledger import Entry, Movement, record
 from sandbox.onec.model import EMPTY_REF, REGISTER, EntitySet, Property, Row
 from sandbox.onec.values import is_empty_ref
 
@@ -67,7 +67,7 @@ def read_set(
     node = parse(options.filter) if options.filter and keys is None else None
     bounds = key_bounds(node, entity.key[0]) if keys is None else KeyBounds(keys)
     found = _candidates(base, entity, bounds, date_range(node, "Period"))
-    scope = Scope(base, _filterable(entity), entity.tables, order_of)
+    scope = Scope(base, _filterable(base, entity), entity.tables, order_of)
     if node is not None:
         matches = scope.compile(node)
         if not bounds.whole or not stored:
@@ -113,8 +113,7 @@ def record_set(base: Base, entity: EntitySet, recorder: str) -> Row | None:
     if movement is None:
         return None
     rows = [
-        {**template, **record(movement, place, entry, base.account)}
-        for place, entry in enumerate(movement.entries, 1)
+        {**template, **_line(base, movement, place, entry)} for place, entry in enumerate(movement.entries, 1)
     ]
     kind = f"StandardODATA.{movement.recorder_set}"
     return {"Recorder": movement.recorder, "Recorder_Type": kind, "RecordSet": rows}
@@ -171,7 +170,7 @@ class Shape:
             self._presented += (
                 [p.navigation or p.name for p in entity.properties.values()] if name == "*" else [name]
             )
-        elif item in entity.properties or item in entity.tables or item.startswith("ExtDimension"):
+        elif item in _filterable(self._base, entity) or item in entity.tables:
             self._names.append(item)
         elif "/" in item:
             first, rest = item.split("/", 1)
@@ -240,8 +239,8 @@ def _reference(full: Row, prop: Property) -> tuple[str, str]:
     return prop.target, str(full.get(prop.name, EMPTY_REF))
 
 
-def _filterable(entity: EntitySet) -> Mapping[str, Property]:
-    if entity.name != f"{REGISTER}_RecordType":
+def _filterable(base: Base, entity: EntitySet) -> Mapping[str, Property]:
+    if entity.name != f"{REGISTER}_RecordType" or not base.conduct.subconto_in_records:
         return entity.properties
     from sandbox.onec.accounting import RECORD_WITH_DIMENSIONS
 
@@ -303,7 +302,12 @@ def _records(base: Base, entity: EntitySet, bounds: KeyBounds, period: tuple[str
         if not period[0] <= movement.period <= period[1]:
             continue
         for place, entry in enumerate(movement.entries, 1):
-            yield record(movement, place, entry, base.account)
+            yield _line(base, movement, place, entry)
+
+
+def _line(base: Base, movement: Movement, place: int, entry: Entry) -> Row:
+    """A record of the plain type: without subconto, but for a base that is told to show them (the type is open)."""
+    return record(movement, place, entry, base.account, dimensions=base.conduct.subconto_in_records)
 
 
 def _natural_orders(base: Base, entity: EntitySet) -> tuple[str, ...]:

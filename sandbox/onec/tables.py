@@ -23,7 +23,7 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "Balance": ("Period", "AccountCondition", "Condition", "Dimensions", "ExtraDimensions"),
     "Turnovers": _TURNOVER,
     "BalanceAndTurnovers": _TURNOVER,
-    "RecordsWithExtDimensions": ("StartPeriod", "EndPeriod", "Condition"),
+    "RecordsWithExtDimensions": ("StartPeriod", "EndPeriod", "Condition", "Top", "Order"),
     "SliceLast": ("Period", "Condition"),
     "SliceFirst": ("Period", "Condition"),
 }

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from resources.accounting.onec import odata
 from resources.accounting.onec.session import FORMAT
+from resources.accounting.onec.subconto import NAME as SUBCONTO
+from resources.accounting.onec.subconto import TABLE as RECORDS_WITH_SUBCONTO
 from resources.accounting.onec.writing import FOREIGN_KEY, NO_OWN_KEYS
 from resources.connector import Exists, Finding, Lock, Refused, SourceError
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 PROBE_KEY = "6f6c1c55-2f0e-5b58-9d0a-53766572616b"  # of the item that proves our keys are honoured
 PROBE_BODY = {"Description": "Сверка: проверка ключа (не использовать)", "DeletionMark": True}
 VAT_RATE = "СтавкаНДС"
+MOMENTARY = ("balance", "latest")
 CLOCK_SKEW = 60  # seconds between our clock and the server's that are still nothing to report
 PUBLISH = (
     "in 1C: Администрирование - Синхронизация данных - Настройка автоматического REST-сервиса, tick {name}"
@@ -72,9 +75,12 @@ def _sets(base: OneC, published: set[str], now: datetime) -> Iterator[Finding]:
         if not {place.set, place.set.removesuffix("_RecordType")} & published:
             yield Finding(entity, False, f"{place.set} is not published", PUBLISH.format(name=place.set))
             continue
-        resource = base.balance_table(place, now) if place.kind in ("balance", "latest") else place.set
+        resource = base.balance_table(place, now) if place.kind in MOMENTARY else place.set
         try:
             base.session.rows(resource, {"$top": 1})
+            if place.kind == "entries" and base.subconto.wanted(place):
+                moment = odata.base_time(now, base.session.zone)
+                base.session.rows(base.subconto.table(place, (moment, moment)), {})
             yield Finding(entity, True, f"{place.set} is published and readable")
         except SourceError as error:
             yield Finding(entity, False, str(error), f"let user {base.session.user} read {place.set}")
@@ -91,8 +97,8 @@ def _fields(base: OneC) -> Iterator[Finding]:
         used.setdefault(kind, {}).update(dict.fromkeys(fields))
     for entity, wanted in (used or {k: dict.fromkeys(v) for k, v in base.profile.required.items()}).items():
         shape = shapes.get(entity)
-        if shape is None or base.profile.places[entity].kind in ("balance", "latest"):
-            continue
+        if shape is None or (base.profile.places[entity].kind in MOMENTARY and "/" not in shape[""]):
+            continue  # of a virtual table that the base does not describe
         yield _fields_of(base, entity, list(wanted), shape)
 
 
@@ -101,9 +107,7 @@ def _fields_of(base: OneC, entity: str, wanted: Sequence[str], shape: Mapping[st
     absent = [
         name
         for name in wanted
-        if name not in shape
-        and not name.startswith("ExtDimension")  # of entries: no property of the type, and in every row
-        and not (name.rpartition("/")[2] in words and f"{name}_Key" in shape)
+        if name not in shape and not (name.rpartition("/")[2] in words and f"{name}_Key" in shape)
     ]
     if not absent:
         return Finding(f"{entity} fields", True, f"{shape['']} has all {len(wanted)} fields in use")
@@ -117,6 +121,14 @@ def _fields_of(base: OneC, entity: str, wanted: Sequence[str], shape: Mapping[st
     elif kept_as_keys:
         remedy = f"this base keeps them as keys: write {kept_as_keys[0]}_Key in {base.mapping_file}"
     # Alternatives that the mapping offers to several configurations are only read; a write is ignored silently.
+    if sides := [name for name in absent if name.startswith(SUBCONTO)]:
+        register = shape[""].removesuffix("_RecordType")
+        message = (
+            f"neither {shape['']} nor {register}/{RECORDS_WITH_SUBCONTO} has {', '.join(sides)}: entries would have"
+            " no counterparty"
+        )
+        remedy = f"{PUBLISH.format(name=register)}; it must be a register of accounts with subconto"
+        return Finding(f"{entity} fields", False, message, remedy)
     written = set(base.fields_written.get(entity, wanted if not base.fields_written else ()))
     message = f"{shape['']} has no {', '.join(absent)}; "
     if written.isdisjoint(absent):

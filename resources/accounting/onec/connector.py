@@ -27,6 +27,7 @@ from resources.accounting.onec.check import locks
 from resources.accounting.onec.profile import PROFILES, Place, Profile
 from resources.accounting.onec.rows import gathered, naming
 from resources.accounting.onec.session import Named, Session
+from resources.accounting.onec.subconto import Subconto
 from resources.accounting.onec.writing import Writer
 from resources.budget import Budget
 from resources.connection import AT_ONCE, DAY, number, switch
@@ -166,6 +167,7 @@ class OneC:
         self.fields_written: Mapping[str, Sequence[str]] = {}
         self.mapping_file = "the mapping file"
         self._writer = Writer(self)
+        self.subconto = Subconto(self)
         self.known_versions: Callable[[str], Mapping[str, str]] = _no_versions
         self._metadata: dict[str, dict[str, str]] | None = None
         self._metadata_lock = threading.Lock()
@@ -344,7 +346,9 @@ class OneC:
         """The properties of every set in use that is published, with `""` for the set itself; see KnowsItsShape."""
         sets = self.metadata(anew=True)
         return {
-            place.entity: odata.shape(sets, place.set) for place in self.places_in_use() if place.set in sets
+            place.entity: odata.shape(sets, place.set, place.kind)
+            for place in self.places_in_use()
+            if place.set in sets
         }
 
     def places_in_use(self) -> list[Place]:
@@ -384,8 +388,12 @@ class OneC:
         yield from self.session.walk(place.set, naming(place), select=select, where=where, order=order)
 
     def _whole(self, place: Place, where: str) -> Iterator[Page]:
-        for page in self._walk(place, where):
+        for page in self._with_subconto(place, self._walk(place, where)):
             yield self._page(place, page)
+
+    def _with_subconto(self, place: Place, pages: Iterator[list[Named]]) -> Iterator[list[Named]]:
+        ledger = place.kind == "entries" and self.subconto.wanted(place)
+        return self.subconto.of_walk(place, pages) if ledger else pages
 
     def _changed(self, place: Place, where: str, known: Mapping[str, str]) -> Iterator[Page]:
         changed: set[str] = set()
@@ -422,13 +430,14 @@ class OneC:
         for place in places:
             name = naming(place)
             rows = [row for _, chunk in self.session.pick(place.set, terms) for row in chunk]
-            yield self._page(place, [(name(row), row) for row in rows], complete_parents=tuple(keys))
+            named = self.subconto.of_rows(place, [(name(row), row) for row in rows])
+            yield self._page(place, named, complete_parents=tuple(keys))
 
     def _recent_entries(self, place: Place, where: str) -> Iterator[Page]:
         """The window of the register. Recorders whose lines are all met (1, 2, … n) count as complete;
         the recorders of a page's last moment wait for the next page, for it may bring more lines."""
         waiting: list[Named] = []
-        for page in self._walk(place, where):
+        for page in self._with_subconto(place, self._walk(place, where)):
             if not page:
                 continue
             rows = [*waiting, *page]

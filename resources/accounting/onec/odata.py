@@ -216,11 +216,13 @@ def utc_time(value: str, zone: ZoneInfo) -> datetime | None:
 def parse_metadata(xml: bytes) -> dict[str, dict[str, str]]:
     """`$metadata` as {set: {property: edm type}}.
 
-    A tabular part also stands under its own name (`Document_X_Товары`), from its set or row type. Raises ValueError
+    A tabular part also stands under its own name (`Document_X_Товары`), from its set or row type, a virtual table as
+    `AccountingRegister_X/Balance`, from the type of its rows (`AccountingRegister_X_Balance`). Raises ValueError
     for what is cut off or no description: a page of HTML must not look like a base with nothing published.
     """
     types: dict[str, dict[str, str]] = {}
     sets: dict[str, str] = {}
+    rows: list[str] = []
     described = False
     try:
         for _, element in ElementTree.iterparse(BytesIO(xml)):  # tens of megabytes: never a whole tree
@@ -231,6 +233,8 @@ def parse_metadata(xml: bytes) -> dict[str, dict[str, str]]:
                     for child in element
                     if child.tag.rpartition("}")[2] == "Property"
                 }
+                if tag == "ComplexType":
+                    rows.append(element.attrib["Name"])
                 element.clear()
             elif tag == "Schema":
                 described = True  # of nothing at all, where nothing is published
@@ -247,15 +251,32 @@ def parse_metadata(xml: bytes) -> dict[str, dict[str, str]]:
             if row:
                 part = row[1].removesuffix("_RowType")
                 found.setdefault(part, types.get(row[1], {}))
+    for kind in rows:
+        register, _, table = kind.rpartition("_")
+        if register in sets and table in VIRTUAL.values():
+            found[f"{register}/{table}"] = types[kind]
     return found
 
 
 _ROWS = re.compile(r"Collection\([^.]+\.(.+)\)$")
 
 
-def shape(sets: Mapping[str, Mapping[str, str]], entity_set: str) -> dict[str, str]:
-    """The properties of a set and their types; those of its tabular parts as `Part/Field`, the set's name as ""."""
+# By kind of a place the virtual table that is read of it, or, of entries, beside it.
+VIRTUAL = {"balance": "Balance", "latest": "SliceLast", "entries": "RecordsWithExtDimensions"}
+
+
+def shape(sets: Mapping[str, Mapping[str, str]], entity_set: str, of: str = "") -> dict[str, str]:
+    """The properties of a set and their types; those of its tabular parts as `Part/Field`, the set's name as "".
+
+    `of` is the kind of the place: what is read from a virtual table has the table's columns where the base describes
+    it, entries have their subconto from there.
+    """
+    table = f"{entity_set.removesuffix('_RecordType')}/{VIRTUAL.get(of, '')}"
+    columns = sets.get(table)
+    if columns and of != "entries":
+        return {"": table, **columns}
     found = {"": entity_set}
+    found |= {name: kind for name, kind in (columns or {}).items() if name.startswith("ExtDimension")}
     for name, kind in sets[entity_set].items():
         found[name] = kind
         if kind.startswith("Collection("):
