@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from resources.accounting.onec import odata
@@ -239,3 +240,35 @@ def test_recorded_answers_of_a_real_base_become_records_with_their_own_bytes() -
     entry = metadata["AccountingRegister_Хозрасчетный_RecordType"]
     assert set(ACCOUNTING_3["required"]["entry"]) <= set(entry)
     assert entry["Сумма"] == "Edm.Double"
+
+
+class Capped(Shelf):
+    """A server in front of 1C that gives so many rows at most, whatever `$top` says."""
+
+    def __init__(self, rows: int, cap: int, **how: bool) -> None:
+        super().__init__(rows, **how)
+        self.cap = cap
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        found = super().__call__(request)
+        if asked(request)[0].endswith("/$count") or found.status_code != 200:
+            return found
+        return answer(msgspec.json.decode(found.content)["value"][: self.cap])
+
+
+@pytest.mark.parametrize("by_key", [True, False])
+@pytest.mark.parametrize("rows", [1200, 501, 500])
+def test_a_server_that_caps_pages_hides_no_rows(rows: int, by_key: bool) -> None:
+    shelf = Capped(rows, 500, compares=by_key, by_key=by_key)
+    onec = base(shelf, page=1000)
+    assert sum(len(page.records) for page in onec.read(["product"], None, LATER)) == rows
+    assert sorted(shelf.met(onec)) == [key_of(n) for n in range(rows)]
+
+
+def test_short_pages_cost_no_count_where_a_longer_one_came() -> None:
+    shelf = Shelf(700, compares=False, by_key=False)
+    onec = base(shelf, page=1000)
+    for rows, counts in ((700, 1), (699, 0), (99, 0)):
+        shelf.rows, shelf.requests = shelf.rows[:rows], []
+        list(onec.read(["product"], None, LATER))
+        assert sum(resource.endswith("$count") for resource, _ in shelf.requests) == counts

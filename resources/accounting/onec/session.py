@@ -7,6 +7,9 @@ What is awkward in 1C and handled here, once:
 - `$skip` pages over a living table may lose or repeat rows. Pages therefore overlap by one row, which must
   be the same on both, and a walk ends with a comparison of the rows met with `/$count`; when either fails
   the set is walked again (bounded), and only rows not met before are given out.
+- A page that is shorter than asked for is the end by the guide; a server in front of 1C may cap pages, though. So a
+  short page that is as long as any met so far (CAP_FROM rows at least) is compared with `/$count`; where there is more,
+  pages go on in that length. No server that does so has been seen.
 - `$inlinecount` makes the server ignore `$top` and `$skip` (guide, 17.4.6.2): it is never sent.
 """
 
@@ -27,7 +30,9 @@ from resources.parallel import in_order
 
 FORMAT = "application/json;odata=nometadata"
 WALKS = 3  # times a set is read anew when it changed under the reading
+CAP_FROM = 100  # rows of the shortest page that may have been capped
 NARROW = 5  # pages of bodies that one page of headers takes the place of
+MAX_ROWS = 10**9
 MAX_PAGES = 20_000  # of one walk; 20 million rows by the usual page
 
 Named = tuple[str, Raw]  # a row and its id; the id is empty where the row has no key
@@ -50,6 +55,8 @@ class Session:
         self.system, self.user, self.zone = http.system, user, zone
         self.concurrency, self.page, self.query_limit = concurrency, max(2, page), query_limit
         self.keyset = True  # until the server shows otherwise
+        self._longest = CAP_FROM  # rows of the longest page that came so far
+        self._cap = MAX_ROWS  # of a page, until the server shows that it gives fewer
         self._http = http
         self._closed_period = closed_period
 
@@ -107,7 +114,7 @@ class Session:
         With `select` (a few fields) a page is NARROW times as long.
         """
         seen: set[str | bytes] = set()
-        top = self.page * (NARROW if select else 1)
+        top = min(self.page * (NARROW if select else 1), self._cap)
         options = {"$select": select, "$filter": where, "$orderby": order, "$top": top}
         for _ in range(WALKS):
             if (yield from self._walk_once(entity_set, name, options, seen)):
@@ -124,10 +131,16 @@ class Session:
     ) -> Generator[list[Named], None, bool]:
         first = [(name(row), row) for row in self.rows(entity_set, options)]
         yield _unseen(first, seen)
-        if len(first) != options["$top"]:  # one answer is consistent in itself
+        short, where = len(first) != options["$top"], str(options["$filter"])
+        if short and len(first) < self._longest:  # one answer is consistent in itself
             return True
-        where = str(options["$filter"])
+        self._longest = max(self._longest, len(first))
         total = self.count(entity_set, where)
+        if short and total <= len(first):
+            return True
+        if short:
+            options["$top"] = max(2, len(first))
+            self._cap = len(first) if total >= 2 * len(first) else self._cap
         keyset = self.keyset and options["$orderby"] == "Ref_Key" and _ascending(first)
         try:
             if keyset:
