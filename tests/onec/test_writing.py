@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import httpx
 import msgspec
@@ -243,3 +244,47 @@ def test_a_check_of_a_base_out_of_reach_is_one_finding(outcome: httpx.Response |
     onec, _ = sent_once(outcome)
     [finding] = onec.check()
     assert (finding.subject, finding.ok) == ("connection", False)
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        ({"ДатаЗапрета": None}, []),
+        ({}, []),
+        ({"ДатаЗапрета": "0001-01-01T00:00:00"}, []),
+        ({"ДатаЗапрета": "31.12.2025"}, []),
+        ({"ДатаЗапрета": 20251231}, [Lock(date(2025, 12, 31))]),
+        ({"ДатаЗапрета": "2025-12-31T23:59:59", "Объект": None, "Объект_Type": None}, [Lock(date(2025, 12, 31))]),
+        ({"ДатаЗапрета": "2025-12-31", "Объект": None, "Объект_Type": "X.Catalog_Организации"}, [Lock(date(2025, 12, 31))]),
+    ],
+)  # fmt: skip
+def test_a_closed_date_that_is_empty_or_none_closes_nothing(row: dict[str, Any], found: list[Lock]) -> None:
+    other = {"ДатаЗапрета": "2024-06-30T00:00:00", "Объект": OTHER, "Объект_Type": "X.Catalog_Организации"}
+    onec = base(lambda request: answer([row, other]))
+    assert onec.locks() == [*found, Lock(date(2024, 6, 30), OTHER)]
+
+
+def test_the_check_names_a_closed_date_that_is_no_date() -> None:
+    handler = whole_base()
+
+    def odd(request: httpx.Request) -> httpx.Response:
+        if asked(request)[0] == "InformationRegister_ДатыЗапретаИзменения":
+            return answer([{"ДатаЗапрета": "31.12.2025"}])
+        return handler(request)
+
+    found = {finding.subject: finding for finding in base(odd).check()}["closed period"]
+    assert (found.ok, "ДатаЗапрета '31.12.2025', which is no date" in found.message) == (False, True)
+
+
+def test_closed_dates_beyond_the_first_page_count() -> None:
+    rows = [{"ДатаЗапрета": "2020-01-01T00:00:00", "Пользователь": str(n)} for n in range(7)]
+    rows.append({"ДатаЗапрета": "2026-06-30T00:00:00", "Пользователь": "7"})
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        resource, options = asked(request)
+        if resource.endswith("$count"):
+            return httpx.Response(200, text=str(len(rows)))
+        skip = int(options.get("$skip", 0))
+        return answer(rows[skip : skip + int(options["$top"])])
+
+    assert base(handler, page=3).locks() == [Lock(date(2026, 6, 30))]

@@ -340,6 +340,12 @@ def test_the_date_up_to_which_the_books_are_closed_is_a_lock() -> None:
     assert books(lambda request: numbered(True)).locks() == [Lock(date(2025, 12, 31))]
 
 
+def test_a_closing_date_that_is_no_date_is_told_in_words() -> None:
+    said = {"Preferences": {"AccountingInfoPrefs": {"BookCloseDate": "31/12/2025"}}}
+    with pytest.raises(SourceError, match="closed up to '31/12/2025', which is no date"):
+        books(lambda request: httpx.Response(200, json=said)).locks()
+
+
 def test_the_own_currency_is_among_the_currencies_of_a_company_that_has_no_other() -> None:
     def handle(request: httpx.Request) -> httpx.Response:
         path, _ = asked(request)

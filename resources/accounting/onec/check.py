@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
@@ -17,10 +18,13 @@ from resources.connector import Exists, Finding, Lock, Refused, SourceError
 if TYPE_CHECKING:
     from resources.accounting.onec.connector import OneC
 
+log = logging.getLogger(__name__)
+
 PROBE_KEY = "6f6c1c55-2f0e-5b58-9d0a-53766572616b"  # of the item that proves our keys are honoured
 PROBE_BODY = {"Description": "Сверка: проверка ключа (не использовать)", "DeletionMark": True}
 VAT_RATE = "СтавкаНДС"
 MOMENTARY = ("balance", "latest")
+SHOWN = 40  # characters of a value that is no date
 CLOCK_SKEW = 60  # seconds between our clock and the server's that are still nothing to report
 PUBLISH = (
     "in 1C: Администрирование - Синхронизация данных - Настройка автоматического REST-сервиса, tick {name}"
@@ -52,21 +56,35 @@ def findings(base: OneC, now: datetime | None = None) -> list[Finding]:
 def locks(base: OneC) -> list[Lock]:
     """The dates up to which changes are forbidden, by organization where the register says so.
 
-    A date that is set for one section of accounting or one user counts for all: that is the careful reading.
+    A date that is set for one section of accounting or one user counts for all: that is the careful reading. What is no
+    date closes nothing and is told in the log: 1C itself still refuses what it has closed.
     Raises SourceError where 1C does not publish its register of such dates, or forbids to read it.
     """
+    found, odd = _dates(base)
+    for sentence in odd:
+        log.warning("%s: %s; it closes nothing here", base.system, sentence)
+    return found
+
+
+def _dates(base: OneC) -> tuple[list[Lock], list[str]]:
+    """The latest date of each organization, and a sentence for every row whose date is none."""
     latest: dict[str, date] = {}
-    for row in base.session.rows(base.profile.closed_dates, {"$top": base.session.page}):
-        body = odata.decode(row)
-        said = str(body.get("ДатаЗапрета", odata.EMPTY_DATE))
-        if said <= odata.EMPTY_DATE:
-            continue
-        of_organization = str(body.get("Объект_Type", "")).endswith("Catalog_Организации")
-        organization = str(body.get("Объект", "")).lower() if of_organization else ""
-        organization = "" if organization == odata.EMPTY_REF else organization
-        day = datetime.fromisoformat(said).date()
-        latest[organization] = max(latest.get(organization, day), day)
-    return [Lock(day, organization) for organization, day in sorted(latest.items())]
+    odd: list[str] = []
+    for page in base.session.walk(base.profile.closed_dates, lambda row: "", order=""):
+        for _, row in page:
+            body = odata.decode(row)
+            said = str(body.get("ДатаЗапрета") or odata.EMPTY_DATE)
+            of_organization = str(body.get("Объект_Type") or "").endswith("Catalog_Организации")
+            organization = str(body.get("Объект") or "").lower() if of_organization else ""
+            organization = "" if organization == odata.EMPTY_REF else organization
+            try:
+                day = datetime.fromisoformat(said).date()
+            except ValueError:
+                odd.append(f"{base.profile.closed_dates} has ДатаЗапрета {said[:SHOWN]!r}, which is no date")
+                continue
+            if day > date.min:  # an empty date closes nothing
+                latest[organization] = max(latest.get(organization, day), day)
+    return [Lock(day, organization) for organization, day in sorted(latest.items())], odd
 
 
 def _sets(base: OneC, published: set[str], now: datetime) -> Iterator[Finding]:
@@ -178,9 +196,13 @@ def _closed(base: OneC, published: set[str]) -> Finding:
             PUBLISH.format(name=register) if register else "",
         )
     try:
-        found = locks(base)
+        found, odd = _dates(base)
     except SourceError as error:
         return Finding("closed period", False, str(error), f"let user {base.session.user} read {register}")
+    if odd:
+        return Finding(
+            "closed period", False, "; ".join(odd[:3]), "correct the date in 1C: Даты запрета изменения"
+        )
     told = ", ".join(
         f"up to {lock.until}{f' for organization {lock.organization}' if lock.organization else ''}"
         for lock in found

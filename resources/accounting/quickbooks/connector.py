@@ -206,7 +206,13 @@ class QuickBooks(ManyWriter, CrmSource):
                 raise Refused(str(error), code="403") from None
             raise
         day = said.get("BookCloseDate")
-        return [Lock(date.fromisoformat(str(day)[:10]))] if day else []
+        try:
+            return [Lock(date.fromisoformat(str(day)[:10]))] if day else []
+        except ValueError:
+            raise SourceError(
+                f"{self.system}: the books are closed up to {str(day)[:40]!r}, which is no date; set the closing date anew"
+                " in QuickBooks: Account and settings - Advanced - Accounting"
+            ) from None
 
     def shape(self) -> Mapping[str, Mapping[str, str]]:
         """See KnowsItsShape: by the documentation, for the vendor describes nothing at run time."""
