@@ -32,9 +32,23 @@ NAME = "ExtDimension"  # what the names of all of them begin with
 TRIES = 2  # an entry that was posted anew between two answers is asked for again
 
 Span = tuple[str, str]  # the first and the last period, as 1C writes them
-Fields = dict[str, Raw]
 
-_decode = msgspec.json.Decoder(Fields).decode
+
+class Line(msgspec.Struct):
+    """What says that two answers tell of the same entry, and not of one posted anew in its place."""
+
+    period: str = msgspec.field(name="Period", default="")
+    debit: str | None = msgspec.field(name="AccountDr_Key", default=None)
+    credit: str | None = msgspec.field(name="AccountCr_Key", default=None)
+    active: bool = msgspec.field(name="Active", default=True)
+
+
+_FIELDS = [f"{NAME}{side}{n}{rest}" for side in ("Dr", "Cr") for n in (1, 2, 3) for rest in ("", "_Type")]
+_FIELDS += [f"{NAME}Type{side}{n}_Key" for side in ("Dr", "Cr") for n in (1, 2, 3)]
+# Each value as the bytes that came; what did not come is left out.
+_Told = msgspec.defstruct("_Told", [(name, Raw, Raw(b"")) for name in _FIELDS], omit_defaults=True)
+_told = msgspec.json.Decoder(_Told).decode
+_line = msgspec.json.Decoder(Line).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -77,14 +91,15 @@ class Subconto:
         if any(_MARK in bytes(row) for _, row in rows):
             self._in_rows = True
             return rows
-        fields = {name: _decode(row) for name, row in rows if name}
-        found: dict[str, Fields] = {}
+        lines = {name: _line(row) for name, row in rows if name}
+        found: dict[str, bytes] = {}
         for _ in range(TRIES):
-            found |= self._asked(place, spans, fields)
-            left = [name for name in fields if name not in found and _counts(fields[name])]
+            found |= self._asked(place, spans, lines)
+            # Whether the table shows what takes no part in balances is unconfirmed.
+            left = [name for name, line in lines.items() if line.active and name not in found]
             if not left:
                 break
-            spans = _by_day(_period(fields[name]) for name in left)
+            spans = _by_day(lines[name].period for name in left)
         else:
             raise SourceError(
                 f"{self.base.system}: {TABLE} lacks entries that {place.set} has ({len(left)}, the first {left[0]});"
@@ -92,27 +107,21 @@ class Subconto:
                 " see them all: read again later, or give the user full read rights",
                 retriable=True,
             )
-        return [
-            (name, Raw(_encode(fields[name] | found[name]))) if name in found else (name, row)
-            for name, row in rows
-        ]
+        return [(name, _with(row, found[name])) if name in found else (name, row) for name, row in rows]
 
-    def _asked(self, place: Place, spans: Sequence[Span], wanted: Mapping[str, Fields]) -> dict[str, Fields]:
+    def _asked(self, place: Place, spans: Sequence[Span], wanted: Mapping[str, Line]) -> dict[str, bytes]:
         """By entry its subconto, where the table tells of the very entry: of equal accounts."""
         name, session = naming(place), self.base.session
 
         def ask(span: Span) -> list[Raw]:
             return session.rows(self.table(place, span), {})
 
-        found: dict[str, Fields] = {}
+        found: dict[str, bytes] = {}
         for rows in in_order(ask, spans, min(len(spans), session.concurrency), session.system):
             for row in rows:
                 key = name(row)
-                if key not in wanted:
-                    continue
-                told = _decode(row)
-                if all(told.get(side) == wanted[key].get(side) for side in _ACCOUNTS if side in told):
-                    found[key] = {of: value for of, value in told.items() if of.startswith(NAME)}
+                if key in wanted and _accounts(_line(row)) == _accounts(wanted[key]):
+                    found[key] = _encode(_told(row))
         return found
 
 
@@ -124,15 +133,13 @@ def _by_day(periods: Iterable[str]) -> list[Span]:
     return list(spans.values())
 
 
-def _period(fields: Fields) -> str:
-    return str(msgspec.json.decode(fields["Period"]))
+def _accounts(line: Line) -> tuple[str, str]:
+    return (line.debit or odata.EMPTY_REF).lower(), (line.credit or odata.EMPTY_REF).lower()
 
 
-def _counts(fields: Fields) -> bool:
-    """Whether an entry takes part in balances; whether the table shows those that do not is unconfirmed."""
-    return bytes(fields.get("Active", _TRUE)) != b"false"
+def _with(row: Raw, told: bytes) -> Raw:
+    """The row as it came, with what was told beside it."""
+    return Raw(bytes(row).rstrip()[:-1] + b"," + told[1:]) if told != b"{}" else row
 
 
 _MARK = f'"{NAME}'.encode()
-_ACCOUNTS = ("AccountDr_Key", "AccountCr_Key")
-_TRUE = Raw(b"true")
