@@ -11,7 +11,9 @@ import msgspec
 from mappings import System
 from pipelines.operations.carried import ReadBack
 from pipelines.raw.load import ensure_tables, raw_table, store_page
+from pipelines.raw.refused import read_whole
 from pipelines.raw.stumbles import each
+from pipelines.shapes import unreadable
 from resources.connector import AssignsKeys, ComparesVersions, Page, ReadsByKey, Record, SourceError
 from resources.warehouse import trusted
 
@@ -75,12 +77,26 @@ def _read_with_entries(road: Road, system: System, entity: str, keys: Sequence[s
     source = road.source(system)
     if not keys or not (isinstance(source, ReadsByKey) and isinstance(source, ComparesVersions)):
         return
+    refused = _refused(road, system)
     try:
         for page in each(system.name, lambda: source.read_keys(entity, keys)):
-            if page.entity in system.entities:
+            if page.entity in refused:
+                _read_later(road, system, page.entity)
+            elif page.entity in system.entities:
                 store_page(road.warehouse, system.name, source.capabilities, page, road.run_id)
     except SourceError as error:
         log.warning("%s; documents that were just posted are read later", error)
+
+
+def _refused(road: Road, system: System) -> Collection[str]:
+    """Entities that lack what the mapping reads of them, and are not stored until they have it again."""
+    with road.warehouse.transaction() as conn:
+        return unreadable(conn, system) if system.role == "accounting" else ()
+
+
+def _read_later(road: Road, system: System, entity: str) -> None:
+    with road.warehouse.transaction() as conn:
+        read_whole(conn, system.name, entity)
 
 
 def entity_of(system: System, kind: str) -> str:
@@ -90,6 +106,9 @@ def entity_of(system: System, kind: str) -> str:
 
 def store_records(road: Road, system: System, entity: str, records: Sequence[Record]) -> None:
     """Store records in hand as a small incremental batch, without moving the entity's cursor."""
+    if entity in _refused(road, system):
+        _read_later(road, system, entity)
+        return
     store_page(
         road.warehouse, system.name, road.source(system).capabilities, Page(entity, records), road.run_id
     )

@@ -1,8 +1,10 @@
 """What fields accounting has, and which kinds of records wait because some that the mapping names are gone.
 
 A target that publishes its shape (1C's `$metadata`) ignores unknown names of a write without a word, and a field that
-is gone reads as empty. So its shape is kept in `ops.shape` and compared before a plan. What the comparison finds holds the
-kinds that it touches, and nothing else. The answer may be tens of megabytes: it is asked for once in SHAPE_STANDS at
+is gone reads as empty. So its shape is kept in `ops.shape` and compared before a read and before a plan. What the comparison
+finds holds the kinds that it touches and stops the reading of the entities that it touches, and nothing else: what is stored of
+these stays as it was. A whole set that is gone is told likewise. All of it goes on by itself when the field is back, or the
+mapping file names another. The answer may be tens of megabytes: it is asked for once in SHAPE_STANDS at
 most, and a shape that is as it was leaves no trace but its time, so that a quiet sync stays quiet.
 """
 
@@ -19,7 +21,7 @@ import msgspec
 
 from mappings import System
 from pipelines.refresh import lock_changes
-from resources.connector import KnowsItsShape, SourceError
+from resources.connector import KnowsItsShape, Refused, SourceError
 from resources.warehouse import Connection, Warehouse
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 SHAPE_STANDS = timedelta(hours=1)  # how long an answer counts; a write that lost a field shows when read back
 
 Shape = Mapping[str, str]
+STAYS = "until then what was read of it before stays as it is"
 
 
 def keep_shape(
@@ -48,8 +51,13 @@ def keep_shape(
     with warehouse.transaction() as conn:
         known = _known(conn, system.name)
         changed = False
-        for entity in sorted(named & set(said)):
-            changed |= _keep(conn, system.name, entity, dict(said[entity]), known.get(entity), moment)
+        for entity in sorted(named & {*said, *known}):
+            fields = dict(said.get(entity, ()))
+            if not fields and entity not in known:
+                continue  # it never was there
+            if not fields and (place := known[entity][0].get("")):
+                fields = {"": place}  # gone: only its name is left
+            changed |= _keep(conn, system.name, entity, fields, known.get(entity), moment)
         if changed:
             lock_changes(conn)
             conn.execute(
@@ -119,12 +127,90 @@ def missing(conn: Connection, system: System, kind: str) -> str | None:
     if known is None:
         return None
     fields, lost = known
+    if _is_gone(fields, lost):
+        return _told_gone(fields.get("") or entity, system)
     written = [name for name in fields_written(system)[kind] if not _has(fields, name)]
     read = [name for name in system.fields_read().get(entity, ()) if name in lost and name not in written]
     place = fields.get("") or entity
     told = [_told(place, written, "writes", system)] if written else []
     told += [_told(place, read, "reads", system)] if read else []
     return "; ".join(told) or None
+
+
+def unreadable(conn: Connection, system: System) -> dict[str, str]:
+    """By entity a sentence why it may not be read now: what the mapping reads of it was there once and is gone."""
+    known = _known(conn, system.name)
+    found = {}
+    for entity, names in fields_read(system).items():
+        fields, lost = known.get(entity, ({}, []))
+        place = fields.get("") or entity
+        absent = [name for name in names if name in lost]
+        if _is_gone(fields, lost):
+            found[entity] = f"{_told_gone(place, system)}; {STAYS}"
+        elif absent:
+            found[entity] = f"{_told(place, absent, 'reads', system)}; {STAYS}"
+    return found
+
+
+def fields_read(system: System) -> dict[str, tuple[str, ...]]:
+    """By raw entity the fields that any rule reads, those of table parts as `Part/Field`."""
+    found = {entity: dict.fromkeys(names) for entity, names in system.fields_read().items()}
+    for read in system.reads:
+        rule = read.rule
+        if read.entity and not read.join and rule.each and _PLAIN.fullmatch(rule.each):
+            texts = [text for field in rule.fields.values() for text in field.from_]
+            texts += rule.key.from_ if rule.key else ()
+            inner = [text for text in texts if _PLAIN.fullmatch(text) and not text.startswith(("/", "@"))]
+            found.setdefault(read.entity, {}).update(dict.fromkeys(f"{rule.each}/{name}" for name in inner))
+    return {entity: tuple(names) for entity, names in found.items()}
+
+
+class Watched:
+    """The shape of a system while it is read: what may not be stored, and what records have to show. See `read_source`.
+
+    An hour may pass between two looks at a shape, and records without a field that was there may come at once. So
+    records are looked at too: where those that are stored have a field and none of those that came has it, the shape
+    is asked for anew, once a read.
+    """
+
+    def __init__(self, warehouse: Warehouse, system: System, target: Any) -> None:
+        self.warehouse, self.system, self.target = warehouse, system, target
+        self.refused = self._unreadable()
+        self._asked = False
+
+    def _unreadable(self) -> dict[str, str]:
+        with self.warehouse.transaction() as conn:
+            return unreadable(conn, self.system)
+
+    def expected(self, conn: Connection, entity: str) -> list[str]:
+        """The fields that records of an entity have by what is known of its shape, and that the mapping reads."""
+        if self._asked or not getattr(self.target, "rows_are_whole", False):
+            return []
+        fields, _ = _known(conn, self.system.name).get(entity, ({}, []))
+        return [name for name in fields_read(self.system).get(entity, ()) if name in fields]
+
+    def failed(self, failure: SourceError) -> None:
+        """See whether a set is gone, where a read was refused as one of what is not published."""
+        unpublished = getattr(self.target, "unpublished", None)
+        if isinstance(failure, Refused) and failure.code == unpublished and not self._asked:
+            self.look_again()
+
+    def look_again(self) -> None:
+        """Ask for the shape, however lately it was asked for."""
+        self._asked = True
+        keep_shape(self.warehouse, self.system, self.target, at_once=True)
+        self.refused = self._unreadable()
+
+
+def _is_gone(fields: Shape, lost: Iterable[str]) -> bool:
+    return bool(lost) and not set(fields) - {""}
+
+
+def _told_gone(place: str, system: System) -> str:
+    return (
+        f"accounting does not publish {place} any more, which {system.path.name} names; publish it again in accounting, or"
+        " correct the mapping file"
+    )
 
 
 def _has(fields: Shape, name: str) -> bool:

@@ -40,13 +40,14 @@ from pipelines.refresh import (
     stirred,
     upstreams_of,
 )
-from pipelines.shapes import fields_written, keep_shape
+from pipelines.shapes import Watched, fields_written, keep_shape
 from pipelines.table import Table, stage_tables, tables
 from resources.budget import SharedBudget
 from resources.connection import AT_ONCE, number
 from resources.connector import (
     AssignsKeys,
     ChecksFields,
+    KnowsItsShape,
     LocksPeriods,
     Source,
     SourceError,
@@ -225,6 +226,7 @@ def read(
         return read_source(
             road.warehouse,
             road.source(system),
+            watch=watched(road, system),
             entities=None if entities is None else list(entities),
             full=full,
             rescan=rescan,
@@ -233,6 +235,15 @@ def read(
             run_id=road.run_id,
             echo={kind: system.echo_fields(kind) for kind in ("deal", "company")},
         )
+
+
+def watched(road: Road, system: System) -> Watched | None:
+    """What of a system may not be stored now; None of one that does not publish its shape. Raises WarehouseError."""
+    source = road.source(system)
+    if system.role != "accounting" or not isinstance(source, KnowsItsShape):
+        return None
+    read_shape(road)
+    return Watched(road.warehouse, system, source)
 
 
 def catalogue_entities(road: Road) -> list[str]:

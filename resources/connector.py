@@ -392,7 +392,11 @@ class Unposts(Protocol):
 
 @runtime_checkable
 class KnowsItsShape(Protocol):
-    """A target that publishes what records it has and with which fields."""
+    """A target that publishes what records it has and with which fields.
+
+    One whose records show every field of theirs, empty ones too, says so by `rows_are_whole = True`; one that
+    refuses to read what it does not publish gives the code of that refusal in `unpublished`.
+    """
 
     def shape(self) -> Mapping[str, Mapping[str, str]]:
         """By entity: its fields and the vendor's type of each; table parts as `Part/Field`. Raises SourceError."""

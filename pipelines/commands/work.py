@@ -21,7 +21,7 @@ from pipelines.commands.session import (
 from pipelines.operations.desired import lacking
 from pipelines.raw.stumbles import Stumbled, stumbles
 from pipelines.refresh import lock_changes
-from pipelines.shapes import missing
+from pipelines.shapes import missing, unreadable
 from pipelines.signals import called
 from pipelines.sync import Road, company_mappings, mappings_folder, read_shape
 from resources.connector import Finding
@@ -277,6 +277,7 @@ def _lacking(road: Road, system: System) -> list[str]:
         return []
     with road.warehouse.transaction() as conn:
         found = [look(conn, system, kind) for kind in system.write for look in (lacking, missing)]
+        found += unreadable(conn, system).values()
     return list(dict.fromkeys(sentence for sentence in found if sentence))
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from pipelines.raw.batch import Batch, Incoming, open_batch, raw_table, scalar, take_turns
 from pipelines.raw.receive import keepable, receive
+from pipelines.raw.refused import Watch, refused_of
 from pipelines.raw.settle import GUARD_FROM, GUARD_SHARE, guard, settle
 from pipelines.raw.stumbles import Stumbled, each
 from resources.connector import ReadsByKey, Source, SourceError
@@ -97,6 +98,7 @@ def read_hinted(
     run_id: str,
     echo: Mapping[str, Sequence[str]],
     allow_deletions: bool = False,
+    watch: Watch | None = None,
 ) -> list[Batch]:
     """Read by key what the hints name, entity by entity, each stored in a transaction with its hints.
 
@@ -113,7 +115,9 @@ def read_hinted(
     for name, named in by_entity.items():
         keys = list(dict.fromkeys(number for hook in named for number in hook.ids if number))
         if keys and name not in whole and isinstance(source, ReadsByKey):
-            found += _read_keys(warehouse, source, name, keys, named, moment, run_id, echo, allow_deletions)
+            found += _read_keys(
+                warehouse, source, name, keys, named, moment, run_id, echo, allow_deletions, watch
+            )
         else:
             with warehouse.transaction() as conn:
                 _mark_seen(conn, named)
@@ -135,6 +139,7 @@ def _read_keys(
     run_id: str,
     echo: Mapping[str, Sequence[str]],
     allow_deletions: bool = False,
+    watch: Watch | None = None,
 ) -> list[Batch]:
     assert isinstance(source, ReadsByKey)
     known = {entity.name: entity for entity in source.capabilities.entities}
@@ -161,6 +166,8 @@ def _read_keys(
                     receive(conn, source.system, incoming_of(page.entity), page)
         except SourceError as failure:
             error, for_good = keepable(str(failure)), not failure.retriable or isinstance(failure, Stumbled)
+        refused = refused_of(conn, source.system, opened, watch)
+        error = error or refused.get(name, "")
         take_turns(conn, source.system)
         _leave_out_stale(conn, source.system, opened, name)
         if not error and not allow_deletions:
@@ -172,7 +179,7 @@ def _read_keys(
                 source.system,
                 incoming,
                 echo.get(entity, ()),
-                error,
+                refused.get(entity, error),
                 None,
                 source.capabilities.volatile,
             )

@@ -29,6 +29,7 @@ from pipelines.raw.batch import (
 from pipelines.raw.hints import read_hinted, take
 from pipelines.raw.memory import highest, remember_contents, remember_places, tell_known, windows
 from pipelines.raw.receive import gathered, keepable, receive
+from pipelines.raw.refused import Watch, refuse, refused_of
 from pipelines.raw.settle import settle
 from pipelines.raw.stumbles import each
 from pipelines.raw.sweep import sweep_entity, sweeps_due
@@ -49,6 +50,7 @@ def read_source(
     now: datetime | None = None,
     run_id: str = "",
     echo: Mapping[str, Sequence[str]] | None = None,
+    watch: Watch | None = None,
 ) -> list[Batch]:
     """Read what changed in a system (or all of it) into its raw tables.
 
@@ -57,6 +59,8 @@ def read_source(
     fetches only what differs); `sweep` compares every key. When most of an entity is gone at once, nothing
     is deleted unless `allow_deletions`: more often a right was lost than half the clients.
     `echo`: by entity, the payload fields that we write ourselves and that therefore are no change.
+    `watch`: which entities lack what the mapping reads of them. These are not read, and what comes of them beside
+    others is not stored; each has a failed batch that says why.
     `now` is when the read began, UTC: as far as it says to have read, and no bound of what may come, since a
     source stamps by a clock of its own. A SourceError does not rise: it stands in `Batch.error`,
     since what was received before it is kept. Raises WarehouseError.
@@ -66,13 +70,19 @@ def read_source(
     wanted = [known[name] for name in (entities or list(known)) if name in known]
     with warehouse.transaction() as conn:
         ensure_tables(conn, source.system, [e.name for e in wanted])
+        refused = dict(watch.refused) if watch else {}
+        stopped = [e for e in wanted if not refused.keys().isdisjoint((e.name, e.parent))]
+        mode: Mode = "full" if full else "incremental"
+        batches = refuse(conn, source.system, stopped, refused, mode, moment, run_id)
+    wanted = [entity for entity in wanted if entity not in stopped]
     tell_known(warehouse, source)
     hooks = take(warehouse, source.system, [entity.name for entity in wanted])
-    batches: list[Batch] = []
     for since, group in windows(warehouse, source, wanted, moment, full=full, rescan=rescan):
-        batches += _read(warehouse, source, group, since, moment, run_id, echo or {}, allow_deletions)
+        batches += _read(warehouse, source, group, since, moment, run_id, echo or {}, allow_deletions, watch)
     if hooks:
-        batches += read_hinted(warehouse, source, hooks, batches, moment, run_id, echo or {}, allow_deletions)
+        batches += read_hinted(
+            warehouse, source, hooks, batches, moment, run_id, echo or {}, allow_deletions, watch
+        )
     failed = {batch.entity for batch in batches if batch.error}
     sound = [entity for entity in wanted if failed.isdisjoint((entity.name, entity.parent))]
     for entity in sweeps_due(warehouse, source, sound, sweep, moment):
@@ -81,7 +91,9 @@ def read_source(
         # Back-dated, or missed by the source's own stamps: read the entity whole, and what belongs to it.
         if unknown and not isinstance(source, ReadsFiles):
             family = [entity, *(e for e in wanted if e.parent == entity.name)]
-            batches += _read(warehouse, source, family, None, moment, run_id, echo or {}, allow_deletions)
+            batches += _read(
+                warehouse, source, family, None, moment, run_id, echo or {}, allow_deletions, watch
+            )
     return batches
 
 
@@ -111,6 +123,7 @@ def _read(
     run_id: str,
     echo: Mapping[str, Sequence[str]],
     allow_deletions: bool,
+    watch: Watch | None,
 ) -> list[Batch]:
     mode: Mode = "full" if since is None else "incremental"
     opened: dict[str, Incoming] = {}
@@ -140,9 +153,12 @@ def _read(
                     receive(conn, source.system, opened[page.entity], page)
         except SourceError as failure:
             error = keepable(str(failure))
+            if watch is not None:
+                watch.failed(failure)
         if isinstance(source, ReadsFiles):
             for file in source.finished:
                 opened[file.entity].files.append(file.source_id)
+        refused = refused_of(conn, source.system, opened, watch)
         take_turns(conn, source.system)
         batches = [
             settle(
@@ -150,7 +166,7 @@ def _read(
                 source.system,
                 incoming,
                 echo.get(name, ()),
-                error,
+                refused.get(name, error),
                 until if incoming.asked else None,
                 source.capabilities.volatile,
             )

@@ -276,6 +276,7 @@ class Town:
         return read_source(
             self.warehouse, self.road.source(system), entities=list(entities), now=self.portal.now, run_id="laws",
             echo={kind: system.echo_fields(kind) for kind in ("deal", "company")},
+            watch=sync.watched(self.road, system),
         )  # fmt: skip
 
     def rebuild(self) -> list[Outcome]:

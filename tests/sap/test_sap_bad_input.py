@@ -235,6 +235,10 @@ def test_the_shape_of_a_service_has_its_parts() -> None:
     assert fields["to_Item/to_PricingElement/ConditionRateValue"] == "Edm.Decimal"
 
 
+def test_a_set_that_a_service_does_not_have_has_no_fields_and_no_parts() -> None:
+    assert _Service("sap", "API_SALES_ORDER_SRV", b"<Edmx/>").fields("A_SalesOrder", "to_Item") == {}
+
+
 def test_the_ready_mapping_names_fields_that_sap_has(tmp_path: Path) -> None:
     if not RECORDED.exists():
         pytest.skip(f"the recorded metadata is not here: {RECORDED}")

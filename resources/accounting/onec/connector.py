@@ -147,6 +147,8 @@ class OneC:
         posted="Posted",
         version="DataVersion",
     )  # fmt: skip
+    unpublished = UNPUBLISHED
+    rows_are_whole = True  # a record shows every property that its set has, empty ones too
 
     def __init__(
         self,

@@ -33,7 +33,8 @@ def shape(sap: Sap) -> dict[str, dict[str, str]]:
         if service is None:
             content = sap.session.get(place.service, "$metadata", json=False).content
             service = services[place.service] = _Service(sap.system, place.service, content)
-        found[entity] = service.fields(place.entity_set, place.expand)
+        if fields := service.fields(place.entity_set, place.expand):
+            found[entity] = {"": place.entity_set, **fields}
     return found
 
 
@@ -65,6 +66,8 @@ class _Service:
     def fields(self, entity_set: str, expand: str) -> dict[str, str]:
         """The fields of a set, those of the parts that are expanded with it included."""
         name = self.sets.get(entity_set, "")
+        if not name:
+            return {}  # the service does not have it (any more)
         found = self._own(name)
         for way in dict.fromkeys(expand.split(",")) if expand else ():
             kind, prefix = name, ""
