@@ -95,17 +95,19 @@ def debit_equals_credit(warehouse: Warehouse) -> Law:
         ), settlement_accounts as (
             select account_key, code from core.accounting_account where code in (select code from codes)
         ), moved as (
-            select a.code, e.counterparty_key, sum(case when a.account_key = e.account_dr_key then e.amount else 0 end
-                   - case when a.account_key = e.account_cr_key then e.amount else 0 end) as amount
+            select a.code, side.counterparty_key, sum(side.amount) as amount
             from ledger.entry e
-            join settlement_accounts a on a.account_key in (e.account_dr_key, e.account_cr_key)
+            cross join lateral (values (e.account_dr_key, e.debit_counterparty_key, e.amount),
+                                       (e.account_cr_key, e.credit_counterparty_key, -e.amount)
+                               ) as side(account_key, counterparty_key, amount)
+            join settlement_accounts a on a.account_key = side.account_key
             where e.is_active and not e.is_deleted
               and e.booked_on <= (  -- balances are those at the end of the day on which they were read
                 select (max(b.window_to) at time zone coalesce(max(z.value #>> '{}'), 'UTC'))::date
                 from ops.batch b
                 left join ops.setting z on z.system = b.source and z.name = 'timezone'
                 where b.entity = 'balance' and b.status = 'loaded')
-            group by a.code, e.counterparty_key
+            group by a.code, side.counterparty_key
         ), reported as (
             select account_code as code, counterparty_key, sum(amount) as amount
             from ledger.balance where account_code in (select code from codes) and not is_deleted

@@ -212,8 +212,9 @@ def _accounts(conn: Connection) -> list[str]:
             + """
             select distinct a.name || case when a.is_settlement then ':' || coalesce(p.name, 'nobody') else '' end
             from (
-                select account_dr_key as account_key, counterparty_key from ledger.entry where is_active and not is_deleted
-                union select account_cr_key, counterparty_key from ledger.entry where is_active and not is_deleted
+                select account_dr_key as account_key, debit_counterparty_key as counterparty_key
+                from ledger.entry where is_active and not is_deleted
+                union select account_cr_key, credit_counterparty_key from ledger.entry where is_active and not is_deleted
                 union select k.account_key, b.counterparty_key from ledger.balance b
                       join account k on k.code = b.account_code and k.is_settlement where not b.is_deleted
             ) used
@@ -233,14 +234,17 @@ def _documents(conn: Connection, books: Books) -> Iterator[tuple[_Document, list
             + """
             select e.document_key, e.booked_on, coalesce(d.number, pay.number, ''),
                    concat_ws(' ', coalesce(ops.kind_name_ru(d.kind), case pay.kind when 'refund' then 'возврат денег'
-                             when 'receipt' then 'оплата' end, 'проводка'), party.name),
-                   dr.name || case when dr.is_settlement then ':' || coalesce(party.name, 'nobody') else '' end,
-                   cr.name || case when cr.is_settlement then ':' || coalesce(party.name, 'nobody') else '' end,
+                             when 'receipt' then 'оплата' end, 'проводка'),
+                             coalesce(case when dr.is_settlement then debited.name end,
+                                      case when cr.is_settlement then credited.name end, debited.name, credited.name)),
+                   dr.name || case when dr.is_settlement then ':' || coalesce(debited.name, 'nobody') else '' end,
+                   cr.name || case when cr.is_settlement then ':' || coalesce(credited.name, 'nobody') else '' end,
                    e.amount
             from ledger.entry e
             left join account dr on dr.account_key = e.account_dr_key
             left join account cr on cr.account_key = e.account_cr_key
-            left join party on party.counterparty_key = e.counterparty_key
+            left join party debited on debited.counterparty_key = e.debit_counterparty_key
+            left join party credited on credited.counterparty_key = e.credit_counterparty_key
             left join ledger.document d on d.document_key = e.document_key
             left join ledger.payment pay on pay.payment_key = e.document_key
             where e.is_active and not e.is_deleted and e.booked_on <= %s

@@ -1,8 +1,9 @@
--- Entries of the accounting register: one debit and one credit account each.
+-- Entries of the accounting register: one debit and one credit account each, or one where accounting keeps a line for each
+-- account, or off balance. Each side has a party of its own: one buyer's debt may be moved to another.
 --
 -- @owner accountants
 -- @scope document_key
--- @emits counterparty_key
+-- @emits debit_counterparty_key credit_counterparty_key
 -- @money amount
 create table ledger.entry (
     entry_key        text not null primary key, -- recorder:line
@@ -13,7 +14,8 @@ create table ledger.entry (
     booked_on        date,                      -- accounting period
     account_dr_key   text,                      -- core.accounting_account debited
     account_cr_key   text,                      -- core.accounting_account credited
-    counterparty_key text,                      -- core.accounting_counterparty, where the entry names one
+    debit_counterparty_key  text,               -- core.accounting_counterparty that the debit side names
+    credit_counterparty_key text,               -- core.accounting_counterparty that the credit side names
     amount           numeric(18,2),             -- accounting currency
     content          text,                      -- wording of the entry
     is_active        boolean,                   -- counts; inactive entries do not
@@ -22,6 +24,5 @@ create table ledger.entry (
 );
 
 create index entry_document on ledger.entry (document_key);
-create index entry_counterparty on ledger.entry (counterparty_key);
 
 -- @rows mapping

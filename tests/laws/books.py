@@ -35,6 +35,7 @@ from resources.connector import (
 )
 
 Payload = dict[str, Any]
+Side = tuple[str, str]  # of an entry: code of the account, counterparty
 EMPTY: Final = "00000000-0000-0000-0000-000000000000"
 COUNTERPARTY: Final = "StandardODATA.Catalog_Контрагенты"
 DOCUMENTS: Final = ("invoice", "realization", "correction", "return", "payment", "refund")
@@ -213,6 +214,27 @@ class Books:
             "AccountDr_Key": self.account(dr), "AccountCr_Key": self.account(cr), "Сумма": amount, **sides,
         }  # fmt: skip
 
+    def enter(self, debit: Side, credit: Side, amount: str, document: str = "") -> str:
+        """An accountant's own entry: of each side the code of the account and whom it names. Off balance one side is
+        enough, and the other account is empty. It is a line more of `document`, or an operation of its own."""
+        key = document or ref(0xE000 + len(self.entries))
+        lines = self.entries.setdefault(key, [])
+        sides: Payload = {}
+        for side, (code, party) in (("Dr", debit), ("Cr", credit)):
+            sides |= {
+                f"Account{side}_Key": self.account(code) if code else EMPTY,
+                f"ExtDimension{side}1": party,
+                f"ExtDimension{side}1_Type": COUNTERPARTY if party else "StandardODATA.Undefined",
+            }
+        lines.append(
+            {
+                "Recorder": key, "LineNumber": str(len(lines) + 1), "Period": "2026-03-20T00:00:00", "Active": True,
+                "Сумма": Decimal(amount), **sides,
+            }
+        )  # fmt: skip
+        self.posted.add(key)
+        return key
+
     def balances(self) -> dict[tuple[str, str], Decimal]:
         """(account, counterparty) -> debit less credit at the end of the day last asked for, without zeros."""
         codes = {key: row["Code"] for key, row in self.all("account").items()}
@@ -221,6 +243,8 @@ class Books:
             for row in (row for row in rows if row["Period"][:10] <= self.asked_on):
                 for side, sign in (("Dr", 1), ("Cr", -1)):
                     account = row[f"Account{side}_Key"]
+                    if account == EMPTY:
+                        continue
                     buyer = row[f"ExtDimension{side}1"] if codes[account].startswith("62") else ""
                     found[account, buyer] = found.get((account, buyer), Decimal(0)) + sign * row["Сумма"]
         return {place: amount for place, amount in found.items() if amount}

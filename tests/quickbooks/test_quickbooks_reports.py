@@ -59,8 +59,33 @@ def test_the_general_ledger_becomes_pairs_of_accounts_in_either_of_its_forms(sid
     assert [(entry["Debit"], entry["Credit"], entry["Amount"]) for entry in found] == [
         ("84", "1", Decimal("100.00")), ("84", "8", Decimal("20.00")), ("14", "6", Decimal("60.00")),
     ]  # fmt: skip
-    assert {entry["Customer"] for entry in found} == {"1"}
+    assert {(entry["DebitCustomer"], entry["CreditCustomer"]) for entry in found} == {("1", "1")}
     assert [record.parent_id for record in records] == ["264"] * 3
+
+
+def test_rows_of_a_journal_entry_take_the_names_of_its_lines_though_a_rate_was_rounded() -> None:
+    move = reports.Move
+    told = reports.Moves("2026-02-10", "1", [
+        move("84", Decimal("100.00"), "1", "Amy", ""), move("84", Decimal("-33.34"), "1", "Amy", ""),
+        move("84", Decimal("-66.66"), "1", "Amy", ""), move("8", Decimal("5.00"), "9", "A vendor", ""),
+        move("84", Decimal("-5.00"), "3", "Met by no line", ""),
+    ])  # fmt: skip
+
+    def line(side: str, account: str, amount: float, who: str, kind: str = "Customer") -> dict[str, Any]:
+        entity = {"Type": kind, "EntityRef": {"value": who, "name": who}}
+        detail = {"PostingType": side, "AccountRef": {"value": account}, "Entity": entity}
+        return {"Amount": amount, "DetailType": "JournalEntryLineDetail", "JournalEntryLineDetail": detail}
+
+    lines = [line("Credit", "84", 66.67, "7"), line("Credit", "84", 33.34, "5"), line("Debit", "84", 100, "4"),
+             line("Debit", "8", 5, "9", "Vendor"), {"DetailType": "DescriptionOnly", "Description": "words"}]  # fmt: skip
+    moved = reports.named(told, {"Id": "1", "Line": lines})
+    assert [found.name_id for found in moved.moves] == ["4", "5", "7", "9", "3"]
+    records, rejects = reports.entries("quickbooks", ("JournalEntry", "1"), moved, {"84"})
+    assert rejects == []
+    found = [json.loads(record.payload) for record in records]
+    assert [(entry["DebitCustomer"], entry["CreditCustomer"]) for entry in found] == [
+        ("4", "5"), ("4", "7"), ("", "3"),
+    ]  # fmt: skip
 
 
 def test_a_transaction_whose_debit_is_not_its_credit_is_set_apart() -> None:

@@ -121,6 +121,60 @@ def income(warehouse: Warehouse, road: Road) -> str:
     return str(found)
 
 
+def test_a_journal_entry_on_receivables_is_of_the_customers_on_its_lines(
+    sandbox: Running, road: Road, warehouse: Warehouse
+) -> None:
+    """A bad debt is written off, and one buyer's debt becomes another's; whatever the report's rows name."""
+    sync_road(road)
+    company = road.source(road.accounting).company  # type: ignore[attr-defined]
+    accounts = {
+        kind: number
+        for number, kind in warehouse.rows(
+            "select payload ->> 'Id', payload ->> 'AccountType' from raw.quickbooks_account where is_current"
+            " and coalesce(payload #>> '{CurrencyRef,value}', 'RUB') = 'RUB'"
+        )
+    }
+    debtors = [
+        number
+        for (number,) in warehouse.rows(
+            "select distinct payload #>> '{CustomerRef,value}' from raw.quickbooks_realization"
+            " where is_current and not deleted and payload #>> '{CurrencyRef,value}' = 'RUB' order by 1"
+        )
+    ]
+    receivable = accounts["Accounts Receivable"]
+
+    def line(side: str, account: str, who: str = "") -> dict[str, Any]:
+        detail: dict[str, Any] = {"PostingType": side, "AccountRef": {"value": account}}
+        if who:
+            detail["Entity"] = {"Type": "Customer", "EntityRef": {"value": who}}
+        return {
+            "Amount": 100,
+            "DetailType": "JournalEntryLineDetail",
+            "JournalEntryLineDetail": detail,
+        }
+
+    for names in ("line", "first", "nobody"):
+        sandbox.control("accounting/quickbooks/do", {"option": {"journal_names": names}})
+        for lines in (
+            [line("Debit", accounts["Cost of Goods Sold"]), line("Credit", receivable, debtors[0])],
+            [line("Debit", receivable, debtors[1]), line("Credit", receivable, debtors[0])],
+        ):
+            company.write("journalentry", {}, {"TxnDate": "2026-11-10", "Line": lines}, "a journal entry")
+        done = sync_road(road)
+        assert [law.sentence for law in done.laws if not law.holds] == [], names
+    assert sorted(
+        warehouse.rows(
+            "select debit_counterparty_key, credit_counterparty_key from ledger.entry e"
+            " join raw.quickbooks_entry r on r.is_current and not r.deleted and r.source_id = e.source_id"
+            " where r.payload ->> 'TxnType' = 'JournalEntry' and r.payload ->> 'TxnDate' = '2026-11-10'"
+        ),
+        key=str,
+    ) == sorted(
+        3 * [(None, f"quickbooks:{debtors[0]}"), (f"quickbooks:{debtors[1]}", f"quickbooks:{debtors[0]}")],
+        key=str,
+    )
+
+
 def _invoices(sandbox: Running) -> dict[str, list[Mapping[str, Any]]]:
     """The stand-in's own invoices that carry a deal, by its number."""
     found: dict[str, list[Mapping[str, Any]]] = {}

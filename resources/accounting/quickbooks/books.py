@@ -44,11 +44,12 @@ class Books:
     def whole(self) -> Iterator[Page]:
         """The entries of every transaction, month by month. What is stored and does not come is gone; where something was
         set apart or is missing (`_missing`), only of the transactions that came whole."""
+        classes, receivable = self._accounts()
         came: dict[reports.Transaction, None] = {}
         apart: set[str | None] = set()
-        for found in self._everything():
+        for found in self._everything(classes):
             came |= dict.fromkeys(found)
-            for page in self._pages(found):
+            for page in self._pages(found, receivable):
                 apart.update(reject.parent_id for reject in page.rejects)
                 yield replace(page, complete_parents=())
         missing = self._missing(came)
@@ -62,10 +63,11 @@ class Books:
         A transaction whose debit is not its credit stands as `<number>:*`, for its entries cannot be told, and so does one
         that is missing.
         """
+        classes, receivable = self._accounts()
         came: dict[reports.Transaction, None] = {}
-        for found in self._everything():
+        for found in self._everything(classes):
             came |= dict.fromkeys(found)
-            for page in self._pages(found):
+            for page in self._pages(found, receivable):
                 apart = [f"{reject.parent_id}{EVERY_CHILD}" for reject in page.rejects]
                 yield [*(record.source_id for record in page.records), *apart]
         yield [f"{number}{EVERY_CHILD}" for number in self._missing(came)]
@@ -106,16 +108,16 @@ class Books:
             yield Page("entry", [], complete_parents=list(dict.fromkeys(gone)), rejects=moved.rejects)
         if not days and recheck is None:
             return
-        classes = self._classes()
+        classes, receivable = self._accounts()
         if recheck is not None:
             for span in _months(recheck - timedelta(days=RECHECKED), recheck + timedelta(days=1)):
-                yield from self._pages(self._ledger(span, classes))
+                yield from self._pages(self._ledger(span, classes), receivable)
         spans = _spans([date.fromisoformat(day) for day in days.values() if day])
         met: set[str] = set()
         wanted = set(days)
         for found in in_order(lambda span: self._ledger(span, classes), spans, min(4, self.company.parallel)):
             met.update(number for _, number in found.keys() & wanted)
-            yield from self._pages({name: found[name] for name in found.keys() & wanted})
+            yield from self._pages({name: found[name] for name in found.keys() & wanted}, receivable)
         # Of one that has amounts the ledger may have been cut off; what is stored stays.
         silent = [number for _, number in days if number not in met and number in empty]
         if silent:
@@ -142,13 +144,14 @@ class Books:
 
     # ---- Reports ------------------------------------------------------------------------------
 
-    def _everything(self) -> Iterator[Mapping[reports.Transaction, reports.Moves]]:
+    def _everything(
+        self, classes: Mapping[str, str]
+    ) -> Iterator[Mapping[reports.Transaction, reports.Moves]]:
         """The general ledger by months, and once more what was saved since that began."""
         began = datetime.now(UTC) - BEFORE
         first, last = self._reach()
         if first is None or last is None:
             return
-        classes = self._classes()
         at_once = min(4, self.company.parallel)
         # What the last days are looked at again for may lie outside: transactions of kinds that no query knows.
         today = began.date()
@@ -194,12 +197,17 @@ class Books:
                 found[name] = moved
         return found
 
-    def _pages(self, found: Mapping[reports.Transaction, reports.Moves]) -> Iterator[Page]:
+    def _pages(
+        self, found: Mapping[reports.Transaction, reports.Moves], receivable: Collection[str]
+    ) -> Iterator[Page]:
         records: list[Record] = []
         rejects: list[Reject] = []
         parents: dict[str, None] = {}
+        journal_entries = self._journal_entries(found, receivable)
         for name, moved in found.items():
-            good, bad = reports.entries(self.company.system, name, moved)
+            if name in journal_entries:
+                moved = reports.named(moved, journal_entries[name])
+            good, bad = reports.entries(self.company.system, name, moved, receivable)
             records += good
             rejects += bad
             if not bad:
@@ -207,9 +215,31 @@ class Books:
         if records or rejects or parents:
             yield Page("entry", records, complete_parents=list(parents), rejects=rejects)
 
-    def _classes(self) -> dict[str, str]:
-        bodies = map(_body, self.company.dictionary(PLACES["account"]))
-        return {str(body.get("Id")): str(body.get("Classification") or "") for body in bodies}
+    def _journal_entries(
+        self, found: Mapping[reports.Transaction, reports.Moves], receivable: Collection[str]
+    ) -> dict[reports.Transaction, dict[str, Any]]:
+        """Those of the journal entries that move receivables: each of their lines has a customer of its own."""
+        numbers = [
+            number
+            for (kind, number), moved in found.items()
+            if kind == reports.JOURNAL_ENTRY and any(move.account in receivable for move in moved.moves)
+        ]
+        place = Place(reports.JOURNAL_ENTRY)
+        bodies: list[dict[str, Any]] = []
+        try:
+            for start in range(0, len(numbers), capture.IDS):
+                bodies += map(_body, self.company.select(place, "Id", numbers[start : start + capture.IDS]))
+        except Refused:
+            return {}  # then the report's own names must do
+        return {(reports.JOURNAL_ENTRY, str(body.get("Id"))): body for body in bodies}
+
+    def _accounts(self) -> tuple[dict[str, str], set[str]]:
+        """The classification of every account, and which are receivable."""
+        bodies = {
+            str(body.get("Id")): body for body in map(_body, self.company.dictionary(PLACES["account"]))
+        }
+        classes = {number: str(body.get("Classification") or "") for number, body in bodies.items()}
+        return classes, {n for n, body in bodies.items() if body.get("AccountType") == reports.RECEIVABLE}
 
     def _reach(self) -> tuple[date | None, date | None]:
         """The days of the first and the last transaction."""

@@ -148,7 +148,7 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "entry": {
         "Id": "id", "TxnType": "text", "TxnId": "id", "TxnDate": "date", "DocNum": "text", "Debit": "id", "Credit": "id",
-        "Customer": "id", "Name": "text", "Memo": "text", "Amount": "money",
+        "DebitCustomer": "id", "CreditCustomer": "id", "Name": "text", "Memo": "text", "Amount": "money",
     },
     "balance": {"Id": "id", "Account": "id", "AccountName": "text", "AccountCode": "text", "Customer": "id", "Amount": "money"},
 }  # fmt: skip

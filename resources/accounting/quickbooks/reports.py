@@ -3,16 +3,16 @@
 There is no register of entries to be read: the general ledger lists, account by account, what each transaction moved
 there. Its rows are gathered by transaction and told as entries with a debit and a credit account each; where several
 accounts stand on both sides amounts are shared out in the order of the report, so that debit equals credit whatever the
-pairs. Amounts are in the company's home currency. The trial balance gives the balances of accounts, and the report of
-customers' balances what each of them owes.
+pairs. Each side has the customer whom its own row names. Amounts are in the company's home currency. The trial balance
+gives the balances of accounts, and the report of customers' balances what each of them owes.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +23,8 @@ COLUMNS: Final = "tx_date,txn_type,doc_num,name,memo,debt_amt,credit_amt"
 DEBIT_SIDE: Final = ("Asset", "Expense")  # classifications whose natural amount is a debit
 TOO_MUCH: Final = "unable to display more data"
 RECEIVABLE: Final = "Accounts Receivable"
+JOURNAL_ENTRY: Final = "JournalEntry"
+CENT: Final = Decimal("0.01")
 
 TYPES: Final[Mapping[str, str]] = {
     "Refund": "RefundReceipt", "Inventory Qty Adjust": "InventoryAdjustment", "Check": "Purchase",
@@ -84,8 +86,50 @@ def transactions(report: Mapping[str, Any], classifications: Mapping[str, str]) 
     return found
 
 
-def entries(system: str, transaction: Transaction, moved: Moves) -> tuple[list[Record], list[Reject]]:
-    """The entries of one transaction; a Reject where its debit is not its credit."""
+def named(moved: Moves, journal_entry: Mapping[str, Any]) -> Moves:
+    """The moves of a journal entry with the names of its own lines.
+
+    No public source says whether the report's rows tell each line's name, one for all, or none, so the lines decide.
+    A row is met by the line of its account, side and amount; else, where a rate was rounded, by the next of that account
+    and side. A row that is met by no line of a customer keeps its name.
+    """
+    rate = Decimal(str(journal_entry.get("ExchangeRate") or 1))
+    lines: list[Move] = []
+    for line in _list(journal_entry, "Line"):
+        detail = line.get("JournalEntryLineDetail") or {}
+        entity = detail.get("Entity") or {}
+        who = (entity.get("EntityRef") or {}) if entity.get("Type", "Customer") == "Customer" else {}
+        amount = (Decimal(str(line.get("Amount") or 0)) * rate).quantize(CENT, ROUND_HALF_UP)
+        account = str((detail.get("AccountRef") or {}).get("value") or "")
+        signed = amount if detail.get("PostingType") == "Debit" else -amount
+        lines.append(Move(account, signed, str(who.get("value") or ""), str(who.get("name") or ""), ""))
+    found = list(moved.moves)
+    left = set(range(len(found)))
+    for exactly in (True, False):
+        for place in sorted(left):
+            move = found[place]
+            met = next((line for line in lines if _meets(line, move, exactly=exactly)), None)
+            if met is not None:
+                lines.remove(met)
+                left.discard(place)
+                if met.name_id:
+                    found[place] = replace(move, name_id=met.name_id, name=met.name)
+    return Moves(moved.day, moved.number, found)
+
+
+def _meets(line: Move, move: Move, *, exactly: bool) -> bool:
+    if line.account != move.account or (line.amount > 0) != (move.amount > 0):
+        return False
+    return not exactly or line.amount == move.amount
+
+
+def entries(
+    system: str, transaction: Transaction, moved: Moves, receivable: Collection[str] = ()
+) -> tuple[list[Record], list[Reject]]:
+    """The entries of one transaction; a Reject where its debit is not its credit.
+
+    `receivable`: the accounts on which the name of any transaction is a customer's.
+    """
     kind, number = transaction
     rest = sum((move.amount for move in moved.moves), Decimal())
     if rest:
@@ -100,7 +144,7 @@ def entries(system: str, transaction: Transaction, moved: Moves) -> tuple[list[R
     while debits and against:
         (debit, left), (credit, right) = debits.popleft(), against.popleft()
         amount = min(left, right)
-        records.append(_entry(kind, number, moved, len(records) + 1, debit, credit, amount))
+        records.append(_entry(kind, number, moved, len(records) + 1, debit, credit, amount, receivable))
         if left > amount:
             debits.appendleft((debit, left - amount))
         if right > amount:
@@ -109,21 +153,34 @@ def entries(system: str, transaction: Transaction, moved: Moves) -> tuple[list[R
 
 
 def _entry(
-    kind: str, number: str, moved: Moves, position: int, debit: Move, credit: Move, amount: Decimal
+    kind: str,
+    number: str,
+    moved: Moves,
+    position: int,
+    debit: Move,
+    credit: Move,
+    amount: Decimal,
+    receivable: Collection[str],
 ) -> Record:
     who = next((move for move in (debit, credit) if move.name_id), debit)
+
+    def customer(move: Move) -> str:
+        if kind in SALES:  # all of it is of one customer, whichever row says so
+            return move.name_id or who.name_id
+        return move.name_id if move.account in receivable else ""
+
     source_id = f"{number}:{position}"
     body = {
         "Id": source_id, "TxnType": kind, "TxnId": number, "Position": position, "TxnDate": moved.day,
         "DocNum": moved.number, "Debit": debit.account, "Credit": credit.account,
-        "Customer": who.name_id if kind in SALES else "", "Name": who.name, "Memo": debit.memo or credit.memo,
-        "Amount": amount,
+        "DebitCustomer": customer(debit), "CreditCustomer": customer(credit), "Name": who.name,
+        "Memo": debit.memo or credit.memo, "Amount": amount,
     }  # fmt: skip
     return Record(source_id, _encode(body), parent_id=number)
 
 
 SALES: Final = ("Invoice", "CreditMemo", "SalesReceipt", "Payment", "RefundReceipt")
-"""Transactions whose name is a customer's; a journal entry's may be anybody's."""
+"""Transactions whose name is a customer's; a journal entry's may be anybody's, but on receivable accounts."""
 
 
 def balances(

@@ -60,6 +60,7 @@ class Options:
     cdc_old: str = "refuse"  # an older changedSince: refuse, clip to those days, or whole (recorded in 2020)
     cdc_late: float = 0.0  # seconds after which a change shows in CDC
     merged_in_cdc: str = "deleted"  # the loser of a merge: deleted, or inactive
+    journal_names: str = "line"  # whom rows of a journal entry name: that line's, the first of all, or nobody
     xml: bool = True  # XML to whoever does not ask for JSON
     monthly: int = 0  # calls that read, a month; 0 is no bound
     denied: str = ""  # kinds of which the user has no right, by comma

@@ -150,8 +150,12 @@ def _entry_cells(
     file: CompanyFile, key: str, posting: Posting, entry: Entry, names: Sequence[str], sign: int, balance: int
 ) -> Row:
     accounts = file.shelves["Account"].rows
-    customer = file.get("Customer", entry.name) if entry.name else None
-    person = (customer["DisplayName"], entry.name) if customer else ("", "")
+    name = entry.name
+    if posting.kind == "JournalEntry" and file.options.journal_names != "line":
+        first = file.options.journal_names == "first"
+        name = next((one.name for one in posting.entries if one.name), "") if first else ""
+    customer = file.get("Customer", name) if name else None
+    person = (customer["DisplayName"], name) if customer else ("", "")
     others = {one.account for one in posting.entries} - {entry.account}
     other = next(iter(others)) if len(others) == 1 else ""
     split = (accounts[other]["FullyQualifiedName"], other) if other else ("-Split-", "")
