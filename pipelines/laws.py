@@ -70,7 +70,8 @@ def every_kopeck_is_explained(warehouse: Warehouse) -> Law:
 
 def debit_equals_credit(warehouse: Warehouse) -> Law:
     """What a document debits it credits, and the entries of the settlement accounts add up to the balances that
-    accounting reports. An entry has both sides, or one where accounting keeps a line for each account."""
+    accounting reports. An entry has both sides, or one where accounting keeps a line for each account. What stands off
+    balance stands against nothing."""
     empty = warehouse.rows(
         """
         select entry_key from ledger.entry
@@ -81,7 +82,9 @@ def debit_equals_credit(warehouse: Warehouse) -> Law:
         """
         select document_key, sum(amount) filter (where account_dr_key is not null),
                sum(amount) filter (where account_cr_key is not null)
-        from ledger.entry where is_active and not is_deleted
+        from ledger.entry e where is_active and not is_deleted
+          and not exists (select from core.accounting_account a where a.account_key = e.account_dr_key and a.is_off_balance)
+          and not exists (select from core.accounting_account a where a.account_key = e.account_cr_key and a.is_off_balance)
         group by document_key
         having coalesce(sum(amount) filter (where account_dr_key is not null), 0)
             <> coalesce(sum(amount) filter (where account_cr_key is not null), 0)

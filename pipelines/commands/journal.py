@@ -4,7 +4,9 @@
     sverka journal --format beancount --output books.beancount && bean-check books.beancount
 
 A transaction is a document of accounting with all its entries. Settlement accounts have a sub-account for each
-counterparty. At the end stands what accounting itself reports as balances of these, as assertions: a program that
+counterparty. What stands off balance (002, 004.01, МЦ.04 of 1C) stands on one side, against nothing: for hledger it is a
+virtual posting, which it leaves out of the balance of a transaction; beancount knows none, so there it is a comment. At the
+end stands what accounting itself reports as balances of these, as assertions: a program that
 adds up the entries otherwise refuses the file. Where accounting publishes no balances, the head says so; where it
 publishes no entries, there is no journal.
 """
@@ -95,7 +97,8 @@ def _hledger(conn: Connection, books: Books, written: Written) -> Iterator[str]:
         yield f"{document.booked_on} ({_plain(document.number)}) {_plain(document.title)}  ; {document.key}"
         for entry in entries:
             for account, amount in entry.postings:
-                yield f"    {names[account]}    {amount} {books.currency}"
+                name = f"({names[account]})" if entry.is_off_balance else names[account]
+                yield f"    {name}    {amount} {books.currency}"
     asserted = _balances(conn) if books.reports_balances else []
     if asserted:
         yield ""
@@ -122,7 +125,8 @@ def _beancount(conn: Connection, books: Books, written: Written) -> Iterator[str
         yield f'  document_key: "{_quoted(document.key)}"'
         for entry in entries:
             for account, amount in entry.postings:
-                yield f"  {names[account]}  {amount} {books.currency}"
+                before = "; off balance: " if entry.is_off_balance else ""
+                yield f"  {before}{names[account]}  {amount} {books.currency}"
     yield ""
     following = date.fromordinal(books.day.toordinal() + 1)  # an assertion holds at the beginning of its day
     for account, amount in _balances(conn) if books.reports_balances else []:
@@ -152,9 +156,10 @@ class _Document:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    debit: str | None  # one of the two is absent where accounting keeps a line for each account
+    debit: str | None  # one of the two is absent off balance, or where an account has lines of its own
     credit: str | None
     amount: Decimal
+    is_off_balance: bool
 
     @property
     def postings(self) -> list[tuple[str, Decimal]]:
@@ -193,7 +198,7 @@ _NAMED: Final = """
         select jsonb_array_elements_text(s.value) as code from ops.setting s where s.name = 'settlement_accounts'
     ), account as (
         select a.account_key, coalesce(a.code, a.account_key) || ' ' || coalesce(a.name, '') as name, a.code,
-               a.code in (select code from codes) as is_settlement
+               a.code in (select code from codes) as is_settlement, coalesce(a.is_off_balance, false) as is_off_balance
         from core.accounting_account a
     ), party as (
         select counterparty_key,
@@ -239,7 +244,7 @@ def _documents(conn: Connection, books: Books) -> Iterator[tuple[_Document, list
                                       case when cr.is_settlement then credited.name end, debited.name, credited.name)),
                    dr.name || case when dr.is_settlement then ':' || coalesce(debited.name, 'nobody') else '' end,
                    cr.name || case when cr.is_settlement then ':' || coalesce(credited.name, 'nobody') else '' end,
-                   e.amount
+                   e.amount, coalesce(dr.is_off_balance, false) or coalesce(cr.is_off_balance, false)
             from ledger.entry e
             left join account dr on dr.account_key = e.account_dr_key
             left join account cr on cr.account_key = e.account_cr_key
@@ -255,7 +260,7 @@ def _documents(conn: Connection, books: Books) -> Iterator[tuple[_Document, list
         for (key, booked_on), rows in groupby(cursor, key=lambda row: (row[0], row[1])):
             entries: list[Any] = list(rows)
             document = _Document(str(key), booked_on, entries[0][2], entries[0][3])
-            yield document, [_Entry(row[4], row[5], row[6]) for row in entries]
+            yield document, [_Entry(row[4], row[5], row[6], row[7]) for row in entries]
 
 
 def _balances(conn: Connection) -> list[tuple[str, Decimal]]:

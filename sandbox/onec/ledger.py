@@ -1,6 +1,7 @@
 """The accounting register: entries by recorder, and what is open on settlements, kept up as they change.
 
-An entry is one debit and one credit of one sum, so debit equals credit by construction. Sums are whole
+An entry is one debit and one credit of one sum, so debit equals credit by construction; off balance one side is enough,
+and the account of the other is "". Sums are whole
 kopecks (int). `open_items` answers which documents of a counterparty and contract are not settled, oldest
 posting first; it is what set-offs of advances and payments consume.
 """

@@ -90,7 +90,7 @@ class _Totals:
             if not before and (self._name == "Balance" or period > self._end):
                 continue
             for place, side in enumerate((entry.debit, entry.credit)):
-                if self._accounts is not None and side.account not in self._accounts:
+                if not side.account or (self._accounts is not None and side.account not in self._accounts):
                     continue
                 totals = groups.setdefault(self._group(movement, side), [0] * 12)
                 at = (0 if before else 6) + place

@@ -43,6 +43,8 @@ OPENING = "Document_ВводНачальныхОстатков"  # a recorder th
 OLD_DOCUMENTS = 12
 CHART = (
     ("000", "Вспомогательный счет", ()),
+    ("002", "Товарно-материальные ценности, принятые на ответственное хранение", (COUNTERPARTIES, PRODUCTS)),
+    ("МЦ.04", "Инвентарь и хозяйственные принадлежности в эксплуатации", (PRODUCTS,)),
     ("10.01", "Сырье и материалы", (PRODUCTS, "", WAREHOUSES)),
     ("41", "Товары", ()),
     ("41.01", "Товары на складах", (PRODUCTS, "", WAREHOUSES)),
@@ -66,6 +68,8 @@ CHART = (
     ("91.01", "Прочие доходы", ()),
     ("91.02", "Прочие расходы", ()),
 )
+# An entry on these has one side. 000 is of the balance: openings stand against it.
+OFF_BALANCE = ("002", "МЦ.04")
 _CURRENCIES = (("643", "руб.", "Российский рубль"), ("840", "USD", "Доллар США"), ("978", "EUR", "Евро"))
 _CURRENCY_CODES = {"RUB": "643", "USD": "840", "EUR": "978"}
 _RATE_BASES = {"840": Decimal("84.5"), "978": Decimal("94.2")}
@@ -230,7 +234,7 @@ class _Seeding:
         self._base.post(SETS[PRICE_SETTING], key)
 
     def opening(self) -> None:
-        """Money and stock against account 000, by a recorder that is not published."""
+        """Money and stock against account 000, and inventory off balance, by a recorder that is not published."""
         day = self._company.today - timedelta(days=HISTORY_DAYS + 31)
         warehouse = (WAREHOUSES, self.key("warehouse", "Основной склад"))
         money = ((BANK_ACCOUNTS, self.key("bank", "own")), UNDEFINED_REF, UNDEFINED_REF)
@@ -240,6 +244,7 @@ class _Seeding:
                 cost = int(product.price * 100 * 70 / 122) * 10_000
                 place = ((PRODUCTS, self.product_key(product)), UNDEFINED_REF, warehouse)
                 entries.append(Entry(Side("41.01", place, 10_000), Side("000"), cost, "Ввод остатков"))
+        entries.append(Entry(Side("МЦ.04"), Side(""), 1_234_500, "Ввод остатков"))
         moment = f"{day.isoformat()}T00:00:00"
         self._base.ledger.put(self.key("opening"), OPENING, moment, self._organization, entries)
 
@@ -374,7 +379,7 @@ class _Seeding:
             "НаименованиеПолное": name,
             "Order": code.replace(".", " "),
             "Type": {"41": "Active", "51": "Active", "68": "ActivePassive"}.get(code[:2], "ActivePassive"),
-            "OffBalance": code == "000",
+            "OffBalance": code in OFF_BALANCE,
             "Количественный": code.startswith(("10.", "41", "43")),
             "Валютный": code in ("52", "62.21", "62.22"),
             "ExtDimensionTypes": kinds,

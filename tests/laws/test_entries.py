@@ -59,3 +59,33 @@ def test_a_payment_by_card_is_of_the_buyer_and_of_the_bank(towns: Towns, tmp_pat
         town.books.enter(("57.03", bank), ("62.02", buyers(town)[0]), "100.00")
         assert broken(town.sync()) == []
         assert check(written(town, "hledger", tmp_path / "books.journal")) == ""
+
+
+@needs_hledger
+@pytest.mark.parametrize(("code", "is_told"), [("004.01", True), ("004.01", False), ("МЦ.04", False)])
+def test_what_stands_off_balance_balances_with_nothing(
+    towns: Towns, tmp_path: Path, code: str, is_told: bool
+) -> None:
+    """On one side, in the entries of a sale too. A base says which accounts are so; where it does not, the code does."""
+    with towns(traded) as town:
+        account = {"Code": code, "Description": "Товары, принятые на комиссию"}
+        town.books.save("account", ref(0xACC0), {**account, **({"OffBalance": True} if is_told else {})})
+        sale = next(key for key, row in town.books.all("realization").items() if row["Posted"])
+        town.books.enter(("", ""), (code, ""), "55.00", sale)
+        town.books.enter((code, ""), ("", ""), "7.00")
+        assert broken(town.sync()) == []
+        hledger = written(town, "hledger", tmp_path / "books.journal")
+        assert check(hledger) == ""
+        assert f"    ({code} Товары, принятые на комиссию)    -55.00 RUB" in hledger.read_text()
+        beancount = written(town, "beancount", tmp_path / "books.beancount").read_text()
+        assert len([line for line in beancount.splitlines() if line.startswith("  ; off balance: ")]) == 2
+
+
+@pytest.mark.parametrize("told", [{"OffBalance": False}, {}])
+def test_a_side_that_is_missing_on_an_account_of_the_balance_breaks_the_law(
+    towns: Towns, told: dict[str, bool]
+) -> None:
+    with towns(traded) as town:
+        town.books.save("account", ref(0xACC0), {"Code": "01.01", "Description": "Основные средства", **told})
+        operation = town.books.enter(("01.01", ""), ("", ""), "55.00")
+        assert broken(town.sync()) == [f"document onec:{operation} debits 55.00 and credits 0"]

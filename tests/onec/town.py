@@ -200,6 +200,16 @@ def balance(town: Town, code: str, party: str) -> Decimal:
     return sum((Decimal(str(row["СуммаBalance"])) for row in rows), Decimal(0))
 
 
+def balance_of_all(town: Town) -> Decimal:
+    """The balances of all accounts together, but for those that stand off balance."""
+    off = {row["Ref_Key"] for row in town.rows("ChartOfAccounts_Хозрасчетный") if row["OffBalance"]}
+    rows = town.rows(f"{REGISTER}/Balance")
+    assert off & {row["Account_Key"] for row in rows}
+    return sum(
+        (Decimal(str(row["СуммаBalance"])) for row in rows if row["Account_Key"] not in off), Decimal(0)
+    )
+
+
 def entries(town: Town, key: str) -> list[tuple[str, str, Decimal]]:
     """(debit, credit, sum) of a recorder, by account code."""
     codes = {row["Ref_Key"]: row["Code"] for row in town.rows("ChartOfAccounts_Хозрасчетный")}
