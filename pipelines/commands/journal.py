@@ -29,6 +29,7 @@ from resources.warehouse import Connection
 
 Format = Literal["hledger", "beancount"]
 PAGE: Final = 10_000  # entries in memory at a time
+OWNED: Final = "\x1f"  # between an account and the counterparty whose it is
 BEANCOUNT_ROOTS: Final = {
     "5": "Assets",
     "6": "Assets",
@@ -88,7 +89,7 @@ def _hledger(conn: Connection, books: Books, written: Written) -> Iterator[str]:
     yield _head(books)
     yield f"commodity 1000.00 {books.currency}"
     yield ""
-    names = _distinct(_accounts(conn), _plain, " ")
+    names = _distinct(_accounts(conn), _hledger_name, " ")
     for name in names.values():
         yield f"account {name}"
     for document, entries in _documents(conn, books):
@@ -192,7 +193,8 @@ def _books(conn: Connection, system: System) -> Books:
     return Books(system.name, currency, day, reports_balances=bool(balances))
 
 
-# Names of accounts by side: "62.01 Settlements:LLC Rose 7701234567" for those that are kept by counterparty.
+# Names of accounts by side: "62.01 Settlements", and for those that are kept by counterparty chr(31) (OWNED) with
+# "LLC Rose 7701234567" behind it. A colon, which both forms take for a level, may stand in any name.
 _NAMED: Final = """
     with codes as (
         select jsonb_array_elements_text(s.value) as code from ops.setting s where s.name = 'settlement_accounts'
@@ -215,7 +217,7 @@ def _accounts(conn: Connection) -> list[str]:
         for row in conn.execute(
             _NAMED
             + """
-            select distinct a.name || case when a.is_settlement then ':' || coalesce(p.name, 'nobody') else '' end
+            select distinct a.name || case when a.is_settlement then chr(31) || coalesce(p.name, 'nobody') else '' end
             from (
                 select account_dr_key as account_key, debit_counterparty_key as counterparty_key
                 from ledger.entry where is_active and not is_deleted
@@ -242,8 +244,8 @@ def _documents(conn: Connection, books: Books) -> Iterator[tuple[_Document, list
                              when 'receipt' then 'оплата' end, 'проводка'),
                              coalesce(case when dr.is_settlement then debited.name end,
                                       case when cr.is_settlement then credited.name end, debited.name, credited.name)),
-                   dr.name || case when dr.is_settlement then ':' || coalesce(debited.name, 'nobody') else '' end,
-                   cr.name || case when cr.is_settlement then ':' || coalesce(credited.name, 'nobody') else '' end,
+                   dr.name || case when dr.is_settlement then chr(31) || coalesce(debited.name, 'nobody') else '' end,
+                   cr.name || case when cr.is_settlement then chr(31) || coalesce(credited.name, 'nobody') else '' end,
                    e.amount, coalesce(dr.is_off_balance, false) or coalesce(cr.is_off_balance, false)
             from ledger.entry e
             left join account dr on dr.account_key = e.account_dr_key
@@ -267,7 +269,7 @@ def _balances(conn: Connection) -> list[tuple[str, Decimal]]:
     return conn.execute(
         _NAMED
         + """
-        select a.name || ':' || coalesce(p.name, 'nobody'), sum(b.amount)
+        select a.name || chr(31) || coalesce(p.name, 'nobody'), sum(b.amount)
         from ledger.balance b
         join account a on a.code = b.account_code and a.is_settlement
         left join party p on p.counterparty_key = b.counterparty_key
@@ -275,6 +277,16 @@ def _balances(conn: Connection) -> list[tuple[str, Decimal]]:
         group by 1 order by 1
         """
     ).fetchall()
+
+
+def _levels(account: str) -> list[str]:
+    """An account and the counterparty it is kept for. A colon inside of a name would make the account of one buyer the
+    parent of another's: "Rose" of "Rose:South", whose balance bean-check then counts in."""
+    return [name.replace(":", "-") for name in account.split(OWNED, 1)]
+
+
+def _hledger_name(account: str) -> str:
+    return ":".join(map(_plain, _levels(account)))
 
 
 def _distinct(accounts: Sequence[str], spelled: Callable[[str], str], joint: str) -> dict[str, str]:
@@ -303,5 +315,5 @@ def _quoted(text: str) -> str:
 def _beancount_name(account: str) -> str:
     """Beancount wants a root, and parts of letters, digits and dashes that begin with a capital or a digit."""
     root = BEANCOUNT_ROOTS.get(account[:1], "Equity")
-    parts = [re.sub(r"[^\w]+", "-", part.replace("_", "-")).strip("-") for part in account.split(":")]
+    parts = [re.sub(r"[^\w]+", "-", part.replace("_", "-")).strip("-") for part in _levels(account)]
     return ":".join([root, *(part[:1].upper() + part[1:] if part else "X" for part in parts)])

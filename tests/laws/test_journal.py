@@ -164,6 +164,22 @@ def test_buyers_whose_names_are_spelled_alike_keep_accounts_of_their_own(
     assert alike, "the second of them has a number"
 
 
+@pytest.mark.parametrize("form", ["hledger", "beancount"])
+def test_no_buyers_account_is_the_parent_of_another_though_one_name_begins_with_the_other(
+    towns: Towns, tmp_path: Path, form: str
+) -> None:
+    with towns(traded) as town:
+        before = opened(written(town, form, tmp_path / "before"))
+        buyers = sorted({buyer for _, buyer in town.books.balances() if buyer})[:4]
+        for buyer, name in zip(buyers, ("Роза", "Роза:Юг", "Роза: Юг", "Роза-Юг"), strict=False):
+            town.books.change("counterparty", buyer, Description=name, ИНН="", КПП="")
+        town.sync()
+        names = opened(written(town, form, tmp_path / "after"))
+    assert len(set(names)) == len(names) == len(before)
+    parts = {tuple(name.split(":")) for name in names}
+    assert {part[:place] for part in parts for place in range(1, len(part))} & parts == set()
+
+
 def opened(file: Path) -> list[str]:
     """The accounts that a file declares."""
     lines = [line.split(" ", 2) for line in file.read_text().splitlines()]
