@@ -8,7 +8,7 @@ create table ledger.document (
     document_key     text not null primary key, -- system:id; equals documents.document.document_key where it is ours
     source           text not null,             -- connected system
     source_id        text not null,             -- id in that system
-    kind             text,                      -- invoice or realization
+    kind             text,                      -- order, invoice, realization, vat_invoice, correction or return
     number           text,                      -- number shown in accounting
     document_date    date,                      -- date of the document, the accounting period
     is_posted        boolean,                   -- posted (проведён)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,14 +12,18 @@ import pytest
 
 from expectations import SuiteError, suites, validate
 from expectations.suite import read_suite
+from mappings import load
 from pipelines.table import tables
 from resources.warehouse import Warehouse
 from tests.gate.batch import TABLES, TODAY, _insert, undone
+from tests.mapping.mapping_road import MAPPINGS
+
+READ_BESIDE = ("core.accounting_account",)  # by the rows of suites, besides the tables that they are about
 
 
 def test_every_suite_speaks_of_columns_that_its_table_or_its_rows_have(stage: Warehouse) -> None:
     with undone(stage) as conn:
-        for name in suites():
+        for name in (*suites(), *READ_BESIDE):
             if name not in TABLES:
                 conn.execute(tables()[name].create_sql)
         for suite in suites().values():
@@ -29,6 +34,8 @@ def test_every_suite_speaks_of_columns_that_its_table_or_its_rows_have(stage: Wa
 def test_great_expectations_takes_every_expectation_of_every_suite(stage: Warehouse) -> None:
     """One row of nulls reaches every expectation; a wrong keyword or type would raise."""
     with undone(stage) as conn:
+        for name in READ_BESIDE:
+            conn.execute(tables()[name].create_sql)
         for name in suites():
             table = tables()[name]
             if name not in TABLES:
@@ -38,6 +45,20 @@ def test_great_expectations_takes_every_expectation_of_every_suite(stage: Wareho
             _insert(conn, name, row)
             results = validate(conn, suites()[name], parameters={"latest_document_date": TODAY})
             assert [result.total for result in results] == [1] * len(results)
+
+
+def test_every_kind_of_document_that_a_ready_file_reads_is_a_known_one(tmp_path: Path) -> None:
+    expectations = suites()["ledger.document"].expectations
+    (known,) = (found.kwargs["value_set"] for found in expectations if found.name == "kind_known")
+    read: set[Any] = set()
+    for ready in {*MAPPINGS.glob("accounting/*.yaml"), *MAPPINGS.glob("*/onec.yaml")}:
+        folder = tmp_path / f"{ready.parent.name}_{ready.stem}"
+        folder.mkdir()
+        shutil.copy(ready, folder)
+        for rule in load(folder, {}, connected=False).accounting().reads_of("ledger.document"):
+            kind = rule.rule.fields["kind"]
+            read |= {kind.constant, kind.otherwise, *(kind.map or {}).values()} - {None}
+    assert {"order", "invoice", "realization", "return"} <= read <= set(known)
 
 
 def _some(kind: str) -> Any:

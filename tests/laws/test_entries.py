@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from expectations import suites, validate
 from tests.laws.acts import Act, do
 from tests.laws.books import ref
 from tests.laws.conftest import Towns
@@ -89,3 +90,30 @@ def test_a_side_that_is_missing_on_an_account_of_the_balance_breaks_the_law(
         town.books.save("account", ref(0xACC0), {"Code": "01.01", "Description": "Основные средства", **told})
         operation = town.books.enter(("01.01", ""), ("", ""), "55.00")
         assert broken(town.sync()) == [f"document onec:{operation} debits 55.00 and credits 0"]
+
+
+def test_an_entry_is_said_to_lack_a_side_only_where_its_document_does_not_balance_without(
+    towns: Towns,
+) -> None:
+    with towns(traded) as town:
+        books = town.books
+        books.save("account", ref(0xACC0), {"Code": "МЦ.04", "Description": "Инвентарь", "OffBalance": True})
+        both = books.enter(("51", ""), ("", ""), "55.00")  # a line for each account, as SAP keeps them
+        books.enter(("", ""), ("90.01.1", ""), "50.00", both)
+        books.enter(("", ""), ("68.02", ""), "5.00", both)
+        books.enter(("МЦ.04", ""), ("", ""), "7.00", both)
+        assert broken(town.sync()) == []
+        assert _found_wanting(town) == {}
+        debit = books.enter(("51", ""), ("", ""), "1.00")
+        credit = books.enter(("", ""), ("51", ""), "1.00")
+        town.sync()
+        assert _found_wanting(town) == {
+            "credit_account_given": [f"onec:{debit}:1"],
+            "debit_account_given": [f"onec:{credit}:1"],
+        }
+
+
+def _found_wanting(town: Town) -> dict[str, list[str]]:
+    with town.warehouse.transaction() as conn:
+        results = validate(conn, suites()["ledger.entry"])
+    return {result.name: [failure.key for failure in result.examples] for result in results if result.failed}
