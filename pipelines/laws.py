@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +10,7 @@ from resources.warehouse import Warehouse
 
 EVERY_KOPECK_IS_EXPLAINED: Final = "every_kopeck_is_explained"
 DEBIT_EQUALS_CREDIT: Final = "debit_equals_credit"
+LOOKS: Final = 3  # at what was posted while we read, before a difference is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,35 @@ class Law:
 def check(warehouse: Warehouse) -> list[Law]:
     """Every law with what was found. A broken one blocks what comes after the ledger."""
     return [every_kopeck_is_explained(warehouse), debit_equals_credit(warehouse)]
+
+
+def compared(warehouse: Warehouse, look: Callable[[bool], bool]) -> list[Law]:
+    """Every law, where entries and balances differ after looking again.
+
+    Accountants post while we read, so balances may know of a payment that the documents read before them lack. Where
+    they differ, what changed and the balances are read once more, as long as that brings anything new and LOOKS times at
+    most. What still differs tells of old documents that changed, or came with old dates: every document is looked at, and
+    then what was posted meanwhile. `look(everything)` reads that and brings the ledger up to date; it says whether
+    anything was new.
+    """
+    found = _again(warehouse, look)
+    if _agree(found):
+        return found
+    look(True)
+    return _again(warehouse, look)
+
+
+def _again(warehouse: Warehouse, look: Callable[[bool], bool]) -> list[Law]:
+    found = check(warehouse)
+    for _ in range(LOOKS):
+        if _agree(found) or not look(False):
+            break
+        found = check(warehouse)
+    return found
+
+
+def _agree(found: list[Law]) -> bool:
+    return all(law.holds for law in found if law.name == DEBIT_EQUALS_CREDIT)
 
 
 def every_kopeck_is_explained(warehouse: Warehouse) -> Law:

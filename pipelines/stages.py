@@ -111,14 +111,7 @@ def refresh_stage(context: dg.AssetExecutionContext, stage: str) -> Iterator[Any
         for outcome in sync.refresh_stage(road, stage, only=selected):
             outcomes[outcome.table] = outcome
         if stage == "ledger":
-            found = laws.check(road.warehouse)
-        if any(law.name == laws.DEBIT_EQUALS_CREDIT and not law.holds for law in found):
-            # Accounting's own balances say that old documents changed, or came with old dates: look at all.
-            context.log.warning("entries and balances of accounting disagree; looking at every document")
-            _look_at_every_document(context, road)
-            for outcome in sync.refresh_stage(road, stage, only=selected):
-                outcomes[outcome.table] = outcome.after(outcomes[outcome.table])
-            found = laws.check(road.warehouse)
+            found = compared_ledger(context, road, selected, outcomes)
         results = checks.quality(road, context.selected_asset_check_keys)
         if stage == "ledger":
             with road.warehouse.transaction() as conn:
@@ -137,13 +130,25 @@ def refresh_stage(context: dg.AssetExecutionContext, stage: str) -> Iterator[Any
             )
 
 
-def _look_at_every_document(context: dg.AssetExecutionContext, road: Road) -> None:
-    try:
-        entities = sync.document_entities(road)
-    except (MappingError, SourceError) as error:  # told by the step that reads them
-        context.log.error(str(error))
-        return
-    freshness.read(road, road.accounting, entities, rescan=True, sweep=True)
+def compared_ledger(
+    context: dg.AssetExecutionContext, road: Road, selected: Sequence[str], outcomes: dict[str, Outcome]
+) -> list[laws.Law]:
+    """The laws over the ledger, looked at again where accounting's entries and balances disagree; see `laws.compared`."""
+
+    def look(everything: bool) -> bool:
+        what = "every document" if everything else "what was posted meanwhile"
+        context.log.warning("entries and balances of accounting disagree; looking at %s", what)
+        try:
+            entities = sync.document_entities(road)
+        except (MappingError, SourceError) as error:  # told by the step that reads them
+            context.log.error(str(error))
+            return False
+        batches = freshness.read(road, road.accounting, entities, rescan=everything, sweep=everything)
+        for outcome in sync.refresh_stage(road, "ledger", only=selected):
+            outcomes[outcome.table] = outcome.after(outcomes[outcome.table])
+        return not all(batch.quiet for batch in batches)
+
+    return laws.compared(road.warehouse, look)
 
 
 def _selected(context: dg.AssetExecutionContext) -> list[str]:

@@ -221,20 +221,40 @@ def read(
     sweep: bool = False,
     allow_deletions: bool = False,
 ) -> list[Batch]:
-    """Read a system's changes into `raw`. Errors of the source stand in the batches. Raises WarehouseError."""
+    """Read a system's changes into `raw`, the balances that accounting reports last: the documents behind them come first,
+    and what is posted between the two is little. Errors of the source stand in the batches. Raises WarehouseError."""
     with road.warehouse.explained():
-        return read_source(
-            road.warehouse,
-            road.source(system),
-            watch=watched(road, system),
-            entities=None if entities is None else list(entities),
-            full=full,
-            rescan=rescan,
-            sweep=sweep,
-            allow_deletions=allow_deletions,
-            run_id=road.run_id,
-            echo={kind: system.echo_fields(kind) for kind in ("deal", "company")},
-        )
+        watch = watched(road, system)
+        return [
+            batch
+            for part in _balances_last(road, system, entities, full=full)
+            for batch in read_source(
+                road.warehouse,
+                road.source(system),
+                watch=watch,
+                entities=part,
+                full=full,
+                rescan=rescan,
+                sweep=sweep,
+                allow_deletions=allow_deletions,
+                run_id=road.run_id,
+                echo={kind: system.echo_fields(kind) for kind in ("deal", "company")},
+            )
+        ]
+
+
+def _balances_last(
+    road: Road, system: System, entities: Iterable[str] | None, *, full: bool
+) -> list[list[str] | None]:
+    """Entities in the order of reading: what is always read whole would else come before what is read by its changes."""
+    if entities is None:
+        return [None]
+    wanted, last = list(entities), system.entities_of("ledger.balance")
+    parts = [[name for name in wanted if name not in last], [name for name in wanted if name in last]]
+    known = "select count(*) from ops.cursor where source = %s and entity = any(%s)"
+    if full or not all(parts) or not road.warehouse.scalar(known, [system.name, parts[0]]):
+        return [parts[0] + parts[1]]  # all of it is read whole, in this order
+    return [*parts]
 
 
 def watched(road: Road, system: System) -> Watched | None:
