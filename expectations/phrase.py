@@ -26,6 +26,7 @@ RUSSIAN: tuple[tuple[str, str], ...] = (
     # What reading says of a value.
     (r'" is not a whole number', '" не целое число'),
     (r'" is not a number', '" не число'),
+    (r'" is not in ([A-Z]{3}) \(', r'" не в валюте \1 ('),
     (r'" is not a date', '" не дата'),
     (r'" is not a time', '" не время'),
     (r'" is neither yes nor no', '" не «да» и не «нет»'),

@@ -21,6 +21,9 @@ BY_COUNTRY = frozenset({"phone", "tax_number"})
 
 SHOWN = 80  # characters of a value that a sentence repeats
 
+SIGNS = "money_signs"
+"""A column that keeps the signs of money in a row's sums, of a table whose rows have the currency of another one."""
+
 _NUMERIC = re.compile(r"numeric\((\d+),\s*(\d+)\)")
 _WORDS = {
     "integer": "is not a whole number",
@@ -104,6 +107,8 @@ class Values:
         for c in self.columns:
             if c.is_read and (reader := self.reader(c)):
                 out += f", {reader} as _p{c.number}"
+                if self.may_be_signed(c):
+                    out += f", {signs_sql(mapped(c.field, f'g._g{c.number}'))} as _s{c.number}"
             elif c.is_read and c.field.clean:
                 out += f", c{c.number}.value as _p{c.number}, c{c.number}.problem as _c{c.number}"
                 out += f", c{c.number}.raw_value is not null as _k{c.number}"
@@ -140,6 +145,25 @@ class Values:
             zone = self.system.timezone
             return moment_sql(text, zone) if quick else f"ops.parse_time({text}, {literal(zone)})"
         return f"ops.parse_boolean({text})" if c.base == "boolean" else ""
+
+    def may_be_signed(self, c: Column) -> bool:
+        """Whether a sign of money may stand in the given text, beside the number: not in what a map has made."""
+        field = c.field
+        return (
+            c.base == "numeric" and field.source == "from" and (field.map is None or field.unlisted == "keep")
+        )
+
+    def currency(self) -> str:
+        """SQL: the currency of a row's sums; empty where nothing tells it, or another table is to."""
+        file, c = self.system.file, self.by_name.get("currency")
+        own = literal(file.currency) if file.role == "accounting" else ""
+        if self.has(SIGNS):
+            return ""
+        # A rate is in accounting's own currency; `currency` is what it is the rate of.
+        if c is None or c.field.expression is not None or self.table.name == "core.currency_rate":
+            return own
+        stated = f"v.{identifier(c.name)}"
+        return f"coalesce({stated}, {own})" if own else stated
 
     def cleaned(self) -> list[Cleaned]:
         """What must stand in ops.clean_value before the rows can be made."""
@@ -240,6 +264,10 @@ class Values:
                 told = literal(f'" {_WORDS[c.base]}')
                 lost = f"{mapped(field, given)} is not null and v.{name} is null"
                 found.append(f"case when {lost} then {shown} || {told} || {place} end")
+            if self.may_be_signed(c) and (currency := self.currency()):
+                foreign = f"not ops.money_is_of(v._s{c.number}, {currency})"
+                told = f"'\" is not in ' || {currency}"
+                found.append(f"case when {foreign} then {shown} || {told} || {place} end")
         if field.required:
             missing = literal(f"{c.name} is missing ({path} {where}")
             found.append(f"case when {given} is null then {missing} || v._id || {fill} end")
@@ -264,7 +292,10 @@ class Values:
         )
 
     def companion(self, name: str) -> str | None:
-        """SQL of `x_given` and `x_problem`, which go with a cleaned column x."""
+        """SQL of `x_given` and `x_problem`, which go with a cleaned column x; and of the signs of money of a row."""
+        if name == SIGNS and name not in self.by_name:
+            signs = ", ".join(f"v._s{c.number}" for c in self.columns if c.is_read and self.may_be_signed(c))
+            return f"ops.money_signs(nullif(concat_ws(' ', {signs}), ''))" if signs else None
         for suffix, part in (("_given", "_g"), ("_problem", "_c")):
             c = self.by_name.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
             if c is not None and c.field.clean and name not in self.by_name:
@@ -299,6 +330,10 @@ def row_columns(values: Values, key: str) -> str:
             }[column.name]  # fmt: skip
         elif c is not None and c.field.expression is not None:
             sql = fitted(values.expression(c, "v"), column.type)
+        elif c is not None and c.is_read and values.may_be_signed(c) and (currency := values.currency()):
+            sql = (
+                f"case when ops.money_is_of(v._s{c.number}, {currency}) then v.{identifier(column.name)} end"
+            )
         elif c is not None:
             sql = f"v.{identifier(column.name)}"
         else:
@@ -329,6 +364,11 @@ def fitted(value: str, type_name: str, *, whole: bool = False) -> str:
     largest = 10 ** (digits - scale) - 1
     also = f" and {value} = trunc({value})" if whole else ""
     return f"case when abs({value}) < {largest}{also} then round({value}, {scale}) end"
+
+
+def signs_sql(text: str) -> str:
+    """SQL: the signs of money in a text, as ops.money_signs names them; null of a plain number, without asking."""
+    return f"case when translate({text}, '0123456789.,- ', '') <> '' then ops.money_signs({text}) end"
 
 
 def empty_row(table: TableLike) -> str:

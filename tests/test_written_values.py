@@ -68,6 +68,54 @@ def test_numbers_are_read_as_written_or_not_at_all(
     assert read == tuple(None if wanted is None else Decimal(wanted) for wanted in (auto, ru, en))
 
 
+EVERY: set[str | None] = {"RUB", "BYN", "USD", "CAD", "EUR", "KZT", "CNY", None}
+
+
+@pytest.mark.parametrize(
+    ("written", "signs", "fits"),
+    [
+        ("100", None, EVERY),
+        ("100 ₽", "₽", {"RUB", None}),
+        ("100,00 руб.", "руб.", {"RUB", "BYN", None}),
+        ("100р", "руб.", {"RUB", "BYN", None}),
+        ("RUR 100", "RUB", {"RUB", None}),
+        ("100 USD", "USD", {"USD", None}),
+        ("usd 100", "USD", {"USD", None}),
+        ("$100", "$", {"USD", "CAD", None}),
+        ("€100", "€", {"EUR", None}),
+        ("100 тенге", "₸", {"KZT", None}),
+        ("¥ 100", "¥", {"CNY", None}),
+        ("100 EUR $", "EUR $", {None}),
+        ("USD $ 100 USD", "USD $", {"USD", None}),
+        (None, None, EVERY),
+    ],
+)
+def test_a_sum_that_names_a_currency_is_of_no_other(
+    warehouse_of_values: Warehouse, written: str | None, signs: str | None, fits: set[str | None]
+) -> None:
+    def asked(expression: str, **values: str | None) -> Any:
+        return warehouse_of_values.rows(f"SELECT {expression}", values)[0][0]
+
+    assert asked("ops.money_signs(%(w)s)", w=written) == signs
+    assert asked("ops.money_signs(%(s)s)", s=signs) == signs
+    assert {c for c in EVERY if asked("ops.money_is_of(%(s)s, %(c)s)", s=signs, c=c)} == fits
+
+
+MONEY = ["₽", "$", "€", "£", "¥", "₸", "₴", "₺", "₾", "₼", "rub", "RUR", "usd", "EUR", "kzt", "BYN", "тенге", "руб", "руб.",
+         "рублей", "рубля", "рубль", "р", "р.", "p", "p."]  # fmt: skip
+
+
+@pytest.mark.parametrize("sign", MONEY)
+@pytest.mark.parametrize("form", ["1 500,50 {}", "{} 1 500,50", "1 500,50{}", "{}1 500,50"])
+def test_no_sign_is_left_out_of_a_number_without_being_named(
+    warehouse_of_values: Warehouse, sign: str, form: str
+) -> None:
+    number, signs = warehouse_of_values.rows(
+        "SELECT ops.parse_number(%(w)s), ops.money_signs(%(w)s)", {"w": form.format(sign)}
+    )[0]
+    assert (number is None) == (signs is None)
+
+
 @pytest.mark.parametrize(
     ("written", "auto", "ru", "en"),
     [

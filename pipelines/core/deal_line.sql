@@ -20,6 +20,7 @@ create table core.deal_line (
     vat_rate         numeric(5,2),              -- percent; 0 is a rate, null means without VAT
     vat_included     boolean,                   -- whether prices and sums of the line include VAT; null: as its deal
     amount           numeric(18,2),             -- with discount, on the line's VAT terms: round(price * quantity, 2)
+    money_signs      text,                      -- signs of money written in its sums, as "$" or "USD"; null where none
     is_deleted       boolean not null,          -- no longer in the source
     problems         text[] not null            -- what could not be read, in sentences
 );

@@ -35,6 +35,7 @@ create table documents.document_line (
     price_before     numeric(18,7),             -- likewise
     amount_before    numeric(18,2),             -- likewise
     vat_before       numeric(18,2),             -- VAT in `amount_before`
+    foreign_signs    text,                      -- signs of money written in its sums, where they are not the deal's currency
     problems         text                       -- what could not be read from the CRM, in sentences
 );
 
@@ -95,7 +96,7 @@ with target as (
                       and i.value #>> '{}' = 'split') as splits
     from ops.setting n where n.name = 'accounting_system'
 ), lines as (
-    select l.*, d.document_date, d.discount as deal_discount, t.deal_includes, t.line_includes, t.percent,
+    select l.*, d.document_date, d.currency, d.discount as deal_discount, t.deal_includes, t.line_includes, t.percent,
            -- On the deal's VAT terms, as its header is.
            case when t.line_includes = t.deal_includes then l.amount
                 when t.line_includes then l.amount - round(l.amount * t.percent / (100 + t.percent), 2)
@@ -254,6 +255,7 @@ select
     null::numeric as price_before,
     null::numeric as amount_before,
     null::numeric as vat_before,
+    case when not ops.money_is_of(l.money_signs, l.currency) then l.money_signs end as foreign_signs,
     nullif(array_to_string(l.problems, '; '), '') as problems
 from resolved l
 cross join target

@@ -92,6 +92,7 @@ FAULTS: list[tuple[dict[str, Any], dict[str, Any], set[str]]] = [
     ({}, {"unit_key": None}, {"unit_known"}),
     ({}, {"amount": None}, {"line_amount_given"}),
     ({}, {"problems": "price: 'ask' is no number"}, {"line_readable"}),
+    ({}, {"foreign_signs": "USD"}, {"line_currency"}),
     ({"rule": None, "client_id": None, "amount": None}, {"vat": None}, {"stage_has_rule"}),
 ]
 

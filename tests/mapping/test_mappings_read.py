@@ -86,6 +86,36 @@ def test_what_cannot_be_used_is_null_and_told_in_a_sentence(road: Road) -> None:
     assert "is not a number" in huge["problems"][0]
 
 
+def test_a_sum_that_names_another_currency_is_no_sum_of_the_row(road: Road) -> None:
+    road.put("deal", "1", {"title": "a", "stage": "A", "opportunity": "1000 USD", "cur": "руб"})
+    road.put("deal", "2", {"title": "b", "stage": "A", "opportunity": "1 000 ₽", "cur": "руб"})
+    road.put("deal", "3", {"title": "c", "stage": "A", "opportunity": "€1000", "cur": "$"})
+    road.put("deal", "4", {"title": "d", "stage": "A", "opportunity": "€1000"})
+    road.refresh("core.deal")
+    dollars, roubles, euros, unknown = road.rows("core.deal")
+    assert [row["amount"] for row in (dollars, roubles, euros, unknown)] == [None, 1000, None, 1000]
+    assert dollars["problems"] == [
+        'amount: "1000 USD" is not in RUB (opportunity of deal 1); correct it in shop'
+    ]
+    assert euros["problems"] == ['amount: "€1000" is not in USD (opportunity of deal 3); correct it in shop']
+    # A deal without a currency is held for that alone.
+    assert roubles["problems"] == unknown["problems"] == []
+
+
+def test_a_line_keeps_the_currency_that_its_sums_name_for_its_deal_to_judge(
+    warehouse: Warehouse, roads: list[Road]
+) -> None:
+    roads.append(open_road(warehouse, load(MAPPINGS / "demo", ENVIRON).system("bitrix24")))
+    road = roads[-1]
+    for number, price in enumerate(("10.5", "10,50 руб.", "$10.5")):
+        line = {"productName": "Кабель", "quantity": "3", "price": price, "taxRate": 20}
+        road.put("deal_line", str(number), line, parent="7")
+    road.refresh("core.deal_line")
+    rows = road.rows("core.deal_line")
+    assert [row["money_signs"] for row in rows] == [None, "руб.", "$"]
+    assert [(row["price"], row["problems"]) for row in rows] == [(Decimal("10.5"), [])] * 3
+
+
 def test_a_deleted_record_stays_and_an_ignored_one_is_counted_by_its_rule(road: Road) -> None:
     road.put("deal", "1", {"title": "a", "stage": "A"})
     road.put("deal", "2", {"title": "ТЕСТ b", "stage": "A"})
@@ -383,7 +413,10 @@ def slow(road: Road, payload: dict[str, Any]) -> dict[str, Any]:
     price = number[0]
     if price is not None and abs(price) >= 10**14 - 1:
         price = None
-    problems = (c is not None and price is None) + (a is not None and boolean[0] is None)
+    currency = None if a is None or c is None else f"{a}/{c}"
+    signs = "select ops.money_is_of(ops.money_signs(%s), %s)"
+    fits = road.conn.execute(signs, [c, currency]).fetchone() == (True,)
+    problems = (c is not None and price is None) + (not fits) + (a is not None and boolean[0] is None)
     found: dict[str, Any] = next((item for item in payload["list"] if item["k"] == "x"), {})
     code = None if b in ("0", "-") else b
     assert len(road.row("core.product")["problems"]) == problems
@@ -391,9 +424,9 @@ def slow(road: Road, payload: dict[str, Any]) -> dict[str, Any]:
         "name": a if a is not None else text(payload["deep"]["b"]),
         "code": {"WON": "won", "12": "twelve"}.get(code or "", "other"),
         "unit": text(found.get("v")),
-        "price": None if price is None else price.quantize(Decimal("0.0001"), ROUND_HALF_UP),
+        "price": None if price is None or not fits else price.quantize(Decimal("0.0001"), ROUND_HALF_UP),
         "is_service": boolean[0],
-        "currency": None if a is None or c is None else f"{a}/{c}",
+        "currency": currency,
     }
 
 
