@@ -126,7 +126,9 @@ def _shown(value: Any) -> str:
 
 @pytest.mark.parametrize("name", EXPORTS)
 def test_a_ready_mapping_is_valid_beside_a_company_s_accounting(tmp_path: Path, name: str) -> None:
-    folder = write_folder(tmp_path / "m", **{name: (MAPPINGS / "exports" / f"{name}.yaml").read_text()})
+    ready, books = MAPPINGS / "exports" / f"{name}.yaml", MAPPINGS / "demo" / "onec.yaml"
+    folder = write_folder(tmp_path / "m", **{name: ready.read_text(), "onec": books.read_text()})
+    (folder / "books.yaml").unlink()
     system = load(folder, ENVIRON).system(name)
     connect(name, system.connection)
     assert system.file.notes
