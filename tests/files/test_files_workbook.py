@@ -78,6 +78,31 @@ def test_a_formula_gives_its_stored_value_and_one_never_calculated_refuses_the_f
     assert by_id(source(tmp_path))["1"]["Сумма"] == "2"
 
 
+@pytest.mark.parametrize(
+    ("cell", "refused"),
+    [
+        ('t="str"><f>A2&amp;"x"</f>', True),
+        ('t="b"><f>A2=1</f>', True),
+        ('t="e"><f>1/0</f>', True),
+        ('t="d"><f>TODAY()</f>', True),
+        ('><f t="array" ref="B2:B3">A2:A3</f>', True),
+        ('><f t="shared" si="0"/><v/>', True),
+        ('t="str"><f>IF(1,"","")</f><v></v>', False),
+        ('t="str"><f>IF(1,"","")</f><v/>', False),
+        ('t="str"><f>A2&amp;"x"</f><v>1x</v>', False),
+    ],
+)
+def test_a_formula_of_any_kind_that_was_never_calculated_refuses_the_file(
+    tmp_path: Path, cell: str, refused: bool
+) -> None:
+    raw = workbook([["ID", "Сумма"], [1, 77]])
+    drop(tmp_path, "deals.xlsx", edited(raw, r'<c r="B2"[^>]*><v>77</v></c>', f'<c r="B2" {cell}</c>'))
+    if refused:
+        assert "cell B2 holds a formula that was never calculated" in str(failure(source(tmp_path)))
+    else:
+        assert list(by_id(source(tmp_path))) == ["1"]
+
+
 def test_a_wrong_dimension_in_the_file_hides_no_column(tmp_path: Path) -> None:
     raw = edited(workbook([["ID", "Сумма"], [1, 5]]), r'<dimension ref="A1:B2"\s*/>', '<dimension ref="A1"/>')
     drop(tmp_path, "deals.xlsx", raw)

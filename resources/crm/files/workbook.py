@@ -171,12 +171,17 @@ def _sheet_rows(sheet: Any, aside: _Aside) -> Iterator[Row]:
     # The sheet's own iterator knows neither row numbers with certainty, nor hidden rows, nor merged cells, nor
     # formulas without a stored value; the parser beneath it knows them all.
     from openpyxl.utils import range_boundaries
-    from openpyxl.worksheet._reader import FORMULA_TAG, WorkSheetParser
+    from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG, WorkSheetParser
 
     class Parser(WorkSheetParser):
         def parse_cell(self, element: Any) -> dict[str, Any]:
             cell: dict[str, Any] = super().parse_cell(element)
-            if cell["value"] is None and cell["data_type"] == "n" and element.find(FORMULA_TAG) is not None:
+            # An empty text is a result (`<v></v>`), of a number it is none; no `<v>` at all is none of anything.
+            if (
+                cell["value"] is None
+                and element.find(FORMULA_TAG) is not None
+                and (cell["data_type"] != "str" or element.find(VALUE_TAG) is None)
+            ):
                 raise UnreadableError(
                     f"its cell {element.get('r')} holds a formula that was never calculated",
                     "open the file in Excel and save it",
