@@ -49,6 +49,48 @@ def test_a_total_that_agrees_with_its_rows_is_no_record(tmp_path: Path, total: S
     assert "1 rows of totals passed over" in told(files)
 
 
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize(
+    ("beside", "sum_"),
+    [
+        (["", ""], "1 400,00 ₽"), (["", ""], "1400 руб."), (["", ""], "RUB 1 400,00"), (["", "5"], "€1,400.00"),
+        (["2 шт.", ""], "1 400,00"), (["2 сделки", "-"], "1400,00 р."), (["х", "5"], "1400"),
+    ],
+)  # fmt: skip
+def test_a_total_of_money_is_a_total_and_no_record(
+    tmp_path: Path, beside: Sequence[str], sum_: str, named: bool
+) -> None:
+    options = {"control_totals": ["Сумма"]} if named else {}
+    files = dropped(tmp_path, *BODY, ["Итого:", *beside, sum_], **options)
+    assert 'line 4 ("Итого:") says 1 400.00 of "Сумма" while the rows add up to 1 200.30' in str(
+        failure(files)
+    )
+    right = sum_.replace("400", "200").replace(",00", ",30").replace(".00", ".30")
+    right = right if "30" in right else right.replace("200", "200,30")
+    files = dropped(tmp_path, *BODY, ["Итого:", *beside, right], **options)
+    assert (list(by_id(files)), read(files)[1]) == (["1", "2"], [])
+
+
+def test_where_totals_are_to_agree_a_row_that_begins_like_one_is_no_record(tmp_path: Path) -> None:
+    odd = ["Итого", "без скидок", "", "1 200,30"]
+    assert "Итого" in by_id(dropped(tmp_path, *BODY, odd)), "it may be a name"
+    message = str(failure(dropped(tmp_path, *BODY, odd, control_totals=["Сумма"])))
+    assert "line 4 begins with the word of a total, but has texts beside like a row of deal" in message
+    assert "take `control_totals` of deal away" in message
+    oil = ["Total Quartz", "масло", 1, 5]
+    assert "Total Quartz" in by_id(dropped(tmp_path, *BODY, oil, control_totals=["Сумма"]))
+
+
+def test_a_total_that_is_to_agree_and_is_no_number_refuses_the_file(tmp_path: Path) -> None:
+    total = ["Итого", "", "", "тысяча двести"]
+    message = str(failure(dropped(tmp_path, *BODY, ["", *total[:1], *total[2:]], control_totals=["Сумма"])))
+    assert 'line 4 is a total whose column "Сумма" says "тысяча двести", which is no number' in message
+    assert list(by_id(dropped(tmp_path, *BODY, ["", "Итого", "", "-"], control_totals=["Сумма"]))) == [
+        "1",
+        "2",
+    ]
+
+
 def test_a_total_that_disagrees_sets_the_file_apart_with_both_sums(tmp_path: Path) -> None:
     files = dropped(tmp_path, *BODY, ["Итого", "", "", "1 200,31"])
     message = str(failure(files))

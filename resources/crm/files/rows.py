@@ -74,7 +74,7 @@ class FileRows:
             self._survey_parents(survey)
         else:
             self._survey_ids(survey)
-        if survey.totals or survey.groups:
+        if survey.totals or survey.groups or self.table.control_totals:
             survey.remarks += check_totals(self.sheet)
         return survey
 

@@ -25,7 +25,16 @@ from resources.crm.files.options import TableFiles
 from resources.crm.files.spreadsheet import Table
 
 TOTALS = r"итого|всего|итог|общий итог|промежуточный итог|total|totals|grand total|subtotal|sum"
-NUMBER = re.compile(r"[-+]?[\d\s\u00a0\u202f.,]+%?")
+# Of money, before a number or after it: what ops.parse_number takes off.
+_SIGN = r"(?:[₽$€£¥₸₴₺₾₼]|\b(?:rub|rur|usd|eur|kzt|byn|тенге)\b|(?:руб(?:лей|ля|ль)?|[рp])(?:\.|$))"
+SIGN = re.compile(rf"^{_SIGN}|{_SIGN}$", re.I)
+NUMBER = re.compile(r"[-+(\u2212]?[\d\s\u00a0\u202f.,']+[-)]?%?")
+# What else stands beside the word of a total: a count of what is summed up, a sign that nothing is summed here.
+COUNT = re.compile(
+    r"\d[\d\s]*(?:шт|наименован|позиц|строк|запис|сдел|клиент|заказ|товар|услуг|документ|pcs|items?|rows?|deals?)\w*\.?",
+    re.I,
+)
+DASH = re.compile(r"[-\u2013\u2014*xхXХ]")
 CODE = re.compile(r"\d{9,15}")  # INN, KPP, OGRN: no total bears one
 # What follows the word of a total: nothing, a sign, a number, or what is summed up. "Total Quartz" is a product.
 AFTER_WORD = (
@@ -157,6 +166,11 @@ class SheetRows:
             else f"column {name}"
         )
 
+    def begins_as_total(self, seen: Seen) -> bool:
+        """Whether the first cell of the row is the word of a total and nothing else, or says what it sums up."""
+        begins = next((cell for cell in seen.own if cell is not None and not cell.isspace()), "")
+        return self.table.skip_totals and self._total_caption.match(begins) is not None
+
     def _seen(self, row: Row, filled: _MergedDown, hidden: bool) -> Seen:
         odd = is_odd(row.cells)
         if odd:
@@ -244,10 +258,14 @@ class SheetRows:
         if any(CODE.fullmatch((row.cells[place] or "").strip()) for place in self._code_columns):
             return False
         beside = [cell.strip() for cell in row.cells if cell is not None and not cell.isspace()][1:]
-        plain = all(NUMBER.fullmatch(cell) for cell in beside)
+        plain = all(is_number(cell) for cell in beside)
+        caption = self._total_caption.match(begins) is not None
         if self.id_of(row) is not None:
+            counted = [cell for cell in beside if not DASH.fullmatch(cell)]
+            if caption and all(is_number(cell) or COUNT.fullmatch(cell) for cell in counted):
+                return bool(counted)
             return bool(beside) and plain
-        if self._total_caption.match(begins):
+        if caption:
             return True
         if filled.continues(row):
             return False
@@ -258,9 +276,9 @@ class SheetRows:
         if not self.table.group_column or filled.continues(row) or self.id_of(row) is not None:
             return None
         said = [(n, cell.strip()) for n, cell in enumerate(row.cells) if cell and not cell.isspace()]
-        if not said or said[0][0] != self._first or NUMBER.fullmatch(said[0][1]):
+        if not said or said[0][0] != self._first or is_number(said[0][1]):
             return None
-        return said[0][1] if all(NUMBER.fullmatch(cell) for _, cell in said[1:]) else None
+        return said[0][1] if all(is_number(cell) for _, cell in said[1:]) else None
 
     def _places(self, names: Sequence[str]) -> frozenset[int]:
         return frozenset(self.opened.columns.index(name) for name in names if name)
@@ -339,6 +357,11 @@ class _MergedDown:
         if not self.above or not _blank(cells[self.places[0]]):
             return False
         return all(_blank(cells[n]) or cells[n] == self.above.get(n) for n in self.places)
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell shows a number, a share or a sum of money, whatever its spelling."""
+    return NUMBER.fullmatch(SIGN.sub("", cell.strip()).strip()) is not None
 
 
 def column_letters(place: int) -> str:

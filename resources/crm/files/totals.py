@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from resources.crm.files.layout import UnreadableError
-from resources.crm.files.sheet import Seen, SheetRows
+from resources.crm.files.sheet import DASH, SIGN, Seen, SheetRows
 
 # Excel adds in binary; its noise is far below half a kopeck, and a true difference is at least one.
 NOISE = Decimal("0.005")
 SHOWN_CELLS = 3
-_MONEY = re.compile(r"(?i)(?:руб(?:лей|ля|ль)?|[₽$€р])\.?$|^[$€]")
+_DIGIT = re.compile(r"\d")
 _THOUSANDS = re.compile(r"\d{1,3}(?:[.,' ]\d{3})+")
 
 
@@ -49,9 +49,11 @@ class _Columns:
 
     numbers: dict[int, int] = field(default_factory=dict)
     others: dict[int, int] = field(default_factory=dict)
-    totals: bool = False
+    totals: bool = False  # something to compare: rows of totals, or groups with sums
+    total_rows: bool = False
     hidden: bool = False
     texts: bool = False
+    like_total: Seen | None = None  # the first record that begins with the word of a total
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +70,21 @@ def check_totals(sheet: SheetRows) -> list[str]:
     """Compare every total with the rows that it adds up; returns remarks for a person.
 
     Checked are the columns of `control_totals`, else those that hold mostly numbers. Raises UnreadableError
-    with both sums where a total agrees with no way of adding up its rows. A row that cannot be read leaves
+    with both sums where a total agrees with no way of adding up its rows, and where columns are named in
+    `control_totals` but their total cannot be told or read. A row that cannot be read leaves
     the totals over it unchecked: it is told by itself.
     """
     named = sheet.table.control_totals
     if named == ():
         return []
     found = _look(sheet)
+    if named and found.like_total and not found.total_rows:
+        raise UnreadableError(
+            f"{sheet.opened.unit} {found.like_total.row.line} begins with the word of a total, but has texts beside like a row"
+            f" of {sheet.table.entity}, and no other total stands in it; nothing of it was taken",
+            "leave nothing but numbers in the row of the total; if the table has none, take `control_totals` of"
+            f" {sheet.table.entity} away",
+        )
     if not found.totals:
         return []
     if named is not None:
@@ -107,7 +117,11 @@ def number_of(text: str | None, point: str = ",") -> Decimal | None:
 
     `point` is the mark of a fraction where one mark alone could also separate thousands ("1,234").
     """
-    plain = _MONEY.sub("", (text or "").strip().replace("\u2212", "-")).strip()
+    plain = (text or "").strip().replace("\u2212", "-")
+    if not _DIGIT.search(plain):
+        return None
+    if not (plain[0].isdigit() and plain[-1].isdigit()):
+        plain = SIGN.sub("", plain).strip()
     negative = plain[:1] == "-" or plain[-1:] == "-" or (plain[:1] == "(" and plain[-1:] == ")")
     plain = plain.strip("+-() ")
     if not plain or plain.strip("0123456789., '"):
@@ -139,9 +153,12 @@ def _look(sheet: SheetRows) -> _Columns:
     for seen in sheet.rows():
         if seen.kind == "total" or (seen.kind == "group" and len([c for c in seen.own if c]) > 1):
             found.totals = True
+            found.total_rows |= seen.kind == "total"
         elif seen.kind in ("record", "left_out"):
             found.hidden |= seen.hidden
             found.texts |= bool(seen.row.texts)
+            if found.like_total is None and sheet.begins_as_total(seen):
+                found.like_total = seen
             for place, cell in enumerate(seen.own[: sheet.rules.named]):
                 if cell is not None and not cell.isspace():
                     counts = found.others if number_of(cell) is None else found.numbers
@@ -218,6 +235,8 @@ class _Sums:
         """Find the mark since which the rows add up to this total; marks after it are closed by it."""
         told: list[tuple[Decimal, str]] = []
         given = [(n, number_of(seen.own[p], self.variant.point)) for n, p in enumerate(self.places)]
+        if self.by_name:
+            self._readable(seen, [n for n, value in given if value is None])
         if all(value is None for _, value in given):
             return ""
         for place in range(len(marks) - 1, -1, -1):
@@ -239,6 +258,17 @@ class _Sums:
             lack = sum((abs(total - added) for _, total, added in wrong), Decimal(0))
             told.append((lack, self._sentence(seen, wrong, mark, line)))
         return min(told)[1]  # the rows that it comes nearest to
+
+    def _readable(self, seen: Seen, unread: Sequence[int]) -> None:
+        """Raises UnreadableError where one of these places of a total holds something all the same."""
+        for n in unread:
+            cell = (seen.own[self.places[n]] or "").strip()
+            if cell and seen.kind == "total" and not DASH.fullmatch(cell):
+                raise UnreadableError(
+                    f"{self.sheet.opened.unit} {seen.row.line} is a total whose {self.sheet.cell(seen.row, self.places[n])}"
+                    f' says "{cell}", which is no number, so nothing proves that its rows are all there',
+                    f"write a plain number there, or take the column out of `control_totals` of {self.sheet.table.entity}",
+                )
 
     def _agrees(self, total: Decimal, added: Decimal, rows: int) -> bool:
         allowed = max(self.sheet.table.control_difference, NOISE)
