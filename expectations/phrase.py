@@ -27,6 +27,8 @@ RUSSIAN: tuple[tuple[str, str], ...] = (
     (r'" is not a whole number', '" не целое число'),
     (r'" is not a number', '" не число'),
     (r'" is not in ([A-Z]{3}) \(', r'" не в валюте \1 ('),
+    (r'" is too large a number', '" слишком большое число'),
+    (r"its lines add up to ([-0-9.]+), which is too large a sum", r"строки складываются в \1, это слишком большая сумма"),
     (r'" is not a date', '" не дата'),
     (r'" is not a time', '" не время'),
     (r'" is neither yes nor no', '" не «да» и не «нет»'),

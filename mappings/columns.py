@@ -262,6 +262,9 @@ class Values:
                 found.append(f"case when {given} not in ({known}) then {shown} || {told} || {place} end")
             if c.base in _WORDS:
                 told = literal(f'" {_WORDS[c.base]}')
+                if c.base == "numeric" and field.as_ != "integer":
+                    large = literal('" is too large a number')
+                    told = f"case when v._p{c.number} is null then {told} else {large} end"
                 lost = f"{mapped(field, given)} is not null and v.{name} is null"
                 found.append(f"case when {lost} then {shown} || {told} || {place} end")
             if self.may_be_signed(c) and (currency := self.currency()):

@@ -27,6 +27,8 @@ READING = [
     "stage_code is missing (stage of deal 17); fill it in shop",
     'kpp: "1" was never cleaned',
     f'amount: "100 USD" is not in RUB {PLACE}',
+    f'price: "4601234567890" is too large a number {PLACE}',
+    "its lines add up to 18000000000000000.00, which is too large a sum",
 ]
 SET_APART = [
     "С.csv: rows of deal П-4 differ in Клиент (lines 3, 4); give each of them a number of its own, or make them agree",

@@ -16,11 +16,11 @@ create table core.deal (
     campaign_id      text,                      -- core.campaign
     pipeline_code    text,                      -- pipeline's id in the source
     stage_code       text,                      -- stage's id in the source
-    amount           numeric(18,2),             -- header sum with all discounts, major units of `currency`
+    amount           numeric(15,2),             -- header sum with all discounts, major units of `currency`
     currency         text,                      -- ISO 4217
     vat_included     boolean,                   -- whether `amount`, and lines that do not say, include VAT; null: they do
     discount_percent numeric(9,6),              -- of the whole deal, off the sum of its lines
-    discount_amount  numeric(18,2),             -- of the whole deal as money, on the VAT terms of `amount`
+    discount_amount  numeric(15,2),             -- of the whole deal as money, on the VAT terms of `amount`
     created_at       timestamptz,               -- in the source
     closed_on        date,                      -- day it was (or is to be) closed
     modified_at      timestamptz,               -- in the source

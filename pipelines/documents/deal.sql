@@ -161,7 +161,7 @@ with target as (
 ), due as (
     select * from ruled
     where place is null or (not coalesce(ignore, false) and cardinality(documents) > 0)
-), lines as (
+), added as (
     -- On the deal's own VAT terms, to be compared with its header.
     select l.deal_id, count(*)::integer as lines,
            sum(case
@@ -171,8 +171,11 @@ with target as (
     from core.deal_line l join due on due.deal_id = l.deal_id
     where not l.is_deleted
     group by l.deal_id
+), lines as (
+    -- No document holds more: 15 digits, two of them kopecks, are what 1C keeps of a sum.
+    select deal_id, lines, case when abs(line_amount) < 1e13 then line_amount end as line_amount, line_amount as in_all from added
 ), sums as (
-    select d.deal_id, l.lines, l.line_amount, given.discount,
+    select d.deal_id, l.lines, l.line_amount, l.in_all, given.discount,
            coalesce(d.amount, l.line_amount - coalesce(given.discount, 0)) as amount,
            l.line_amount - coalesce(d.amount, l.line_amount - coalesce(given.discount, 0)) as gap
     from due d
@@ -259,7 +262,9 @@ select
              or ops.is_carried(o.deal_id))) as same_number,
     (select string_agg(distinct q.reason, '; ') from ops.quarantine q
       where q.source = d.source and q.parent_id = d.source_id and q.resolved_at is null) as set_apart,
-    nullif(array_to_string(d.problems, '; '), '') as problems
+    nullif(concat_ws('; ', nullif(array_to_string(d.problems, '; '), ''),
+                     case when sums.in_all is distinct from sums.line_amount then
+                         'its lines add up to ' || sums.in_all || ', which is too large a sum' end), '') as problems
 from signed d
 cross join target
 left join core.client c on c.client_id = d.client_id

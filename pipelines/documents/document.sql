@@ -71,7 +71,9 @@ with target as (
     join ops.setting k on k.system = n.value #>> '{}' and k.name = 'kinds'
     where n.name = 'accounting_system'
 ), sums as (
-    select l.deal_id, sum(l.amount) as amount, sum(l.vat_amount) as vat_amount,
+    -- What documents.deal does not add up is none here.
+    select l.deal_id, case when sum(abs(l.amount)) < 1e13 then sum(l.amount) end as amount,
+           case when sum(abs(l.amount)) < 1e13 then sum(l.vat_amount) end as vat_amount,
            bool_and(l.vat_included) as vat_included,
            bool_or(not l.is_service) as has_goods, bool_or(l.is_service) as has_services
     from documents.document_line l

@@ -16,23 +16,23 @@ create table documents.document_line (
     unit             text,                      -- unit of measure as the source writes it
     unit_key         text,                      -- core.accounting_unit
     quantity         numeric(18,4),             -- in `unit`
-    price            numeric(18,7),             -- a unit, with all discounts and VAT
+    price            numeric(38,7),             -- a unit, with all discounts and VAT
     amount           numeric(18,2),             -- with all discounts and VAT
     vat_rate         numeric(5,2),              -- percent; 0 is a rate, null means without VAT
     vat              text,                      -- VAT rate as accounting names it; null where no rule fits
     vat_amount       numeric(18,2),             -- VAT in `amount`, rounded half up to the kopeck, by line or by document
-    net_price        numeric(18,7),             -- `price` without VAT
+    net_price        numeric(38,7),             -- `price` without VAT
     net_amount       numeric(18,2),             -- `amount` less `vat_amount`
     vat_included     boolean,                   -- the terms of the document: whether what follows includes VAT
-    stated_price     numeric(18,7),             -- `price` or `net_price`
+    stated_price     numeric(38,7),             -- `price` or `net_price`
     stated_amount    numeric(18,2),             -- `amount` or `net_amount`
-    list_price       numeric(18,7),             -- a unit before discounts
+    list_price       numeric(38,7),             -- a unit before discounts
     discount_percent numeric(5,2),              -- what `discount_amount` is of the sum before it, rounded
-    discount_amount  numeric(18,2),             -- round(list_price * quantity, 2) less stated_amount
+    discount_amount  numeric(38,2),             -- round(list_price * quantity, 2) less stated_amount
     given_price      numeric(18,4),             -- as the CRM says, on the line's own VAT terms; null where the line was split
     given_amount     numeric(18,2),             -- likewise
     quantity_before  numeric(18,4),             -- of a correction: what the document said before
-    price_before     numeric(18,7),             -- likewise
+    price_before     numeric(38,7),             -- likewise
     amount_before    numeric(18,2),             -- likewise
     vat_before       numeric(18,2),             -- VAT in `amount_before`
     foreign_signs    text,                      -- signs of money written in its sums, where they are not the deal's currency

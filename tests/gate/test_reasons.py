@@ -93,6 +93,10 @@ FAULTS: list[tuple[dict[str, Any], dict[str, Any], set[str]]] = [
     ({}, {"amount": None}, {"line_amount_given"}),
     ({}, {"problems": "price: 'ask' is no number"}, {"line_readable"}),
     ({}, {"foreign_signs": "USD"}, {"line_currency"}),
+    ({"currency": "KWD"}, {}, {"currency_in_hundredths"}),
+    ({"currency": "JPY"}, {}, set()),
+    ({"currency": "JPY"}, {"vat_amount": Decimal("180.33")}, {"line_amount_in_units"}),
+    ({}, {"stated_price": 10**12}, {"line_price_carried"}),
     ({"rule": None, "client_id": None, "amount": None}, {"vat": None}, {"stage_has_rule"}),
 ]
 
