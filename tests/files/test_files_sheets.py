@@ -399,7 +399,8 @@ def test_a_date_that_reads_two_ways_is_told_and_not_guessed_unless_the_option_na
     ("text", "says"),
     [
         ("46086", "lost its format"), ("31.02.2026", "does not exist"), ("вчера", "is no date"),
-        ("05.03.1826", "does not exist"), ("5.3.2026 25:00", "does not exist"), ("13/13/2026", "does not exist"),
+        ("05.03.1826", "is not between 1900 and 2199"), ("31.12.1899", "no date of business"),
+        ("5.3.2026 25:00", "does not exist"), ("13/13/2026", "does not exist"),
         ("5 foo 2026", "does not exist"), ("03-05-2026", "day 3 of month 5"),
     ],
 )  # fmt: skip

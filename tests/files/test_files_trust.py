@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import zipfile
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,6 +26,15 @@ from tests.files.dropped import (
 )
 
 
+def zipped(*parts: str) -> bytes:
+    """A ZIP of parts that hold next to nothing."""
+    saved = io.BytesIO()
+    with zipfile.ZipFile(saved, "w") as archive:
+        for part in parts:
+            archive.writestr(part, "<x/>")
+    return saved.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "cause"),
     [
@@ -38,6 +49,8 @@ from tests.files.dropped import (
         ("deals.xlsx", WHOLE[:600] + b"\xff" * 600 + WHOLE[1200:], "damaged or half-written XLSX"),
         ("deals.xlsx", b"\0\0\0\0" + WHOLE[4:], "no XLSX"),
         ("deals.xls", b"\xd0\xcf\x11\xe0" + b"x" * 99, "old .xls workbook"),
+        ("deals.ods", zipped("mimetype", "content.xml", "styles.xml"), "it is an OpenDocument file (.ods)"),
+        ("deals.xlsx", zipped("[Content_Types].xml", "xl/workbook.bin"), "it is a binary workbook (.xlsb)"),
         ("deals.xls", b"<html><table><tr><td>ID</td></tr></table>", "web page"),
     ],
 )  # fmt: skip

@@ -71,7 +71,12 @@ def iso_date(text: str, style: DateStyle = "auto") -> str | None:
         whole = date(year, month, day).isoformat()
     except ValueError:
         whole = ""
-    if not whole or not FIRST_YEAR <= year <= LAST_YEAR or clock[0] > 23 or max(clock[1:]) > 59:
+    if whole and not FIRST_YEAR <= year <= LAST_YEAR:
+        raise UnclearDate(
+            f'holds "{text}", which is not between {FIRST_YEAR} and {LAST_YEAR} and so no date of business',
+            "correct the year, or leave the cell empty",
+        )
+    if not whole or clock[0] > 23 or max(clock[1:]) > 59:
         raise UnclearDate(f'holds "{text}", a day that does not exist', "correct it")
     return f"{whole}T{clock[0]:02}:{clock[1]:02}:{clock[2]:02}" if found["h"] else whole
 

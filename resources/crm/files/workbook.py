@@ -33,6 +33,12 @@ MAX_UNPACKED_BYTES = 4 << 30  # an XLSX is a ZIP; one that unpacks to more is no
 MAX_MERGED_CELLS = 1_000_000
 MAX_COLUMNS, MAX_ROWS = 16_384, 1_048_576  # of a sheet
 YES = ("1", "true")
+# By a part that every such file has: what is a ZIP too, and no XLSX.
+OTHER_FORMATS = {
+    "xl/workbook.bin": "a binary workbook (.xlsb)",
+    "content.xml": "an OpenDocument file (.ods), as LibreOffice saves it",
+    "word/document.xml": "a document of Word (.docx)",
+}
 NUMBER_AS_TEXT = re.compile(r"[-+]?\d[\d\s\u00a0\u2009\u202f]*(?:[.,]\d+)?")
 
 
@@ -99,6 +105,9 @@ def open_workbook(spool: IO[bytes], layout: Layout, spools: list[IO[bytes]]) -> 
     try:
         with zipfile.ZipFile(spool) as archive:
             size = sum(part.file_size for part in archive.infolist())
+            parts = set(archive.namelist())
+        if what := next((what for part, what in OTHER_FORMATS.items() if part in parts), ""):
+            raise UnreadableError(f"it is {what}", "save it as .xlsx, or export a CSV")
         if size > MAX_UNPACKED_BYTES:
             raise UnreadableError(f"it unpacks to {size >> 20} MiB", "export fewer rows, or a CSV")
         book = openpyxl.load_workbook(spool, read_only=True, data_only=True)
