@@ -6,11 +6,11 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0024"
-down_revision = "0017"
+revision = "0019"
+down_revision = "0018"
 
 
 def upgrade() -> None:
     driver = op.get_bind().connection.driver_connection
     assert driver is not None
-    driver.execute(Path(__file__).with_name("0024_money_signs.sql").read_bytes())
+    driver.execute(Path(__file__).with_name("0019_money_signs.sql").read_bytes())
