@@ -8,7 +8,8 @@ create table feedback.company (
     source    text not null,             -- connected system
     source_id text not null,             -- id in that system
     name      text,                      -- name of the client
-    debt      numeric(18,2) not null,    -- accounting's currency, foreign documents at their own rate
+    debt      numeric(18,2),             -- accounting's currency, foreign documents at their own rate; null where one has none
+    problem   text,                      -- why there is no sum
     currency  text,                      -- accounting's currency, ISO 4217
     due_on    date                       -- first day by which something unpaid is due
 );
@@ -37,7 +38,8 @@ select
     c.source,
     c.source_id,
     c.name,
-    sum(d.debt_own) as debt,
+    case when count(*) = count(d.debt_own) then sum(d.debt_own) end as debt,
+    string_agg(distinct d.source_id || ': ' || d.problem, '; ') as problem,
     (select s.value #>> '{}' from ops.setting s
       where s.name = 'currency'
         and s.system = (select n.value #>> '{}' from ops.setting n where n.name = 'accounting_system')) as currency,

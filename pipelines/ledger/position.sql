@@ -14,7 +14,9 @@ create table ledger.position (
     actual_currency_key       text,                      -- currency accounting holds
     expected_date             date,                      -- date the CRM expects
     actual_date               date,                      -- date accounting holds
-    due_on                    date,                      -- day by which the client pays
+    due_on                    date,                      -- day by which the client pays; as sent where no deal says it any more
+    rate                      numeric(18,6),             -- accounting currency for `rate_units`: accounting's, else as sent, else the deal's
+    rate_units                numeric(18,4),             -- 1, 10, 100
     expected_amount           numeric(18,2),             -- of a return negative; null: the CRM expects no such document
     sent_amount               numeric(18,2),             -- null: we never wrote it
     actual_amount             numeric(18,2),             -- null: accounting does not hold it (or marked it for deletion)
@@ -206,7 +208,9 @@ select
     case when not a.is_deleted then a.currency_key end as actual_currency_key,
     case when 'date' = any(own.fields) then a.document_date else e.document_date end as expected_date,
     a.document_date as actual_date,
-    e.due_on,
+    coalesce(e.due_on, (w.content #>> '{document,due_on}')::date) as due_on,
+    rated.rate,
+    rated.rate_units,
     case when 'amount' = any(own.fields) then a.amount else e.amount end * ops.sign(e.kind) as expected_amount,
     w.sent_amount * ops.sign(w.kind) as sent_amount,
     case when not a.is_deleted then a.amount * ops.sign(coalesce(e.kind, a.kind)) end as actual_amount,
@@ -230,6 +234,14 @@ left join writing w on w.document_key = keys.document_key
 left join core.deal deal on deal.deal_id = coalesce(e.deal_id, w.deal_id)
 left join ours on ours.document_key = keys.document_key
 left join waiting on waiting.document_key = keys.document_key
+left join lateral (
+    select r.rate, coalesce(nullif(r.units, 0), 1) as rate_units
+    from (values (1, a.rate, a.rate_units),
+                 (2, (w.content #>> '{document,rate}')::numeric, (w.content #>> '{document,rate_units}')::numeric),
+                 (3, e.rate, e.rate_units)) r(place, rate, units)
+    where r.rate > 0
+    order by r.place limit 1
+) rated on true
 left join accepted own on own.document_key = keys.document_key and e.document_key is not null and e.ended is null
 left join lateral (
     select string_agg(h.reason, '; ' order by h.check_name) as reason,

@@ -4,7 +4,7 @@
 -- @owner accountants
 -- @arguments as_of date
 -- @column document_key text -- ledger.obligation
--- @column kind text -- invoice, or realization for which no invoice was made
+-- @column kind text -- invoice, else order, else realization or correction; a return only of no deal
 -- @column number text -- number shown in accounting
 -- @column document_date date -- date of the document
 -- @column due_on date -- day by which the client pays
@@ -18,7 +18,7 @@
 -- @column manager text -- name of the responsible manager
 -- @column currency_key text -- core.accounting_currency
 -- @column currency text -- ISO 4217 letters
--- @column amount numeric -- asked for, with VAT
+-- @column amount numeric -- asked for, with VAT, less what was taken back up to `as_of`
 -- @column paid numeric -- allocated to it from payments up to `as_of`
 -- @column debt numeric -- amount less paid, never below 0
 -- @column overpaid numeric -- paid beyond the amount, never below 0
@@ -32,8 +32,14 @@ with allocated as (
     where paid_on is null or paid_on <= as_of
     group by document_key
 ), owed as (
-    select o.*, coalesce(a.amount, 0) as paid, greatest(as_of - o.due_on, 0) as days_overdue
+    select o.document_key, o.kind, o.number, o.document_date, o.due_on, o.counterparty_key, o.deal_id, o.currency_key,
+           -- What was taken back later lowers nothing yet.
+           o.amount + coalesce(later.amount, 0) as amount,
+           coalesce(a.amount, 0) as paid, greatest(as_of - o.due_on, 0) as days_overdue
     from ledger.obligation o
+    left join lateral (
+        select sum((l ->> 'amount')::numeric) as amount from jsonb_array_elements(o.lowered) l
+        where o.lowered is not null and (l ->> 'on')::date > as_of) later on true
     left join allocated a on a.document_key = o.document_key
     -- money without a readable date must not disappear
     where o.document_date is null or o.document_date <= as_of

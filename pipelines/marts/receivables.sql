@@ -11,7 +11,7 @@
 -- @column deal_id text -- core.deal; null: the document is not ours
 -- @column deal text -- name of the deal
 -- @column document_key text -- ledger.obligation
--- @column kind text -- invoice, or realization for which no invoice was made
+-- @column kind text -- invoice, else order, else realization or correction
 -- @column number text -- number shown in accounting
 -- @column document_date date -- date of the document
 -- @column due_on date -- day by which the client pays

@@ -1,4 +1,4 @@
--- Who owed what on a date: one row an invoice (or realization without one) that was not paid in full by then.
+-- Who owed what on a date: one row a document that asks for payment and was not paid in full by then.
 -- The sum of `debt` is that of ledger.obligation less its allocations, overpaid documents left out.
 --
 -- @owner accountants
@@ -12,7 +12,7 @@
 -- @column deal_id text -- core.deal; null: the document is not ours
 -- @column deal text -- name of the deal
 -- @column document_key text -- ledger.obligation
--- @column kind text -- invoice, or realization for which no invoice was made
+-- @column kind text -- invoice, else order, else realization or correction
 -- @column number text -- number shown in accounting
 -- @column document_date date -- date of the document
 -- @column due_on date -- day by which the client pays

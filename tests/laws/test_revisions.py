@@ -449,3 +449,16 @@ def test_what_becomes_small_enough_before_it_leaves_is_written_and_posted(towns:
         assert town.rows("select distinct amount from ops.operation where kind = 'realization'") == [
             (Decimal("1000.00"),)
         ]
+
+
+def test_a_sale_that_was_taken_back_is_neither_owed_nor_shipped_and_the_crm_shows_nothing(
+    towns: Towns,
+) -> None:
+    with shipped(towns, "reversed") as (town, deal):
+        town.portal.change("deal", deal, stageId="NEW")
+        settle(town)
+        assert [kind for kind, _, _ in documents(town, deal)] == ["realization", "return"]
+        owed = "select kind, asked, amount from ledger.obligation where deal_id like %s"
+        assert town.rows(owed, [f"%:{deal}"]) == [("invoice", Decimal("1000.10"), 0)]
+        sync.refresh_stage(town.road, "feedback")
+        assert town.rows("select * from feedback.deal where deal_id like %s", [f"%:{deal}"]) == []

@@ -15,6 +15,7 @@ from mappings import load
 from pipelines import sync
 from pipelines.sync import Road
 from resources.warehouse import Warehouse
+from tests.owed import each_deal_owes_its_sum_once
 from tests.sandbox_process import running
 from tests.whole_road import DEMO, Company, addresses, environment, sync_road
 
@@ -95,6 +96,12 @@ def test_deals_become_posted_documents_once_though_answers_are_lost_and_a_second
     assert (second.planned.quiet, second.carried.written) == (True, 0)
     assert second.written_back == ["bitrix24: 0 planned, 0 written back"]
     assert {key: len(rows) for key, rows in documents(found, name).items()} == dict.fromkeys(ours, 1)
+
+    assert each_deal_owes_its_sum_once(road.warehouse, FIRST[name]) == 0
+    found.sandbox.control("tick", {"days": 14, "deals": 0})
+    third = sync_road(road)
+    assert [law.sentence for law in third.laws if not law.holds] == []
+    assert each_deal_owes_its_sum_once(road.warehouse, FIRST[name]) > 0, "nobody has paid in full"
 
 
 def documents(found: Company, name: str) -> dict[tuple[str, str], list[dict[str, str]]]:

@@ -16,6 +16,7 @@ from mappings.expression import expression_sql
 from pipelines import sync
 from pipelines.sync import Road
 from resources.warehouse import Warehouse
+from tests.owed import each_deal_owes_its_sum_once
 from tests.sandbox_process import Running, running
 from tests.whole_road import DEMO, addresses, sync_road
 
@@ -85,6 +86,12 @@ def test_deals_become_invoices_of_quickbooks_once_though_answers_are_lost_and_a_
     assert (second.planned.quiet, second.carried.written) == (True, 0)
     assert second.written_back == ["bitrix24: 0 planned, 0 written back"]
     assert {number: len(found) for number, found in _invoices(sandbox).items()} == dict.fromkeys(invoices, 1)
+
+    assert each_deal_owes_its_sum_once(warehouse, "realization") == 0
+    sandbox.control("accounting/quickbooks/tick", {"days": 20, "seed": 3})
+    third = sync_road(road)
+    assert [law.sentence for law in third.laws if not law.holds] == []
+    assert each_deal_owes_its_sum_once(warehouse, "realization") > 0, "nobody has paid in full"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pipelines import sync
 from pipelines.sync import Road
 from resources.warehouse import Warehouse
 from tests.mapping.mapping_road import MAPPINGS
+from tests.owed import each_deal_owes_its_sum_once
 from tests.sandbox_process import Running, running
 from tests.whole_road import DEMO, addresses, sync_road
 
@@ -75,9 +76,13 @@ def test_deals_become_orders_once_and_billing_becomes_their_realizations(
     second = sync_road(road)
     assert (second.planned.quiet, second.carried.written) == (True, 0)
 
+    assert warehouse.rows("select * from ledger.obligation where deal_id is not null") == [], (
+        "an order is no bill"
+    )
     sandbox.control("accounting/sap/tick", {"days": 20, "seed": 3})
     third = sync_road(road)
     assert [law.sentence for law in third.laws if not law.holds] == []
+    assert each_deal_owes_its_sum_once(warehouse, "realization") > 0, "nobody has paid in full"
     billed = warehouse.rows(
         """select deal_id, expected_amount, actual_amount from ledger.position
             where kind = 'realization' and expected_amount is not null and actual_amount is not null"""
