@@ -1,20 +1,24 @@
 """Write what accounting knows back to the CRM: statuses, debts, and one task for an overdue document.
 
 Through the operation ledger like every other write: an operation a content, none where the CRM already
-shows it. Our own write is no change of the record (`echo_fields` are left aside where `raw` compares
+shows it. What was shown and is wanted no more is written back as its `empty`; what somebody overwrote in the CRM is
+written once more (`overwritten.py`). Our own write is no change of the record (`echo_fields` are left aside where `raw` compares
 it), and the stamp it gave the record is kept in `ops.echo`, so that no sensor wakes up for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from mappings import System, compile_write
+from pipelines.alarms import tell_people
+from pipelines.feedback.overwritten import Looked, given_up, keep, look
 from pipelines.operations.carry import carry
 from pipelines.refresh import lock_changes
 from pipelines.sync import Road
+from resources.connector import SourceError
 from resources.warehouse import Connection, trusted
 
 ACTOR: Final = "feedback"
@@ -26,13 +30,22 @@ _DUE: Final = {
                case when d.debt > 0 and d.due_on < %(today)s then 'overdue' else d.payment_status end as payment_status,
                d.shipment_status, d.invoiced, d.paid, d.debt, d.debt_own, d.currency, d.due_on, d.title,
                d.client_name, d.employee_id, d.deal_id, d.source, d.source_id
-        from feedback.deal d where d.source = %(system)s
+        from feedback.deal d where d.source = %(system)s and (d.problem is null or not %(needs_own)s)
     """,
-    "company": "select c.*, c.client_id as subject, c.source_id as key from feedback.company c where c.source = %(system)s",
+    "company": """
+        select c.*, c.client_id as subject, c.source_id as key from feedback.company c
+        where c.source = %(system)s and c.problem is null
+    """,
     "task": """
         select t.*, t.task_id as subject, (t.due_on + 3)::timestamp as deadline, ops.key_of(%(system)s::text, 'task', t.task_id) as key
         from feedback.task t where t.source = %(system)s and t.due_on < %(today)s and t.employee_id is not null
     """,
+}
+
+# What of each kind has a row, whether or not it has a sum; and what the CRM still has.
+_ROWS: Final = {
+    "deal": ("feedback.deal", "core.deal"),
+    "company": ("feedback.company", "core.client"),
 }
 
 
@@ -42,11 +55,11 @@ def write_back(road: Road, today: date | None = None) -> Iterator[str]:
     for system in road.mappings.systems:
         if system.role != "crm" or not system.feedback:
             continue
+        kinds = [kind for kind in _DUE if kind in system.feedback]
+        looked, told = _look(road, system, kinds, day)
         with road.warehouse.transaction() as conn:
             lock_changes(conn)  # what a carrier sends meanwhile is not taken for unsent
-            planned = sum(
-                _plan(conn, system, kind, day, road.run_id) for kind in _DUE if kind in system.feedback
-            )
+            planned = sum(_plan(conn, system, kind, day, road.run_id, looked.get(kind)) for kind in kinds)
         with road.warehouse.explained():
             carried = carry(
                 road.warehouse, road.target(system), run_id=road.run_id, read_back=_echo(road, system)
@@ -58,12 +71,48 @@ def write_back(road: Road, today: date | None = None) -> Iterator[str]:
                 f"{carried.uncertain} without an answer, looked for again by the next sync"
                 * bool(carried.uncertain),
                 carried.stopped,
+                *told,
+                *_without_a_sum(road, system, kinds),
             )
             if said
         )
 
 
-def _plan(conn: Connection, system: System, kind: str, today: date, run_id: str) -> int:
+def _look(
+    road: Road, system: System, kinds: Sequence[str], today: date
+) -> tuple[dict[str, Looked], list[str]]:
+    """What somebody overwrote, by kind, and what people are to be told of it."""
+    looked: dict[str, Looked] = {}
+    told: list[str] = []
+    for kind in kinds:
+        if kind not in _ROWS:
+            continue
+        with road.warehouse.explained():
+            sentence, is_new = given_up(road.warehouse, system.name, kind, today)
+            told.append(sentence)
+            if is_new:
+                tell_people(road.warehouse, f"{system.title}: {sentence}")
+            try:
+                looked[kind] = look(road.warehouse, road.target(system), kind, today)
+            except SourceError as error:
+                told.append(f"what the CRM shows of each {kind} could not be looked at: {error}")
+    return looked, told
+
+
+def _without_a_sum(road: Road, system: System, kinds: Sequence[str]) -> list[str]:
+    """What is not written, since a rate is missing: the CRM goes on showing what it shows."""
+    if "company" not in kinds:
+        return []
+    rows = road.warehouse.rows(
+        "select name, source_id, problem from feedback.company where source = %s and problem is not null order by 2",
+        [system.name],
+    )
+    return [f"the debt of {name or key} is not written: deal {problem}" for name, key, problem in rows]
+
+
+def _plan(
+    conn: Connection, system: System, kind: str, today: date, run_id: str, looked: Looked | None = None
+) -> int:
     """Operations for whatever the CRM does not show yet; what is planned and not sent is planned anew."""
     parameters = {
         "system": system.name,
@@ -72,6 +121,8 @@ def _plan(conn: Connection, system: System, kind: str, today: date, run_id: str)
         "run_id": run_id,
         "actor": ACTOR,
         "action": "create" if kind == "task" else "update",
+        "needs_own": "debt_own" in compile_write(system, kind),
+        "overwritten": looked.overwritten if looked else [],
     }
     conn.execute("drop table if exists wanted")
     conn.execute(
@@ -83,8 +134,17 @@ def _plan(conn: Connection, system: System, kind: str, today: date, run_id: str)
         ),
         parameters,
     )
-    for statement in (_SHOWN, _ACTOR, _SUPERSEDE):
+    conn.execute(_SHOWN, parameters)
+    if kind in _ROWS:
+        rows, records = _ROWS[kind]
+        body = compile_write(system, kind)
+        conn.execute(trusted(_GONE.format(body=body, due=_DUE[kind], rows=rows, records=records)), parameters)
+    for statement in (_ACTOR, _SUPERSEDE):
         conn.execute(statement, parameters)
+    if looked:
+        same = "select w.key from wanted w join shown s on s.key = w.key where s.content_hash = md5(w.body::text) and s.state = 'verified'"
+        put_back = {key for (key,) in conn.execute(same).fetchall()} & set(looked.overwritten)
+        keep(conn, system.name, kind, looked, sorted(put_back), today)
     count = conn.execute(_INSERT, parameters).rowcount
     conn.execute(_APPROVE, parameters)
     conn.execute("drop table wanted, shown")
@@ -94,10 +154,21 @@ def _plan(conn: Connection, system: System, kind: str, today: date, run_id: str)
 # The last that was written of each record, or is to be.
 _SHOWN: Final = """
     create temporary table shown on commit drop as
-    select distinct on (o.key) o.key, o.content_hash, o.state, o.operation_id
+    select distinct on (o.key) o.key, o.subject, o.content_hash, o.state, o.operation_id
     from ops.operation o
     where o.target = %(system)s and o.kind = %(kind)s and o.state <> 'superseded'
     order by o.key, o.planned_at desc, o.operation_id
+"""
+
+# What was shown and has no row any more is to show nothing, of records that the CRM still has.
+_GONE: Final = """
+    insert into wanted (subject, key, body)
+    select s.subject, s.key, ({body})
+    from shown s
+    left join lateral (select * from ({due}) none where false) d on true
+    where not exists (select from {rows} r where r.source = %(system)s and r.source_id = s.key)
+      and exists (select from {records} c where c.source = %(system)s and c.source_id = s.key and not c.is_deleted)
+      and ({body}) <> '{{}}'
 """
 
 _ACTOR: Final = """
@@ -124,7 +195,8 @@ _INSERT: Final = """
            %(system)s, %(kind)s, %(action)s, w.key, %(system)s, w.key, w.subject, w.body, md5(w.body::text), %(run_id)s
     from wanted w
     left join shown s on s.key = w.key
-    where s.key is null or (%(kind)s::text <> 'task' and s.content_hash <> md5(w.body::text))
+    where s.key is null or (%(kind)s::text <> 'task' and (s.content_hash <> md5(w.body::text)
+                                           or s.state = 'verified' and w.key = any(%(overwritten)s)))
 """
 
 _APPROVE: Final = """
