@@ -31,15 +31,19 @@ with allocated as (
     from ledger.allocation
     where paid_on is null or paid_on <= as_of
     group by document_key
+), later as (
+    select o.document_key, sum((piece.value ->> 'amount')::numeric) as amount
+    from ledger.obligation o
+    cross join jsonb_array_elements(o.lowered) as piece(value)
+    where o.lowered is not null and (piece.value ->> 'on')::date > as_of
+    group by o.document_key
 ), owed as (
     select o.document_key, o.kind, o.number, o.document_date, o.due_on, o.counterparty_key, o.deal_id, o.currency_key,
            -- What was taken back later lowers nothing yet.
            o.amount + coalesce(later.amount, 0) as amount,
            coalesce(a.amount, 0) as paid, greatest(as_of - o.due_on, 0) as days_overdue
     from ledger.obligation o
-    left join lateral (
-        select sum((l ->> 'amount')::numeric) as amount from jsonb_array_elements(o.lowered) l
-        where o.lowered is not null and (l ->> 'on')::date > as_of) later on true
+    left join later on later.document_key = o.document_key
     left join allocated a on a.document_key = o.document_key
     -- money without a readable date must not disappear
     where o.document_date is null or o.document_date <= as_of
