@@ -387,18 +387,34 @@ def records_of(
 def _sound(
     listing: Listing, rows: Sequence[msgspec.Raw], head: type, system: str
 ) -> tuple[list[msgspec.Raw], list[Any], list[Reject]]:
-    """The rows that have a key, what their heads say, and the rejects."""
+    """The rows that have a key, what their heads say, and the rejects. A stamp that is no text is none."""
     good: list[msgspec.Raw] = []
     heads: list[Any] = []
     rejects: list[Reject] = []
+    only_key = _head(listing.key, (), "")
     for row in rows:
+        place, reason, owner = (
+            f"{system}, {listing.method}, row {len(good) + len(rejects) + 1} of its page",
+            f"the row has no usable {listing.key}",
+            None,
+        )
         try:
-            heads.append(msgspec.json.decode(row, type=head, strict=False))
+            number = getattr(msgspec.json.decode(row, type=only_key, strict=False), listing.key)
+            place, reason = f"{listing.entity} {number}", f"the row has no usable {listing.parent}"
+            owner = str(number) if listing.entity == "deal" else None
+            heads.append(_without_odd_stamps(listing, row, head))
             good.append(row)
         except msgspec.ValidationError as error:
-            place = f"{system}, {listing.method}, row {len(good) + len(rejects) + 1} of its page"
-            rejects.append(Reject(place, f"the row has no usable {listing.key} ({error})", bytes(row)))
+            rejects.append(Reject(place, f"{reason} ({error}); look at it in {system}", bytes(row), owner))
     return good, heads, rejects
+
+
+def _without_odd_stamps(listing: Listing, row: msgspec.Raw, head: type) -> Any:
+    """The head of a row whose key is usable. Raises ValidationError where its parent is not."""
+    said = msgspec.json.decode(row, type=dict[str, msgspec.Raw])
+    odd = {name for name in listing.stamps if bytes(said.get(name, b"null")).strip()[:1] not in (b'"', b"n")}
+    sound = {name: value for name, value in said.items() if name not in odd}
+    return msgspec.json.decode(msgspec.json.encode(sound), type=head, strict=False)
 
 
 @cache
