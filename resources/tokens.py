@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final, Protocol
 
 import httpx
@@ -27,10 +28,13 @@ from resources.connector import SourceError
 from resources.http import conceal
 from resources.warehouse import WarehouseError
 
-EARLY = timedelta(seconds=60)  # before its end a token is renewed, so that none dies on its way
+# Before its end a token is renewed, so that none dies on its way: at most half of its life, which SHORT in its `extra` says.
+EARLY = timedelta(seconds=60)
+SHORT: Final = "expires_in"
 # How long a new token is tried to be stored by new connections, when the database was lost meanwhile.
 STORED_WITHIN: Final = timedelta(seconds=15)
 STORED_EVERY_SECONDS: Final = 0.5
+LONGEST: Final = timedelta(days=36_500)  # a life beyond it is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ class Token:
 
     def is_good(self, now: datetime) -> bool:
         """Whether it may be used now."""
-        return bool(self.access) and (self.expires_at is None or now < self.expires_at - EARLY)
+        early = min(EARLY, timedelta(seconds=float(life)) / 2) if (life := self.extra.get(SHORT)) else EARLY
+        return bool(self.access) and (self.expires_at is None or now < self.expires_at - early)
 
 
 class TokenStore(Protocol):
@@ -281,7 +286,10 @@ class OAuth(httpx.Auth):
 
     def _granted(self, known: Token | None) -> Token:
         try:
-            return self._grant(known)
+            token = self._grant(known)
+            if not (is_usable(token.access) and (not token.refresh or is_usable(token.refresh))):
+                raise ValueError("no token")
+            return token
         except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, msgspec.MsgspecError):
             # Without its words: they may quote the answer, and that may be a token.
             raise SourceError(
@@ -295,24 +303,43 @@ def _unauthorized(response: httpx.Response) -> bool:
     return response.status_code == 401
 
 
+def is_usable(token: str) -> bool:
+    """Whether a text can be a token: visible ASCII characters, which alone a header and the database take."""
+    return bool(token) and token.isascii() and token.isprintable() and " " not in token
+
+
 def token_of(answer: Mapping[str, Any], before: Token | None, now: datetime, **extra: str) -> Token:
     """A token from an OAuth 2 answer; what it leaves out (a refresh token that stays) is kept from before.
 
-    An `expires_in` that is no number of seconds is none: to lose the answer may be to lose the only refresh token.
+    How long it is good (`expires_in`) may be said oddly or not at all: then it is used until it is refused. For an old refresh
+    token may be worth nothing now, and the new one counts whatever stands beside it. Raises ValueError where what stands
+    for a token is none.
     """
     kept = before or Token("")
+    life = _seconds(answer.get("expires_in"))
+    said = {name: value for name, value in extra.items() if value.isprintable()}
+    more = {name: value for name, value in {**kept.extra, **said}.items() if name != SHORT}
+    if life is not None and life < 2 * EARLY:
+        more[SHORT] = str(life.total_seconds())
     return replace(
         kept,
-        access=str(answer["access_token"]),
-        refresh=str(answer.get("refresh_token") or kept.refresh),
-        expires_at=_ends(answer.get("expires_in"), now),
-        extra={**kept.extra, **extra},
+        access=_text(answer["access_token"]),
+        refresh=_text(answer.get("refresh_token") or kept.refresh),
+        expires_at=None if life is None else now + life,
+        extra=more,
     )
 
 
-def _ends(seconds: object, now: datetime) -> datetime | None:
+def _text(token: object) -> str:
+    if isinstance(token, bool) or not isinstance(token, str | int):
+        raise ValueError("no token")
+    return str(token).strip()
+
+
+def _seconds(given: object) -> timedelta | None:
+    """A life in seconds; None where it is none that a token can have."""
     try:
-        lasts = float(str(seconds))
-        return now + timedelta(seconds=lasts) if lasts > 0 else None
+        life = timedelta(seconds=float(given)) if isinstance(given, str | int | float | Decimal) else None
     except (ValueError, OverflowError):
         return None
+    return life if life is not None and timedelta(0) < life < LONGEST and given is not True else None

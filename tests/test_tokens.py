@@ -245,6 +245,82 @@ def test_a_token_that_does_not_say_when_it_ends_is_kept_and_used_until_it_is_ref
     )
 
 
+@pytest.mark.parametrize("said", ["3600 s", "soon", [1], {}, "inf", "nan", 1e30, -5, 0, True, None, ""])
+def test_a_rotated_refresh_token_is_kept_however_oddly_its_life_is_told(
+    stores: tuple[StoredTokens, StoredTokens], said: Any
+) -> None:
+    live = ["r0"]
+
+    def grant(known: Token | None) -> Token:
+        assert (known.refresh if known else "r0") == live[-1]
+        live.append(f"r{len(live)}")
+        answer = {"access_token": f"a{len(live)}", "refresh_token": live[-1], "expires_in": said}
+        return token_of(answer, known, NOW)
+
+    auth = OAuth("v", stores[0], grant, clock=lambda: NOW + timedelta(days=9))
+    assert [auth.token().access for _ in range(3)] == ["a2"] * 3
+    kept = stores[1].read()
+    assert kept is not None
+    assert (kept.refresh, kept.expires_at) == ("r1", None), "it is used until it is refused"
+
+
+@pytest.mark.parametrize(("life", "used"), [(1, 0.4), (30, 14), (59, 29), (60, 29), (100, 49), (3600, 3500)])
+def test_a_short_life_is_used_to_its_half_at_least(
+    stores: tuple[StoredTokens, StoredTokens], life: int, used: float
+) -> None:
+    moment, given = [NOW], iter(range(9))
+
+    def grant(known: Token | None) -> Token:
+        answer = {"access_token": f"a{next(given)}", "expires_in": life}
+        return token_of(answer, known, moment[0], api="https://api.example/")
+
+    auths = [OAuth("v", store, grant, clock=lambda: moment[0]) for store in stores]
+    assert auths[0].token().access == "a0"
+    moment[0] += timedelta(seconds=used)
+    assert [auth.token().access for auth in auths] == ["a0", "a0"]
+    moment[0] = NOW + timedelta(seconds=life)
+    assert [auth.token().access for auth in auths] == ["a1", "a1"]
+
+
+def test_a_short_life_does_not_outlive_its_token() -> None:
+    short = token_of({"access_token": "a", "expires_in": 30}, None, NOW)
+    lasting = token_of({"access_token": "b", "expires_in": 3600}, short, NOW)
+    assert not lasting.is_good(NOW + timedelta(seconds=3590))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"access_token": "abc\0def"},
+        {"access_token": "abc\ndef"},
+        {"access_token": "абв"},
+        {"access_token": " "},
+        {"access_token": True},
+        {"access_token": {"a": 1}},
+        {"access_token": "a", "refresh_token": "r\0x"},
+        {"access_token": "a", "refresh_token": "r\ud800"},
+        {"access_token": "a", "refresh_token": ["r"]},
+    ],
+)
+def test_what_can_be_no_token_is_neither_stored_nor_sent_nor_shown(
+    stores: tuple[StoredTokens, StoredTokens], said: dict[str, Any]
+) -> None:
+    auth = OAuth("v", stores[0], lambda known: token_of(said, known, NOW), clock=lambda: NOW)
+    with pytest.raises(
+        SourceError, match="v: the address that gives tokens answered with something else"
+    ) as told:
+        auth.token()
+    assert "abc" not in str(told.value)
+    assert "def" not in str(told.value)
+    assert stores[1].read() is None
+
+
+def test_what_comes_beside_a_token_and_cannot_be_stored_is_left_as_it_was() -> None:
+    before = Token("a", extra={"api": "https://api.example/"})
+    after = token_of({"access_token": "b"}, before, NOW, api="https://\0", user="7")
+    assert after.extra == {"api": "https://api.example/", "user": "7"}
+
+
 def test_an_analyst_cannot_read_tokens(warehouse: Warehouse) -> None:
     allowed = warehouse.scalar(
         "select bool_or(has_table_privilege(rolname, 'ops.token', 'select')) from pg_roles where rolname = 'analyst'"
