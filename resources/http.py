@@ -19,29 +19,33 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, Final, Literal, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import httpx
 import msgspec
 
+from resources.address import elsewhere, place
 from resources.budget import Budget
 from resources.connection import DAY, number
 from resources.connector import Conflict, Refused, SourceError, Target, Uncertain
+from resources.deadline import is_over, keeps_deadlines, within
+from resources.hidden import conceal as conceal
+from resources.hidden import mask as mask
+from resources.http_date import retry_after as retry_after
 from resources.json_body import readable
+from resources.unpacking import ACCEPTED, pieces
 
 ATTEMPTS = 6  # sendings of one request, the first included
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts when the vendor names no time
 PATIENCE = 900.0  # seconds that one request may wait in all, for the budget and for a vendor's pauses
 MAX_ANSWER = 256 * 1024 * 1024  # bytes of one answer after decompression
 WHOLE_ANSWER: Final = 2  # timeouts within which an answer has ended, or is given up
-LONG_SECRET = 8  # characters; a shorter one is hidden where it is a word of its own
 SHOWN = 300  # characters of a vendor's text in a message
 
 log = logging.getLogger(__name__)
@@ -49,20 +53,29 @@ log = logging.getLogger(__name__)
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
+class NoJson(SourceError, ValueError):
+    """An answer without the JSON that was asked for: a ValueError for who looks for it, an error in words for all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer. `json()` raises ValueError where the body is no JSON."""
+    """A whole answer. `json()` raises NoJson where the body is none."""
 
     status: int
     headers: Mapping[str, str]
     content: bytes
+    to: str = ""  # which request, in a message
 
     def json(self) -> Any:
-        """The body decoded, numbers with a point as Decimal. Raises ValueError where it is no JSON."""
+        """The body decoded, numbers with a point as Decimal. Raises NoJson."""
         try:
             return _decoder.decode(self.content)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise ValueError(str(error)) from None
+            found = f"no JSON that can be read ({error})" if self.content else "empty"
+            raise NoJson(
+                f"{self.to or 'a request'}: the answer (HTTP {self.status}) is {found}; {_LATER}",
+                retriable=True,
+            ) from None
 
     @property
     def is_json(self) -> bool:
@@ -71,10 +84,10 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The first words of the body, for a message: tags and line breaks removed."""
-        text = self.content[:20_000].decode("utf-8", "replace")
+        """The first words of the body, for a message: tags and line breaks removed, and secrets before it is cut."""
+        text = mask(self.content[:20_000].replace(b"\0", b"").decode("utf-8", "replace"))
         text = re.sub(r"(?is)<(script|style).*?</\1>|<[^>]*>", " ", text)
-        return " ".join(text.split())[:SHOWN]
+        return mask(" ".join(text.split()))[:SHOWN]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +113,10 @@ OK = Verdict("ok")
 
 def by_status(answer: Answer) -> Verdict:
     """The meaning of an answer by HTTP alone; vendors' own functions fall back to it."""
-    status, text = answer.status, answer.text
+    status = answer.status
     if status in (204, 304) or (200 <= status < 300):
         return OK
+    text = answer.text
     reason = f"HTTP {status}: {text}" if text else f"HTTP {status}"
     if status == 429:
         return Verdict("retry", reason, "the vendor's rate limit; nothing to do unless it stays", bucket="")
@@ -140,6 +154,7 @@ class Client:
     connections: int = 8
     ca_file: str | None = None
     allow_http: bool = False
+    gives_tokens: bool = False  # what it answers may hold one, and is quoted where it refuses alone
     attempts: int = ATTEMPTS
     patience: float = PATIENCE
     max_answer: int = MAX_ANSWER
@@ -153,7 +168,11 @@ class Client:
     _trust: ssl.SSLContext = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        address = urlsplit(self.base_url)
+        try:
+            address = urlsplit(self.base_url)
+            httpx.URL(self.base_url)
+        except (httpx.InvalidURL, ValueError):
+            raise SourceError(f"{self.system}: the connection's address is none; {_NO_ADDRESS}") from None
         if address.scheme not in ("https", "http") or not address.hostname:
             raise SourceError(f"{self.system}: the address in the connection is not an https:// address")
         local = address.hostname in _LOCAL
@@ -162,10 +181,17 @@ class Client:
                 f"{self.system}: {address.hostname} is addressed by plain http, which shows the password "
                 "to the network; use https, or set allow_http: true if the network is your own"
             )
-        hidden = [*self.secrets, address.password or ""]
+        hidden = [*self.secrets, unquote(address.password or "")]
         if isinstance(self.auth, tuple):
-            hidden.append(self.auth[1])
-        hidden += [value for name, value in self.headers.items() if _SENSITIVE.search(name)]
+            hidden += [self.auth[1], b64encode(":".join(self.auth).encode()).decode()]
+        for name, value in self.headers.items():
+            if _SENSITIVE.search(name):
+                hidden += [value, value.partition(" ")[2]]
+            if not (value.isascii() and value.isprintable()):
+                raise SourceError(
+                    f"{self.system}: the header {name} cannot hold what the connection gives for it; "
+                    "copy it once more, in one line and without quotation marks around it"
+                )
         conceal(hidden)
         self._trust = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else _usual_trust()
         self._idle, self._free = [], threading.Semaphore(self.connections)
@@ -195,10 +221,12 @@ class Client:
             return self._connected()
 
     def _connected(self) -> httpx.Client:
-        return httpx.Client(
+        http = httpx.Client(
             base_url=self.base_url,
-            auth=self.auth,
-            headers={"Accept": "application/json", "User-Agent": "sverka", **self.headers},
+            auth=self.auth if isinstance(self.auth, tuple) else None,
+            headers={
+                "Accept": "application/json", "User-Agent": "sverka", "Accept-Encoding": ACCEPTED, **self.headers
+            },
             timeout=httpx.Timeout(self.timeout, connect=min(10.0, self.timeout)),
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=10.0),
             follow_redirects=False,
@@ -206,7 +234,8 @@ class Client:
             trust_env=urlsplit(self.base_url).hostname not in _LOCAL,
             transport=self.transport,
             event_hooks=self.event_hooks,
-        )
+        )  # fmt: skip
+        return keeps_deadlines(http)
 
     def close(self) -> None:
         """End the connections."""
@@ -259,7 +288,7 @@ class Client:
                 )
             if trouble.bucket is not None and self.budget is not None and trouble.after:
                 self.budget.block(trouble.after, trouble.bucket)
-            pause = self._pause(attempt) if trouble.after is None else trouble.after
+            pause = trouble.after or self._pause(attempt)
             if attempt == self.attempts or self.clock() + pause > end:
                 break
             log.info(
@@ -273,15 +302,12 @@ class Client:
         )
 
     def _own_address(self, path: str) -> str:
-        base = urlsplit(self.base_url)
-        url = urljoin(self.base_url, path)
-        there = urlsplit(url)
-        if (there.scheme, there.netloc) != (base.scheme, base.netloc):
+        if there := elsewhere(path, self.base_url):
             raise SourceError(
-                f"{self.system}: a link leads to another host ({there.hostname}) than the connection's "
-                f"({base.hostname}) and is not followed; correct the address in the connection"
+                f"{self.system}: a link leads to another host ({there}) than the connection's ({place(self.base_url)}) and "
+                "is not followed; correct the address in the connection"
             )
-        return url
+        return urljoin(self.base_url, path)
 
     def _await_budget(self, what: str, cost: float, buckets: Sequence[str], end: float) -> None:
         if self.budget is None:
@@ -306,53 +332,89 @@ class Client:
         try:
             with self._connection() as http:
                 request = http.build_request(method, url, params=params, content=content, headers=headers)
-                end = self.clock() + self.timeout * WHOLE_ANSWER
-                response = http.send(request, stream=True)
-                try:
-                    body = io.BytesIO()  # whose value is no copy: a large answer is in memory once
-                    for part in response.iter_bytes():
-                        if body.tell() + len(part) > self.max_answer:
-                            raise _TroubleError(
-                                f"the answer is larger than {self.max_answer} bytes", "ask for less at once"
-                            )
-                        if self.clock() > end:
-                            raise _TroubleError(
-                                f"the answer did not end within {self.timeout * WHOLE_ANSWER:.0f} s", _LATER
-                            )
-                        body.write(part)
-                finally:
-                    response.close()
+                return self._let_in(http, request)
+        except (httpx.InvalidURL, UnicodeEncodeError):
+            raise SourceError(f"{self.system}: {_UNFIT}; {_NO_ADDRESS}") from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             host = urlsplit(url).hostname
             reason = f"no connection to {host} ({mask(str(error)) or type(error).__name__})"
             raise _TroubleError(reason, "check the address and the network", left=False) from None
         except httpx.TimeoutException:
             raise _TroubleError(f"no answer within {self.timeout:.0f} s", _LATER) from None
-        except (httpx.TransportError, httpx.DecodingError) as error:
+        except httpx.LocalProtocolError as error:
+            # Without its words: they quote what was to be sent.
+            raise _TroubleError(f"{_UNFIT} ({type(error).__name__})", _NO_ADDRESS) from None
+        except httpx.DecodingError as error:
+            raise _TroubleError(f"the answer cannot be unpacked ({mask(str(error))})", _LATER) from None
+        except httpx.TransportError as error:
             raise _TroubleError(
                 f"the connection broke ({mask(str(error)) or type(error).__name__})", _LATER
             ) from None
+
+    def _let_in(self, http: httpx.Client, request: httpx.Request) -> Answer:
+        """Send it as the auth wants, which sees whole answers and may renew a token between two sendings."""
+        if not isinstance(self.auth, httpx.Auth):
+            return self._exchange(http, request)
+        flow = self.auth.sync_auth_flow(request)
+        with contextlib.closing(flow):
+            request = next(flow)
+            while True:
+                answer = self._exchange(http, request)
+                seen = [(k, v) for k, v in answer.headers.items() if k.lower() not in _ABOUT_THE_BODY]
+                try:
+                    request = flow.send(
+                        httpx.Response(answer.status, headers=seen, content=answer.content, request=request)
+                    )
+                except StopIteration:
+                    return answer
+
+    def _exchange(self, http: httpx.Client, request: httpx.Request) -> Answer:
+        """One sending and its whole answer, in a bounded time and memory. Raises httpx's errors and _TroubleError."""
+        limit = self.timeout * WHOLE_ANSWER
+        end = self.clock() + limit
+        late = _TroubleError(f"the answer did not end within {limit:.0f} s", _LATER)
+        with within(limit):
+            try:
+                response = http.send(request, stream=True)
+                try:
+                    body = io.BytesIO()  # whose value is no copy: a large answer is in memory once
+                    for part in pieces(response):
+                        if body.tell() + len(part) > self.max_answer:
+                            raise _TroubleError(
+                                f"the answer is larger than {self.max_answer} bytes", "ask for less at once"
+                            )
+                        if self.clock() > end:
+                            raise late
+                        body.write(part)
+                finally:
+                    response.close()
+            except (httpx.ReadTimeout, httpx.WriteTimeout):
+                if is_over():
+                    raise late from None
+                raise
         return Answer(response.status_code, response.headers, body.getvalue())
 
     def _judge(self, what: str, answer: Answer, want: str, classify: Callable[[Answer], Verdict]) -> Answer:
         if 300 <= answer.status < 400 and answer.status != 304:
-            target = urlsplit(answer.headers.get("location", "")).hostname or "another address"
+            location = answer.headers.get("location", "")
+            target = elsewhere(location, self.base_url) or "another address"
             raise SourceError(
                 f"{what}: the server redirects to {mask(target)}, which is not followed; "
                 "put the present address into the connection"
             )
-        whole = True
+        whole, content = True, answer.content
         try:
             if want == "json" and answer.is_json:
-                content, whole = readable(answer.content)
-                answer = answer if content is answer.content else replace(answer, content=content)
+                content, whole = readable(content)
+            answer = replace(answer, content=content, to=what)
             verdict = classify(answer)
         except RecursionError:
             raise _TroubleError("the answer is nested too deeply to be read", _LATER) from None
         if verdict.kind == "ok":
             if want == "json" and answer.content and not answer.is_json:
+                page = "" if self.gives_tokens else f": «{mask(answer.text)}»"
                 raise _TroubleError(
-                    f"a page came instead of data: «{mask(answer.text)}»",
+                    f"a page came instead of data{page}",
                     "check the address, and that no login or maintenance page stands before it",
                 )
             if not whole:
@@ -398,52 +460,12 @@ def _usual_trust() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from a Retry-After header (a number or an HTTP date), None without one."""
-    value = headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()) if value else None
-    except (TypeError, ValueError):
-        return None
-
-
+_NO_ADDRESS: Final = "copy the connection's addresses and tokens once more, in one line and without blanks"
+_UNFIT: Final = "a request holds what no address and no header may"
+_ABOUT_THE_BODY: Final = ("content-encoding", "content-length", "transfer-encoding")  # as it came on the wire
 _LOCAL: Final = ("127.0.0.1", "localhost", "::1")
 _SENSITIVE = re.compile(r"(?i)authorization|token|secret|password|api-?key|cookie")
-_NAMED = re.compile(
-    r"(?i)(\"?(?:access_token|refresh_token|client_secret|application_token|password|api_?key|auth|token)\"?"
-    r"\s*[=:]\s*\"?)([^\s\"&,;}]+)|((?:basic|bearer)\s+)([\w.~+/=-]{6,})|(://[^/\s:@]+:)([^@/\s]+)(@)"
-)
-_hidden: set[str] = set()
 _LATER = "try again later; if it stays, look at the system's own state"
-
-
-def conceal(secrets: Iterable[str]) -> None:
-    """Never show these texts: in messages of this module, and in what httpx itself logs."""
-    _hidden.update(secret for secret in secrets if len(secret) >= 4)
-
-
-def mask(text: str) -> str:
-    """The text with every known secret, and every value that is named like one, replaced by ***."""
-    for secret in sorted(_hidden, key=len, reverse=True):
-        if len(secret) >= LONG_SECRET:
-            text = text.replace(secret, "***")
-        elif secret in text:  # it may be a part of a word
-            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
-    return _NAMED.sub(lambda m: f"{m[1] or m[3] or m[5]}***{m[7] or ''}", text)
-
-
-class _Concealing(logging.Filter):
-    """httpx logs whole addresses, and a webhook's address is its password."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = mask(record.getMessage()), ()
-        return True
-
-
-for _name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks"):
-    logging.getLogger(_name).addFilter(_Concealing())
 
 
 class _TroubleError(Exception):

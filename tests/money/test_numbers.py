@@ -25,7 +25,7 @@ SUM = Decimal("90071992547409.93")
 
 OF_TIME_AND_PACE = {
     "resources/tokens.py": "seconds that a token lives",
-    "resources/http.py": "seconds to wait",
+    "resources/http_date.py": "seconds to wait",
     "resources/budget.py": "seconds to wait",
     "pipelines/documents/gate.py": "the share of deals that breaks a batch",
     "resources/crm/bitrix24/portal.py": "the moment at which a limit ends",
