@@ -11,16 +11,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cache
 from itertools import count
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import msgspec
 
+from resources.address import elsewhere, place
 from resources.connector import SourceError
 from resources.http import OK, Answer, Client, Verdict, by_status, retry_after
+from resources.http_date import http_date
 from resources.parallel import in_order
 
 API: Final = "api/v4/"
@@ -178,11 +179,11 @@ class Account:
 
     def _leads_on(self, envelope: _Envelope) -> bool:
         address = envelope.links.next.href if envelope.links and envelope.links.next else ""
-        there, here = urlsplit(address).netloc, urlsplit(self.client.base_url).netloc
-        if there and there != here:
+        here = self.client.base_url
+        if there := elsewhere(address, here, any_scheme=True):
             raise SourceError(
                 f"{self.system}: the next page is said to be at another host ({there}) than the connection's "
-                f"({here}), and is not asked for there; put the account's present address into base_url"
+                f"({place(here)}), and is not asked for there; put the account's present address into base_url"
             )
         return bool(address)
 
@@ -309,7 +310,7 @@ def _answers(envelope: _Envelope, params: Params) -> bool:
     A cache may give the page before; where the address tells of no parameters, nothing is known.
     """
     own = envelope.links.own if envelope.links else None
-    told = parse_qsl(urlsplit(own.href).query) if own else []
+    told = parse_qsl(own.href.partition("#")[0].partition("?")[2]) if own else []
     filters = {name.partition("]")[0] for name, _ in told if name.startswith("filter[")}
     binned = any(name == "with" and "only_deleted" in value for name, value in told)
     asked = {name.partition("]")[0] for name in params}
@@ -324,10 +325,7 @@ def _numbers() -> Iterator[int]:
 
 
 def _made_at(answer: Answer) -> datetime:
-    try:
-        return parsedate_to_datetime(answer.headers.get("date", "")).astimezone(UTC)
-    except (TypeError, ValueError):
-        return datetime.now(UTC)
+    return http_date(answer.headers.get("date", "")) or datetime.now(UTC)
 
 
 def _problem(answer: Answer) -> dict[str, Any]:

@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -19,6 +18,7 @@ import msgspec
 
 from resources.connector import Conflict, Exists, SourceError, Uncertain
 from resources.http import Answer, Client, Verdict, by_status
+from resources.http_date import http_date
 
 PAGE: Final = 5000  # rows of one answer; the vendor's most
 MAX_PAGES: Final = 200_000  # of one table: a thousand million rows
@@ -73,6 +73,16 @@ class Environment:
     def json(self, path: str) -> Any:
         """One JSON answer, numbers with a point as Decimal. Raises SourceError."""
         return self.client.get_json(path)
+
+    def listed(self, path: str) -> list[dict[str, Any]]:
+        """The objects of one JSON answer. Raises SourceError."""
+        said = self.json(path)
+        rows = said.get("value") if isinstance(said, dict) else None
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise SourceError(
+                f"{self.system}: {_set(path)} answered without a list; {_NO_PAGE}", retriable=True
+            )
+        return rows
 
     def who(self) -> tuple[str, datetime | None]:
         """The user that we are, and the vendor's time, UTC, where it says it. Raises SourceError."""
@@ -163,8 +173,7 @@ class Environment:
             body = _read_page(answer.content)
         except msgspec.DecodeError as error:
             raise SourceError(
-                f"{self.system}: {_set(path)} answered without a list of rows ({error}); see that `api` in the "
-                "connection is the Web API's address, https://<org>.crm<N>.dynamics.com/api/data/v9.2",
+                f"{self.system}: {_set(path)} answered without a list of rows ({error}); {_NO_PAGE}",
                 retriable=True,
             ) from None
         return Fetched(body.value, body.next or "", body.delta or "", _clock(answer))
@@ -241,6 +250,7 @@ def utc(moment: datetime) -> str:
 
 # ---- Inside ------------------------------------------------------------------------------------
 
+_NO_PAGE: Final = "see that `api` in the connection is the Web API's address, https://<org>.crm<N>.dynamics.com/api/data/v9.2"
 _PLAIN: Final = "$,()'=:/@_-."
 
 
@@ -282,10 +292,7 @@ def _error(answer: Answer) -> tuple[str, str]:
 
 
 def _clock(answer: Answer) -> datetime | None:
-    try:
-        return parsedate_to_datetime(answer.headers.get("date", "")).astimezone(UTC)
-    except (TypeError, ValueError):
-        return None
+    return http_date(answer.headers.get("date", ""))
 
 
 def _set(path: str) -> str:

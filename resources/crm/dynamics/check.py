@@ -46,7 +46,7 @@ def _tracking(crm: Dynamics) -> Iterator[Finding]:
     try:
         tracked = {
             str(row["LogicalName"]): bool(row.get("ChangeTrackingEnabled"))
-            for row in crm.environment.json(path)["value"]
+            for row in crm.environment.listed(path)
         }
     except (SourceError, KeyError, TypeError) as error:
         yield Finding(

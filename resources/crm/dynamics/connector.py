@@ -405,7 +405,7 @@ class Dynamics(Writer, CrmSource):
         """The columns of a table as its rows name them, with their types. Raises SourceError."""
         path = f"EntityDefinitions(LogicalName='{table}')/Attributes?$select=LogicalName,AttributeType"
         found = {}
-        for row in self.environment.json(path)["value"]:
+        for row in self.environment.listed(path):
             name, kind = str(row["LogicalName"]), str(row.get("AttributeType") or "")
             found[f"_{name}_value" if kind in ("Lookup", "Owner", "Customer") else name] = kind
         return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -13,6 +12,7 @@ from resources.connector import Finding, SourceError
 from resources.crm.crm_source import behind
 from resources.crm.megaplan.account import API, Envelope
 from resources.crm.megaplan.entities import LISTINGS, MAIN, PAYERS, own_fields
+from resources.http_date import http_date
 
 if TYPE_CHECKING:
     from resources.crm.megaplan.connector import Megaplan
@@ -118,7 +118,4 @@ def _data(content: bytes) -> dict[str, Any]:
 
 
 def _date(header: str | None) -> datetime | None:
-    try:
-        return parsedate_to_datetime(header) if header else None
-    except (TypeError, ValueError):
-        return None
+    return http_date(header or "")

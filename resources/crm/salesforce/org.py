@@ -7,23 +7,23 @@ many calls in any 24 hours, and every answer tells how many were used.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from itertools import count
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from resources.address import elsewhere, place
 from resources.budget import Budget
 from resources.connector import Refused, SourceError
 from resources.http import Answer, Client, Verdict, by_status
+from resources.http_date import http_date
 from resources.parallel import in_order
 from resources.tokens import OAuth, TokenStore
 
@@ -159,10 +159,10 @@ class Org:
         address = self.auth.token().extra.get("instance_url", "").rstrip("/")
         if not address or address == self._aimed:
             return
-        there, here = urlsplit(address), urlsplit(self.client.base_url)
-        if there.scheme != "https" and there.netloc != here.netloc:
+        there = place(address)
+        if not there.startswith("https:") and there != place(self.client.base_url):
             raise SourceError(
-                f"{self.system}: the token is for the address {address}, which is not https; correct token_url"
+                f"{self.system}: the token is for {there}, which is not https; correct token_url"
             )
         self.client.base_url = address + "/"
         self._aimed = address
@@ -274,14 +274,13 @@ class Org:
             what = "leads back to one that was read" if link else "names no next page and says there is one"
             raise _BrokenChainError(f"a page of {query.object} {what}")
         met.add(link)
-        there, here = urlsplit(link), urlsplit(self.client.base_url)
-        if there.netloc and there.netloc != here.netloc:
+        if there := elsewhere(link, self.client.base_url):
             raise SourceError(
-                f"{self.system}: the next page of {query.object} is said to be at another host ({there.hostname}) than "
-                f"the org's ({here.hostname}), and is not asked for there; put the org's present address into "
+                f"{self.system}: the next page of {query.object} is said to be at another host ({there}) than the org's "
+                f"({place(self.client.base_url)}), and is not asked for there; put the org's present address into "
                 "instance_url"
             )
-        return link.removeprefix("/").removeprefix(self.root) if not there.netloc else link
+        return link if urlsplit(link).netloc else link.removeprefix("/").removeprefix(self.root)
 
     # ---- Several requests in one call ---------------------------------------------------------
 
@@ -355,8 +354,7 @@ class Judge:
     def __call__(self, answer: Answer) -> Verdict:
         """The verdict. Raises SourceError where the org's calls of the day are used up."""
         self.allowance.heard(answer.headers)
-        with contextlib.suppress(TypeError, ValueError):  # without a date the clock is not compared
-            self.there = parsedate_to_datetime(answer.headers.get("date", "")).astimezone(UTC)
+        self.there = http_date(answer.headers.get("date", "")) or self.there
         verdict = classify(answer)
         if verdict.code == "REQUEST_LIMIT_EXCEEDED" and verdict.kind == "refused":
             raise SourceError(

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from typing import IO, Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
+from resources.address import elsewhere, place
 from resources.connector import SourceError
 from resources.crm import csv_rows
 from resources.crm.zoho.org import Org, Rows
@@ -127,8 +127,8 @@ def _waited(org: Org, job: Job) -> _Result:
 
 
 def _parts(org: Org, job: Job, result: _Result, kinds: dict[str, str]) -> Iterator[Rows]:
-    there, here = urlsplit(result.download_url).netloc, urlsplit(org.client.base_url).netloc
-    if there and there != here:
+    if there := elsewhere(result.download_url, org.client.base_url, any_scheme=True):
+        here = place(org.client.base_url)
         raise SourceError(
             f"{org.system}: the result of the bulk job of {job.module} is said to be at another host ({there}) than "
             f"the API ({here}), and is not fetched there; see that accounts_url is the vendor's"

@@ -11,15 +11,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
+from resources.address import place
 from resources.connector import Conflict, Refused, SourceError
 from resources.http import OK, Answer, Client, Verdict, by_status, retry_after
+from resources.http_date import http_date
 from resources.tokens import OAuth
 
 API: Final = "crm/v8/"
@@ -48,11 +49,11 @@ class RegionalClient(Client):
         address = f"{domain}/"
         if not domain or address == self.base_url:
             return
-        there, here = urlsplit(domain), urlsplit(self.base_url)
+        there, here = urlsplit(place(domain)), urlsplit(place(self.base_url))
         if there.scheme != "https" and (there.scheme, there.hostname) != (here.scheme, here.hostname):
             raise SourceError(
-                f"{self.system}: the token names {there.hostname} without https as the API's address, which is not "
-                "used; see that accounts_url is the vendor's"
+                f"{self.system}: the token names {place(domain)} as the API's address, which is not https and not used; see that "
+                "accounts_url is the vendor's"
             )
         self.base_url = address
 
@@ -205,10 +206,7 @@ class Org:
         """The organization itself, and the time by its clock, UTC."""
         answer = self.ask("GET", API + "org")
         rows, _ = self.listed(answer, "org", "the organization")
-        try:
-            at = parsedate_to_datetime(answer.headers.get("date", "")).astimezone(UTC)
-        except (TypeError, ValueError):
-            at = None
+        at = http_date(answer.headers.get("date", ""))
         return (msgspec.json.decode(rows[0], type=dict[str, Any]) if rows else {}), at
 
 
