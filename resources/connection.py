@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, Literal, overload
 
+from resources.address import NONE, place
 from resources.connector import SourceError
 
 SWITCH: Final = {
@@ -117,6 +119,53 @@ def as_number(
     if too_small or (most is not None and found > _exact(most)) or (whole and found % 1):
         raise ValueError(given)
     return found
+
+
+_TOKENS: Final = frozenset({
+    "access_token", "api_key", "application_token", "client_id", "client_secret", "code", "long_lived_token", "realm_id",
+    "refresh_token", "sap_client", "sap_language", "subdomain", "tenant",
+})  # fmt: skip
+_ADDRESSES: Final = frozenset({
+    "accounts_url", "api", "api_domain", "base_url", "instance_url", "redirect_uri", "token_server", "token_url", "url",
+})  # fmt: skip
+_PHRASES: Final = frozenset({"password", "security_token", "user", "username"})
+
+
+def as_copied(system: str, connection: Mapping[str, Any]) -> None:
+    """Refuse a token, an address or a password that was copied with more than itself, before anything is sent.
+
+    A token is of visible ASCII characters. So is an address, but for the name of its host. A password may be in any
+    script and have blanks within, and no line break or invisible character. Blanks around each are nothing.
+    Raises SourceError that names the option and the place, and never shows what stands there.
+    """
+    for name, given in connection.items():
+        if name not in _TOKENS | _ADDRESSES | _PHRASES or given is None:
+            continue
+        text = str(given).strip()
+        if name in _ADDRESSES and place(text) == NONE:
+            raise SourceError(f"{system}: the connection's {name} is no address; correct it")
+        host = re.match(r"(?i)https?://[^/?#]*", text) if name in _ADDRESSES else None
+        for nth, character in enumerate(text, 1):
+            foreign = not character.isascii() and not (host and nth <= host.end())
+            if what := _unfit(character, name in _PHRASES, foreign):
+                raise SourceError(
+                    f"{system}: the connection's {name} has {what} within (as its character {nth}); copy it once more, "
+                    "in one line and with nothing else"
+                )
+
+
+def _unfit(character: str, in_phrase: bool, foreign: bool) -> str:
+    """What is wrong with a character of a credential or an address, "" where nothing is."""
+    if character in "\r\n\u2028\u2029":
+        return "a line break"
+    if character == " " and in_phrase:
+        return ""
+    kind = unicodedata.category(character)
+    if kind == "Zs" or character == "\t":
+        return "a blank"
+    if kind in ("Cc", "Cf", "Cs", "Cn", "Co"):
+        return "an invisible character"
+    return "a letter or sign that none has, however alike" if foreign and not in_phrase else ""
 
 
 def _within(least: float | None, most: float | None) -> str:

@@ -30,7 +30,7 @@ from resources.accounting.onec.session import Named, Session
 from resources.accounting.onec.subconto import Subconto
 from resources.accounting.onec.writing import Writer
 from resources.budget import Budget
-from resources.connection import AT_ONCE, DAY, number, switch
+from resources.connection import AT_ONCE, DAY, as_copied, number, switch
 from resources.connector import (
     Capabilities,
     Change,
@@ -65,6 +65,7 @@ def connect(system: str, connection: Mapping[str, Any], budget: Budget | None = 
     `page` (1000 rows), `window_days` (62), `scan_whole_up_to` (20000 documents of a kind),
     `query_limit` (2000 characters), `timeout` (120 s), `ca_file`, `allow_http`, `probe: false` (check()
     then writes nothing). Sends nothing. Raises SourceError for a connection that cannot be right."""
+    as_copied(system, connection)
     missing = [name for name in ("url", "user", "password", "timezone") if not connection.get(name)]
     if missing:
         raise SourceError(f"{system}: the connection lacks {', '.join(missing)}; add it")

@@ -51,7 +51,7 @@ from resources.accounting.quickbooks.marks import unmarked
 from resources.accounting.quickbooks.token import KEYS, TOKEN_URL, authorized
 from resources.accounting.quickbooks.write import IDS, SEARCH_DAYS, Writer
 from resources.budget import Budget, LocalBudget
-from resources.connection import AT_ONCE, DAY, number, switch
+from resources.connection import AT_ONCE, DAY, as_copied, number, switch
 from resources.connector import (
     Capabilities,
     Change,
@@ -380,6 +380,7 @@ def connect(
     vendor gives up too), `ca_file`, `allow_http`. Without `budget` the rate is kept by this process alone, and without
     `tokens` so are the tokens. Raises SourceError that names the key and the remedy.
     """
+    as_copied(system, connection)
     realm = connection.get("realm_id")
     if isinstance(realm, float) or (realm and not str(realm).strip().isdigit()):
         raise SourceError(

@@ -15,7 +15,7 @@ from resources.accounting.sap import keys
 from resources.accounting.sap.records import Making
 from resources.accounting.sap.session import Session
 from resources.budget import Budget, LocalBudget
-from resources.connection import AT_ONCE, DAY, number, switch
+from resources.connection import AT_ONCE, DAY, as_copied, number, switch
 from resources.connector import Refused, SourceError
 from resources.http import Answer, Client, Verdict, by_status
 from resources.tokens import Grant, MemoryTokens, OAuth, Token, TokenStore, token_of
@@ -74,6 +74,7 @@ def opened(
         listed = value if isinstance(value, list | tuple) else said(name, otherwise).replace(",", " ").split()
         return tuple(str(word) for word in listed) or tuple(otherwise.split())
 
+    as_copied(system, connection)
     url = _gateway(system, said("url"))
     if not said("company_code"):
         raise SourceError(
@@ -166,7 +167,12 @@ def _auth(
             )
         start, _, page = said("token_url").rpartition("/")
         login = Client(
-            system, f"{start}/", auth=(said("client_id"), said("client_secret")), connections=1, **options
+            system,
+            f"{start}/",
+            auth=(said("client_id"), said("client_secret")),
+            connections=1,
+            gives_tokens=True,
+            **options,
         )
         form = {"grant_type": "client_credentials"} | ({"scope": said("scope")} if said("scope") else {})
         secret = {"client_id": said("client_id"), "client_secret": said("client_secret")}

@@ -25,7 +25,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from resources.budget import Budget, LocalBudget
-from resources.connection import AT_ONCE, DAY, number, switch
+from resources.connection import AT_ONCE, DAY, as_copied, number, switch
 from resources.connector import (
     Capabilities,
     Change,
@@ -355,6 +355,7 @@ def connect(
     Without `budget` the rate is kept for this process alone, and without `tokens` so are the tokens. Raises SourceError
     that names the key and the remedy.
     """
+    as_copied(system, connection)
     base = str(connection.get("base_url") or "").strip().rstrip("/")
     if not base and connection.get("subdomain"):
         base = f"https://{str(connection['subdomain']).strip()}.amocrm.ru"

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from resources.budget import Budget, LocalBudget
-from resources.connection import AT_ONCE, DAY, number
+from resources.connection import AT_ONCE, DAY, as_copied, number
 from resources.connector import (
     Capabilities,
     Change,
@@ -433,6 +433,7 @@ def connect(
     `budget` the rate is kept for this process alone, and without `tokens` so are the tokens. Raises SourceError that
     names the key and the remedy.
     """
+    as_copied(system, connection)
     url, code, auth = "", "", None
     if is_application(connection):
         auth = authorized(system, connection, tokens)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from resources.budget import Budget, LocalBudget
-from resources.connection import AT_ONCE, DAY, number, switch
+from resources.connection import AT_ONCE, DAY, as_copied, number, switch
 from resources.connector import SourceError
 from resources.crm.dynamics.api import HEADERS, PAGE, Environment, meaning
 from resources.crm.dynamics.token import LOGIN, granted
@@ -47,6 +47,7 @@ def opened(
     def said(name: str) -> str:
         return str(connection.get(name) or "").strip()
 
+    as_copied(system, connection)
     url = _address(system, said)
     lead_source, zone = _option_column(system, said), _zone(system, said)
     parallel = number(system, connection, "parallel", PARALLEL, most=AT_ONCE, whole=True)
@@ -64,7 +65,7 @@ def opened(
         "scope": said("scope") or f"{url}/.default",
     }  # fmt: skip
     start, _, page = token_url.rpartition("/")
-    login = Client(system, f"{start}/", connections=1, **options)
+    login = Client(system, f"{start}/", connections=1, gives_tokens=True, **options)
     api = (said("api") or f"{url}/api/data/v9.2").rstrip("/")
     client = Client(
         system, f"{api}/", auth=OAuth(system, tokens or MemoryTokens(), granted(login, page, form)), headers=HEADERS,

@@ -26,7 +26,7 @@ import msgspec
 from msgspec.structs import replace
 
 from resources.budget import Budget, LocalBudget
-from resources.connection import DAY, number, switch
+from resources.connection import DAY, as_copied, number, switch
 from resources.connector import (
     Capabilities,
     Change,
@@ -303,6 +303,7 @@ def connect(
     `ca_file`, `allow_http`. Without `budget` the rate is kept for this process alone, and without `tokens` so are the
     tokens. Raises SourceError that names the key and the remedy.
     """
+    as_copied(system, connection)
     base = str(connection.get("url") or "").strip().rstrip("/")
     base = base.removesuffix("/api/v3")
     found = urlsplit(base)

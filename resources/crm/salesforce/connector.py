@@ -25,7 +25,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from resources.budget import Budget
-from resources.connection import DAY, number, switch
+from resources.connection import DAY, as_copied, number, switch
 from resources.connector import (
     Capabilities,
     Change,
@@ -364,6 +364,7 @@ def connect(
     def said(name: str) -> str:
         return str(connection.get(name) or "").strip()
 
+    as_copied(system, connection)
     token_url = said("token_url")
     base = said("instance_url").rstrip("/") or token_url.partition("/services/")[0]
     address = urlsplit(base)

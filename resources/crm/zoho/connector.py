@@ -25,7 +25,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
 from resources.budget import Budget, LocalBudget
-from resources.connection import AT_ONCE, DAY, number, switch
+from resources.connection import AT_ONCE, DAY, as_copied, number, switch
 from resources.connector import (
     Capabilities,
     Change,
@@ -373,6 +373,7 @@ def connect(
     `allow_http`. Without `budget` credits are counted for this process alone, and without `tokens` so are the tokens
     kept. Raises SourceError that names the key and the remedy.
     """
+    as_copied(system, connection)
     accounts, domain = addresses(system, connection)
     options: dict[str, Any] = {
         "timeout": number(system, connection, "timeout", 60, most=DAY),
