@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from resources.connector import SourceError, Written
 from resources.crm.bitrix24 import connector as bitrix24
 from resources.crm.bitrix24.connector import Bitrix24, connect
 from resources.crm.bitrix24.token import authorized
-from resources.http import mask
+from resources.http import Answer, Client, mask
 from resources.tokens import MemoryTokens, Token
 from tests.clock import Clock
 from tests.sandbox_process import Running, running
@@ -185,6 +186,29 @@ def test_what_a_connection_lacks_is_named_before_anything_is_sent(
 ) -> None:
     with pytest.raises(SourceError, match=f"lacks {lacks};"):
         connect("b24", connection)
+
+
+@pytest.mark.parametrize("said", [None, "", "http://[::1", "портал", 7])
+def test_a_pair_without_the_portals_address_is_kept_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, said: Any
+) -> None:
+    def answered(client: Client, method: str, path: str, **options: Any) -> Answer:
+        pair = {"access_token": "a2", "refresh_token": "r2", "expires_in": 3600, "client_endpoint": said}
+        return Answer(200, {}, json.dumps(pair).encode())
+
+    monkeypatch.setattr(Client, "request", answered)
+    there = "https://portal.example/rest/"
+    for extra, words in (({"client_endpoint": there}, None), ({}, "named no address of the portal")):
+        kept = MemoryTokens(Token("", "r1", None, extra))
+        connection = {"client_id": "local.1", "client_secret": "secret-1", "refresh_token": "r1"}
+        auth = authorized("b24", connection, kept)
+        if words:
+            with pytest.raises(SourceError, match=words):
+                auth.endpoint()
+        else:
+            assert auth.endpoint() == there
+        assert kept.token is not None
+        assert (kept.token.access, kept.token.refresh) == ("a2", "r2")
 
 
 def test_another_grant_is_another_mark_of_its_tokens() -> None:

@@ -51,7 +51,7 @@ def authorized(
     http = Client(
         system, address.rpartition("/")[0] + "/", headers={"Authorization": f"Basic {pair}"},
         secrets=[said["client_secret"], said["refresh_token"], pair], classify=_verdict, connections=1,
-        attempts=ATTEMPTS, **options,
+        attempts=ATTEMPTS, gives_tokens=True, **options,
     )  # fmt: skip
     grant = _grant(http, parts.path.rpartition("/")[2], said["refresh_token"], lambda: datetime.now(UTC))
     return OAuth(system, tokens or MemoryTokens(), grant)

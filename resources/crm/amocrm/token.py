@@ -39,7 +39,9 @@ def authorized(
     first, code, lasting = said("refresh_token"), said("code"), said("long_lived_token")
     secrets = [secret, first, code, lasting]
     if client_id and secret and (first or code):
-        http = Client(system, base_url, secrets=secrets, classify=_verdict, connections=1, **options)
+        http = Client(
+            system, base_url, secrets=secrets, classify=_verdict, connections=1, gives_tokens=True, **options
+        )
         grant = _grant(http, said, lambda: datetime.now(UTC))
         return OAuth(system, tokens or MemoryTokens(), grant), {}, secrets
     if lasting:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
+from resources.address import NONE, place
 from resources.connector import Refused, SourceError
 from resources.http import Answer, Client, Verdict, by_status
 from resources.tokens import Grant, MemoryTokens, OAuth, Token, TokenStore, token_of
@@ -49,7 +50,11 @@ class InTheBody(OAuth):
 
     def endpoint(self) -> str:
         """Where the portal's methods are, as its token says. Raises SourceError for another portal than `host`."""
-        address = self.token().extra["client_endpoint"]
+        address = self.token().extra.get("client_endpoint", "")
+        if not address:
+            raise SourceError(
+                f"{self.system}: the token server named no address of the portal; {AGAIN}", retriable=True
+            )
         there = urlsplit(address).hostname
         if self.host and there != self.host:
             raise SourceError(
@@ -85,7 +90,9 @@ def authorized(
         )
     secrets = [said["client_secret"], said["refresh_token"], said["code"]]
     server = said["token_server"] or TOKEN_SERVER
-    http = Client(system, server, secrets=secrets, classify=_verdict, connections=1, timeout=TIMEOUT)
+    http = Client(
+        system, server, secrets=secrets, classify=_verdict, connections=1, timeout=TIMEOUT, gives_tokens=True
+    )
     auth = InTheBody(system, tokens or MemoryTokens(), _grant(http, said, clock), clock=clock)
     auth.host = urlsplit(str(connection.get("url") or "").strip()).hostname
     return auth
@@ -103,18 +110,14 @@ def _grant(http: Client, said: Mapping[str, str], clock: Callable[[], datetime])
         except Refused as error:
             raise SourceError(str(error)) from None
         address = str(answer.get("client_endpoint") or "")
-        if not answer.get("access_token") or urlsplit(address).scheme not in ("https", "http"):
+        if not answer.get("access_token"):
             raise SourceError(
-                f"{http.system}: the token server answered without a token or the portal's address; try again later",
-                retriable=True,
+                f"{http.system}: the token server answered without a token; try again later", retriable=True
             )
-        return token_of(
-            answer,
-            known,
-            clock(),
-            client_endpoint=address.rstrip("/") + "/",
-            member_id=str(answer.get("member_id") or ""),
-        )
+        # Without an address the one known stays: the refresh token that was sent is worth nothing any more.
+        named = address.startswith(("https://", "http://")) and place(address) != NONE
+        there = {"client_endpoint": address.rstrip("/") + "/"} if named else {}
+        return token_of(answer, known, clock(), **there, member_id=str(answer.get("member_id") or ""))
 
     return grant
 

@@ -45,7 +45,9 @@ def authorized(
     lasting = said("application_token")
     secrets = [password, refresh, lasting]
     if (username and password) or (refresh and not lasting):
-        http = Client(system, base_url, secrets=secrets, classify=_verdict, connections=1, **options)
+        http = Client(
+            system, base_url, secrets=secrets, classify=_verdict, connections=1, gives_tokens=True, **options
+        )
         grant = _grant(http, username, password, refresh, lambda: datetime.now(UTC))
         return OAuth(system, tokens or MemoryTokens(), grant, refused=token_refused), {}, secrets
     if lasting:

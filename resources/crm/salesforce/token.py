@@ -64,7 +64,9 @@ def authorized(
     """
     grant = chosen(system, said)
     secrets = [said(name) for name in SECRETS] + [said("password") + said("security_token")]
-    http = Client(system, token_url, secrets=secrets, classify=_verdict, connections=1, **options)
+    http = Client(
+        system, token_url, secrets=secrets, classify=_verdict, connections=1, gives_tokens=True, **options
+    )
     form = _form(system, grant, token_url, said)
 
     def renew(known: Token | None) -> Token:

@@ -76,7 +76,7 @@ def authorized(
         )
     http = Client(
         system, f"{accounts_url}/", secrets=[said["client_secret"], said["refresh_token"]], classify=_verdict,
-        connections=1, attempts=ATTEMPTS, **options,
+        connections=1, attempts=ATTEMPTS, gives_tokens=True, **options,
     )  # fmt: skip
     return OAuth(
         system, tokens or MemoryTokens(), _grant(http, said, lambda: datetime.now(UTC)), scheme=SCHEME
