@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+import msgspec
 import psycopg
 
 from mappings import MappingError
 from resources.connector import SourceError
+from resources.http import mask
 from resources.warehouse import WarehouseError
 
 log = logging.getLogger(__name__)
@@ -39,10 +42,16 @@ def stumbles(system: str, remedy: str = READING, *, logged: bool = True) -> Iter
         raise
     except Exception as error:
         if logged:
-            log.exception("%s: the connector stumbled", system)
+            log.error("%s: the connector stumbled\n%s", system, mask(traceback.format_exc()))
+        words = mask(str(error))[:200]
+        if isinstance(error, msgspec.DecodeError):
+            raise Stumbled(
+                f"{system}: an answer is not of the form that the vendor documents ({words}); see that the connection's "
+                f"address is right and no proxy answers in its place; {remedy}"
+            ) from error
         raise Stumbled(
             f"{system}: the connector stumbled over something that it did not expect "
-            f"({type(error).__name__}: {str(error)[:200]}); {remedy}"
+            f"({type(error).__name__}: {words}); {remedy}"
         ) from error
 
 
