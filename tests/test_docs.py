@@ -191,3 +191,12 @@ def _members(kind: type) -> set[str]:
         if inspect.isfunction(vars(base).get("__init__")):
             members |= set(re.findall(r"self\.(\w+)\b[^=\n]*=", inspect.getsource(base.__init__)))  # type: ignore[misc]
     return members
+
+
+def test_policies_that_are_shown_treat_the_lines_as_the_sum_that_changes_with_them() -> None:
+    shown = []
+    for page in [*PAGES, *MAPPINGS.rglob("*.yaml")]:
+        text = re.sub(r"\n\s*#?\s*", " ", page.read_text())
+        shown += re.findall(r"\b(?:draft|posted|paid|closed): \{([^{}]*\bamount: (\w+)[^{}]*)\}", text)
+    assert len(shown) >= 4
+    assert [policy for policy, action in shown if f"lines: {action}" not in policy] == []

@@ -12,7 +12,7 @@ from pipelines.operations import breaker
 from resources.connector import SourceError, Uncertain, Written
 from tests.laws.conftest import Towns
 from tests.laws.one_deal import deal_of, only, reprice, settle
-from tests.laws.test_revisions import documents
+from tests.laws.test_revisions import documents, shipped
 from tests.laws.town import Town
 
 CLOSED = date(2026, 3, 31)
@@ -135,3 +135,15 @@ def _silent(kind: str, keys: Any) -> Any:
 
 def _busy(kind: str, key: str) -> None:
     raise SourceError("429", retriable=True)
+
+
+def test_the_sum_of_a_sale_in_a_closed_period_is_corrected_with_its_lines(towns: Towns) -> None:
+    with shipped(towns, "mixed") as (town, deal):
+        town.books.closed_until = CLOSED
+        reprice(town, deal, "900.00")
+        for _ in range(3):
+            town.sync()
+        assert documents(town, deal) == [
+            ("correction", True, Decimal("-100.10")),
+            ("realization", True, Decimal("1000.10")),
+        ]

@@ -134,7 +134,7 @@ REWORDINGS = {
     "mixed": ("onec.yaml", "    policy: {}\n",
               ("    policy: {posted: {date: update, due_on: update, comment: update, amount: correction, lines: correction,"
               " counterparty: reversal, contract: reversal, cancelled: reversal, \"*\": ask}, paid: {\"*\": ask},"
-              " closed: {amount: correction, \"*\": ask}}\n")),
+              " closed: {amount: correction, lines: correction, \"*\": ask}}\n")),
     "by_sum": ("onec.yaml", "approval: auto", "approval: {auto_up_to: 2500}"),
     "vat": ("onec.yaml", "{rate: 10, value: НДС10}", "{rate: 10, value: НДС10, to: 2026-02-01}"),
 }  # fmt: skip
