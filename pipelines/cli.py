@@ -150,7 +150,7 @@ def plan(
     approve: Annotated[
         bool,
         typer.Option(
-            help="Let all planned operations go (where the mapping says approval: manual); with --by."
+            help="Let go what is planned and shown (where the mapping says approval: manual); with --by."
         ),
     ] = False,
     by: Approver = None,

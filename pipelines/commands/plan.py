@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -13,6 +13,7 @@ from typing import Any, Final
 from mappings.words import field_word
 from pipelines.commands import show
 from pipelines.commands.session import CONSOLE
+from pipelines.operations.approve import approve_shown
 from pipelines.operations.breaker import open_breakers
 from pipelines.operations.difference import Change, Difference, LineChange, Step, difference
 from pipelines.sync import Road
@@ -76,6 +77,14 @@ WORDS: Final = {
         "{} of these wait for approval: sverka plan --approve --by NAME",
         "Ждут утверждения: {}; утвердить: sverka plan --approve --by ИМЯ",
     ),
+    "approved": (
+        "{} operations approved by {}; the next sync carries them",
+        "Утверждено операций: {}, кем: {}; их запишет следующая синхронизация",
+    ),
+    "not_shown": (
+        "{} operations were planned or changed while this was shown. They are not approved; these are they:",
+        "Пока план выводился, появились или изменились операции: {}. Они не утверждены; вот они:",
+    ),
     "asked": (
         "{} documents wait for a person's answer: sverka questions list",
         "Ждут решения: {}; список: sverka questions list",
@@ -91,10 +100,10 @@ def show_plan(
     language: Language = "en",
     as_json: bool = False,
     unread: Sequence[str] = (),
-) -> None:
+) -> Difference:
     """What waits to be sent: changed records with old and new, new ones, held deals with the reason; the rest counted.
 
-    `unread`: what could not be read before; it stands in the JSON only.
+    `unread`: what could not be read before; it stands in the JSON only. What was shown is given, for `approve_plan`.
     """
     found = difference(road.warehouse, road.accounting)
     if as_json:
@@ -103,11 +112,27 @@ def show_plan(
             "unread": list(unread),
             "not_sent_to": [b.sentence() for b in open_breakers(road.warehouse)],
         }
+        del told["waiting"]
         print(json.dumps(told, ensure_ascii=False, indent=2, default=_plain))
-        return
+        return found
     _Page(found, language, None if whole else MAX_SHOWN).show()
     for breaker in open_breakers(road.warehouse):
         CONSOLE.print(breaker.sentence(language), style="red", markup=False)
+    return found
+
+
+def approve_plan(road: Road, shown: Difference, by: str, *, language: Language = "en") -> None:
+    """Let go what was shown and is still the same. What was planned or changed since is shown, and waits."""
+    with road.warehouse.transaction() as conn:
+        approved = approve_shown(conn, road.accounting, shown.waiting, by)
+    now = difference(road.warehouse, road.accounting)
+    left = replace(now, steps=[step for step in now.steps if step.state == "planned"])
+    page = _Page(left, language, None)
+    CONSOLE.print(page.w("approved", show.number(approved), by), markup=False)
+    if left.steps:
+        CONSOLE.print("")
+        CONSOLE.print(page.w("not_shown", show.number(len(left.steps))), style="yellow", markup=False)
+        page.show_steps()
 
 
 class _Page:
@@ -124,12 +149,20 @@ class _Page:
         self._changed(found.changed)
         self._new(found.new)
         self._held()
-        waiting = sum(step.state == "planned" for step in found.steps)
-        if waiting:
-            CONSOLE.print(self.w("wait", show.number(waiting)), markup=False)
+        self._wait()
         if found.asked:
             CONSOLE.print(self.w("asked", show.number(found.asked)), markup=False)
         CONSOLE.print(self.w("unchanged", show.number(found.unchanged)))
+
+    def show_steps(self) -> None:
+        self._changed(self.found.changed)
+        self._new(self.found.new)
+        self._wait()
+
+    def _wait(self) -> None:
+        waiting = sum(step.state == "planned" for step in self.found.steps)
+        if waiting:
+            CONSOLE.print(self.w("wait", show.number(waiting)), markup=False)
 
     def _changed(self, steps: Sequence[Step]) -> None:
         if not steps:

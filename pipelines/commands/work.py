@@ -20,7 +20,6 @@ from pipelines.commands.session import (
 )
 from pipelines.operations.desired import lacking
 from pipelines.raw.stumbles import Stumbled, stumbles
-from pipelines.refresh import lock_changes
 from pipelines.shapes import missing, unreadable
 from pipelines.signals import called
 from pipelines.sync import Road, company_mappings, mappings_folder, read_shape
@@ -69,7 +68,7 @@ def plan(
 ) -> int:
     """Read what changed and show what the next sync would write. Nothing is sent. `approved_by`: it may be."""
     from pipelines import checks, freshness, sync
-    from pipelines.commands.plan import show_plan
+    from pipelines.commands.plan import approve_plan, show_plan
     from pipelines.table import stage_tables
 
     unread: list[str] = []
@@ -88,7 +87,7 @@ def plan(
         names = [t.name for t in stage_tables("documents")]
         checks.gated_documents(found, names, lambda _: None)
         sync.plan_operations(found)
-        show_plan(
+        shown = show_plan(
             found,
             whole=whole or approved_by is not None,
             language=language,
@@ -96,26 +95,10 @@ def plan(
             unread=list(dict.fromkeys(unread)),
         )
         if approved_by is not None:
-            count = _approve(found, approved_by)
-            CONSOLE.print(
-                f"{count} operations approved by {approved_by}; the next sync carries them", markup=False
-            )
+            approve_plan(found, shown, approved_by, language=language)
     if unread and not as_json:
         CONSOLE.print("Not everything could be read: this is the plan for what was read before.", style="red")
     return 1 if unread else 0
-
-
-def _approve(found: Road, by: str) -> int:
-    with found.warehouse.transaction() as conn:
-        lock_changes(conn)  # another process may plan: what it changes or takes back is seen first
-        row = conn.execute(
-            """
-            select ops.move_many(array_agg(operation_id), 'approved', %s, 'approved by hand')
-            from ops.operation where target = %s and state = 'planned' having count(*) > 0
-            """,
-            [by, found.accounting.name],
-        ).fetchone()
-    return int(row[0]) if row else 0
 
 
 def status(language: Language) -> int:

@@ -1,4 +1,4 @@
-"""Which planned operations leave without a person: all, those up to a sum, or none."""
+"""Which planned operations leave without a person: all, those up to a sum, or none; and which a person lets go."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from mappings import System
 from mappings.schema import Approval
+from pipelines.operations.difference import TOLD
+from pipelines.refresh import lock_changes
 from resources.warehouse import Connection, trusted
 
 ACTOR = "plan"
@@ -23,6 +25,18 @@ def approve(conn: Connection, accounting: System, run_id: str) -> int:
             return move(conn, _TO_APPROVE_UP_TO, "approved", reason, parameters)
         case _:
             return move(conn, _TO_APPROVE, "approved", "the target is approved automatically", parameters)
+
+
+def approve_shown(conn: Connection, accounting: System, shown: Mapping[str, str], by: str) -> int:
+    """Let go what a person was shown; how many. `shown`: by operation what was told of it, as in `Difference.waiting`.
+
+    What was planned since, or means something else by now, was not shown and stays planned.
+    """
+    lock_changes(conn)  # another process may plan: what it changes or takes back is seen first
+    parameters = {"system": accounting.name, "ids": list(shown), "told": list(shown.values())}
+    return move(
+        conn, _TO_APPROVE_SHOWN, "approved", "approved by hand", {**parameters, "actor": by, "run_id": ""}
+    )
 
 
 def move(
@@ -69,4 +83,10 @@ _TO_APPROVE_UP_TO = f"""
 
 _TO_APPROVE = """
     select operation_id from ops.operation where target = %(system)s and state = 'planned' and reason_code is null
+"""
+
+_TO_APPROVE_SHOWN = f"""
+    select o.operation_id from ops.operation o
+    join unnest(%(ids)s::uuid[], %(told)s::text[]) as shown(operation_id, told) using (operation_id)
+    where o.target = %(system)s and o.state = 'planned' and shown.told = {TOLD}
 """

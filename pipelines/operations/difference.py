@@ -8,7 +8,7 @@ master), the body is compared, and each of its fields is called by our word wher
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -102,6 +102,8 @@ class Difference:
     held: Sequence[Held] = ()
     unchanged: int = 0
     asked: int = 0
+    waiting: Mapping[str, str] = field(default_factory=dict)
+    """What waits for approval: by id of each operation what it means, as in `TOLD`."""
 
     @property
     def new(self) -> list[Step]:
@@ -133,7 +135,8 @@ def difference(warehouse: Warehouse, accounting: System) -> Difference:
             continue  # told with the document that is written between them
         shown.append(replace(step, posted=True) if key in posts and key in written else step)
     unchanged, asked = counts or (0, 0)
-    return Difference(accounting.name, shown, held, int(unchanged), int(asked))
+    waiting = {str(row[0]): row[16] for row in rows if row[3] == "planned"}
+    return Difference(accounting.name, shown, held, int(unchanged), int(asked), waiting)
 
 
 def document_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
@@ -220,7 +223,7 @@ class _Words:
 
     def step(self, row: tuple[Any, ...]) -> Step:
         (operation_id, action, kind, state, subject, name, number, base, day, amount, currency,
-         content, body, _, content_before, body_before) = row  # fmt: skip
+         content, body, _, content_before, body_before, _) = row  # fmt: skip
         new, old = _decoded(content), _decoded(content_before)
         lines = new.get("lines") or []
         changes: tuple[Change, ...] = ()
@@ -285,12 +288,15 @@ def _keys(rows: Sequence[tuple[Any, ...]]) -> Iterator[str]:
             yield from filter(None, (document.get("counterparty_key"), document.get("contract_key")))
 
 
-_STEPS: Final = """
+TOLD: Final = "md5(row(o.content_hash, o.body, o.content, o.amount, o.currency)::text)"
+"""Of the operation `o`: another one as soon as it means something else."""
+
+_STEPS: Final = f"""
     select o.operation_id, o.action, o.kind, o.state, coalesce(o.subject, ''),
            coalesce(party.legal_name, held.legal_name, product.name, contract.name, ''), coalesce(l.number, ''),
            coalesce(base.number, case when d.base_key is not null then '?' end, ''),
            coalesce(l.document_date, d.document_date), o.amount, coalesce(o.currency, ''),
-           o.content::text, o.body::text, o.key, before.content::text, before.body::text
+           o.content::text, o.body::text, o.key, before.content::text, before.body::text, {TOLD}
     from ops.operation o
     left join documents.document d on d.document_key = o.target || ':' || o.key
     left join documents.counterparty party on party.counterparty_id = d.counterparty_id

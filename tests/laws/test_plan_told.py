@@ -12,12 +12,14 @@ import pytest
 
 from pipelines import sync
 from pipelines.commands.operations import show_edits, show_history
-from pipelines.commands.plan import show_plan
+from pipelines.commands.plan import approve_plan, show_plan
 from pipelines.commands.session import CONSOLE
+from pipelines.operations.difference import difference
 from resources.connector import Refused, Written
 from tests.laws.conftest import Beginning, Towns
-from tests.laws.one_deal import deal_of, only
-from tests.laws.town import Done, Town, add_deal
+from tests.laws.one_deal import deal_of, only, reprice
+from tests.laws.test_revisions import shipped
+from tests.laws.town import REWORDINGS, Done, Town, add_deal
 
 COLUMNS = 100
 Said = Callable[..., list[str]]
@@ -242,3 +244,39 @@ def test_the_life_of_a_document_is_told_step_by_step(towns: Towns, said: Said) -
         recent = "\n".join(said(show_edits, town.warehouse))
         assert "Changed in accounting within 7 days: 1" in recent
         assert "date: 10.03.2026 → 14.03.2026: accepted" in recent
+
+
+def test_what_is_planned_or_changed_after_it_was_shown_is_shown_and_not_approved(
+    towns: Towns, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(REWORDINGS, "manual", ("onec.yaml", "approval: auto", "approval: manual"))
+    with shipped(towns, "updated") as (town, deal):
+        town.remap("manual")
+        town.sync()
+        unchanged = add_deal(town.portal, "21", lines=1)
+        changed = add_deal(town.portal, "21", lines=1)
+        reprice(town, deal, "900.00")
+        town.sync(write=False)
+        shown = show_plan(town.road, whole=True)
+        # Another process reads and plans meanwhile.
+        new = add_deal(town.portal, "21", lines=3, price="99999.00")
+        reprice(town, changed, "99998.00")
+        town.sync(write=False)
+        told = " ".join(line.strip() for line in said(approve_plan, town.road, shown, "Анна"))
+        assert "approved by Анна" in told
+        assert "planned or changed while this was shown" in told
+        assert (f"bitrix24:{new}" in told, f"bitrix24:{changed}" in told) == (True, True)
+        assert (f"bitrix24:{unchanged}" in told, f"bitrix24:{deal}," in told) == (False, False)
+        assert {
+            (step.subject, step.state)
+            for step in difference(town.warehouse, town.road.accounting).steps
+            if step.kind in ("invoice", "realization") and step.action in ("create", "update")
+        } == {
+            (f"bitrix24:{deal}", "approved"),
+            (f"bitrix24:{unchanged}", "approved"),
+            (f"bitrix24:{changed}", "planned"),
+            (f"bitrix24:{new}", "planned"),
+        }
+        shown = show_plan(town.road, whole=True)
+        assert "Утверждено операций" in said(approve_plan, town.road, shown, "Анна", language="ru")[0]
+        assert {s.state for s in difference(town.warehouse, town.road.accounting).steps} == {"approved"}

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from pipelines import sync
-from pipelines.commands.work import _approve
+from pipelines.operations.approve import approve_shown
 from pipelines.operations.breaker import retry
+from pipelines.operations.difference import difference
 from resources.connector import Refused, SourceError, Uncertain
 from tests.laws.conftest import Towns
 from tests.laws.one_deal import asked, deal_of, only, reprice, settle
@@ -52,7 +53,9 @@ def let_go(town: Town) -> None:
     town.books.refused_kinds = set()
     allow(town, "post")
     for _ in range(3):
-        _approve(town.road, "Анна")
+        shown = difference(town.warehouse, town.road.accounting).waiting
+        with town.warehouse.transaction() as conn:
+            approve_shown(conn, town.road.accounting, shown, "Анна")
         sync.carry_operations(town.road, refused_too=True)
         town.sync()
 
