@@ -7,7 +7,6 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from rich.markup import escape
 from rich.table import Table
@@ -198,23 +197,6 @@ def lacking(warehouse: Warehouse) -> None:
             right=("deals",),
         )
         CONSOLE.print("")
-
-
-def waiting_of(warehouse: Warehouse, subject: str) -> list[UUID]:
-    """Operations about a deal (or a counterparty ...), or that it waits for, which wait for a person."""
-    return [
-        row[0]
-        for row in warehouse.rows(
-            """
-            select operation_id from ops.operation
-            where (state = 'rejected' or (state = 'held' and reason_code is not null))
-              and (subject = %s or operation_id in (
-                select unnest(c.depends_on) from ops.operation c
-                where c.subject = %s and c.state in ('planned', 'approved')))
-            """,
-            [subject, subject],
-        )
-    ]
 
 
 def held_by_reason(warehouse: Warehouse) -> None:

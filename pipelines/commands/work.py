@@ -19,6 +19,7 @@ from pipelines.commands.session import (
     writing,
 )
 from pipelines.operations.desired import lacking
+from pipelines.operations.release import release
 from pipelines.raw.stumbles import Stumbled, stumbles
 from pipelines.shapes import missing, unreadable
 from pipelines.signals import called
@@ -156,51 +157,10 @@ def hold_list(language: Language) -> int:
 def hold_release(deal: str, by: str, reason: str, check: str) -> int:
     """Let a deal pass the checks that hold it now, and try again what accounting refused of it."""
     with road() as found:
-        known = [
-            c
-            for (c,) in found.warehouse.rows(
-                "select check_name from documents.held where deal_id = %s", [deal]
-            )
-        ]
-        waiting = show.waiting_of(found.warehouse, deal)
-        if not known and not waiting:
-            CONSOLE.print(
-                f"{deal} is not held by the gate, and accounting refused nothing of it; see `sverka hold list`, and"
-                ' docs/gate.md, "A deal is not invoiced: look here"',
-                style="red",
-            )
-            return 1
-        if check and check not in known:
-            CONSOLE.print(
-                f"{deal} is not held by {check}, but by {', '.join(known) or 'accounting'}", style="red"
-            )
-            return 1
         with found.warehouse.transaction() as conn:
-            for name in [check] if check else known:
-                conn.execute(
-                    "insert into ops.release (deal_id, check_name, actor, reason, at) values (%s, %s, %s, %s, now())",
-                    [deal, name, by, reason],
-                )
-            if waiting and not check:
-                conn.execute(
-                    "update ops.operation set reason_code = null where operation_id = any(%s)", [waiting]
-                )
-                conn.execute("select ops.move_many(%s, 'planned', %s, %s)", [waiting, by, reason])
-                # The plan looks at it first: its period may be closed by now.
-                conn.execute(
-                    "insert into ops.change_log (table_name, key) values ('ops.release', %s)", [deal]
-                )
-        approval = found.accounting.approval
-        after = "" if approval == "auto" else ", once `sverka plan --approve` lets it go"
-        if not isinstance(approval, str):
-            after += f" (sums above {approval.auto_up_to})"
-        if known:
-            CONSOLE.print(
-                f"{deal} is released from {check or ', '.join(known)}; the next sync carries it{after}"
-            )
-        if waiting and not check:
-            CONSOLE.print(f"{len(waiting)} operations of {deal} are tried again by the next sync{after}")
-    return 0
+            told = release(conn, found.accounting, deal, by, reason, check)
+        CONSOLE.print(escape(told.sentence), style=None if told.done else "red")
+    return 0 if told.done else 1
 
 
 def sources_check(name: str) -> int:

@@ -27,6 +27,7 @@ from pipelines.operations.edits import (
     record_edits,
 )
 from pipelines.operations.revisions import AMISS, REVISE, Told, what_is_amiss
+from pipelines.refresh import lock_changes
 from resources.warehouse import Connection, trusted
 
 
@@ -83,6 +84,10 @@ ANSWERS: Final = ("update", "correction", "reversal", "post", "leave")
 
 def answer(conn: Connection, accounting: System, question: str, action: str, by: str, reason: str) -> Told:
     """Answer an open question, named by its id or the beginning of it. The next sync does what was answered."""
+    question = question.strip().lower()
+    if not question:
+        return Told(False, "no question is named; `sverka questions list` names those that are open")
+    lock_changes(conn)  # a plan under way may withdraw it, another person may be answering it
     rows = conn.execute(
         "select question_id, operation_id, deal_id, kind, state, fields from ops.question"
         " where answer is null and withdrawn_at is null and starts_with(question_id::text, %s)",
@@ -90,7 +95,8 @@ def answer(conn: Connection, accounting: System, question: str, action: str, by:
     ).fetchall()
     if len(rows) != 1:
         which = "no open question is" if not rows else f"{len(rows)} open questions are"
-        return Told(False, f"{which} called {question}; see `sverka questions list`")
+        over = "" if rows else _over(conn, question)
+        return Told(False, over or f"{which} called {question}; see `sverka questions list`")
     question_id, operation_id, deal, kind, state, fields = rows[0]
     if action not in ANSWERS:
         return Told(False, f"{action} is no answer; there are {', '.join(ANSWERS)}")
@@ -106,7 +112,27 @@ def answer(conn: Connection, accounting: System, question: str, action: str, by:
         " where question_id = %s",
         [action, by, reason, question_id],
     )
-    return Told(True, f"{deal}, {kind}: {action}; the next sync sees to it")
+    return Told(
+        True,
+        f"{deal}, {kind}: {action}; the next sync sees to it, or asks anew if the deal or the document changed",
+    )
+
+
+def _over(conn: Connection, question: str) -> str:
+    """What became of the only question of this name, which is open no more; empty where there is none, or several."""
+    rows = conn.execute(
+        "select deal_id, kind, answer, answered_by from ops.question where starts_with(question_id::text, %s)",
+        [question],
+    ).fetchall()
+    if len(rows) != 1:
+        return ""
+    deal, kind, action, by = rows[0]
+    if action is not None:
+        return f"{question} ({deal}, {kind}) was answered before: {action}, by {by}; see `sverka operations show {deal}`"
+    return (
+        f"{question} ({deal}, {kind}) is withdrawn: the deal or the document changed, or was undone; see"
+        " `sverka questions list` for what is asked now"
+    )
 
 
 def _impossible(accounting: System, kind: str, state: str, fields: Sequence[str], action: str) -> str:

@@ -16,7 +16,7 @@ from typing import Final
 from uuid import UUID
 
 from mappings import System
-from pipelines.refresh import empty_scope, refresh_scopes
+from pipelines.refresh import empty_scope, lock_changes, refresh_scopes
 from pipelines.table import tables
 from resources.warehouse import Connection, trusted
 
@@ -71,6 +71,7 @@ def undo(conn: Connection, accounting: System, deal: str, kind: str, by: str, re
             + ("" if kind != "realization" else f": {accounting.source.name} has no `write: return`")
             + "; take it back in accounting",
         )
+    lock_changes(conn)  # a plan under way may decide about it, another person may be undoing it
     parameters = {
         "system": accounting.name, "zone": accounting.timezone, "deal": deal, "by": by, "reason": reason,
     }  # fmt: skip
@@ -96,6 +97,12 @@ def undo(conn: Connection, accounting: System, deal: str, kind: str, by: str, re
             " it back. Put that right there first, or take it back there",
         )
     conn.execute(trusted(_UNDO), parameters)
+    # An answer would decide nothing any more. What is still to be decided the next plan asks anew.
+    conn.execute(
+        "update ops.question set withdrawn_at = clock_timestamp()"
+        " where deal_id = %s and kind in ('realization', 'correction') and answer is null and withdrawn_at is null",
+        [deal],
+    )
     return Told(True, f"the {kind} of {deal} is taken back by a return; the next sync writes it")
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from pipelines import sync
-from pipelines.commands.show import lacking, waiting_of
+from pipelines.commands.show import lacking
 from pipelines.operations.carrier import MAX_ATTEMPTS
+from pipelines.operations.release import waiting_of
 from pipelines.sensors import sync_jobs
 from resources.connector import Refused, Written
 from tests.laws.acts import Act, do
@@ -279,9 +280,9 @@ def test_a_person_releases_a_deal_with_the_parent_that_it_waits_for(towns: Towns
             " where p.kind = 'product' and p.state = 'rejected' and c.kind = 'invoice' and starts_with(c.subject, 'bitrix24:')"
         )
         deal = found[0][0]
-        assert set(waiting_of(town.warehouse, deal)) == {
-            operation for subject, operation in found if subject == deal
-        }
+        with town.warehouse.transaction() as conn:
+            waiting = waiting_of(conn, deal)
+        assert set(waiting) == {operation for subject, operation in found if subject == deal}
 
 
 def test_the_night_alone_sends_refused_operations_again(towns: Towns) -> None:
