@@ -23,7 +23,7 @@ from benchmarks import identity_dirt as dirt
 from pipelines.core.legal_name import FORMS, legal_name, legal_name_key
 
 # Of the real companies
-TWINS: Final = 0.03  # have a namesake that the seed makes, half of them in the same city
+TWINS: Final = 0.01  # have a namesake that the seed makes, half of them in the same city: of 644 real ones 6 have one there
 SISTERS: Final = 0.03  # head a holding with 1 to 3 made sister companies
 SOLE_TRADERS: Final = 0.12  # so many sole traders beside them
 OWNERS: Final = 0.25  # of the sole traders own one of the companies too: one phone, one contact
@@ -112,6 +112,8 @@ class World:
 
     random: Random
     inns: set[str] = field(default_factory=set)
+    mailboxes: set[str] = field(default_factory=set)
+    sites: set[str] = field(default_factory=set)
     accountants: list[str] = field(default_factory=list)
     switchboards: list[str] = field(default_factory=list)
 
@@ -130,13 +132,22 @@ class World:
                 self.inns.add(found)
                 return found
 
-    def phone(self, mobile: bool) -> str:
+    def phone(self, *, mobile: bool) -> str:
         code = self.random.choice(
             ("903", "912", "916", "922", "926", "950", "961", "982")
             if mobile
             else ("495", "812", "343", "342", "831")
         )
         return f"+7{code}{self.random.randrange(2_000_000, 9_999_999)}"
+
+    def mailbox(self, login: str, domain: str) -> str:
+        """An address that nobody has: the login, with a number behind it where it is taken."""
+        number, found = 1, f"{login}@{domain}"
+        while found in self.mailboxes:
+            number += 1
+            found = f"{login}{number}@{domain}"
+        self.mailboxes.add(found)
+        return found
 
     def person(self) -> Person:
         woman = self.random.random() < 0.45
@@ -145,9 +156,8 @@ class World:
         patronymic = self.random.choice(FATHERS) + ("на" if woman else "ич")
         login = latin(f"{surname}{self.random.choice(('.', '_', ''))}{name[0]}")
         login += str(self.random.randrange(1, 99)) if self.random.random() < 0.6 else ""
-        return Person(
-            surname, name, patronymic, self.phone(True), f"{login}@{self.random.choice(FREE_DOMAINS)}"
-        )
+        mailbox = self.mailbox(login, self.random.choice(FREE_DOMAINS))
+        return Person(surname, name, patronymic, self.phone(mobile=True), mailbox)
 
     def seat(self, region: str, city: str, reason: str, phone: str) -> Seat:
         street, house = self.random.choice(STREETS), self.random.randrange(1, 150)
@@ -168,7 +178,7 @@ def entities(folder: Path, seed: int) -> list[Entity]:
     real = list(_real(folder))
     world.inns.update(inn for _, _, inn, _ in real)
     world.accountants = [f"buh{n}@{random.choice(FREE_DOMAINS)}" for n in range(1, ACCOUNTANTS + 1)]
-    world.switchboards = [world.phone(False) for _ in range(BUSINESS_CENTRES)]
+    world.switchboards = [world.phone(mobile=False) for _ in range(BUSINESS_CENTRES)]
     made = [_company(world, name, initials, inn, city) for name, initials, inn, city in real]
     companies = list(made)
     for company in made:
@@ -218,18 +228,26 @@ def _company(world: World, name: str, initials: str, inn: str, city: str) -> Ent
     city = city or random.choice(
         CITY_OF_REGION.get(region, ("Москва", "Екатеринбург", "Казань", "Тула", "Омск"))
     )
-    seats = [world.seat(region, city, "01", world.phone(random.random() < 0.4))]
+    seats = [world.seat(region, city, "01", world.phone(mobile=random.random() < 0.4))]
     if random.random() < BRANCHES:
         for _ in range(random.choice((1, 1, 2, 3))):
             other = random.choice(list(CITY_OF_REGION))
             there = random.choice(CITY_OF_REGION[other])
-            seats.append(world.seat(other, there, random.choice(("43", "44", "45")), world.phone(False)))
+            seats.append(
+                world.seat(other, there, random.choice(("43", "44", "45")), world.phone(mobile=False))
+            )
     contacts = tuple(world.person() for _ in range(random.choice((1, 1, 2))))
     domain = (latin(legal_name_key(bare)) or "firma")[:18].strip("-&+.")
     domain = "".join(letter for letter in domain if letter.isascii() and letter.isalnum()) or "firma"
-    email = f"{random.choice(MAILBOXES)}@{domain}{random.choice(('', '', inn[2:4], '-' + region))}.ru"
     if random.random() < FREE_MAIL:
-        email = f"{domain}{random.choice(('', region, inn[-3:]))}@{random.choice(FREE_DOMAINS)}"
+        login = domain + random.choice(("", region, inn[-3:]))
+        email = world.mailbox(login, random.choice(FREE_DOMAINS))
+    else:
+        site = domain + random.choice(("", "", inn[2:4], f"-{region}"))
+        while site in world.sites:
+            site += inn[-2:]
+        world.sites.add(site)
+        email = world.mailbox(random.choice(MAILBOXES), f"{site}.ru")
     return Entity(
         "company", form, bare, initials, inn, tuple(seats), email, contacts,
         shared_phone=random.choice(world.switchboards) if random.random() < IN_BUSINESS_CENTRES else "",
