@@ -41,6 +41,16 @@ SURNAMES: Final = (
     "Яковлев Григорьев Романов Воробьёв Сергеев Кузьмин Фролов Александров Дмитриев Королёв Гусев Киселёв Ильин "
     "Максимов Поляков Сорокин Виноградов Ковалёв Белов Медведев Антонов Тарасов Жуков Баранов Филиппов Комаров"
 ).split()
+# Usual surnames are a third of all; the others come from these, put together
+RARE_STARTS: Final = (
+    "Абр Бал Бер Вор Гал Гор Дуб Евс Жар Зем Кал Кар Кол Кра Лап Луч Мал Мер Нос Обл Пар Пес Пол Рог Руд Сав Сол Тар "
+    "Тим Уст Хар Чер Шам Шир Щер Юд Яр"
+).split()
+RARE_MIDDLES: Final = (
+    "ав аг ад ак ал ам ан ар ас ат ев ед ек ел ен ер ес ик ил ин ис об ог од ок ол он ор ос от ум ур".split()
+)
+RARE_ENDS: Final = ("ов", "ин", "кин", "ев", "ников")
+USUAL: Final = 0.33
 MEN: Final = "Иван Александр Сергей Дмитрий Андрей Алексей Максим Евгений Михаил Николай Владимир Павел Олег Юрий".split()
 WOMEN: Final = "Елена Ольга Наталья Ирина Анна Татьяна Светлана Мария Екатерина Юлия Галина Марина".split()
 FATHERS: Final = (
@@ -151,7 +161,8 @@ class World:
 
     def person(self) -> Person:
         woman = self.random.random() < 0.45
-        surname = self.random.choice(SURNAMES) + ("а" if woman else "")
+        parts = (SURNAMES,) if self.random.random() < USUAL else (RARE_STARTS, RARE_MIDDLES, RARE_ENDS)
+        surname = "".join(self.random.choice(part) for part in parts) + ("а" if woman else "")
         name = self.random.choice(WOMEN if woman else MEN)
         patronymic = self.random.choice(FATHERS) + ("на" if woman else "ич")
         login = latin(f"{surname}{self.random.choice(('.', '_', ''))}{name[0]}")
@@ -188,10 +199,10 @@ def entities(folder: Path, seed: int) -> list[Entity]:
             companies.append(twin)
         if random.random() < SISTERS:
             companies.extend(_sisters(world, company))
-    companies.extend(
-        _sole_trader(world, random.choice(made) if random.random() < OWNERS else None)
-        for _ in range(int(len(real) * SOLE_TRADERS))
-    )
+    traders = int(len(real) * SOLE_TRADERS)
+    owned = random.sample(made, int(traders * OWNERS))
+    companies.extend(_sole_trader(world, company) for company in owned)
+    companies.extend(_sole_trader(world, None) for _ in range(traders - len(owned)))
     for _ in range(int(len(real) * PEOPLE)):
         person = world.person()
         inn = world.inn("77", 12) if random.random() < 0.1 else ""
