@@ -22,6 +22,7 @@ BENCHMARKS: Final = {
     "crms": "6. Reading the other CRMs, a table each",
     "carry": "7. Carrying documents into each accounting system, beside the bound of its limits",
     "plan": "8. Planning ten thousand changed deals of a million",
+    "identity": "9. Records of one client found, beside exact matching and Splink",
 }
 
 
