@@ -60,7 +60,7 @@ def run(place: Place, *, quick: bool, only: Sequence[str] = ()) -> list[Figure]:
     for corpus in here:
         rivals = 0.0
         for contender in contenders(corpus):
-            spent = place.worker("benchmarks.identity_quality", contender, corpus.name)
+            spent = place.worker("benchmarks.identity", contender, corpus.name)
             table.add_row(*_row(corpus, contender, spent))
             figures.append(Figure(f"{corpus.name}: {contender}, F1", spent.said["f1"], "", note=_note(spent)))
             if contender.startswith("splink"):
