@@ -18,10 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.figures import Figure
-from benchmarks.identity_baselines import SPLINK, Answer, exact, same_inn, splink
+from benchmarks.identity_baselines import Answer, exact, same_inn, splink
 from benchmarks.identity_clusters import best_threshold
 from benchmarks.identity_corpora import CORPORA, Corpus, absent, corpora
 from benchmarks.identity_measures import measure
+from benchmarks.identity_models import SPLINK
 from benchmarks.place import Place, Spent, measured, say
 
 PRINTS_TABLES: Final = True
