@@ -166,6 +166,7 @@ def test_an_answer_is_packed_once() -> None:
         (zlib.compress(b'{"a": 1}')[2:-4], "deflate"),  # as some send it, without its head
         (gzip.compress(b'{"a": 1}'), "identity, gzip"),
     ],
+    ids=["plain", "gzip", "capitals", "zlib", "deflate", "twice"],
 )
 def test_a_packed_answer_is_unpacked(content: bytes, encoding: str) -> None:
     assert answered(content, encoding).get_json("deal") == {"a": 1}
