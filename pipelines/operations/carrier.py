@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -178,9 +179,10 @@ class Carrier:
 
     def _leave(self, sending: Sending) -> None:
         """Begin to send a chunk whose intent is committed, but for what of it the target has already."""
-        there = {} if self.breaker.tripped else self._there_already(sending.chunk)
+        there, to_mend = ({}, set()) if self.breaker.tripped else self._there_already(sending.chunk)
         if not self.breaker.tripped:
             there = {**self._without_base([o for o in sending.chunk if o.key not in there]), **there}
+        sending.chunk = [replace(o, action="update") if o.key in to_mend else o for o in sending.chunk]
         sending.begin(there)
 
     def _select(
@@ -224,16 +226,32 @@ class Carrier:
             theirs = {number: key for key, number in given.items() if number}
             learn(self.conn, self.target.system, self.entities.get(kind, kind), theirs)
 
-    def _there_already(self, chunk: Sequence[Operation]) -> dict[str, Written | Exception]:
-        """Creates that were sent once before and that the target has: they are read back, never sent again."""
+    def _there_already(self, chunk: Sequence[Operation]) -> tuple[dict[str, Written | Exception], set[str]]:
+        """Creates that were sent once before and that the target has: they are read back, never created again.
+
+        Second, the keys of those that were read back otherwise, and that a person lets go again: where nobody changed
+        them since, they are written again as updates of what is there. Without versions nobody could tell.
+        """
         again = [o for o in chunk if o.action == "create" and o.attempts > 0]
         if not again:
-            return {}
+            return {}, set()
         found = self._find(again[0].kind, again)
         if found is None:
             silent = Uncertain(f"{self.target.system}: it did not say whether it has this already")
-            return {o.key: silent for o in again}
-        return {o.key: Written(o.key, {}) for o in again if o.key in found}
+            return {o.key: silent for o in again}, set()
+        there: dict[str, Written | Exception] = {}
+        to_mend: set[str] = set()
+        for operation in (o for o in again if o.key in found):
+            body = found[operation.key]
+            if not operation.version or not differences(operation.body, body):
+                there[operation.key] = Written(operation.key, {})
+            elif str(body.get(self.version_field, "")) == operation.version:
+                to_mend.add(operation.key)
+            else:
+                there[operation.key] = Conflict(
+                    f"{self.target.system}: it was changed since it was read back"
+                )
+        return there, to_mend
 
     def _without_base(self, chunk: Sequence[Operation]) -> dict[str, Written | Exception]:
         """Corrections and returns of what accounting does not hold any more as we know it: they do not leave."""
@@ -341,6 +359,8 @@ class Carrier:
                 continue  # stays confirmed; the next carry verifies it
             if self.read_back is not None:
                 self.read_back(kind, found)
+            overtaken = [o for o in group if o.operation_id in self.overtaken]
+            self.overtaken -= self.kept.halves(overtaken, found)
             good: list[Operation] = []
             wrong: list[tuple[Operation, str]] = []
             undone: list[Operation] = []
@@ -355,7 +375,13 @@ class Carrier:
                     wrong.append((operation, fault))
             self.kept.versions(good, found)
             self.kept.move(good, "verified", "read back and equal")
-            self.kept.move_each(wrong, "held", ends=False)
+            # The version that is told to a person: written again, it is that one which is to be overwritten.
+            halves = [
+                o for o, _ in wrong
+                if o.action in ("create", "update") and o.key in found and o.operation_id not in self.overtaken
+            ]  # fmt: skip
+            self.kept.versions(halves, found)
+            self.kept.move_each(wrong, "held", versions=self.kept.versions_of(halves, found), ends=False)
             self.kept.mark([o for o, _ in wrong], "read_back")
             self.conn.commit()
             self.carried.held += len(wrong)

@@ -397,7 +397,8 @@ _INSERT_POST_BACK = f"""
       and not coalesce(l.is_deleted, false) and not {IS_CLOSED}
       and (l.version is null and not coalesce(l.is_posted, false) or exists (
           select from ops.operation x
-          where x.target = w.target and x.kind = w.kind and x.key = w.key and x.version = l.version))
+          where x.target = w.target and x.kind = w.kind and x.key = w.key and x.version = l.version
+            and x.state = 'verified'))
       and not exists (
         select from ops.operation x
         where x.target = w.target and x.kind = w.kind and x.key = w.key and x.action = 'unpost'

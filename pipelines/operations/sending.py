@@ -54,9 +54,12 @@ class Sender:
         return many and not isinstance(self._target, CreatesInBatches)
 
     def requests(self, operations: Sequence[Operation]) -> list[Request]:
-        """Of operations of one kind and action, each of another record."""
+        """Of operations of one kind, each of another record; a create that is written again is an update among them."""
         if not operations:
             return []
+        if others := [o for o in operations if o.action != operations[0].action]:
+            same = [o for o in operations if o.action == operations[0].action]
+            return [*self.requests(same), *self.requests(others)]
         kind, action, rows = operations[0].kind, operations[0].action, [(o.key, o.body) for o in operations]
         target, guard = self._target, self._breaker.guard
         if action == "create" and isinstance(target, CreatesInBatches):
