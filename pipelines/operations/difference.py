@@ -1,8 +1,10 @@
 """The plan as differences: what each operation that waits would make of what accounting holds.
 
 A document is compared in our words, by the contents of the operation at hand and of the last one that was verified: its
-header field by field, its lines product by product. Where only the vendor's body differs (a mapping file was reworded, a
-master), the body is compared, and each of its fields is called by our word where the mapping file has one.
+header field by field, its lines product by product. Where accounting changed it since, old is what accounting holds by the
+last read, of the fields that are written; what is accounting's own, and so left, is not told. Where only the vendor's body
+differs (a mapping file was reworded, a master), the body is compared, and each of its fields is called by our word where
+the mapping file has one.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from mappings import System
-from mappings.owners import MASTER_FIELDS, governed
+from mappings.owners import governed
 from pipelines.operations.phrases import in_russian
 from resources.warehouse import Warehouse
 
@@ -223,8 +225,8 @@ class _Words:
 
     def step(self, row: tuple[Any, ...]) -> Step:
         (operation_id, action, kind, state, subject, name, number, base, day, amount, currency,
-         content, body, _, content_before, body_before, _) = row  # fmt: skip
-        new, old = _decoded(content), _decoded(content_before)
+         content, body, _, content_before, body_before, theirs, edited, _) = row  # fmt: skip
+        new, old, written = _decoded(content), _decoded(content_before), _decoded(body)
         lines = new.get("lines") or []
         changes: tuple[Change, ...] = ()
         told: tuple[LineChange, ...] = ()
@@ -233,16 +235,55 @@ class _Words:
         elif kind == "return":
             told = line_changes(lines, [])
         elif action == "update" and new and old:
+            if edited:
+                old = self.edited(kind, old, written, _decoded(theirs), edited)
             changes = tuple(map(self.named, document_changes(old, new)))
             told = line_changes(old.get("lines") or [], lines)
+        elif action == "update" and theirs:
+            changes = self.master_changes(kind, written, _decoded(theirs))
         if action == "update" and not changes and not told:
-            changes = body_changes(
-                _decoded(body_before), _decoded(body), self.fields.get(kind, {}), part=kind in MASTER_FIELDS
-            )
+            changes = body_changes(_decoded(body_before), written, self.fields.get(kind, {}), part=True)
         return Step(
             str(operation_id), action, kind, state, subject, name, number, base, day, amount, currency, len(lines),
             changes=changes, lines=told,
         )  # fmt: skip
+
+    def edited(
+        self,
+        kind: str,
+        old: Mapping[str, Any],
+        written: Mapping[str, Any],
+        theirs: Mapping[str, Any],
+        edited: Sequence[str],
+    ) -> Mapping[str, Any]:
+        """What we wrote as accounting has made it by now in the fields `edited`, but for what is not written again."""
+        held, lines = dict(old.get("document") or {}), old.get("lines") or []
+        names = self.fields.get(kind, {})
+        goes = {names[name] for name in written if name in names}
+        if "lines" in goes:
+            goes.add("amount")  # accounting adds it up, where it is not written itself
+        found = theirs.get("document") or {}
+        for field in edited:
+            if field in goes and (column := HEADER.get(field)):
+                held[column] = found.get(column)
+        if "lines" in edited and "lines" in goes:
+            lines = _filled(theirs.get("lines") or [], lines)
+            taxes = [line.get("vat_amount") for line in lines]
+            if None not in taxes:
+                held["vat_amount"] = sum(taxes)
+        return {"document": held, "lines": lines}
+
+    def master_changes(
+        self, kind: str, written: Mapping[str, Any], theirs: Mapping[str, Any]
+    ) -> tuple[Change, ...]:
+        """Fields of a master that are written otherwise than accounting has them. Where it has none, nothing is told of
+        it: it may keep such a field under another name."""
+        names = self.fields.get(kind, {})
+        found: dict[str, Change] = {}
+        for name, value in written.items():
+            if (field := names.get(name)) and theirs.get(field) is not None:
+                found.setdefault(field, Change(field, theirs[field], value))
+        return tuple(change for change in found.values() if change.old != change.new)
 
     def named(self, change: Change) -> Change:
         if change.field not in ("counterparty", "contract"):
@@ -265,6 +306,18 @@ def _by_product(
     return found
 
 
+def _filled(
+    lines: Sequence[Mapping[str, Any]], written: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Lines as accounting holds them; what it does not say of one is as we wrote it."""
+    ours = _by_product(written)
+    found: list[Mapping[str, Any]] = []
+    for key, (_, line) in _by_product(lines).items():
+        _, was = ours.get(key, (0, {}))
+        found.append({**was, **{name: value for name, value in line.items() if value is not None}})
+    return found
+
+
 def _line(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> tuple[Change, ...]:
     """Of a line that came or went: how much of it."""
     return tuple(
@@ -283,7 +336,7 @@ def _decoded(text: str | None) -> Mapping[str, Any]:
 def _keys(rows: Sequence[tuple[Any, ...]]) -> Iterator[str]:
     """Keys of accounting's catalogues that contents name."""
     for row in rows:
-        for text in (row[11], row[14]):
+        for text in (row[11], row[14], row[16]):
             document = _decoded(text).get("document") or {}
             yield from filter(None, (document.get("counterparty_key"), document.get("contract_key")))
 
@@ -296,7 +349,9 @@ _STEPS: Final = f"""
            coalesce(party.legal_name, held.legal_name, product.name, contract.name, ''), coalesce(l.number, ''),
            coalesce(base.number, case when d.base_key is not null then '?' end, ''),
            coalesce(l.document_date, d.document_date), o.amount, coalesce(o.currency, ''),
-           o.content::text, o.body::text, o.key, before.content::text, before.body::text, {TOLD}
+           o.content::text, o.body::text, o.key, before.content::text, before.body::text,
+           coalesce(theirs.body, master.body)::text,
+           case when theirs.body is not null then ops.edited_fields(before.content, theirs.body) end, {TOLD}
     from ops.operation o
     left join documents.document d on d.document_key = o.target || ':' || o.key
     left join documents.counterparty party on party.counterparty_id = d.counterparty_id
@@ -310,6 +365,27 @@ _STEPS: Final = f"""
         where p.target = o.target and p.kind = o.kind and p.key = o.key and p.state = 'verified' and p.body is not null
           and p.operation_id <> o.operation_id
         order by p.planned_at desc, p.action desc limit 1) before on o.action = 'update'
+    -- What accounting holds, where that is not the version that our own last write gave.
+    left join lateral (
+        select jsonb_build_object(
+            'document', to_jsonb(l) || jsonb_build_object('currency', ops.edit_name('currency', l.currency_key)),
+            'lines', (
+                select jsonb_agg(to_jsonb(x) || jsonb_build_object('product_name', p.name) order by x.part, x.position)
+                from ledger.document_line x left join core.accounting_product p on p.product_key = x.product_key
+                where x.document_key = l.document_key and not x.is_deleted)) as body
+        where before.content is not null and not l.is_deleted and (l.version is null or l.version is distinct from (
+            select x.version from ops.operation x
+            where x.target = o.target and x.kind = o.kind and x.key = o.key and x.state = 'verified' and x.version is not null
+            order by x.changed_at desc limit 1))) theirs on o.action = 'update'
+    left join lateral (
+        select to_jsonb(a) as body from core.accounting_counterparty a
+        where o.kind = 'counterparty' and a.counterparty_key = o.target || ':' || o.key
+        union all
+        select to_jsonb(a) from core.accounting_product a
+        where o.kind = 'product' and a.product_key = o.target || ':' || o.key
+        union all
+        select to_jsonb(a) from core.accounting_contract a
+        where o.kind = 'contract' and a.contract_key = o.target || ':' || o.key) master on o.action = 'update'
     where o.target = %(system)s and o.state in ('planned', 'approved')
     order by ops.kind_order(o.kind), o.subject, array_position(array['create', 'unpost', 'update', 'post'], o.action)
 """
