@@ -64,7 +64,13 @@ def holds() -> list[str]:
         for what in ("account", "warehouse")
     ]
     fields = [_told("Документ", ["Сумма", "Склад"], does, system) for does in ("writes", "reads")]
-    return [period[1].replace("%%s", str(date(2026, 3, 31))), draft[1], *absent, *fields]
+    deleted = re.search("'%s (''%s''.*?)'", desired._OF_DELETED)
+    assert deleted
+    gone = [
+        f"{kind} {deleted[1].replace(chr(39) * 2, chr(39)) % 'Стол'}"
+        for kind in ("counterparty", "contract", "product")
+    ]
+    return [period[1].replace("%%s", str(date(2026, 3, 31))), draft[1], *absent, *fields, *gone]
 
 
 @pytest.mark.parametrize("reason", [*faults(), *holds()])

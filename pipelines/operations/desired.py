@@ -49,6 +49,7 @@ def fill_desired(conn: Connection, accounting: System) -> None:
         if absent:
             conn.execute("update desired set hold = coalesce(hold, %s) where kind = %s", [absent, kind])
     conn.execute(trusted(_IN_CLOSED_PERIOD), {"system": accounting.name})
+    conn.execute(trusted(_OF_DELETED))
     conn.execute(trusted(_TOGETHER))
     conn.execute(
         "update desired set content_hash = md5(body::text) where content_hash is null and body is not null"
@@ -280,6 +281,35 @@ _IN_CLOSED_PERIOD = f"""
       and p.organization in ('', substr(coalesce(n.organization_key, ''), length(%(system)s) + 2))
       and (select true from ops.operation o
             where o.operation_id = n.operation_id and o.state in ('verified', 'reversed')) is null
+"""
+
+# Nothing new is written of a master that we created and that accounting has deleted since. What corrects a document,
+# takes it back or goes with it names what that names.
+_OF_DELETED: Final = """
+    with gone as (
+        select n.operation_id, 1 as turn, 'counterparty' as kind, a.name
+        from needed n join core.accounting_counterparty a on a.counterparty_key = n.counterparty_key
+        where n.base_key is null and a.is_deleted
+        union all
+        select n.operation_id, 2, 'contract', a.name
+        from needed n join core.accounting_contract a on a.contract_key = n.contract_key
+        where n.base_key is null and a.is_deleted
+        union all
+        select distinct n.operation_id, 3, 'product', a.name
+        from needed n
+        join documents.document_line l on l.deal_id = n.deal_id
+        join core.accounting_product a on a.product_key = l.product_key
+        where n.base_key is null and a.is_deleted
+    ), told as (
+        select gone.operation_id, string_agg(format(
+                   '%s ''%s'' is marked for deletion in accounting, or deleted; restore it there, or enter another in its place there',
+                   gone.kind, replace(coalesce(gone.name, ''), chr(39), '')), '; ' order by gone.turn, gone.name) as hold
+        from gone
+        where (select true from ops.operation o
+                where o.operation_id = gone.operation_id and o.state in ('verified', 'reversed')) is null
+        group by gone.operation_id
+    )
+    update desired d set hold = told.hold from told where told.operation_id = d.operation_id and d.hold is null
 """
 
 # A return and the document that takes the place of what it takes back: while one is held, so is the other.

@@ -31,6 +31,11 @@ RUSSIAN: Final[tuple[tuple[str, str], ...]] = (
      r"в \1 нет поля \2, которое записывается по файлу \3; верните поле в учёте или исправьте файл соответствия"),
     (r"(\S+) has no (.+?), which (\S+) reads; give the field back in accounting, or correct the mapping file",
      r"в \1 нет поля \2, которое читается по файлу \3; верните поле в учёте или исправьте файл соответствия"),
+    *((rf"{kind} '([^']*)' is marked for deletion in accounting, or deleted; restore it there, or enter another in its place there",
+       rf"{word} «\1» в учёте помечен на удаление или удалён: восстановите там эту запись или заведите вместо неё другую")
+      for kind, word in (("counterparty", "контрагент"), ("contract", "договор"))),
+    (r"product '([^']*)' is marked for deletion in accounting, or deleted; restore it there, or enter another in its place there",
+     r"номенклатура «\1» в учёте помечена на удаление или удалена: восстановите там эту запись или заведите вместо неё другую"),
     # What was read back.
     (rf"(\S+) answered that it saved this {_KIND}, but does not hold it", r"\1 сообщает о записи (\2), но записи там нет"),
     (r"(\S+) answered, but the document is not posted", r"\1 сообщает о проведении, но документ не проведён"),

@@ -44,17 +44,22 @@ _LEFT_UNPOSTED = """
           and p.changed_at > o.changed_at)
 """
 
-# Deals that need a master which accounting changed, and of which some field is the CRM's.
+# Deals that need a master which accounting changed, and of which some field is the CRM's, or a document has not left: it is
+# held while the master is deleted there.
 _OWNED = "exists (select from ops.setting s where s.name = 'owner_{kind}' and s.value::text like '%\"crm\"%')"
+_OR_UNSENT = " or exists (select from ops.operation u where u.state in ('held', 'planned', 'approved', 'rejected') and u.subject = "
 _NAMED = (
     "select d.deal_id as key from documents.{kind} m join change on m.{kind}_key = change.key"
-    " join documents.deal d on d.{kind}_id = m.{kind}_id where m.origin = 'created' and " + _OWNED
+    " join documents.deal d on d.{kind}_id = m.{kind}_id where m.origin = 'created' and ("
+    + _OWNED
+    + _OR_UNSENT
+    + "d.deal_id))"
 )
 _NAMED_PRODUCT = (
     "select l.deal_id as key from documents.product m join change on m.product_key = change.key"
-    " join documents.document_line l on l.product_id = m.product_id where m.origin = 'created' and "
-    + _OWNED.format(kind="product")
-)
+    " join documents.document_line l on l.product_id = m.product_id where m.origin = 'created' and ("
+    + _OWNED.format(kind="product") + _OR_UNSENT + "l.deal_id))"
+)  # fmt: skip
 
 # The plan as a consumer of changes: what makes it look at a deal again.
 CONSUMER = Table(
