@@ -56,6 +56,20 @@ def owner_of(rule: WriteRule, field: str) -> str | None:
     return named.get(field, named.get("*"))
 
 
+def accountings(file: SystemFile, kind: str, is_posted: bool) -> frozenset[str]:
+    """The vendor's fields of a body that are accounting's: from the start, or of what is posted (`state`)."""
+    if kind not in file.write:
+        return frozenset()
+    owners = ("accounting", "state") if is_posted else ("accounting",)
+    rule = file.write[kind]
+    return frozenset(
+        name
+        for field, names in governed(file, kind).items()
+        if owner_of(rule, field) in owners
+        for name in names
+    )
+
+
 def owners_problems(kind: str, rule: WriteRule, where: Place) -> Iterator[tuple[Place, str]]:
     """What `owner` and `undone` of one kind say that cannot be, by place."""
     if where[0] != "write":

@@ -13,17 +13,19 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 from mappings import Mappings, System, load
+from mappings.owners import accountings
 from mappings.reader import SUFFIXES
 from pipelines.aliases import numbers
 from pipelines.core.cleaning import clean
 from pipelines.deploy import Reads, deploy, reads_of
 from pipelines.operations.again import try_again, try_reopened
-from pipelines.operations.carried import Carried, ReadBack
+from pipelines.operations.carried import Carried, Owned, ReadBack
 from pipelines.operations.carry import carry, is_unsettled, settle
 from pipelines.operations.plan import Planned, plan
 from pipelines.raw.hints import forget_hooks
@@ -443,6 +445,7 @@ class _How(TypedDict):
     workers: int
     read_back: ReadBack
     entities: Mapping[str, str]
+    owned: Owned
 
 
 def _how(road: Road) -> _How:
@@ -453,6 +456,7 @@ def _how(road: Road) -> _How:
         "workers": number(system.name, system.connection, "concurrency", 4, most=AT_ONCE, whole=True),
         "read_back": keep_read_back(road, system),
         "entities": {kind: entity_of(system, kind) for kind in system.write},
+        "owned": cache(partial(accountings, system.file)),
     }
 
 

@@ -24,7 +24,7 @@ NAMES = {"onec", "CRM", "yaml", "mappings", "accounting"}  # of systems and file
 def faults() -> list[str]:
     """Everything that reading back can say against a record."""
     carrier: Any = SimpleNamespace(
-        target=SimpleNamespace(system="onec"), posted_field="Posted", overtaken=set()
+        target=SimpleNamespace(system="onec"), posted_field="Posted", overtaken=set(), owned=lambda *_: ()
     )
     meant = {
         "Сумма": "10",

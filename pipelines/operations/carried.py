@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
@@ -59,6 +59,12 @@ class ReadBack(Protocol):
     """Told every record that was read back, so that it need not be read again."""
 
     def __call__(self, kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None: ...
+
+
+class Owned(Protocol):
+    """Which fields of a body are accounting's, of a kind, and of what is posted or is not."""
+
+    def __call__(self, kind: str, is_posted: bool) -> Collection[str]: ...
 
 
 class _HasKind(Protocol):

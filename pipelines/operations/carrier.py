@@ -15,8 +15,8 @@ import psycopg
 from pipelines.aliases import learn, numbers
 from pipelines.operations.bases import Base, bases, changed
 from pipelines.operations.breaker import Breaker, Unsent
-from pipelines.operations.carried import Carried, Operation, ReadBack, by_kind, chunks, decoded
-from pipelines.operations.compare import differences
+from pipelines.operations.carried import Carried, Operation, Owned, ReadBack, by_kind, chunks, decoded
+from pipelines.operations.compare import differences, without
 from pipelines.operations.kept import ACTOR, Kept, Told
 from pipelines.operations.ready import Ready, may_come_yet
 from pipelines.operations.sending import Sender, Sending
@@ -53,9 +53,11 @@ class Carrier:
         entities: Mapping[str, str],
         *,
         overlaps: bool,
+        owned: Owned | None = None,
     ) -> None:
         self.conn, self.target, self.run_id = conn, target, run_id
         self.entities = entities
+        self.owned: Owned = owned or (lambda kind, is_posted: ())
         self.carried, self.read_back = carried, read_back
         self.posted_field = target.capabilities.posted
         self.version_field = target.capabilities.version
@@ -179,10 +181,10 @@ class Carrier:
 
     def _leave(self, sending: Sending) -> None:
         """Begin to send a chunk whose intent is committed, but for what of it the target has already."""
-        there, to_mend = ({}, set()) if self.breaker.tripped else self._there_already(sending.chunk)
+        there, to_mend = ({}, {}) if self.breaker.tripped else self._there_already(sending.chunk)
         if not self.breaker.tripped:
             there = {**self._without_base([o for o in sending.chunk if o.key not in there]), **there}
-        sending.chunk = [replace(o, action="update") if o.key in to_mend else o for o in sending.chunk]
+        sending.chunk = [to_mend.get(o.key, o) for o in sending.chunk]
         sending.begin(there)
 
     def _select(
@@ -226,27 +228,30 @@ class Carrier:
             theirs = {number: key for key, number in given.items() if number}
             learn(self.conn, self.target.system, self.entities.get(kind, kind), theirs)
 
-    def _there_already(self, chunk: Sequence[Operation]) -> tuple[dict[str, Written | Exception], set[str]]:
+    def _there_already(
+        self, chunk: Sequence[Operation]
+    ) -> tuple[dict[str, Written | Exception], dict[str, Operation]]:
         """Creates that were sent once before and that the target has: they are read back, never created again.
 
-        Second, the keys of those that were read back otherwise, and that a person lets go again: where nobody changed
-        them since, they are written again as updates of what is there. Without versions nobody could tell.
+        Second, by key, those that were read back otherwise, and that a person lets go again: where nobody changed them
+        since, they are written again as updates of what is there. Without versions nobody could tell.
         """
         again = [o for o in chunk if o.action == "create" and o.attempts > 0]
         if not again:
-            return {}, set()
+            return {}, {}
         found = self._find(again[0].kind, again)
         if found is None:
             silent = Uncertain(f"{self.target.system}: it did not say whether it has this already")
-            return {o.key: silent for o in again}, set()
+            return {o.key: silent for o in again}, {}
         there: dict[str, Written | Exception] = {}
-        to_mend: set[str] = set()
+        to_mend: dict[str, Operation] = {}
         for operation in (o for o in again if o.key in found):
             body = found[operation.key]
-            if not operation.version or not differences(operation.body, body):
+            meant = without(operation.body, self.owned(operation.kind, bool(body.get(self.posted_field))))
+            if not operation.version or not differences(meant, body):
                 there[operation.key] = Written(operation.key, {})
             elif str(body.get(self.version_field, "")) == operation.version:
-                to_mend.add(operation.key)
+                to_mend[operation.key] = replace(operation, action="update", body=meant)
             else:
                 there[operation.key] = Conflict(
                     f"{self.target.system}: it was changed since it was read back"
@@ -419,7 +424,9 @@ class Carrier:
                 if body.get(self.posted_field)
                 else ""
             )
-        told = differences(operation.body, body)
+        # What is accounting's may be otherwise as soon as it holds it: whoever changed it may be there before we look.
+        meant = without(operation.body, self.owned(operation.kind, bool(body.get(self.posted_field))))
+        told = differences(meant, body)
         if told and operation.operation_id in self.overtaken:
             return (
                 f"somebody changed this {operation.kind} in {self.target.system} before our change came, and ours was"

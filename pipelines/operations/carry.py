@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from pipelines.operations.carried import Carried, ReadBack
+from pipelines.operations.carried import Carried, Owned, ReadBack
 from pipelines.operations.carrier import MAX_CHUNKS, Carrier
 from resources.connector import Target
 from resources.warehouse import LockHeld, Warehouse
@@ -31,16 +31,18 @@ def carry(
     read_back: ReadBack | None = None,
     progress: Callable[[Carried], None] | None = None,
     entities: Mapping[str, str] | None = None,
+    owned: Owned | None = None,
     plan_first: bool = False,
 ) -> Carried:
     """Carry every approved operation of the target whose parents are verified; none while its breaker is open.
 
-    `entities`: by kind the entity as which its records are read, where that has another name. `plan_first`: what an
+    `entities`: by kind the entity as which its records are read, where that has another name. `owned`: where fields of what
+    is written are accounting's, no difference in them is a fault. `plan_first`: what an
     earlier run left, and the target turns out not to have, waits for the next plan: no plan could touch it meanwhile.
     Raises LockHeld when another process carries into the same target.
     """
     carried = Carried()
-    with _carrier(warehouse, target, run_id, workers, read_back, entities, carried) as work:
+    with _carrier(warehouse, target, run_id, workers, read_back, entities, owned, carried) as work:
         work.breaker.keep(carried)
         if not carried.stopped:
             left = work.settle_interrupted()
@@ -64,13 +66,14 @@ def settle(
     workers: int = 4,
     read_back: ReadBack | None = None,
     entities: Mapping[str, str] | None = None,
+    owned: Owned | None = None,
 ) -> None:
     """Ask the target what became of what earlier runs left unsettled, and send nothing: a plan that follows decides
     about what never arrived. Nothing is asked where another process carries."""
     carried = Carried()
     with (
         contextlib.suppress(LockHeld),
-        _carrier(warehouse, target, run_id, workers, read_back, entities, carried) as work,
+        _carrier(warehouse, target, run_id, workers, read_back, entities, owned, carried) as work,
     ):
         work.breaker.keep(carried)
         if not carried.stopped:
@@ -95,6 +98,7 @@ def _carrier(
     workers: int,
     read_back: ReadBack | None,
     entities: Mapping[str, str] | None,
+    owned: Owned | None,
     carried: Carried,
 ) -> Iterator[Carrier]:
     """The one carrier of a target. Raises LockHeld when another process carries into it."""
@@ -103,7 +107,9 @@ def _carrier(
         warehouse.lock(conn, f"carry:{target.system}"),
         ThreadPoolExecutor(workers + SPARE if workers > 1 else 1) as pool,
     ):
-        work = Carrier(conn, target, run_id, pool, carried, read_back, entities or {}, overlaps=workers > 1)
+        work = Carrier(
+            conn, target, run_id, pool, carried, read_back, entities or {}, overlaps=workers > 1, owned=owned
+        )
         try:
             yield work
         except BaseException:

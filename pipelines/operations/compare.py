@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -22,6 +22,11 @@ def differences(meant: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]
         if len(told) > MAX_DIFFERENCES
         else told
     )
+
+
+def without(meant: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
+    """A body without some of its fields."""
+    return {name: value for name, value in meant.items() if name not in names} if names else meant
 
 
 def _compare(meant: Mapping[str, Any], found: Mapping[str, Any], where: str) -> Sequence[str]:
