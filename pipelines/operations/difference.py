@@ -137,7 +137,7 @@ def difference(warehouse: Warehouse, accounting: System) -> Difference:
             continue  # told with the document that is written between them
         shown.append(replace(step, posted=True) if key in posts and key in written else step)
     unchanged, asked = counts or (0, 0)
-    waiting = {str(row[0]): row[16] for row in rows if row[3] == "planned"}
+    waiting = {str(row[0]): row[18] for row in rows if row[3] == "planned"}
     return Difference(accounting.name, shown, held, int(unchanged), int(asked), waiting)
 
 
@@ -263,8 +263,8 @@ class _Words:
         if "lines" in goes:
             goes.add("amount")  # accounting adds it up, where it is not written itself
         found = theirs.get("document") or {}
-        for field in edited:
-            if field in goes and (column := HEADER.get(field)):
+        for name in edited:
+            if name in goes and (column := HEADER.get(name)):
                 held[column] = found.get(column)
         if "lines" in edited and "lines" in goes:
             lines = _filled(theirs.get("lines") or [], lines)
@@ -281,8 +281,8 @@ class _Words:
         names = self.fields.get(kind, {})
         found: dict[str, Change] = {}
         for name, value in written.items():
-            if (field := names.get(name)) and theirs.get(field) is not None:
-                found.setdefault(field, Change(field, theirs[field], value))
+            if (column := names.get(name)) and theirs.get(column) is not None:
+                found.setdefault(column, Change(column, theirs[column], value))
         return tuple(change for change in found.values() if change.old != change.new)
 
     def named(self, change: Change) -> Change:
