@@ -64,7 +64,6 @@ class Carrier:
         self.kept = Kept(conn, run_id, self.version_field)
         self.breaker = Breaker(conn, target.system, run_id)
         self.overtaken: set[UUID] = set()  # somebody changed the record before our write came
-        self.passed_over: frozenset[UUID] = frozenset()
         self.ready = Ready(conn, target.system)
         self.sender = Sender(target, self.breaker, pool)
         self.size = CHUNK if self.sender.divides else min(CHUNK, SHORT)
@@ -168,8 +167,7 @@ class Carrier:
             if not ids:
                 break
             lock_changes(self.conn)  # a plan under way may change what we choose, or take it back
-            found = self._select(f"o.operation_id = any(%s) and {READY}", [ids])
-            if chunk := [o for o in found if o.operation_id not in self.passed_over]:
+            if chunk := self._select(f"o.operation_id = any(%s) and {READY}", [ids]):
                 sending = Sending(self.sender, chunk)
                 self.intended.append(
                     sending

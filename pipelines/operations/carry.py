@@ -46,7 +46,7 @@ def carry(
         work.breaker.keep(carried)
         if not carried.stopped:
             left = work.settle_interrupted()
-            work.passed_over = left if plan_first else frozenset()
+            work.ready.passed_over = left if plan_first else frozenset()
         if not carried.stopped:
             work.read_again()
         for _ in range(MAX_CHUNKS):

@@ -24,6 +24,7 @@ class Ready:
     def __init__(self, conn: Connection, target: str) -> None:
         self._conn, self._target = conn, target
         self._found: list[UUID] = []  # of one kind and action, the last to leave first
+        self.passed_over: frozenset[UUID] = frozenset()  # may not leave in this carry
 
     def take(self, most: int) -> list[UUID]:
         """The next ones, of one kind and action; empty when nothing may leave."""
@@ -42,10 +43,11 @@ class Ready:
         for group in groups:
             rows = self._conn.execute(
                 f"""
-                select o.operation_id from ops.operation o where target = %s and kind = %s and action = %s and {READY}
+                select o.operation_id from ops.operation o
+                where target = %s and kind = %s and action = %s and operation_id <> all(%s) and {READY}
                 order by o.planned_at, o.operation_id limit %s
                 """,
-                [self._target, *group, LOOKED_AHEAD],
+                [self._target, *group, list(self.passed_over), LOOKED_AHEAD],
             ).fetchall()
             if rows:
                 return [row[0] for row in rows]
