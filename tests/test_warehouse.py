@@ -28,7 +28,7 @@ ALLOWED = {
     "uncertain": {"confirmed", "planned"},
     "confirmed": {"verified", "held", "uncertain"},
     "verified": {"superseded", "reversed"},
-    "rejected": {"planned", "superseded"},
+    "rejected": {"planned", "superseded", "held"},
     "superseded": {"planned"},
     "reversed": set(),
 }

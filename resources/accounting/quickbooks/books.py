@@ -44,10 +44,9 @@ class Books:
     def whole(self) -> Iterator[Page]:
         """The entries of every transaction, month by month. What is stored and does not come is gone; where something was
         set apart or is missing (`_missing`), only of the transactions that came whole."""
-        classes, receivable = self._accounts()
         came: dict[reports.Transaction, None] = {}
         apart: set[str | None] = set()
-        for found in self._everything(classes):
+        for found, receivable in self._everything():
             came |= dict.fromkeys(found)
             for page in self._pages(found, receivable):
                 apart.update(reject.parent_id for reject in page.rejects)
@@ -63,9 +62,8 @@ class Books:
         A transaction whose debit is not its credit stands as `<number>:*`, for its entries cannot be told, and so does one
         that is missing.
         """
-        classes, receivable = self._accounts()
         came: dict[reports.Transaction, None] = {}
-        for found in self._everything(classes):
+        for found, receivable in self._everything():
             came |= dict.fromkeys(found)
             for page in self._pages(found, receivable):
                 apart = [f"{reject.parent_id}{EVERY_CHILD}" for reject in page.rejects]
@@ -144,23 +142,25 @@ class Books:
 
     # ---- Reports ------------------------------------------------------------------------------
 
-    def _everything(
-        self, classes: Mapping[str, str]
-    ) -> Iterator[Mapping[reports.Transaction, reports.Moves]]:
-        """The general ledger by months, and once more what was saved since that began."""
+    def _everything(self) -> Iterator[tuple[Mapping[reports.Transaction, reports.Moves], Collection[str]]]:
+        """The general ledger by months, and once more what was saved since that began; with it the receivable accounts."""
         began = datetime.now(UTC) - BEFORE
         first, last = self._reach()
         if first is None or last is None:
             return
+        classes, receivable = self._accounts()
         at_once = min(4, self.company.parallel)
         # What the last days are looked at again for may lie outside: transactions of kinds that no query knows.
         today = began.date()
         first, last = min(first, today - timedelta(days=RECHECKED)), max(last, today + timedelta(days=2))
-        yield from in_order(lambda span: self._ledger(span, classes), _reaching(first, last, today), at_once)
+        for found in in_order(
+            lambda span: self._ledger(span, classes), _reaching(first, last, today), at_once
+        ):
+            yield found, receivable
         days = capture.moved(self.company, capture.news(self.company, POSTING, began), began).days
         spans = _spans([date.fromisoformat(day) for day in days.values()])
         for found in in_order(lambda span: self._ledger(span, classes), spans, at_once):
-            yield {name: found[name] for name in found.keys() & days.keys()}
+            yield {name: found[name] for name in found.keys() & days.keys()}, receivable
 
     def _ledger(
         self, span: Span, classes: Mapping[str, str], halvings: int = 0
