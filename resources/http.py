@@ -45,6 +45,7 @@ ATTEMPTS = 6  # sendings of one request, the first included
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts when the vendor names no time
 PATIENCE = 900.0  # seconds that one request may wait in all, for the budget and for a vendor's pauses
 MAX_ANSWER = 256 * 1024 * 1024  # bytes of one answer after decompression
+MAX_GRANT: Final = 1 << 20  # bytes of an answer that an auth looks into: a page of records is no token
 WHOLE_ANSWER: Final = 2  # timeouts within which an answer has ended, or is given up
 SHOWN = 300  # characters of a vendor's text in a message
 
@@ -361,9 +362,10 @@ class Client:
             while True:
                 answer = self._exchange(http, request)
                 seen = [(k, v) for k, v in answer.headers.items() if k.lower() not in _ABOUT_THE_BODY]
+                content = answer.content if len(answer.content) <= MAX_GRANT else b""
                 try:
                     request = flow.send(
-                        httpx.Response(answer.status, headers=seen, content=answer.content, request=request)
+                        httpx.Response(answer.status, headers=seen, content=content, request=request)
                     )
                 except StopIteration:
                     return answer
