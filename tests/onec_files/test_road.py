@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -23,7 +21,7 @@ from pipelines.table import tables
 from resources.accounting.onec_files import connect
 from resources.connector import SourceError
 from resources.warehouse import Warehouse
-from tests.mapping.mapping_road import MAPPINGS, Road
+from tests.mapping.mapping_road import Road
 from tests.onec_files.test_statements import GOOD, drop
 from tests.onec_files.town import (
     DEAL,
@@ -40,22 +38,6 @@ from tests.onec_files.town import (
 )
 
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
-    (tmp_path / "bank").mkdir()
-    made = Town(tmp_path, options={"statements": tmp_path / "bank"})
-    yield made
-    made.ours.close()
-
-
-@pytest.fixture
-def system(tmp_path: Path) -> System:
-    folder = tmp_path / "mapping"
-    folder.mkdir()
-    shutil.copy(MAPPINGS / "accounting" / "onec_files.yaml", folder)
-    return load(folder, {}, connected=False).accounting()
 
 
 def approved(warehouse: Warehouse, kind: str, one: str, body: dict[str, Any]) -> UUID:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,30 +10,14 @@ from typing import Any
 
 import pytest
 
-from mappings import System, load
+from mappings import System
 from resources.accounting.onec_files.settlement import by_purpose, of_document, of_statement
 from resources.warehouse import Warehouse
-from tests.mapping.mapping_road import MAPPINGS, Road
+from tests.mapping.mapping_road import Road
 from tests.onec_files.test_statements import OURS, PAYEE, PAYER, drop, outgoing, receipt, statement
 from tests.onec_files.town import DEAL, FIRM, PARTY, ROUBLE, Town, counterparty, key, known
 
 OWN_NUMBER, SECOND = "7700000001", "40702810500000000009"
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
-    (tmp_path / "bank").mkdir()
-    made = Town(tmp_path, options={"statements": tmp_path / "bank"})
-    yield made
-    made.ours.close()
-
-
-@pytest.fixture
-def system(tmp_path: Path) -> System:
-    folder = tmp_path / "mapping"
-    folder.mkdir()
-    shutil.copy(MAPPINGS / "accounting" / "onec_files.yaml", folder)
-    return load(folder, {}, connected=False).accounting()
 
 
 @pytest.mark.parametrize(
