@@ -17,6 +17,15 @@ FAREWELL: Final = 10.0  # seconds that who gives up an iterator waits for the en
 SWITCH_SECONDS: Final = 0.0005  # after which a thread lets another one on
 
 
+def take_turns_often() -> None:
+    """Let threads of this process take turns more often from now on.
+
+    One that sends and receives in small pieces would wait Python's usual five milliseconds for its turn after each
+    piece while another one computes.
+    """
+    sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
+
+
 def in_order(
     work: Callable[[Item], Result], items: Iterable[Item], at_once: int, name: str = ""
 ) -> Iterator[Result]:
@@ -27,6 +36,7 @@ def in_order(
     if at_once <= 1:
         yield from map(work, items)
         return
+    take_turns_often()
     with ThreadPoolExecutor(at_once, thread_name_prefix=name) as pool:
         under_way: deque[Future[Result]] = deque()
         try:
@@ -46,11 +56,8 @@ def ahead(items: Iterable[Item], name: str = "") -> Generator[Item, None, None]:
 
     An error rises where its item would have come. Given up before its end, the iterable is closed when it has made
     the item at hand: within FAREWELL seconds, or later on its own.
-
-    Threads of this process take turns more often from then on: the taker sends what it has in small pieces, and
-    would wait Python's usual five milliseconds for its turn after each while the maker computes.
     """
-    sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
+    take_turns_often()
     made: SimpleQueue[tuple[bool, Item | BaseException | None]] = SimpleQueue()
     wanted, given_up = threading.Semaphore(1), threading.Event()
 

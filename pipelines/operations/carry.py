@@ -17,6 +17,7 @@ from typing import Final
 from pipelines.operations.carried import Carried, Owned, ReadBack
 from pipelines.operations.carrier import MAX_CHUNKS, Carrier
 from resources.connector import Target
+from resources.parallel import take_turns_often
 from resources.warehouse import LockHeld, Warehouse
 
 SPARE: Final = 2  # workers beyond those asked for: they form requests while all connections wait for answers
@@ -102,6 +103,7 @@ def _carrier(
     carried: Carried,
 ) -> Iterator[Carrier]:
     """The one carrier of a target. Raises LockHeld when another process carries into it."""
+    take_turns_often()
     with (
         warehouse.connect() as conn,
         warehouse.lock(conn, f"carry:{target.system}"),

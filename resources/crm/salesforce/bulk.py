@@ -237,6 +237,9 @@ def _truths(column: Sequence[str]) -> Sequence[Any]:
 
 
 def _moments(column: Sequence[str]) -> Sequence[Any]:
+    joined = "\n".join(column)
+    if joined.count(".000Z\n") == len(column) - 1 == joined.count("\n") and joined.endswith(".000Z"):
+        return joined.replace(".000Z", ".000+0000").split("\n")
     return [f"{value[:-1]}+0000" if value[-5:] == ".000Z" else value or None for value in column]
 
 
