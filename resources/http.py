@@ -17,7 +17,6 @@ import logging
 import random
 import re
 import ssl
-import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +38,7 @@ from resources.hidden import conceal as conceal
 from resources.hidden import mask as mask
 from resources.http_date import retry_after as retry_after
 from resources.json_body import readable
+from resources.parallel import Turns
 from resources.unpacking import ACCEPTED, pieces
 
 ATTEMPTS = 6  # sendings of one request, the first included
@@ -165,7 +165,7 @@ class Client:
     # What httpx calls for each request and each answer, by "request" and "response": for whoever counts them.
     event_hooks: dict[str, list[Callable[..., Any]]] = field(default_factory=dict)
     _idle: list[httpx.Client] = field(init=False, repr=False)  # one connection each
-    _free: threading.Semaphore = field(init=False, repr=False)
+    _free: Turns = field(init=False, repr=False)
     _trust: ssl.SSLContext = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -195,7 +195,7 @@ class Client:
                 )
         conceal(hidden)
         self._trust = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else _usual_trust()
-        self._idle, self._free = [], threading.Semaphore(self.connections)
+        self._idle, self._free = [], Turns(self.connections)
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[httpx.Client]:

@@ -1,4 +1,4 @@
-"""Several requests under way at once, their answers in order; and an iterator that works while its items are used."""
+"""Several requests under way at once, their answers in order; an iterator that works while its items are used; turns."""
 
 from __future__ import annotations
 
@@ -92,3 +92,49 @@ def ahead(items: Iterable[Item], name: str = "") -> Generator[Item, None, None]:
         given_up.set()
         wanted.release()
         thread.join(FAREWELL)
+
+
+class Turns:
+    """So many may be inside at once, and who came first is let in first.
+
+    A semaphore of the standard library lets in whoever asks at the moment: a thread that leaves and comes again at once
+    is before all that wait, and threads that send one request after the other keep out one that wants to send a few.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiting: deque[threading.Event] = deque()
+        self._lock = threading.Lock()
+
+    def acquire(self, timeout: float) -> bool:
+        """Wait for a turn; False after `timeout` seconds without one."""
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return True
+            mine = threading.Event()
+            self._waiting.append(mine)
+        try:
+            if mine.wait(timeout):
+                return True
+        except BaseException:  # a stop of the process rises wherever it is
+            if not self._leave(mine):
+                self.release()
+            raise
+        return not self._leave(mine)
+
+    def release(self) -> None:
+        """Give one's turn to who waits longest."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._free += 1
+
+    def _leave(self, mine: threading.Event) -> bool:
+        """Wait no more; False where the turn has come meanwhile."""
+        with self._lock:
+            if mine.is_set():
+                return False
+            self._waiting.remove(mine)
+            return True

@@ -1,14 +1,15 @@
-"""An iterator that works one item ahead: order, errors, and its end when who uses it gives up."""
+"""An iterator that works one item ahead: order, errors, and its end when who uses it gives up; turns by who came first."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from resources.connector import SourceError
-from resources.parallel import ahead
+from resources.parallel import Turns, ahead
 
 SECONDS = 10.0
 
@@ -79,3 +80,43 @@ def test_given_up_at_a_slow_item_it_is_left_to_end_by_itself(monkeypatch: pytest
     assert not ended.is_set()
     slow.set()
     assert ended.wait(SECONDS)
+
+
+def test_who_waits_is_let_in_before_those_who_come_again() -> None:
+    turns, stop, entered = Turns(2), threading.Event(), [0, 0, 0]
+
+    def again_and_again(place: int) -> None:
+        while not stop.is_set():
+            assert turns.acquire(timeout=10)
+            entered[place] += 1
+            time.sleep(0.001)
+            turns.release()
+
+    busy = [threading.Thread(target=again_and_again, args=(place,)) for place in range(3)]
+    for thread in busy:
+        thread.start()
+    waited = []
+    for _ in range(20):
+        before = sum(entered)
+        assert turns.acquire(timeout=10)
+        waited.append(sum(entered) - before)
+        turns.release()
+    stop.set()
+    for thread in busy:
+        thread.join()
+    assert max(waited) <= 6  # three before it in the line, and those who come and go while it is told
+    assert min(entered) > 0.5 * max(entered)
+
+
+def test_a_turn_that_does_not_come_is_not_lost() -> None:
+    turns = Turns(1)
+    assert turns.acquire(timeout=0.01)
+    assert not turns.acquire(timeout=0.01)
+    turns.release()
+    assert turns.acquire(timeout=0.01)
+    waiting = threading.Thread(target=lambda: turns.acquire(timeout=10) and turns.release())
+    waiting.start()
+    turns.release()
+    waiting.join()
+    assert turns.acquire(timeout=0.01)
+    assert not turns.acquire(timeout=0.01)
