@@ -165,11 +165,13 @@ def _impossible(accounting: System, kind: str, state: str, fields: Sequence[str]
 
 
 # Every document of the deals in scope that accounting was given and that was not taken back, with what we last wrote. One
-# that was corrected stays as it is (`is_ended`): nothing is decided about it but what accounting undid.
+# that was corrected stays as it is (`is_ended`), and so does a correction that another one or a return followed: nothing is
+# decided about it but what accounting undid.
 _WRITTEN: Final = """
     create temporary table written on commit drop as
     select o.operation_id, o.kind, o.key, o.subject as deal_id, w.content, w.content_hash, u.is_under_way,
-           coalesce(d.ended = 'corrected', false) as is_ended,
+           coalesce(d.ended = 'corrected', false)
+               or o.kind = 'correction' and o.key is distinct from last.correction as is_ended,
            %(system)s || ':' || o.key as document_key,
            (select x.version from ops.operation x
              where x.target = o.target and x.kind = o.kind and x.key = o.key and x.state = 'verified' and x.version is not null
@@ -188,6 +190,12 @@ _WRITTEN: Final = """
         where x.target = o.target and x.kind = o.kind and x.key = o.key
     ) u
     left join lateral (select x.ended from documents.document x where x.document_key = %(system)s || ':' || o.key limit 1) d on true
+    left join lateral (
+        select case r.ending when 'corrected' then ops.key_of(
+                   o.target, 'correction', r.deal_id || '/' || r.kind || '/' || r.revision || '/' || r.number) end::text as correction
+        from ops.revision r where o.kind = 'correction' and r.deal_id = o.subject and r.kind = 'realization'
+        order by r.revision desc, r.number desc limit 1
+    ) last on true
     where o.target = %(system)s and o.action = 'create' and o.state = 'verified' and ops.is_document(o.kind)
       and d.ended is distinct from 'reversed'
 """

@@ -228,6 +228,7 @@ REVISE: Final = """
     ) held
     where s.action in ('correction', 'reversal') and w.content is not null
       and not (s.action = 'correction' and s.is_cancelled)
+      and before.ending is distinct from 'reversed'
     on conflict do nothing
     returning deal_id
 """
