@@ -195,7 +195,7 @@ FIELDS: dict[str, tuple[str, str]] = {
 }
 
 TABLES: dict[str, tuple[str, str]] = {
-    "core.client": ("Client", "Клиент"),
+    "core.client_record": ("Client", "Клиент"),
     "core.contact": ("Contact", "Контакт"),
     "core.requisite": ("Legal details", "Реквизиты"),
     "core.product": ("Product", "Товар"),

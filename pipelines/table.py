@@ -3,7 +3,7 @@
     -- One row a deal ...                        the description
     -- @owner accountants                        who answers for it
     -- @scope deal_id                            rows are rebuilt scope by scope
-    -- @emits client_id                          also tells consumers which values of this column changed
+    -- @emits counterparty_id                    also tells consumers which values of this column changed
     -- @money amount currency                    summed in metadata, by that column if one is named
     create table documents.document ( ... );     one column a line, each with a comment
     -- @changed core.deal                        given `change(key)`: which scopes to rebuild
@@ -58,7 +58,7 @@ class Column:
 class Changed:
     """What a change upstream means for this table. Without `sql` any change means every scope."""
 
-    upstream: str  # "core.deal", or "core.deal.client_id" for an emitted column
+    upstream: str  # "core.deal", or "core.deal.client_record_id" for an emitted column
     sql: str
 
     @property

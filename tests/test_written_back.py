@@ -42,9 +42,9 @@ def unpaid(found: Company) -> list[tuple[Any, ...]]:
     return found.warehouse.rows(
         """
         select d.source_id, c.source_id, d.debt, split_part(d.document_key, ':', 2), d.due_on
-        from feedback.deal d join core.client c using (client_id)
+        from feedback.deal d join core.client_record c using (client_record_id)
         where d.source = 'bitrix24' and d.debt > 0 and d.paid = 0
-          and (select count(*) from feedback.deal o where o.client_id = d.client_id) = 1
+          and (select count(*) from feedback.deal o where o.client_record_id = d.client_record_id) = 1
           and exists (select from ledger.position p where p.document_key = d.document_key and p.kind = 'invoice')
         order by d.deal_id
         """
@@ -57,7 +57,7 @@ def test_a_debt_that_is_no_more_is_shown_no_more(found: Company) -> None:
     other = next(
         number
         for (number,) in found.warehouse.rows(
-            "select source_id from core.client where source = 'bitrix24' and not is_deleted order by 1"
+            "select source_id from core.client_record where source = 'bitrix24' and not is_deleted order by 1"
         )
         if number not in taken
     )

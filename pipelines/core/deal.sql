@@ -2,14 +2,14 @@
 --
 -- @owner sales-ops
 -- @scope deal_id
--- @emits client_id
+-- @emits client_record_id
 -- @money amount currency
 create table core.deal (
     deal_id          text not null primary key, -- system:id
     source           text not null,             -- connected system
     source_id        text not null,             -- id in that system
     title            text,                      -- name shown in the CRM
-    client_id        text,                      -- core.client
+    client_record_id text,                      -- core.client_record
     contact_id       text,                      -- core.contact
     employee_id      text,                      -- responsible manager, core.employee
     lead_source_id   text,                      -- core.lead_source
@@ -29,7 +29,7 @@ create table core.deal (
     problems         text[] not null            -- what could not be read, in sentences
 );
 
-create index deal_client on core.deal (client_id);
+create index deal_client on core.deal (client_record_id);
 create index deal_employee on core.deal (employee_id);
 create index deal_number on core.deal (ops.number_key(source_id), source);
 

@@ -6,7 +6,7 @@ create table core.requisite (
     requisite_id       text not null primary key, -- system:id
     source             text not null,             -- connected system
     source_id          text not null,             -- id in that system
-    client_id          text,                      -- core.client
+    client_record_id   text,                      -- core.client_record
     legal_name         text,                      -- canonical display name, legal form last
     legal_name_key     text,                      -- name without legal form, quotes and case, for comparing
     country            text,                      -- ISO 3166 alpha-2

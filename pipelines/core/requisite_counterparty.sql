@@ -2,17 +2,17 @@
 --
 -- @owner accountants
 -- @scope requisite_id
--- @emits counterparty_id client_id
+-- @emits counterparty_id client_record_id
 create table core.requisite_counterparty (
-    requisite_id    text not null primary key, -- core.requisite
-    client_id       text,                      -- core.client
-    counterparty_id text not null,             -- core.counterparty
-    is_active       boolean not null,          -- may be used for new deals
-    rule            text not null              -- tax_number: valid INN + KPP; single: no valid number, stands alone
+    requisite_id     text not null primary key, -- core.requisite
+    client_record_id text,                      -- core.client_record
+    counterparty_id  text not null,             -- core.counterparty
+    is_active        boolean not null,          -- may be used for new deals
+    rule             text not null              -- tax_number: valid INN + KPP; single: no valid number, stands alone
 );
 
 create index requisite_counterparty_counterparty on core.requisite_counterparty (counterparty_id);
-create index requisite_counterparty_client on core.requisite_counterparty (client_id);
+create index requisite_counterparty_client on core.requisite_counterparty (client_record_id);
 
 -- @changed core.requisite
 select key from change
@@ -25,7 +25,7 @@ select requisite_id as key from core.requisite
 -- @rows
 select
     r.requisite_id,
-    r.client_id,
+    r.client_record_id,
     case when r.tax_number is not null
          then coalesce(r.country, '') || ':' || r.tax_number || coalesce(':' || r.kpp, '')
          else r.requisite_id end as counterparty_id,

@@ -10,7 +10,7 @@ create table documents.deal (
     source               text not null,             -- connected system
     source_id            text not null,             -- id in that system
     title                text,                      -- name shown in the CRM
-    client_id            text,                      -- core.client
+    client_id            text,                      -- core.client_record
     client_name          text,                      -- name of the client
     employee_id          text,                      -- responsible manager, core.employee
     manager              text,                      -- name of the responsible manager
@@ -74,15 +74,15 @@ select key from change
 select key from change
 ;
 
--- @changed core.requisite_counterparty.client_id
-select d.deal_id as key from core.deal d join change on d.client_id = change.key
+-- @changed core.requisite_counterparty.client_record_id
+select d.deal_id as key from core.deal d join change on d.client_record_id = change.key
 ;
 
 -- @changed core.requisite_counterparty
 select r.deal_id as key from core.deal_requisite r join change on r.requisite_id = change.key
 ;
 
--- @changed core.client
+-- @changed core.client_record
 select d.deal_id as key from documents.deal d join change on d.client_id = change.key
 ;
 
@@ -183,11 +183,11 @@ with target as (
     cross join lateral (
         select coalesce(d.discount_amount, round(l.line_amount * d.discount_percent / 100, 2)) as discount) given
 ), signers as (
-    select rc.client_id, count(distinct rc.counterparty_id)::integer as counterparties,
+    select rc.client_record_id, count(distinct rc.counterparty_id)::integer as counterparties,
            min(rc.counterparty_id) as counterparty_id
     from core.requisite_counterparty rc
-    where rc.is_active and rc.client_id in (select client_id from due)
-    group by rc.client_id
+    where rc.is_active and rc.client_record_id in (select client_record_id from due)
+    group by rc.client_record_id
 ), signed as (
     select due.*,
            case when named.counterparty_id is not null then named.counterparty_id
@@ -197,14 +197,14 @@ with target as (
     from due
     left join core.deal_requisite dr on dr.deal_id = due.deal_id and not dr.is_deleted
     left join core.requisite_counterparty named on named.requisite_id = dr.requisite_id
-    left join signers on signers.client_id = due.client_id
+    left join signers on signers.client_record_id = due.client_record_id
 )
 select
     d.deal_id,
     d.source,
     d.source_id,
     d.title,
-    d.client_id,
+    d.client_record_id as client_id,
     c.name as client_name,
     d.employee_id,
     e.full_name as manager,
@@ -267,7 +267,7 @@ select
                          'its lines add up to ' || sums.in_all || ', which is too large a sum' end), '') as problems
 from signed d
 cross join target
-left join core.client c on c.client_id = d.client_id
+left join core.client_record c on c.client_record_id = d.client_record_id
 left join core.employee e on e.employee_id = d.employee_id
 left join core.counterparty cp on cp.counterparty_id = d.counterparty_id
 left join documents.counterparty dc on dc.counterparty_id = d.counterparty_id

@@ -2,29 +2,29 @@
 --
 -- @owner sales-ops
 -- @scope deal_id
--- @emits client_id
+-- @emits client_record_id
 -- @money debt currency
 create table feedback.deal (
-    deal_id         text not null primary key, -- core.deal
-    source          text not null,             -- connected system
-    source_id       text not null,             -- id in that system
-    client_id       text,                      -- core.client
-    client_name     text,                      -- name of the client
-    employee_id     text,                      -- responsible manager, core.employee
-    title           text,                      -- name of the deal
-    payment_status  text not null,             -- unpaid, partial, paid; overdue is told by `due_on`
-    shipment_status text not null,             -- none, shipped
-    invoiced        numeric(18,2) not null,    -- asked to pay in accounting
-    paid            numeric(18,2) not null,    -- allocated payments
-    debt            numeric(18,2) not null,    -- invoiced less paid, never below 0
-    debt_own        numeric(18,2),             -- the same in accounting's currency, at the documents' rates; null without a rate
-    problem         text,                      -- why there is no `debt_own`
-    currency        text,                      -- ISO 4217 of the deal
-    due_on          date,                      -- first day by which something unpaid is due
-    document_key    text                       -- the obligation that is due first
+    deal_id          text not null primary key, -- core.deal
+    source           text not null,             -- connected system
+    source_id        text not null,             -- id in that system
+    client_record_id text,                      -- core.client_record
+    client_name      text,                      -- name of the client
+    employee_id      text,                      -- responsible manager, core.employee
+    title            text,                      -- name of the deal
+    payment_status   text not null,             -- unpaid, partial, paid; overdue is told by `due_on`
+    shipment_status  text not null,             -- none, shipped
+    invoiced         numeric(18,2) not null,    -- asked to pay in accounting
+    paid             numeric(18,2) not null,    -- allocated payments
+    debt             numeric(18,2) not null,    -- invoiced less paid, never below 0
+    debt_own         numeric(18,2),             -- the same in accounting's currency, at the documents' rates; null without a rate
+    problem          text,                      -- why there is no `debt_own`
+    currency         text,                      -- ISO 4217 of the deal
+    due_on           date,                      -- first day by which something unpaid is due
+    document_key     text                       -- the obligation that is due first
 );
 
-create index deal_client on feedback.deal (client_id);
+create index deal_client on feedback.deal (client_record_id);
 create index deal_document on feedback.deal (document_key);
 create index deal_due on feedback.deal (due_on) where debt > 0;
 
@@ -32,12 +32,12 @@ create index deal_due on feedback.deal (due_on) where debt > 0;
 select key from change
 ;
 
--- @changed core.client
-select d.deal_id as key from core.deal d join change on d.client_id = change.key
+-- @changed core.client_record
+select d.deal_id as key from core.deal d join change on d.client_record_id = change.key
 ;
 
--- @changed core.client
-select d.deal_id as key from feedback.deal d join change on d.client_id = change.key
+-- @changed core.client_record
+select d.deal_id as key from feedback.deal d join change on d.client_record_id = change.key
 ;
 
 -- @changed ledger.obligation.deal_id
@@ -126,7 +126,7 @@ select
     d.deal_id,
     d.source,
     d.source_id,
-    d.client_id,
+    d.client_record_id,
     c.name as client_name,
     d.employee_id,
     d.title,
@@ -144,6 +144,6 @@ select
     s.document_key
 from sums s
 join core.deal d on d.deal_id = s.deal_id and not d.is_deleted
-left join core.client c on c.client_id = d.client_id
+left join core.client_record c on c.client_record_id = d.client_record_id
 left join own on true
 left join shipped on shipped.deal_id = s.deal_id

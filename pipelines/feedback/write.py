@@ -33,7 +33,7 @@ _DUE: Final = {
         from feedback.deal d where d.source = %(system)s and (d.problem is null or not %(needs_own)s)
     """,
     "company": """
-        select c.*, c.client_id as subject, c.source_id as key from feedback.company c
+        select c.*, c.client_record_id as subject, c.source_id as key from feedback.company c
         where c.source = %(system)s and c.problem is null
     """,
     "task": """
@@ -45,7 +45,7 @@ _DUE: Final = {
 # What of each kind has a row, whether or not it has a sum; and what the CRM still has.
 _ROWS: Final = {
     "deal": ("feedback.deal", "core.deal"),
-    "company": ("feedback.company", "core.client"),
+    "company": ("feedback.company", "core.client_record"),
 }
 
 

@@ -316,7 +316,7 @@ def told_same(town: Town, warehouse: Warehouse) -> None:
     """core holds what the account truly holds."""
     deals = {key: deal for key, deal in town.truth("deal").items() if not deal["title"].startswith("ТЕСТ")}
     rows = warehouse.rows(
-        "select source_id, title, coalesce(split_part(client_id, ':', 2), ''), split_part(employee_id, ':', 2), amount,"
+        "select source_id, title, coalesce(split_part(client_record_id, ':', 2), ''), split_part(employee_id, ':', 2), amount,"
         " currency, pipeline_code || ':' || stage_code, closed_on, split_part(lead_source_id, ':', 2), problems"
         " from core.deal where not is_deleted"
     )
@@ -354,7 +354,7 @@ def told_same(town: Town, warehouse: Warehouse) -> None:
     for table, entity in (
         ("product", "product"),
         ("employee", "employee"),
-        ("client", "client"),
+        ("client_record", "client"),
         ("contact", "contact"),
     ):
         ids = {key for (key,) in warehouse.rows(f"select source_id from core.{table} where not is_deleted")}

@@ -75,7 +75,7 @@ def truth_of(sandbox: Running) -> Truth:
 def more_differences(warehouse: Warehouse, sandbox: Running) -> list[str]:
     """Invoices, prices of every kind and whose the requisites are: what differs, a sentence each."""
     invoices = warehouse.rows(
-        "select i.source_id, i.number, split_part(i.deal_id, ':', 2), split_part(i.client_id, ':', 2), i.issued_on,"
+        "select i.source_id, i.number, split_part(i.deal_id, ':', 2), split_part(i.client_record_id, ':', 2), i.issued_on,"
         " i.due_on, i.amount, i.currency, i.status from core.invoice i where not i.is_deleted and i.source = 'bitrix24'"
     )
     expected = {
@@ -95,7 +95,7 @@ def more_differences(warehouse: Warehouse, sandbox: Running) -> list[str]:
         for row in listed(sandbox, "catalog.price.list", "prices")
     }
     requisites = warehouse.rows(
-        "select source_id, split_part(client_id, ':', 2) from core.requisite where not is_deleted"
+        "select source_id, split_part(client_record_id, ':', 2) from core.requisite where not is_deleted"
         " and source = 'bitrix24'"
     )
     owned = {

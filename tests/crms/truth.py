@@ -73,7 +73,7 @@ def _deals(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
         select d.source_id, d.title, c.source_id, n.source_id, e.source_id, s.name, st.name, st.outcome,
                d.amount, d.currency, d.closed_on
         from core.deal d
-        left join core.client c on c.client_id = d.client_id
+        left join core.client_record c on c.client_record_id = d.client_record_id
         left join core.contact n on n.contact_id = d.contact_id
         left join core.employee e on e.employee_id = d.employee_id
         left join core.lead_source s on s.lead_source_id = d.lead_source_id
@@ -145,7 +145,7 @@ def amount_of(line: Mapping[str, Any]) -> Decimal:
 
 def _clients(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
     rows = warehouse.rows(
-        "select c.source_id, e.source_id, lower(c.email) from core.client c"
+        "select c.source_id, e.source_id, lower(c.email) from core.client_record c"
         " left join core.employee e on e.employee_id = c.employee_id where c.source = %s and not c.is_deleted",
         [truth.system],
     )
@@ -155,7 +155,7 @@ def _clients(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
     yield from _compared("client", expected, {key: row for key, *row in rows})
     merged = dict(
         warehouse.rows(
-            "select source_id, split_part(merged_into, ':', 2) from core.client"
+            "select source_id, split_part(merged_into, ':', 2) from core.client_record"
             " where source = %s and is_deleted and merged_into is not null",
             [truth.system],
         )
@@ -168,7 +168,7 @@ def _clients(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
 def _contacts(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
     rows = warehouse.rows(
         "select n.source_id, c.source_id, lower(n.email) from core.contact n"
-        " left join core.client c on c.client_id = n.client_id where n.source = %s and not n.is_deleted",
+        " left join core.client_record c on c.client_record_id = n.client_record_id where n.source = %s and not n.is_deleted",
         [truth.system],
     )
     found = {key: row for key, *row in rows}

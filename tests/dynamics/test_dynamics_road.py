@@ -28,9 +28,9 @@ def test_what_is_written_back_is_verified_and_is_no_news(
             with warehouse.transaction() as conn:
                 conn.execute(
                     """
-                    insert into feedback.deal (deal_id, source, source_id, client_id, employee_id, title,
+                    insert into feedback.deal (deal_id, source, source_id, client_record_id, employee_id, title,
                         payment_status, shipment_status, invoiced, paid, debt, debt_own, currency, due_on, document_key)
-                    select deal_id, source, source_id, client_id, employee_id, title, 'partial', 'shipped',
+                    select deal_id, source, source_id, client_record_id, employee_id, title, 'partial', 'shipped',
                         100, 60, 40, 40, 'RUB', %s, 'invoice:' || source_id
                     from core.deal where source_id = any(%s)
                     """,
@@ -38,9 +38,9 @@ def test_what_is_written_back_is_verified_and_is_no_news(
                 )
                 conn.execute(
                     """
-                    insert into feedback.company (client_id, source, source_id, debt, currency)
-                    select client_id, 'dynamics', split_part(client_id, ':', 2), sum(debt_own), 'RUB'
-                    from feedback.deal group by client_id
+                    insert into feedback.company (client_record_id, source, source_id, debt, currency)
+                    select client_record_id, 'dynamics', split_part(client_record_id, ':', 2), sum(debt_own), 'RUB'
+                    from feedback.deal group by client_record_id
                     """
                 )
                 conn.execute(

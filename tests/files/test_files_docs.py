@@ -49,7 +49,7 @@ def test_the_example_of_two_header_rows_and_merged_cells_reads_what_it_shows(
     files.clock = lambda: NOON
     (batch,) = read_source(warehouse, files, now=NOON)
     assert (batch.error, batch.added, batch.rejected) == ("", 3, 0)
-    assert _table(warehouse, system, "core.deal", "client_id", "created_at") == {
+    assert _table(warehouse, system, "core.deal", "client_record_id", "created_at") == {
         "Д-1": ("list:Ромашка", datetime(2026, 3, 4, 21, tzinfo=UTC)),
         "Д-2": ("list:Ёлка", datetime(2026, 3, 5, 21, tzinfo=UTC)),
     }
@@ -59,7 +59,7 @@ def test_the_example_of_two_header_rows_and_merged_cells_reads_what_it_shows(
         "Стул": ("list:Д-1", Decimal(4), Decimal(400), []),
         "Шкаф": ("list:Д-2", Decimal(1), Decimal("200.50"), []),
     }
-    assert _table(warehouse, system, "core.requisite", "client_id", "tax_number") == {
+    assert _table(warehouse, system, "core.requisite", "client_record_id", "tax_number") == {
         "7707083893": ("list:Ромашка", "7707083893"),
         "7736050003": ("list:Ёлка", "7736050003"),
     }

@@ -189,7 +189,8 @@ def test_a_wrong_option_of_each_table_is_told_at_once(tmp_path: Path) -> None:
     "rule", ["{from: a, unlisted: keep}", "{from: a, map: {b: c}, otherwise: d, unlisted: keep}"]
 )
 def test_what_becomes_of_unlisted_values_is_said_beside_a_list_alone(tmp_path: Path, rule: str) -> None:
-    text = f"system: shop\nconnector: files\nrole: crm\ntitle: Shop\nread:\n  core.client:\n    from: c\n    fields:\n      city: {rule}\n"
+    head = "system: shop\nconnector: files\nrole: crm\ntitle: Shop\n"
+    text = f"{head}read:\n  core.client_record:\n    from: c\n    fields:\n      city: {rule}\n"
     with pytest.raises(MappingError, match=r"shop\.yaml:9: .*`unlisted` says what becomes of values"):
         load(write_folder(tmp_path / "m", shop=text), {})
 
@@ -230,8 +231,8 @@ def test_a_dirty_client_list_becomes_clients_contacts_and_requisites(
     place.drop(name, content)
     batch = place.read()
     assert (batch.error, batch.added, batch.rejected) == ("", 3, 2)
-    assert place.table("core.client", "city", "phone", "email") == EXPECTED_CLIENTS
-    assert place.table("core.contact", "full_name", "client_id") == {
+    assert place.table("core.client_record", "city", "phone", "email") == EXPECTED_CLIENTS
+    assert place.table("core.contact", "full_name", "client_record_id") == {
         "ООО «Ромашка»": ("Иванова Анна", "spreadsheet:ООО «Ромашка»")
     }
     assert place.table("core.requisite", "tax_number", "kpp", "tax_number_problem") == {
@@ -254,7 +255,7 @@ def test_a_city_that_the_list_lacks_stays_as_it_is_written(export: Callable[[str
     ]
     place.drop("Клиенты.csv", as_csv(rows))
     place.read()
-    found = place.table("core.client", "city", "problems")
+    found = place.table("core.client_record", "city", "problems")
     assert [found[f"Клиент {n}"][0] for n in range(len(cities))] == [
         "Москва", "Москва", "Москва", "Москва", "Санкт-Петербург", "Санкт-Петербург", "Тверь", None,
     ]  # fmt: skip
@@ -315,7 +316,7 @@ def test_a_dirty_deal_list_becomes_deals_and_lines_and_what_is_set_apart_holds_i
     place.drop(f"Сделки.{kind}", as_workbook(rows, DEAL_MERGES) if kind == "xlsx" else as_csv(rows))
     batch = place.read()
     assert (batch.error, batch.added, batch.rejected) == ("", 6, 2)
-    deals = place.table("core.deal", "stage_code", "closed_on", "client_id", "created_at", "problems")
+    deals = place.table("core.deal", "stage_code", "closed_on", "client_record_id", "created_at", "problems")
     assert {key: row[:4] for key, row in deals.items()} == {**DEALS, "Д-4": PART_OF_D4}
     assert all(row[4] == [] for row in deals.values())
     assert place.table("core.deal_line", "quantity", "price", "vat_rate", "amount") == LINES
@@ -370,8 +371,8 @@ def test_a_client_list_and_a_deal_list_in_one_file_share_their_clients(
     place.drop("Клиенты.xlsx", as_workbook(CLIENTS, CLIENT_MERGES))
     place.drop("Сделки.xlsx", as_workbook(deal_rows("07.03.2026"), DEAL_MERGES))
     assert place.read().error == ""
-    assert place.table("core.client", "city")["ООО «Ромашка»"] == ("Москва",)
-    assert place.table("core.deal", "client_id")["Д-1"] == ("deal_list:ООО «Ромашка»",)
+    assert place.table("core.client_record", "city")["ООО «Ромашка»"] == ("Москва",)
+    assert place.table("core.deal", "client_record_id")["Д-1"] == ("deal_list:ООО «Ромашка»",)
     assert "7707083893/773601001" in place.table("core.requisite", "tax_number")
 
 

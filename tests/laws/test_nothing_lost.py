@@ -15,8 +15,8 @@ from tests.laws.town import Done, Town
 
 # What each kind of record becomes, by the mapping file of the demo company.
 BECOMES = {
-    "deal": "core.deal", "deal_line": "core.deal_line", "company": "core.client", "requisite": "core.requisite", "product": "core.product",
-    "employee": "core.employee", "lead_source": "core.lead_source",
+    "deal": "core.deal", "deal_line": "core.deal_line", "company": "core.client_record", "requisite": "core.requisite",
+    "product": "core.product", "employee": "core.employee", "lead_source": "core.lead_source",
 }  # fmt: skip
 
 

@@ -42,8 +42,8 @@ def test_the_set_ups_that_come_along_are_valid(folder: str) -> None:
         (DEAL + "      amount: {from: x, as: mony}\n", 9, "'money'"),
         (DEAL + "      amount: {from: x, as: date}\n", 9, "`as: date` does not fit amount"),
         (DEAL + "      title: {from: x, clean: fone}\n", 9, "'phone'"),
-        (DEAL + "      client_id: {from: x, ref: core.clint}\n", 9, "Did you mean `core.client`?"),
-        (DEAL + "      client_id: {from: x, ref: core.client}\n", 9, "which nothing here fills"),
+        (DEAL + "      client_record_id: {from: x, ref: core.client_recrd}\n", 9, "Did you mean `core.client_record`?"),
+        (DEAL + "      client_record_id: {from: x, ref: core.client_record}\n", 9, "which nothing here fills"),
         (DEAL + "      title: {from: x, constant: y}\n", 9, "`from` and `constant` stand side by side"),
         (DEAL + "      title: {}\n", 9, "nothing says where the value comes from"),
         (DEAL + "      title: 'a..b'\n", 9, "cannot be read as a path"),
@@ -178,7 +178,7 @@ def test_the_fields_of_a_payload_that_rules_read_are_known_by_entity(tmp_path: P
       title: ["{first} {last}", name]
       amount: "a.b[0].c"
       closed_on: "[closed=Y].closedate"
-      client_id: {choose: [{when: {from: "@lead.status", equals: x}, value: y}]}
+      client_record_id: {choose: [{when: {from: "@lead.status", equals: x}, value: y}]}
     ignore: [{rule: tests, when: {from: mark, empty: false}, why: tests}]
   core.deal_line:
     from: order

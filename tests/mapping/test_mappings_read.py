@@ -21,12 +21,12 @@ from tests.mapping.mapping_road import ENVIRON, MAPPINGS, Road, crm, open_road
 
 DEAL = """
 read:
-  core.client: {from: company, fields: {name: title}}
+  core.client_record: {from: company, fields: {name: title}}
   core.deal:
     from: deal
     fields:
       title: title
-      client_id: {from: companyId, ref: core.client, none: ["0"]}
+      client_record_id: {from: companyId, ref: core.client_record, none: ["0"]}
       amount: {from: opportunity, as: money}
       currency: {from: cur, map: {руб: RUB, "$": USD}}
       stage_code: {from: stage, required: true}
@@ -60,7 +60,7 @@ def test_a_record_becomes_a_row_of_typed_values(road: Road) -> None:
     row = road.row("core.deal")
     assert row["deal_id"] == "shop:17"
     assert (row["source"], row["source_id"], row["title"]) == ("shop", "17", "Поставка")
-    assert (row["client_id"], row["amount"], row["currency"]) == ("shop:5", Decimal("1234.57"), "RUB")
+    assert (row["client_record_id"], row["amount"], row["currency"]) == ("shop:5", Decimal("1234.57"), "RUB")
     assert row["closed_on"] == datetime.date(2026, 2, 10)
     assert row["created_at"] == datetime.datetime(2026, 2, 1, 7, tzinfo=datetime.UTC)
     assert row["problems"] == []
@@ -74,7 +74,12 @@ def test_what_cannot_be_used_is_null_and_told_in_a_sentence(road: Road) -> None:
     road.put("deal", "18", {"opportunity": "1" * 25, "stage": "A"})
     road.refresh("core.deal")
     row, huge = road.rows("core.deal")
-    assert (row["client_id"], row["amount"], row["currency"], row["closed_on"]) == (None, None, None, None)
+    assert (row["client_record_id"], row["amount"], row["currency"], row["closed_on"]) == (
+        None,
+        None,
+        None,
+        None,
+    )
     told = "\n".join(row["problems"])
     assert 'amount: "сто рублей" is not a number (opportunity of deal 17); correct it in shop' in told
     assert 'currency: "CHF" is not in the map of' in told
@@ -273,9 +278,9 @@ def test_cleaned_values_tell_their_problem_and_tax_numbers_keep_what_was_given(
     road.put("company", "1", {"title": 'ООО "Ромашка"', "fm": phones, "isMyCompany": "N"})
     road.put("requisite", "2", {"ENTITY_ID": "1", "RQ_INN": "7701234567", "RQ_COMPANY_NAME": "Ромашка ООО"})
     road.put("requisite", "3", {"ENTITY_ID": "1", "RQ_VAT_ID": "DE136695976"})
-    road.refresh("core.client")
+    road.refresh("core.client_record")
     road.refresh("core.requisite")
-    client = road.row("core.client")
+    client = road.row("core.client_record")
     assert (client["phone"], client["email"]) == ("+74951234567", None)
     assert 'email "' in client["problems"][0]
     russian, german = road.rows("core.requisite")
@@ -286,20 +291,20 @@ def test_cleaned_values_tell_their_problem_and_tax_numbers_keep_what_was_given(
 
 SHEET = """
 read:
-  core.client:
+  core.client_record:
     from: sale
     key: client
     fields: {name: client, city: city}
   core.deal:
     from: sale
     key: deal
-    fields: {title: note, client_id: {from: client, ref: core.client}}
+    fields: {title: note, client_record_id: {from: client, ref: core.client_record}}
   core.deal_line:
     from: sale
     parent: {ref: core.deal, from: deal}
     fields: {deal_id: {parent: true}, product_name: note}
 """
-SHEET_TABLES = ("core.client", "core.deal", "core.deal_line")
+SHEET_TABLES = ("core.client_record", "core.deal", "core.deal_line")
 MOVES = [
     ("1", {"client": "A", "deal": "d1", "city": "x", "note": "p"}, True),
     ("1", {"client": "B", "deal": "d2", "city": "x", "note": "p"}, True),
@@ -349,7 +354,7 @@ def test_rows_keyed_by_a_value_come_out_as_from_a_rebuild(
             road.conn.execute(f"truncate {table}")
             road.refresh(table, everything=True)
             assert stepwise == road.rows(table)
-        living = {row["client_id"] for row in road.rows("core.client") if not row["is_deleted"]}
+        living = {row["client_record_id"] for row in road.rows("core.client_record") if not row["is_deleted"]}
         assert living == {f"shop:{p['client']}" for p in known.values() if p["client"]}
         assert len(road.rows("core.deal_line")) == sum(1 for p in known.values() if p["deal"])
     finally:
@@ -468,14 +473,16 @@ def test_the_public_sales_data_reads_whole(
         " where stage_code = 'Won'"
     ).fetchone()
     assert won == (4238, Decimal("10005534.00"))
-    assert road.conn.execute("select count(*) from core.deal where client_id is null").fetchone() == (1425,)
-    assert road.conn.execute("select country from core.client where name = 'Bioholding'").fetchone() == (
-        "PH",
+    assert road.conn.execute("select count(*) from core.deal where client_record_id is null").fetchone() == (
+        1425,
     )
+    assert road.conn.execute(
+        "select country from core.client_record where name = 'Bioholding'"
+    ).fetchone() == ("PH",)
     for table in (
         "core.deal",
         "core.deal_line",
-        "core.client",
+        "core.client_record",
         "core.requisite",
         "core.product",
         "core.employee",

@@ -75,7 +75,9 @@ def refresh_table(conn: Connection, name: str) -> None:
 def _people_and_stages(conn: Connection) -> None:
     managers = [("anna", "Анна Орлова"), ("boris", "Борис Лис")]
     insert(conn, "core.employee", CRM, "employee_id full_name", managers)
-    insert(conn, "core.client", CRM, "client_id name", [("roma", "Ромашка"), ("sever", "Север")])
+    insert(
+        conn, "core.client_record", CRM, "client_record_id name", [("roma", "Ромашка"), ("sever", "Север")]
+    )
     insert(conn, "core.lead_source", CRM, "lead_source_id name", [("web", "Сайт")])
     insert(
         conn,
@@ -95,7 +97,7 @@ def _people_and_stages(conn: Connection) -> None:
 
 def _deals(conn: Connection) -> None:
     columns = (
-        "deal_id client_id employee_id lead_source_id stage_code amount currency"
+        "deal_id client_record_id employee_id lead_source_id stage_code amount currency"
         " created_at closed_on modified_at"
     )
     rows = [

@@ -31,14 +31,14 @@ def ledger(books: Warehouse) -> Any:
     with undone(books) as conn:
         setting(conn, "onec", "currency", "RUB")
         crm = {"source": "crm", "is_deleted": False, "problems": []}
-        put(conn, "core.client", **crm, client_id="crm:7", source_id="7", name="Ромашка")
+        put(conn, "core.client_record", **crm, client_record_id="crm:7", source_id="7", name="Ромашка")
         put(
             conn,
             "core.deal",
             **crm,
             deal_id="crm:1",
             source_id="1",
-            client_id="crm:7",
+            client_record_id="crm:7",
             currency="RUB",
             title="Сделка",
         )
