@@ -28,7 +28,7 @@ KINDS_OF_TYPE = {
     "timestamptz": {"time"},
     "boolean": {"boolean"},
 }
-CRM_ONLY = ("stages", "feedback", "products", "tax_numbers", "amounts")
+CRM_ONLY = ("stages", "feedback", "products", "tax_numbers", "amounts", "clients")
 ACCOUNTING_ONLY = (
     "write", "vat", "units", "currency", "currencies", "organization", "defaults", "reconcile", "gate", "approval",
     "expects", "keys", "money", "without",

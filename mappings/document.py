@@ -42,6 +42,7 @@ class _Writer:
             yield from self.ignored(system)
             yield from self.products(system)
             yield from self.amounts(system)
+            yield from self.clients(system)
             yield from self.writes(system.feedback, "fed_back")
         accounting = self.mappings.accounting()
         yield from self.head(accounting)
@@ -147,6 +148,14 @@ class _Writer:
             yield self.w("amounts_held")
         if amounts.rounding_up_to:
             yield f"{self.w('amounts_rounding')}: {amounts.rounding_up_to}."
+        yield ""
+
+    def clients(self, system: System) -> Iterator[str]:
+        if "clients" not in system.file.model_fields_set:
+            return
+        degrees = system.file.clients.trust.model_dump(by_alias=True, exclude_none=True)
+        yield from (f"### {self.w('clients')}", "")
+        yield f"{self.w('trust')}: {'; '.join(f'{self.f(name)} {degree}' for name, degree in degrees.items())}."
         yield ""
 
     def accounting_rules(self, system: System) -> Iterator[str]:

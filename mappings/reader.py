@@ -207,6 +207,9 @@ def _unknown_key(key: str, section: tuple[str | int, ...]) -> str:
     where = next((f"`{part}`" for part in reversed(section) if isinstance(part, str)), "the head of the file")
     if near := difflib.get_close_matches(key, known, 1):
         return f"unknown key `{key}`. Did you mean `{near[0]}`?"
+    below = [name for name in known if key in _keys_of((*section, name))]
+    if section and below:
+        return f"unknown key `{key}` in {where}. It belongs to `{below[0]}` there; move it, or remove it"
     elsewhere = [name for name, model in _sections() if key in _names(model)]
     if elsewhere:
         return (

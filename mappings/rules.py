@@ -101,6 +101,7 @@ def settings(system: System) -> dict[str, Any]:
     }
     if file.role == "crm":
         found |= {f"amounts_{name}": value for name, value in file.amounts.model_dump().items()}
+        found["client_trust"] = file.clients.trust.model_dump(by_alias=True, exclude_none=True)
     if file.role == "accounting":
         found |= file.money.model_dump()
         found["rounding_up_to"] = file.reconcile.rounding_up_to

@@ -201,6 +201,28 @@ class TaxNumbers(Section):
     demanded_for: tuple[Annotated[str, Field(pattern="^[A-Z]{2}$")], ...] = ()
 
 
+Degree = Annotated[int, Field(strict=True, ge=0, le=100)]
+
+
+class Trust(Section):
+    """By column of core.client how far a CRM's values are trusted; `*` stands for all that are not named."""
+
+    name: Degree | None = None
+    country: Degree | None = None
+    city: Degree | None = None
+    phone: Degree | None = None
+    email: Degree | None = None
+    employee_id: Degree | None = None
+    others: Degree = Field(1, alias="*")
+
+
+class Clients(Section):
+    """Of a CRM: where its records and others are one client, the value that is trusted more wins; among equals the
+    record changed last, then the one known longest. An empty value never wins."""
+
+    trust: Trust = Trust()
+
+
 class Organization(Section):
     """Our own legal entity in accounting, by its INN."""
 
@@ -267,6 +289,7 @@ class SystemFile(Section):
     vat: tuple[VatRate, ...] = ()
     currencies: tuple[Currency, ...] = ()
     tax_numbers: TaxNumbers = TaxNumbers()
+    clients: Clients = Clients()  # of a CRM
     organization: Organization | None = None
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "RUB"  # accounting's own
     defaults: Defaults = Defaults()

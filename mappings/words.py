@@ -135,6 +135,17 @@ WORDS: dict[str, tuple[str, str]] = {
         "A difference is one of rounding, and spread likewise, up to",
         "Расхождение считается округлением и распределяется так же, до",
     ),
+    "clients": ("Clients", "Клиенты"),
+    "trust": (
+        (
+            "Where records of several systems are one client, the value that is trusted more wins, then the one "
+            "changed last; trust in the values of this system"
+        ),
+        (
+            "Если записи нескольких систем — один клиент, берётся значение с большим доверием, затем изменённое "
+            "последним; доверие к значениям этой системы"
+        ),
+    ),
     "demanded": ("Tax numbers (INN) are demanded for", "ИНН обязателен для контрагентов из"),
     "constant": ("always", "всегда"),
     "first_of": ("first that is filled", "первое заполненное"),
@@ -187,6 +198,11 @@ FIELDS: dict[str, tuple[str, str]] = {
     "code": ("article", "артикул"),
     "tax_number": ("tax number", "ИНН"),
     "kpp": ("KPP", "КПП"),
+    "country": ("country", "страна"),
+    "city": ("city", "город"),
+    "phone": ("phone", "телефон"),
+    "email": ("e-mail", "эл. почта"),
+    "employee_id": ("manager", "менеджер"),
     "other": ("other fields", "другие поля"),
     "*": ("all others", "все прочие"),
     "unposted": ("unposted there", "проведение отменено"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mappings import MappingError, load
+from mappings.rules import settings
 from pipelines.commands import work
 from tests.mapping.mapping_road import ENVIRON, MAPPINGS, write_folder
 
@@ -65,6 +66,10 @@ def test_the_set_ups_that_come_along_are_valid(folder: str) -> None:
         ("vat: [{rate: 20, value: x}]\n", 5, "belongs to the accounting file"),
         ("gate: {min_batch: 5}\n", 5, "`gate` belongs to the accounting file. Move it there"),
         ("defaults: {vat: 20}\n", 5, "unknown key `vat` in `defaults`. It belongs to the head of the file; move"),
+        ("clients: {trust: {nam: 2}}\n", 5, "unknown key `nam`. Did you mean `name`?"),
+        ("clients: {trust: {name: 200}}\n", 5, "`clients.trust.name`: input should be less than or equal to 100"),
+        ("clients: {trust: {name: high}}\n", 5, "`clients.trust.name`: input should be a valid integer"),
+        ("clients: {name: 2}\n", 5, "unknown key `name` in `clients`. It belongs to `trust` there; move it"),
         ("timezone: Moscow\n", 5, "no IANA time zone"),
         ("title: Again\n", 5, "`title` stands here twice"),
         ("read:\n  core.deal: [\n", 7, "no valid YAML"),
@@ -197,6 +202,14 @@ feedback: {deal: {fields: {UF_DEBT: {from: debt}}}}
         "order": {"rows", "label"},
     }
     assert system.fields_written() == {"deal": ("UF_DEBT",)}
+
+
+def test_how_far_values_of_a_crm_are_trusted_is_a_setting(tmp_path: Path) -> None:
+    body = HEAD + 'clients: {trust: {name: 2, phone: 0, "*": 3}}\n'
+    system = load(write_folder(tmp_path, shop=body), {}).system("shop")
+    assert settings(system)["client_trust"] == {"name": 2, "phone": 0, "*": 3}
+    silent = load(write_folder(tmp_path, shop=HEAD), {}).system("shop")
+    assert settings(silent)["client_trust"] == {"*": 1}
 
 
 def test_yaml_reads_codes_as_people_write_them(tmp_path: Path) -> None:

@@ -200,8 +200,8 @@ def test_rules_are_written_once_and_a_change_is_told(warehouse: Warehouse, tmp_p
 
 
 @pytest.mark.parametrize(("language", "words"), [
-    ("en", ["| Pipeline | Stage |", "invoice for payment", "from 2026-01-01", "Chief accountant"]),
-    ("ru", ["| Воронка | Стадия |", "счёт на оплату", "с 01.01.2026", "Главный бухгалтер"]),
+    ("en", ["| Pipeline | Stage |", "invoice for payment", "from 2026-01-01", "of this system: all others 2.", "Chief accountant"]),
+    ("ru", ["| Воронка | Стадия |", "счёт на оплату", "с 01.01.2026", "этой системы: все прочие 2.", "Главный бухгалтер"]),
 ])  # fmt: skip
 def test_the_mapping_document_tells_everything_that_is_decided(language: Any, words: list[str]) -> None:
     mappings = load(MAPPINGS / "demo", ENVIRON)
