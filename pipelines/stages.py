@@ -287,7 +287,7 @@ def _metadata(
         lineage = _lineage(road, table)
     if table.is_view:
         known = {}
-    elif known is None or (outcome is not None and not outcome.quiet) or table.rows == "python":
+    elif known is None or (outcome is not None and not outcome.quiet) or _is_filled_elsewhere(table):
         known = _count(road, table)
     metadata: dict[str, Any] = {
         "dagster/" + k if k == "row_count" else k: v for k, v in (known or {}).items()
@@ -310,6 +310,11 @@ def _metadata(
             }
         )
     return metadata
+
+
+def _is_filled_elsewhere(table: Table) -> bool:
+    """A command may have changed it, so that no outcome of this run tells whether its count still holds."""
+    return table.rows == "python" and table.name not in sync.WORKED_OUT
 
 
 def _lineage(road: Road, table: Table) -> Any:

@@ -22,8 +22,9 @@ from mappings import Mappings, System, load
 from mappings.owners import accountings
 from mappings.reader import SUFFIXES
 from pipelines.aliases import numbers
-from pipelines.core.cleaning import clean
+from pipelines.core.clean_values import clean_values
 from pipelines.deploy import Reads, deploy, reads_of
+from pipelines.identity.alone import refresh_members
 from pipelines.operations.again import try_again, try_reopened
 from pipelines.operations.carried import Carried, Owned, ReadBack
 from pipelines.operations.carry import carry, is_unsettled, settle
@@ -65,9 +66,10 @@ CATALOGUES = (
 
 log = logging.getLogger(__name__)
 
-HOOK_SECRET = "hook_secret"  # in a connection: what the address of its webhooks ends with
+# Tables of `@rows python` that have their place among those of SQL, and what brings them up to date there.
+WORKED_OUT: Mapping[str, Callable[..., Outcome]] = {"core.client_member": refresh_members}
 
-MAX_DISTINCT_VALUES = 1_000_000  # cleaned in one go
+HOOK_SECRET = "hook_secret"  # in a connection: what the address of its webhooks ends with
 
 
 DEMO_FOLDER = PROJECT / "mappings" / "demo"
@@ -285,12 +287,14 @@ def _mapped_entities(road: Road) -> list[str]:
 def refresh_stage(
     road: Road, stage: str, *, everything: bool = False, only: Sequence[str] | None = None
 ) -> list[Outcome]:
-    """Refresh the tables of a stage that SQL and mappings make, parents first, each in its transaction."""
-    return refresh_tables(
-        road,
-        [t for t in stage_tables(stage) if t.rows != "python" and not t.is_view and (only is None or t.name in only)],
-        everything=everything,
-    )  # fmt: skip
+    """Refresh the tables of a stage that have their place on the road, parents first, each in its transaction."""
+    chosen = [t for t in stage_tables(stage) if _is_refreshed(t) and (only is None or t.name in only)]
+    return refresh_tables(road, chosen, everything=everything)
+
+
+def _is_refreshed(table: Table) -> bool:
+    """Made by SQL, by mappings, or worked out in its place; the gate fills its own table, and views hold nothing."""
+    return not table.is_view and (table.rows != "python" or table.name in WORKED_OUT)
 
 
 def refresh_tables(road: Road, chosen: Sequence[Table], *, everything: bool = False) -> list[Outcome]:
@@ -329,7 +333,10 @@ def refresh_table(road: Road, table: Table, *, everything: bool = False) -> Outc
             for kind, country, statement in cleaning:
                 clean_values(conn, kind, country, statement)
 
+    work_out = WORKED_OUT.get(table.name)
     with road.warehouse.transaction() as conn:
+        if work_out is not None:
+            return work_out(conn, everything=everything)
         return refresh(conn, table, _sources(road, table), everything=everything, before_rows=before)
 
 
@@ -349,19 +356,6 @@ def ignored_records(road: Road, table: Table) -> dict[str, int]:
             for rule, count in counted.fetchall():
                 found[rule] = found.get(rule, 0) + count
     return found
-
-
-def clean_values(conn: Connection, kind: str, country: str, statement: str) -> int:
-    """Clean the distinct values that the statement selects, once each, into `ops.clean_value`."""
-    values = [row[0] for row in conn.execute(trusted(statement)).fetchmany(MAX_DISTINCT_VALUES)]
-    if not values:
-        return 0
-    with conn.cursor().copy(
-        "copy ops.clean_value (kind, country, raw_value, value, problem) from stdin"
-    ) as copy:
-        for raw_value, cleaned in zip(values, clean(kind, values, country), strict=True):
-            copy.write_row((kind, country, raw_value, cleaned.value, cleaned.problem))
-    return len(values)
 
 
 def read_locks(road: Road) -> None:
@@ -471,7 +465,7 @@ def rebuild(road: Road, progress: Callable[[str], None] = lambda _: None) -> lis
     """Make every derived table from nothing but `raw` and `ops`. Equal rows stay untouched."""
     outcomes = []
     for table in tables().values():
-        if table.rows != "python" and not table.is_view:
+        if _is_refreshed(table):
             progress(table.name)
             outcomes.append(refresh_table(road, table, everything=True))
     return outcomes

@@ -1,4 +1,5 @@
--- Whom we sell to, as each CRM holds it: a row a company (or person who buys).
+-- Whom we sell to, as each CRM holds it: a row a company (or person who buys). Which records are one client is said by
+-- core.client_member.
 --
 -- @owner sales-ops
 -- @scope client_record_id
@@ -19,5 +20,7 @@ create table core.client_record (
     merged_into      text,                      -- the survivor, of a record merged into another in the source
     problems         text[] not null            -- what could not be read, in sentences
 );
+
+create index client_record_merged on core.client_record (merged_into) where merged_into is not null;
 
 -- @rows mapping

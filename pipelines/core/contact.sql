@@ -2,6 +2,7 @@
 --
 -- @owner sales-ops
 -- @scope contact_id
+-- @emits client_record_id
 create table core.contact (
     contact_id       text not null primary key, -- system:id
     source           text not null,             -- connected system
@@ -14,5 +15,7 @@ create table core.contact (
     merged_into      text,                      -- the survivor, of a record merged into another in the source
     problems         text[] not null            -- what could not be read, in sentences
 );
+
+create index contact_client on core.contact (client_record_id);
 
 -- @rows mapping

@@ -2,6 +2,7 @@
 --
 -- @owner accountants
 -- @scope requisite_id
+-- @emits client_record_id
 create table core.requisite (
     requisite_id       text not null primary key, -- system:id
     source             text not null,             -- connected system
@@ -19,5 +20,7 @@ create table core.requisite (
     is_deleted         boolean not null,          -- no longer in the source
     problems           text[] not null            -- what could not be read, in sentences
 );
+
+create index requisite_client on core.requisite (client_record_id);
 
 -- @rows mapping

@@ -60,8 +60,9 @@ def living(warehouse: Warehouse, system: str) -> dict[str, set[tuple[Any, ...]]]
                 [table],
             )
         ]
+        lives = "and not is_deleted" * ("is_deleted" in columns)
         rows = warehouse.rows(
-            f"select {', '.join(columns)} from core.{table} where source = %s and not is_deleted", [system]
+            f"select {', '.join(columns)} from core.{table} where source = %s {lives}", [system]
         )
         found[f"core.{table}"] = {tuple(map(_hashable, row)) for row in rows}
     return found

@@ -1,0 +1,83 @@
+-- What is known of a client's record, gathered for telling which records are one client: one row a record that the
+-- CRM still has. Values are those of the record, of its legal details and of its people.
+--
+-- @owner data-team
+-- @scope client_record_id
+create table core.client_profile (
+    client_record_id text not null primary key, -- core.client_record
+    source           text not null,             -- connected system
+    name             text,                      -- canonical display name
+    name_key         text,                      -- name without legal form, quotes and case, for comparing
+    country          text,                      -- ISO 3166 alpha-2
+    city             text,                      -- as the source writes it
+    created_at       timestamptz,               -- in the source
+    tax_numbers      text[] not null,           -- valid INN or VAT ids, a place for each KPP beside it
+    kpps             text[] not null,           -- of the number in the same place; '' where none is given
+    phones           text[] not null,           -- E.164, its own and its people's, each once, in order
+    emails           text[] not null,           -- its own and its people's, each once, in order
+    contact_names    text[] not null            -- its people, each once, in order
+);
+
+-- @changed core.client_record
+select key from change
+;
+
+-- @changed core.requisite.client_record_id
+select key from change
+;
+
+-- @changed core.contact.client_record_id
+select key from change
+;
+
+-- @all
+select client_record_id as key from core.client_record
+;
+
+-- @rows
+with living as (
+    select r.* from core.client_record r
+    join scope on scope.key = r.client_record_id
+    where not r.is_deleted and r.merged_into is null
+), numbers as (
+    select n.client_record_id,
+           array_agg(n.tax_number order by n.tax_number, n.kpp) as tax_numbers,
+           array_agg(n.kpp order by n.tax_number, n.kpp) as kpps
+    from (
+        select distinct q.client_record_id, q.tax_number collate "C" as tax_number, coalesce(q.kpp, '') collate "C" as kpp
+        from core.requisite q
+        join living l on l.client_record_id = q.client_record_id
+        where not q.is_deleted and q.tax_number is not null
+    ) n
+    group by n.client_record_id
+), people as (
+    select c.client_record_id, c.full_name, c.phone, c.email
+    from core.contact c
+    join living l on l.client_record_id = c.client_record_id
+    where not c.is_deleted and c.merged_into is null
+    union all
+    select l.client_record_id, null, l.phone, l.email from living l
+), reached as (
+    select p.client_record_id,
+           array_agg(distinct p.phone collate "C") filter (where p.phone is not null) as phones,
+           array_agg(distinct p.email collate "C") filter (where p.email is not null) as emails,
+           array_agg(distinct p.full_name collate "C") filter (where p.full_name is not null) as contact_names
+    from people p
+    group by p.client_record_id
+)
+select
+    l.client_record_id,
+    l.source,
+    l.name,
+    l.name_key,
+    l.country,
+    l.city,
+    l.created_at,
+    coalesce(n.tax_numbers, '{}') as tax_numbers,
+    coalesce(n.kpps, '{}') as kpps,
+    coalesce(r.phones, '{}') as phones,
+    coalesce(r.emails, '{}') as emails,
+    coalesce(r.contact_names, '{}') as contact_names
+from living l
+left join numbers n on n.client_record_id = l.client_record_id
+left join reached r on r.client_record_id = l.client_record_id

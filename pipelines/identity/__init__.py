@@ -1,0 +1,1 @@
+"""Which records of the CRMs are one client."""
