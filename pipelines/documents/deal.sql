@@ -10,7 +10,8 @@ create table documents.deal (
     source               text not null,             -- connected system
     source_id            text not null,             -- id in that system
     title                text,                      -- name shown in the CRM
-    client_id            text,                      -- core.client_record
+    client_id            text,                      -- core.client
+    client_record_id     text,                      -- core.client_record: the client as the deal's own CRM has it
     client_name          text,                      -- name of the client
     employee_id          text,                      -- responsible manager, core.employee
     manager              text,                      -- name of the responsible manager
@@ -23,7 +24,7 @@ create table documents.deal (
     document_date        date,                      -- date for the documents
     due_on               date,                      -- day by which the client pays
     counterparty_id      text,                      -- core.counterparty; null where not decided
-    counterparties       integer not null,          -- how many the client has that could sign
+    counterparties       integer not null,          -- how many could sign: of its own record, else of the client
     legal_name           text,                      -- name of the counterparty
     country              text,                      -- ISO 3166 alpha-2
     tax_number           text,                      -- INN or VAT id
@@ -75,6 +76,22 @@ select key from change
 ;
 
 -- @changed core.requisite_counterparty.client_record_id
+-- With it the deals of the client's other records, which it may sign.
+select d.deal_id as key from core.deal d join change on d.client_record_id = change.key
+union
+select d.deal_id
+from core.client_member m join change on m.client_record_id = change.key
+join core.client_member o on o.client_id = m.client_id
+join core.deal d on d.client_record_id = o.client_record_id
+;
+
+-- @changed core.client_member.client_id
+select d.deal_id as key
+from core.client_member m join change on m.client_id = change.key
+join core.deal d on d.client_record_id = m.client_record_id
+;
+
+-- @changed core.client_member
 select d.deal_id as key from core.deal d join change on d.client_record_id = change.key
 ;
 
@@ -82,7 +99,7 @@ select d.deal_id as key from core.deal d join change on d.client_record_id = cha
 select r.deal_id as key from core.deal_requisite r join change on r.requisite_id = change.key
 ;
 
--- @changed core.client_record
+-- @changed core.client
 select d.deal_id as key from documents.deal d join change on d.client_id = change.key
 ;
 
@@ -133,11 +150,14 @@ with target as (
     from ops.setting n where n.name = 'accounting_system'
 ), deals as (
     select d.*,
+           -- What the CRM says of its client is never lost, even where it gave no such record.
+           coalesce(m.client_id, d.client_record_id) as client_id,
            -- The day by the clock of those who work in the source, not by ours.
            coalesce(d.closed_on, (d.created_at at time zone coalesce(z.value #>> '{}', 'UTC'))::date) as document_date,
            s.name as stage_name, s.outcome, coalesce(s.is_deleted, false) as stage_is_deleted
     from core.deal d
     join scope on scope.key = d.deal_id
+    left join core.client_member m on m.client_record_id = d.client_record_id
     left join core.stage s
       on s.source = d.source and s.stage_code = d.stage_code
      and s.pipeline_code is not distinct from d.pipeline_code
@@ -188,23 +208,35 @@ with target as (
     from core.requisite_counterparty rc
     where rc.is_active and rc.client_record_id in (select client_record_id from due)
     group by rc.client_record_id
+), client_signers as (
+    -- Of the client's other records, for deals whose own has nobody who could sign.
+    select m.client_id, count(distinct rc.counterparty_id)::integer as counterparties,
+           min(rc.counterparty_id) as counterparty_id
+    from core.client_member m
+    join core.requisite_counterparty rc on rc.client_record_id = m.client_record_id and rc.is_active
+    where m.client_id in (
+        select client_id from due where client_record_id not in (select client_record_id from signers))
+    group by m.client_id
 ), signed as (
     select due.*,
            case when named.counterparty_id is not null then named.counterparty_id
-                when signers.counterparties = 1 then signers.counterparty_id end as counterparty_id,
+                when coalesce(own.counterparties, others.counterparties) = 1
+                then coalesce(own.counterparty_id, others.counterparty_id) end as counterparty_id,
            case when named.counterparty_id is not null then 1
-                else coalesce(signers.counterparties, 0) end as counterparties
+                else coalesce(own.counterparties, others.counterparties, 0) end as counterparties
     from due
     left join core.deal_requisite dr on dr.deal_id = due.deal_id and not dr.is_deleted
     left join core.requisite_counterparty named on named.requisite_id = dr.requisite_id
-    left join signers on signers.client_record_id = due.client_record_id
+    left join signers own on own.client_record_id = due.client_record_id
+    left join client_signers others on own.client_record_id is null and others.client_id = due.client_id
 )
 select
     d.deal_id,
     d.source,
     d.source_id,
     d.title,
-    d.client_record_id as client_id,
+    d.client_id,
+    d.client_record_id,
     c.name as client_name,
     d.employee_id,
     e.full_name as manager,
@@ -267,7 +299,7 @@ select
                          'its lines add up to ' || sums.in_all || ', which is too large a sum' end), '') as problems
 from signed d
 cross join target
-left join core.client_record c on c.client_record_id = d.client_record_id
+left join core.client c on c.client_id = d.client_id
 left join core.employee e on e.employee_id = d.employee_id
 left join core.counterparty cp on cp.counterparty_id = d.counterparty_id
 left join documents.counterparty dc on dc.counterparty_id = d.counterparty_id

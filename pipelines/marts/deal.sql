@@ -6,7 +6,8 @@
 -- @column source text -- connected CRM
 -- @column source_id text -- id in that system
 -- @column title text -- name shown in the CRM
--- @column client_id text -- core.client_record; null: the deal names none
+-- @column client_id text -- core.client; null: the deal names none
+-- @column client_record_id text -- core.client_record: the client as the deal's own CRM has it
 -- @column client text -- name of the client
 -- @column employee_id text -- responsible manager, core.employee; null: none is named
 -- @column manager text -- name of the responsible manager
@@ -23,7 +24,7 @@
 -- @column closed_on date -- day it was won or lost; without one, the day it was last modified; null while open
 -- @column days_to_close integer -- from created to closed; null while open
 -- @column is_deleted boolean -- gone from the CRM; its documents may live on in accounting
--- @changed core.deal core.client_record core.employee core.lead_source core.stage ops.setting
+-- @changed core.deal core.client_member core.client core.employee core.lead_source core.stage ops.setting
 -- @rows
 with zones as (
     select system, value #>> '{}' as zone from ops.setting where name = 'timezone'
@@ -49,7 +50,8 @@ select
     d.source,
     d.source_id,
     d.title,
-    d.client_record_id as client_id,
+    coalesce(m.client_id, d.client_record_id) as client_id,
+    d.client_record_id,
     c.name as client,
     d.employee_id,
     e.full_name as manager,
@@ -67,6 +69,7 @@ select
     d.ended_on - d.created_on as days_to_close,
     d.is_deleted
 from dated d
-left join core.client_record c on c.client_record_id = d.client_record_id
+left join core.client_member m on m.client_record_id = d.client_record_id
+left join core.client c on c.client_id = m.client_id
 left join core.employee e on e.employee_id = d.employee_id
 left join core.lead_source l on l.lead_source_id = d.lead_source_id

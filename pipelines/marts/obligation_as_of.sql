@@ -12,7 +12,7 @@
 -- @column counterparty text -- its name in accounting
 -- @column deal_id text -- core.deal; null: the document is not ours
 -- @column deal text -- name of the deal
--- @column client_id text -- core.client_record of the deal
+-- @column client_id text -- core.client of the deal
 -- @column client text -- name of the client
 -- @column employee_id text -- responsible manager of the deal, core.employee
 -- @column manager text -- name of the responsible manager

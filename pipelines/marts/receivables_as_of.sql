@@ -5,7 +5,7 @@
 -- @arguments as_of date
 -- @column counterparty_key text -- core.accounting_counterparty that owes
 -- @column counterparty text -- its name in accounting
--- @column client_id text -- core.client_record of the deal; null: no deal, or a deal without client
+-- @column client_id text -- core.client of the deal; null: no deal, or a deal without client
 -- @column client text -- name of the client
 -- @column employee_id text -- responsible manager of the deal, core.employee
 -- @column manager text -- name of the responsible manager

@@ -3,7 +3,7 @@
 -- @owner accountants
 -- @view
 -- @column month date -- first day of the month of the realizations
--- @column client_id text -- core.client_record; null: not our document, its deal is gone, or the deal has no client
+-- @column client_id text -- core.client; null: not our document, its deal is gone, or the deal has no client
 -- @column client text -- name of the client
 -- @column counterparty_key text -- core.accounting_counterparty
 -- @column counterparty text -- its name in accounting
@@ -12,14 +12,15 @@
 -- @column gross numeric(18,2) -- with VAT
 -- @column vat numeric(18,2) -- VAT in `gross`
 -- @column net numeric(18,2) -- gross less VAT
--- @changed marts.revenue_document core.deal core.client_record core.accounting_counterparty
+-- @changed marts.revenue_document core.deal core.client_member core.client core.accounting_counterparty
 -- @rows
 with months as (
-    select date_trunc('month', r.document_date)::date as month, d.client_record_id as client_id, r.counterparty_key, r.currency,
-           count(*) as documents, sum(r.gross) as gross, sum(r.vat) as vat, sum(r.net) as net
+    select date_trunc('month', r.document_date)::date as month, coalesce(m.client_id, d.client_record_id) as client_id,
+           r.counterparty_key, r.currency, count(*) as documents, sum(r.gross) as gross, sum(r.vat) as vat, sum(r.net) as net
     from marts.revenue_document r
     left join core.deal d on d.deal_id = r.deal_id
-    group by date_trunc('month', r.document_date), d.client_record_id, r.counterparty_key, r.currency
+    left join core.client_member m on m.client_record_id = d.client_record_id
+    group by date_trunc('month', r.document_date), coalesce(m.client_id, d.client_record_id), r.counterparty_key, r.currency
 )
 select
     m.month,
@@ -33,5 +34,5 @@ select
     m.vat,
     m.net
 from months m
-left join core.client_record c on c.client_record_id = m.client_id
+left join core.client c on c.client_id = m.client_id
 left join core.accounting_counterparty p on p.counterparty_key = m.counterparty_key

@@ -75,8 +75,14 @@ def refresh_table(conn: Connection, name: str) -> None:
 def _people_and_stages(conn: Connection) -> None:
     managers = [("anna", "Анна Орлова"), ("boris", "Борис Лис")]
     insert(conn, "core.employee", CRM, "employee_id full_name", managers)
+    # one client may be several records of CRMs
+    records = [("roma", "Ромашка"), ("sever", "Север"), ("sever2", "Север филиал")]
+    insert(conn, "core.client_record", CRM, "client_record_id name", records)
+    members = [("roma", "roma", "alone"), ("sever", "sever", "alone"), ("sever2", "sever", "person")]
+    insert(conn, "core.client_member", {}, "client_record_id client_id rule", members)
+    client = {"sources": ["crm"], "is_deleted": False, "problems": []}
     insert(
-        conn, "core.client_record", CRM, "client_record_id name", [("roma", "Ромашка"), ("sever", "Север")]
+        conn, "core.client", client, "client_id name records", [("roma", "Ромашка", 1), ("sever", "Север", 2)]
     )
     insert(conn, "core.lead_source", CRM, "lead_source_id name", [("web", "Сайт")])
     insert(
@@ -132,7 +138,7 @@ def _deals(conn: Connection) -> None:
         ("d5", "sever", "boris", "web", "OFFER", 300, "RUB", "2026-01-12 09:00", None, None),
         ("d6", "sever", "boris", "web", "NEW", 100, "RUB", "2026-01-13 09:00", None, None),
         ("d7", "sever", "anna", "web", "NEW", 7000, "RUB", "2026-01-07 09:00", None, None),
-        ("d8", "sever", "boris", None, "WON", 1000, "RUB", "2026-02-03 09:00", "2026-04-10", None),
+        ("d8", "sever2", "boris", None, "WON", 1000, "RUB", "2026-02-03 09:00", "2026-04-10", None),
     ]
     insert(conn, "core.deal", CRM | {"pipeline_code": "P"}, columns, rows)
     conn.execute("update core.deal set title = 'Сделка ' || deal_id, is_deleted = deal_id = 'd7'")

@@ -1,0 +1,71 @@
+"""Who signs a deal whose client is known to several CRMs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.identity.records import Records
+
+ROMASHKA = {"country": "RU", "tax_number": "7707083893", "legal_name": "Ромашка ООО"}
+ROZA = {"country": "RU", "tax_number": "7701234567", "legal_name": "Роза ООО"}
+
+
+@pytest.fixture
+def joined(records: Records) -> Records:
+    """A client of two records: the deal's own in `b`, without legal details, and one in `a` that has them."""
+    records.record("a:1", name="Ромашка")
+    records.record("b:1", name="Ромашка (филиал)")
+    records.join("a:1", "a:1", "b:1")
+    records.put("core.requisite", "a:r1", client_record_id="a:1", **ROMASHKA)
+    records.put("core.deal", "b:d1", client_record_id="b:1", currency="RUB", amount=100)
+    records.refresh()
+    return records
+
+
+def signed(records: Records) -> tuple[Any, ...]:
+    records.refresh()
+    (row,) = records.rows(
+        "select client_id, client_record_id, client_name, counterparty_id, counterparties, contract_id from documents.deal"
+    )
+    return row
+
+
+def test_a_deal_whose_own_record_has_no_legal_details_is_signed_by_its_clients_other_record(
+    joined: Records,
+) -> None:
+    assert signed(joined) == ("a:1", "b:1", "Ромашка", "RU:7707083893", 1, "RU:7707083893/RUB")
+
+
+def test_the_deals_own_record_comes_first(joined: Records) -> None:
+    joined.put("core.requisite", "b:r1", client_record_id="b:1", **ROZA)
+    assert signed(joined)[3:5] == ("RU:7701234567", 1)
+    joined.put("core.requisite", "b:r1", client_record_id="b:1", **ROZA | {"is_active": False})
+    assert signed(joined)[3:5] == ("RU:7707083893", 1)
+
+
+def test_several_that_could_sign_for_the_client_leave_the_deal_to_a_person(joined: Records) -> None:
+    joined.put("core.requisite", "a:r2", client_record_id="a:1", **ROZA)
+    assert signed(joined)[3:5] == (None, 2)
+
+
+def test_a_record_that_is_another_client_signs_no_longer(joined: Records) -> None:
+    joined.join("b:1", "b:1")
+    assert signed(joined)[:5] == ("b:1", "b:1", "Ромашка (филиал)", None, 0)
+    joined.join("a:1", "b:1")
+    assert signed(joined)[3:5] == ("RU:7707083893", 1)
+
+
+def test_a_deal_whose_record_was_never_read_keeps_what_its_crm_says(records: Records) -> None:
+    records.put("core.deal", "b:d1", client_record_id="b:9", currency="RUB")
+    assert signed(records) == ("b:9", "b:9", None, None, 0, None)
+    records.record("b:9", name="Роза")
+    records.join("a:1", "b:9")
+    assert signed(records)[:3] == ("a:1", "b:9", "Роза")
+
+
+def test_the_marts_speak_of_the_client(joined: Records) -> None:
+    assert joined.rows("select client_id, client_record_id, client from marts.deal") == [
+        ("a:1", "b:1", "Ромашка")
+    ]
