@@ -76,7 +76,7 @@ def test_a_merge_is_followed_once_its_survivor_is_read(lonely: Records) -> None:
 NUMBERS = st.integers(0, 5)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.lists(st.tuples(NUMBERS, st.one_of(st.none(), NUMBERS)), max_size=5), min_size=1, max_size=4)
 )

@@ -159,6 +159,24 @@ def test_a_client_signs_by_its_counterparties_from_the_first_deal_to_the_last(re
     ]
 
 
+def test_a_deal_may_be_by_the_counterparty_of_another_client_under_its_number_of_now(
+    records: Records,
+) -> None:
+    records.record("a:1")
+    records.record("a:2")
+    records.put("core.requisite", "a:r2", client_record_id="a:2", country="RU", tax_number="7701234567")
+    records.put("core.deal", "a:d1", client_record_id="a:1")
+    signs = "select counterparty_id from core.client_counterparty where client_id = 'a:1'"
+    records.refresh()
+    assert records.rows(signs) == []
+    records.put("core.deal_requisite", "a:d1", requisite_id="a:r2")
+    records.refresh()
+    assert records.rows(signs) == [("RU:7701234567",)]
+    records.put("core.requisite", "a:r2", client_record_id="a:2", country="RU", tax_number="7707083893")
+    records.refresh()
+    assert records.rows(signs) == [("RU:7707083893",)]
+
+
 NUMBERS = st.integers(0, 3)
 SAID = st.sampled_from([None, "x", "y"])
 WHEN = st.sampled_from([None, OLD, NEW])
@@ -179,7 +197,7 @@ ACTS = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(rounds=st.lists(st.lists(ACTS, min_size=1, max_size=6), min_size=1, max_size=4))
 def test_what_is_made_step_by_step_is_what_is_made_from_nothing(
     empty_road: Warehouse, rounds: list[list[tuple[Any, ...]]]

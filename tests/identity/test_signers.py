@@ -57,6 +57,27 @@ def test_a_record_that_is_another_client_signs_no_longer(joined: Records) -> Non
     assert signed(joined)[3:5] == ("RU:7707083893", 1)
 
 
+def test_a_record_that_comes_to_the_client_signs_deals_of_the_others_until_it_leaves(
+    records: Records,
+) -> None:
+    records.record("b:1", name="Ромашка")
+    records.record("c:1", name="Роза")
+    records.put("core.requisite", "c:r1", client_record_id="c:1", **ROZA)
+    records.put("core.deal", "b:d1", client_record_id="b:1", currency="RUB")
+    assert signed(records)[3:5] == (None, 0)
+    records.join("b:1", "c:1")
+    assert signed(records)[3:5] == ("RU:7701234567", 1)
+    # One comes for another, and core.client looks as before.
+    records.record("c:2", name="Роза")
+    records.put("core.requisite", "c:r2", client_record_id="c:2", **ROMASHKA)
+    records.refresh()
+    records.join("c:1", "c:1")
+    records.join("b:1", "c:2")
+    assert signed(records)[3:5] == ("RU:7707083893", 1)
+    records.join("c:2", "c:2")
+    assert signed(records)[3:5] == (None, 0)
+
+
 def test_a_deal_whose_record_was_never_read_keeps_what_its_crm_says(records: Records) -> None:
     records.put("core.deal", "b:d1", client_record_id="b:9", currency="RUB")
     assert signed(records) == ("b:9", "b:9", None, None, 0, None)
