@@ -1,0 +1,203 @@
+"""What the models compare, derived from clean values: a row a record, nothing of it hangs on other records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from pipelines.identity.names import NOBODY, Name, Person, city, person, taken_apart
+from pipelines.identity.words import FREE_MAIL, NO_DOMAINS, NO_LOGINS, NO_NUMBERS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Row = Mapping[str, Any]
+ROWS: Final = 50_000  # of a profile that are held as Python values at a time
+CLIENTS: Final[dict[str, bool]] = {  # column: a list of texts?
+    "holder": False,
+    "name": False,
+    "words": True,
+    "initials": False,
+    "digits": False,
+    "person": False,
+    "surname": False,
+    "first": False,
+    "patronymic": False,
+    "first_name": False,
+    "patronymic_name": False,
+    "tax_numbers": True,
+    "wrong_numbers": True,
+    "number": False,
+    "kpps": True,
+    "phones": True,
+    "emails": True,
+    "domains": True,
+    "contacts": True,
+    "contacts_short": True,
+    "contacts_initials": True,
+    "contacts_first": True,
+    "contacts_lone": True,
+    "town": False,
+    "street": False,
+}
+PEOPLE: Final[dict[str, bool]] = dict.fromkeys(
+    (
+        "given_name",
+        "surname",
+        "date_of_birth",
+        "number",
+        "email",
+        "street_number",
+        "address_1",
+        "address_2",
+        "town",
+        "postcode",
+        "state",
+    ),
+    False,
+)
+
+
+def derive(profile: pa.Table, model: str = "clients") -> pa.Table:
+    """The features of each record, in the profile's order: `record_id` and the columns CLIENTS or PEOPLE.
+
+    Lists and texts are null where nothing is known, never empty. A profile of clients has the columns of
+    `core.client_profile`, its id as `record_id` or `client_record_id`; values are clean (`core.cleaning`). Columns
+    that it may lack: `address`, and `wrong_numbers` (digits of tax numbers given that are not valid).
+    A profile of people has the columns of PEOPLE, as they were given; those that it lacks are null.
+    Stand-ins (names like "тест", addresses like noreply@, phones of one digit) are no values.
+    """
+    import pyarrow as pa
+
+    columns, row = {"clients": (CLIENTS, _client), "people": (PEOPLE, _one_of_people)}[model]
+    schema = pa.schema(
+        [("record_id", pa.string())]
+        + [(name, pa.list_(pa.string()) if many else pa.string()) for name, many in columns.items()]
+    )
+    made = [_batch(batch, schema, row) for batch in profile.to_batches(max_chunksize=ROWS)]
+    return pa.Table.from_batches(made, schema)
+
+
+def _batch(batch: pa.RecordBatch, schema: pa.Schema, derived: Callable[[Row], Row]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    names = batch.schema.names
+    ids = "record_id" if "record_id" in names else "client_record_id"
+    columns: dict[str, list[Any]] = {name: [] for name in schema.names}
+    for values in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
+        row = dict(zip(names, values, strict=True))
+        found = derived(row)
+        columns["record_id"].append(row[ids])
+        for name in schema.names[1:]:
+            columns[name].append(found.get(name) or None)
+    return pa.record_batch(
+        [pa.array(columns[name], schema.field(name).type) for name in schema.names], schema
+    )
+
+
+# ---- clients -------------------------------------------------------------------------------
+
+
+def _client(row: Row) -> Row:
+    numbers = _once(number for number in row["tax_numbers"] or () if number not in NO_NUMBERS)
+    wrong = _once(_digits(row.get("wrong_numbers") or ()))
+    town = city(row["city"]) if row.get("city") else None
+    name = taken_apart(row["name"], row["name_key"], town, _holder(numbers, row.get("country")))
+    who = _told(name.person, row["contact_names"] or ())
+    emails = _once(filter(_mailbox, row["emails"] or ()))
+    return {
+        "holder": name.holder,
+        "name": name.squashed,
+        "words": list(name.words),
+        "initials": name.initials,
+        "digits": name.digits,
+        "person": f"{who.surname} {who.first}" if who.surname and who.first else None,
+        "surname": who.surname,
+        "first": who.first,
+        "patronymic": who.patronymic,
+        "first_name": who.first_name,
+        "patronymic_name": who.patronymic_name,
+        "tax_numbers": numbers,
+        "wrong_numbers": wrong,
+        "number": next(iter([*numbers, *wrong]), None),
+        "kpps": _once(kpp for kpp in row["kpps"] or () if kpp),
+        "phones": _once(phone for phone in row["phones"] or () if len(set(phone[-7:])) > 1),
+        "emails": emails,
+        "domains": _once(domain for email in emails if (domain := email.partition("@")[2]) not in FREE_MAIL),
+        **_contacts(row["contact_names"] or (), name),
+        "town": town,
+        "street": re.sub(r"[^\w]+", " ", row["address"].lower()).strip() if row.get("address") else None,
+    }
+
+
+def _told(who: Person, contacts: Iterable[str]) -> Person:
+    """The person with what of the name only the own contact says: patronymics are often left out of one of them."""
+    for text in contacts:
+        said = person(text)
+        if who.surname is None or said.surname != who.surname or said.first != who.first:
+            continue
+        if who.patronymic and said.patronymic and said.patronymic != who.patronymic:
+            continue
+        who = replace(
+            who,
+            patronymic=who.patronymic or said.patronymic,
+            first_name=who.first_name or said.first_name,
+            patronymic_name=who.patronymic_name or said.patronymic_name,
+        )
+    return who
+
+
+def _holder(numbers: Iterable[str], country: str | None) -> str | None:
+    """A Russian INN of twelve digits is a person's, one of ten a company's."""
+    lengths = {len(number) for number in numbers if number.isdigit()}
+    if country not in (None, "", "RU") or len(lengths) != 1:
+        return None
+    return {12: "person", 10: "company"}.get(lengths.pop())
+
+
+def _digits(given: Iterable[str]) -> Iterator[str]:
+    for text in given:
+        digits = re.sub(r"\D", "", text)
+        if 9 <= len(digits) <= 12 and digits.strip("0"):
+            yield digits
+
+
+def _mailbox(email: str) -> bool:
+    login, _, domain = email.partition("@")
+    return login not in NO_LOGINS and domain not in NO_DOMAINS
+
+
+def _contacts(names: Iterable[str], client: Name) -> dict[str, list[str]]:
+    """Parts of the names of those who speak for the client; a person's own name is no second evidence of it."""
+    made: dict[str, list[str]] = {name: [] for name in CLIENTS if name.startswith("contacts")}
+    for text in names:
+        who = person(text)
+        if client.person is not NOBODY and who.surname in (None, client.person.surname):
+            continue
+        if who.surname and who.first:
+            made["contacts_short"].append(f"{who.surname} {who.first}")
+            if who.patronymic:
+                made["contacts"].append(f"{who.surname} {who.first} {who.patronymic}")
+        if who.first and who.patronymic:
+            made["contacts_initials"].append(f"{who.first} {who.patronymic}")
+        if who.first:
+            made["contacts_first"].append(who.first)
+            if not who.surname:
+                made["contacts_lone"].append(who.first)
+    return {name: _once(values) for name, values in made.items()}
+
+
+def _once(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+# ---- people --------------------------------------------------------------------------------
+
+
+def _one_of_people(row: Row) -> Row:
+    found = {name: str(row[name]).strip().lower() for name in PEOPLE if row.get(name)}
+    if "date_of_birth" in found:
+        found["date_of_birth"] = re.sub(r"\D", "", found["date_of_birth"])  # yyyymmdd
+    return found

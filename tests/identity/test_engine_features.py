@@ -1,0 +1,57 @@
+"""What is derived of a record hangs on that record alone, and stand-ins are no values."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("pyarrow", reason="pyarrow comes with Splink")
+
+from pipelines.identity.features import derive
+from tests.identity.profiles import profiles
+
+ONE = {
+    "name": 'ООО "Ромашка"',
+    "tax_numbers": "7707083893",
+    "kpps": "773601001",
+    "phones": ["+79161234567", "+79990000000"],
+    "emails": ["info@romashka.ru", "noreply@mail.ru", "romashka@mail.ru"],
+    "contact_names": ["Петров Иван Сергеевич", "Ольга"],
+    "city": "г. Казань",
+}
+
+
+def test_stand_ins_are_no_values() -> None:
+    row = derive(profiles(ONE | {"name": "тест тест", "tax_numbers": "1234567894"})).to_pylist()[0]
+    assert row["name"] is None
+    assert row["tax_numbers"] is None
+    assert row["phones"] == ["+79161234567"]
+    assert row["emails"] == ["info@romashka.ru", "romashka@mail.ru"]
+
+
+def test_only_a_site_of_ones_own_is_a_domain_and_contacts_are_taken_apart() -> None:
+    row = derive(profiles(ONE)).to_pylist()[0]
+    assert row["domains"] == ["romashka.ru"]
+    assert row["contacts"] == ["petrov i s"]
+    assert row["contacts_lone"] == ["o"]
+    assert (row["holder"], row["town"], row["number"]) == ("company", "казань", "7707083893")
+
+
+def test_a_persons_own_name_is_no_contact() -> None:
+    sole = ONE | {"name": "ИП Петров Иван Сергеевич", "tax_numbers": ""}
+    row = derive(profiles(sole)).to_pylist()[0]
+    assert row["contacts_short"] is None
+    assert row["person"] == "petrov i"
+
+
+def test_a_record_is_derived_alike_alone_and_among_others() -> None:
+    others = [{"name": f"Фирма {number} Казань"} for number in range(20)]
+    among = derive(profiles(*others, ONE | {"id": "it"})).to_pylist()[-1]
+    assert among == derive(profiles(ONE | {"id": "it"})).to_pylist()[0]
+
+
+def test_a_profile_may_lack_addresses_and_wrong_numbers_and_have_its_id_by_its_own_name() -> None:
+    table = profiles(ONE).drop_columns(["address", "wrong_numbers"])
+    named = table.rename_columns(
+        ["client_record_id" if name == "record_id" else name for name in table.column_names]
+    )
+    assert derive(named).to_pylist() == derive(table).to_pylist()

@@ -1,0 +1,175 @@
+"""Whole answers on few records: what joins by itself, what is asked about, and what never joins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("splink", reason="Splink is not installed")
+
+import pyarrow as pa
+
+from pipelines.identity.candidates import all_pairs, fan_out
+from pipelines.identity.features import derive
+from pipelines.identity.resolve import Resolved, resolve
+from pipelines.identity.rules import explained, judge
+from pipelines.identity.score import score
+from tests.identity.profiles import profiles
+
+INN, OTHER, PERSONAL = "7707083893", "7736050003", "500100732259"
+
+
+def found(*clients: dict[str, Any]) -> Resolved:
+    return resolve(profiles(*clients))
+
+
+def groups(*clients: dict[str, Any]) -> int:
+    return len(set(found(*clients).labels))
+
+
+def judged(*clients: dict[str, Any]) -> dict[str, Any]:
+    """What is known of the only pair."""
+    features = derive(profiles(*clients))
+    rows = judge(score(features, all_pairs(features), fan_out(features))).to_pylist()
+    assert len(rows) == 1
+    return dict(rows[0])
+
+
+def test_one_valid_tax_number_is_one_client_and_branches_are_of_it() -> None:
+    one = {"name": "Ромашка", "tax_numbers": INN, "kpps": "773601001"}
+    renamed = judged(one, one | {"name": "Василёк"})
+    assert (renamed["rule"], renamed["outcome"]) == ("inn_kpp", "same")
+    for other in ({"kpps": ""}, {"kpps": "540243001"}):
+        pair = judged(one, one | other)
+        assert (pair["rule"], pair["outcome"]) == ("inn", "same")
+
+
+def test_a_number_alone_under_another_name_may_be_a_slip_and_is_asked_about() -> None:
+    one = {"name": "Ромашка", "tax_numbers": INN}
+    assert judged(one, {"name": "Василёк", "tax_numbers": INN})["outcome"] == "ask"
+    phone = {"phones": "+74951234567"}
+    assert judged(one | phone, {"name": "Василёк", "tax_numbers": INN} | phone)["outcome"] == "same"
+
+
+def test_a_number_of_many_different_names_joins_nothing_by_itself() -> None:
+    words = [
+        "Заря",
+        "Весна",
+        "Лето",
+        "Осень",
+        "Зима",
+        "Роза",
+        "Клён",
+        "Дуб",
+        "Ясень",
+        "Берёза",
+        "Сосна",
+        "Тополь",
+    ]
+    held = [{"name": f"ООО {word}", "tax_numbers": INN, "kpps": "773601001"} for word in words]
+    assert groups(*held) == len(held)
+    phone = {"phones": "+74951234567"}
+    assert groups(*held[1:], held[0] | phone, {"name": "Заря", "tax_numbers": INN} | phone) == len(held)
+    assert groups(*held[:4]) == 1
+
+
+def test_different_tax_numbers_are_never_one_client_whatever_else_agrees() -> None:
+    one = {
+        "name": "ООО Ромашка",
+        "phones": "+74951234567",
+        "emails": "info@romashka.ru",
+        "contact_names": "Петров Иван Сергеевич",
+        "city": "Казань",
+    }
+    answer = found(one | {"tax_numbers": INN}, one | {"tax_numbers": OTHER})
+    assert len(set(answer.labels)) == 2
+    assert answer.questions() == []
+
+
+def test_name_phone_and_mail_join_and_so_they_do_in_latin_letters() -> None:
+    one = {"name": "ООО Ромашка", "phones": "+74951234567", "emails": "info@romashka.ru"}
+    assert groups(one, one) == 1
+    assert groups(one, one | {"name": "Romashka LLC"}) == 1
+
+
+def test_a_name_with_a_word_more_is_another_client_but_for_a_person() -> None:
+    one = {"name": "ООО Твин", "phones": "+74951234567", "emails": "info@tvin.ru", "city": "Казань"}
+    sister = one | {"name": "ООО Твин Сервис"}
+    assert groups(one, sister) == 2
+    assert judged(one, sister)["name"] == "words of the other and more"
+    contact = {"contact_names": "Петров Иван Сергеевич", "kpps": "773601001", "address": "Ленина, 1"}
+    assert judged(one | contact, sister | contact)["outcome"] == "ask"
+
+
+def test_a_sole_trader_is_not_his_company() -> None:
+    shared = {"phones": "+79161234567", "emails": "petrov@mail.ru", "city": "Казань"}
+    trader = shared | {"name": "ИП Петров Иван Сергеевич", "tax_numbers": PERSONAL}
+    assert groups(trader, shared | {"name": "ООО Петров", "contact_names": "Петров Иван Сергеевич"}) == 2
+
+
+def test_persons_are_one_by_phone_and_mail_together_and_not_by_one_of_them() -> None:
+    one = {"name": "Петров Иван Сергеевич"}
+    both = {"phones": "+79161234567", "emails": "petrov@mail.ru"}
+    pair = judged(one | both, one | both | {"name": "Петров Иван Сергеевич ИП"})
+    assert (pair["rule"], pair["outcome"]) == ("phone_and_email", "same")
+    wife = both | {"name": "Петрова Ольга Ивановна"}
+    assert groups(one | both, wife) == 2
+    alone = judged(one | {"phones": "+79161234567"}, one | {"phones": "+79161234567"})
+    assert alone["rule"] is None
+
+
+@pytest.mark.parametrize(
+    "stand_in",
+    [
+        {"name": "тест тест"},
+        {"name": "Частное лицо", "phones": "+79990000000"},
+        {"emails": "noreply@mail.ru"},
+        {"tax_numbers": "1234567894", "name": "Клиент"},
+    ],
+)
+def test_stand_ins_join_nobody(stand_in: dict[str, Any]) -> None:
+    assert groups(*[stand_in] * 4) == 4
+
+
+def test_a_mailbox_of_many_joins_nobody() -> None:
+    words = [
+        "Заря",
+        "Весна",
+        "Лето",
+        "Осень",
+        "Зима",
+        "Роза",
+        "Клён",
+        "Дуб",
+        "Ясень",
+        "Берёза",
+        "Сосна",
+        "Тополь",
+    ]
+    assert groups(*[{"name": f"ООО {word}", "emails": "info@mail.ru"} for word in words]) == len(words)
+
+
+def test_the_weight_of_a_pair_hangs_on_the_two_records_and_on_how_many_share_their_values() -> None:
+    one = {"name": "ООО Ромашка", "phones": "+74951234567", "city": "Казань"}
+    two = one | {"name": "Ромашка"}
+    others = [{"name": f"ООО Лютик {number}", "phones": f"+7495{number:07d}"} for number in range(30)]
+    alone, among = derive(profiles(one, two)), derive(profiles(one, two, *others))
+    pair = pa.table({"left_id": ["r0"], "right_id": ["r1"]})
+    assert score(alone, pair, fan_out(alone)).to_pylist() == score(among, pair, fan_out(among)).to_pylist()
+    crowd = derive(profiles(one, two, *[{"name": f"Лютик {n}", "phones": one["phones"]} for n in range(9)]))
+    shared = score(crowd, pair, fan_out(crowd)).to_pylist()[0]
+    assert shared["weight"] < score(alone, pair, fan_out(alone)).to_pylist()[0]["weight"]
+    assert shared["phone"] == "one phone, of 100"
+
+
+def test_a_pair_says_why() -> None:
+    one = {"name": "ООО Ромашка", "phones": "+74951234567"}
+    features = derive(profiles(one, one))
+    table = judge(score(features, all_pairs(features), fan_out(features)))
+    assert '"phone": {"label": "one phone, of 3 records", "weight": ' in explained(table)[0]
+
+
+def test_nobody_and_one_record_are_answers_too() -> None:
+    assert resolve(profiles()).labels == []
+    assert found({"name": "ООО Ромашка"}).labels == ["r0"]
