@@ -23,6 +23,7 @@ BENCHMARKS: Final = {
     "carry": "7. Carrying documents into each accounting system, beside the bound of its limits",
     "plan": "8. Planning ten thousand changed deals of a million",
     "identity": "9. Records of one client found, beside exact matching and Splink",
+    "identity_speed": "10. Records of one client found among a million",
 }
 
 
