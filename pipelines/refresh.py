@@ -367,3 +367,13 @@ def refresh_scopes(
         before_rows(conn)
     written, removed = _replace(conn, table, ())
     return Outcome(table.name, len(set(keys)), written, removed)
+
+
+def rebuild_scope(conn: Connection, table: Table) -> Outcome:
+    """Rebuild the scopes that the temporary table `scope(key)` holds. The watermarks stay where they are."""
+    lock_changes(conn)
+    row = conn.execute("select count(*) from scope").fetchone()
+    scopes = int(row[0]) if row else 0
+    if _is_empty(conn, table.name):
+        return Outcome(table.name, scopes, _first_load(conn, table, ()), 0)
+    return Outcome(table.name, scopes, *_replace(conn, table, ()))

@@ -24,7 +24,7 @@ from mappings.reader import SUFFIXES
 from pipelines.aliases import numbers
 from pipelines.core.clean_values import clean_values
 from pipelines.deploy import Reads, deploy, reads_of
-from pipelines.identity.alone import refresh_members
+from pipelines.identity.store import refresh_members
 from pipelines.operations.again import try_again, try_reopened
 from pipelines.operations.carried import Carried, Owned, ReadBack
 from pipelines.operations.carry import carry, is_unsettled, settle

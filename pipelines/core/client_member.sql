@@ -6,9 +6,9 @@
 create table core.client_member (
     client_record_id text not null primary key, -- core.client_record
     client_id        text not null,             -- core.client
-    rule             text not null,             -- alone, merged_in_crm, inn_kpp, inn, phone_and_email, score, person
+    rule             text not null,             -- alone, person, merged_in_crm, inn_kpp, inn, phone_and_email, score, kept: see docs/identity.md
     weight           numeric(9,3),              -- log2 of the odds that joined it; null where no score did
-    joined_by        text,                      -- core.client_record that it was joined by; null: it stands alone
+    joined_by        text,                      -- core.client_record that it was joined by; null: nothing joined it
     decision_id      bigint                     -- ops.identity_decision that joined it
 );
 
@@ -26,6 +26,10 @@ with recursive touched as (
     select r.client_record_id from touched join core.client_record r on r.merged_into = touched.key
 )
 select key from touched
+;
+
+-- @changed ops.identity_decision
+select key from change
 ;
 
 -- @all

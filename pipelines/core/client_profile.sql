@@ -38,7 +38,7 @@ select client_record_id as key from core.client_record
 with living as (
     select r.* from core.client_record r
     join scope on scope.key = r.client_record_id
-    where not r.is_deleted and r.merged_into is null
+    where not r.is_deleted and coalesce(r.merged_into, r.client_record_id) = r.client_record_id
 ), numbers as (
     select n.client_record_id,
            array_agg(n.tax_number order by n.tax_number, n.kpp) as tax_numbers,

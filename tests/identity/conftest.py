@@ -35,12 +35,3 @@ def records(empty_road: Warehouse) -> Iterator[Records]:
         found = Records(conn)
         found.refresh()
         yield found
-
-
-@pytest.fixture
-def lonely(empty_road: Warehouse) -> Iterator[Records]:
-    """Nothing yet; the road says which records are one client."""
-    with undone(empty_road) as conn:
-        found = Records(conn, alone=True)
-        found.refresh()
-        yield found

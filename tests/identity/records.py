@@ -8,7 +8,6 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from pipelines.refresh import Outcome, refresh
-from pipelines.sync import WORKED_OUT
 from pipelines.table import tables
 from resources.warehouse import Connection
 
@@ -23,10 +22,10 @@ LEAST: Final[dict[str, dict[str, Any]]] = {  # what a row needs
 
 
 class Records:
-    """One connection's records. Without `alone` the test itself says which client a record is (`join`)."""
+    """One connection's records. The test itself says which client a record is (`join`)."""
 
-    def __init__(self, conn: Connection, *, alone: bool = False) -> None:
-        self.conn, self.alone = conn, alone
+    def __init__(self, conn: Connection) -> None:
+        self.conn = conn
 
     def put(self, table: str, key: str, **values: Any) -> None:
         """Write a row anew. Of a key such as `a:7` the source is `a`."""
@@ -62,7 +61,7 @@ class Records:
     def record(self, key: str, **values: Any) -> None:
         """A client as its CRM has it; at first a client of its own."""
         self.put("core.client_record", key, **values)
-        if not self.alone and not self._told_of("core.client_member", key):
+        if not self._told_of("core.client_member", key):
             self.join(key, key)
 
     def join(self, client: str, *records: str) -> None:
@@ -80,8 +79,7 @@ class Records:
 
     def refresh(self, *, everything: bool = False) -> list[Outcome]:
         """Bring what is made of the records up to date; what came out otherwise than it stood."""
-        outcomes = [WORKED_OUT["core.client_member"](self.conn, everything=everything)] if self.alone else []
-        outcomes += [refresh(self.conn, tables()[name], everything=everything) for name in MADE]
+        outcomes = [refresh(self.conn, tables()[name], everything=everything) for name in MADE]
         return [outcome for outcome in outcomes if not outcome.quiet]
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
