@@ -113,6 +113,7 @@ def test_help_names_every_verb() -> None:
         "status",
         "reconcile",
         "hold",
+        "review",
         "rebuild",
         "sources",
         "mappings",
