@@ -24,6 +24,7 @@ BENCHMARKS: Final = {
     "plan": "8. Planning ten thousand changed deals of a million",
     "identity": "9. Records of one client found, beside exact matching and Splink",
     "identity_speed": "10. Records of one client found among a million",
+    "identity_store": "11. A thousand new records of clients in PostgreSQL, beside a million",
 }
 
 
