@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -55,7 +55,8 @@ class CompiledRead:
     `change(key)` holds source ids of `raw_table`, `scope(key)` keys of the table.
     `changed`, `all` select `key`; `rows` the table's columns in order; `ignored` (source_id, rule) of the
     records in scope that a named rule leaves out. `indexes`: DDL that keeps the work small where rows
-    are keyed by a value; run it once for the raw table.
+    are keyed by a value; run it once for the raw table. `versions`: of a table whose versions are kept; the last
+    columns of `rows` are then `_valid`, `_changed` (the newest of all it was made of) and `_seen`.
     """
 
     table: str
@@ -66,6 +67,25 @@ class CompiledRead:
     cleaning: tuple[Cleaning, ...] = ()
     ignored: str = ""
     indexes: tuple[str, ...] = ()
+    versions: CompiledVersions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledVersions:
+    """What a read says of earlier versions of its records.
+
+    `times` selects (row_key, scope_key, at): since when the source has rows of `gone(key, scope)` no more, by one of the
+    two keys. `late(version_id)` holds versions of the raw table that are not current; `moments` selects (key, row_key,
+    at, seen_at) of what they touch and `after` the same of the versions that follow them; without a row_key all rows of
+    the key. `rows`: the rows of `moment(key, row_key, at)` as they were at that time; their last columns are `_scope`
+    and `_at`. `cleaning`: what must be clean for that.
+    """
+
+    times: str
+    moments: str
+    after: str
+    rows: str
+    cleaning: tuple[Cleaning, ...]
 
 
 WRITTEN_OUT = "ops.mapping_version"
@@ -81,13 +101,30 @@ def compile_read(system: System, read: Read, table: TableLike) -> CompiledRead:
     """
     if read.rule.rows is not None:
         all_keys, rows = compile_rows(system.name, read.rule.rows, table)
+        if keeps_versions(table):  # no source has changed them: they were always so
+            rows = (
+                "select w.*, '-infinity'::timestamptz as _valid, '-infinity'::timestamptz as _changed,"
+                f" now() as _seen from ({rows}) w"
+            )
         return CompiledRead(table.name, WRITTEN_OUT, NO_KEYS, all_keys, rows)
-    compiler = _Compiler(system, read, table)
-    return compiler.joined() if read.join else compiler.compiled()
+    compiler = Compiler(system, read, table)
+    if read.join:
+        return compiler.joined()
+    compiled = compiler.compiled()
+    if not keeps_versions(table):
+        return compiled
+    from mappings.compile_versions import compile_versions
+
+    return replace(compiled, versions=compile_versions(system, read, table))
+
+
+def keeps_versions(table: TableLike) -> bool:
+    """Whether what a row said before is kept (`Table.has_versions`)."""
+    return table.name.startswith("core.")
 
 
 @dataclass(frozen=True)
-class _Compiler:
+class Compiler:
     system: System
     read: Read
     table: TableLike
@@ -109,6 +146,8 @@ class _Compiler:
     @cached_property
     def prefix(self) -> str:
         return literal(f"{self.system.name}:")
+
+    one_of = "r.id"  # of records with one value the newest makes the row
 
     @cached_property
     def raw(self) -> str:
@@ -226,7 +265,11 @@ class _Compiler:
             " where r.is_current) r on r.value = c.value"
         )
         raw_table = f"raw.{self.system.name}_{join.entity}"
-        return CompiledRead(self.table.name, raw_table, changed, NO_KEYS, empty_row(self.table))
+        none = empty_row(self.table)
+        if keeps_versions(self.table):
+            times = "null::timestamptz as _valid, null::timestamptz as _changed, null::timestamptz as _seen"
+            none = f"select w.*, {times} from ({none}) w"
+        return CompiledRead(self.table.name, raw_table, changed, NO_KEYS, none)
 
     # ---- the layers ---------------------------------------------------------------------------
 
@@ -234,26 +277,39 @@ class _Compiler:
         values = self.values
         given = self.given_sql(values.given_columns())
         return (
-            f"select {row_columns(values, self.key_sql())}\nfrom (\n"
+            f"select {row_columns(values, self.key_sql())}{self.beside()}\nfrom (\n"
             f"  select h.*{values.columns_sql()}\n  from (\n"
             f"    select g.*{values.read_sql()}\n    from (\n{given}\n    ) g"
             f"{values.clean_joins()}\n    offset 0\n  ) h\n) v"
         )
 
-    def given_sql(self, columns: Sequence[tuple[str, str]]) -> str:
-        """The first layer: ids and the given texts of every record in scope that no rule ignores."""
-        ids = [
+    def beside(self) -> str:
+        """SQL, begun with a comma: what the rows say beside the table's columns."""
+        if not keeps_versions(self.table):
+            return ""
+        return ",\n  v._valid, v._changed, v._seen"
+
+    def ids(self) -> list[tuple[str, str]]:
+        found = [
             (self.row_id(), "_id"),
             (f"{self.prefix} || r.id", "_scope"),
             (self.deleted(), "_deleted"),
         ]
-        listed = ", ".join(f"{sql} as {name}" for sql, name in (*ids, *columns))
+        if keeps_versions(self.table):
+            joined = [f"{identifier(f'j_{name}')}.valid_at" for name in self.rule.join]
+            changed = f"greatest({', '.join(['r.valid_at', *joined])})" if joined else "r.valid_at"
+            found += [("r.valid_at", "_valid"), (changed, "_changed"), ("r.seen_at", "_seen")]
+        return found
+
+    def given_sql(self, columns: Sequence[tuple[str, str]]) -> str:
+        """The first layer: ids and the given texts of every record in scope that no rule ignores."""
+        listed = ", ".join(f"{sql} as {name}" for sql, name in (*self.ids(), *columns))
         distinct, order = "", ""
         if self.keying == "value":
-            distinct = "distinct on (r.id) "
+            distinct = f"distinct on ({self.one_of}) "
             # By the record alone, never by when we saw it: any order of arrival gives the same row.
             order = (
-                " order by r.id, r.deleted, r.modified_at desc nulls last,"
+                f" order by {self.one_of}, r.deleted, r.modified_at desc nulls last,"
                 " length(r.source_id) desc, r.source_id desc"
             )
         kept = "".join(f"\n        and not {_all(self, rule.when)}" for rule in self.rule.ignore)
@@ -267,13 +323,17 @@ class _Compiler:
         return (
             # Distinct, so that the planner knows its keys to be so, and hashes them and not the records.
             # Joined with nothing, a record is unpacked once, and not for each of its fields: four times as fast.
-            f"from (select s.id, r.source_id, r.parent_id, r.modified_at, r.deleted,"
+            f"from (select s.id, r.source_id, r.parent_id, r.modified_at, r.deleted,{self.times_of('r')}"
             f" r.payload || '{{}}'::jsonb as payload"
             f" from (select distinct substr(key, {start}) as id"
             f" from scope where starts_with(key, {self.prefix})) s"
             f" join {self.raw} r on {number} = {self.theirs('s.id')}{only} and r.is_current{living} offset 0) r"
             f"{self.elements()}{self.joins()}\n      where true"
         )
+
+    def times_of(self, alias: str) -> str:
+        """SQL, ended with a comma: since when a version is valid, and when we saw it."""
+        return f" {valid_at(alias)} as valid_at, {alias}.seen_at," if keeps_versions(self.table) else ""
 
     def elements(self) -> str:
         if self.rule.each is None:
@@ -303,17 +363,19 @@ class _Compiler:
                     f" and {paths.given(p, 'c.payload')} = {literal(v)}" for p, v in join.where.items()
                 )
                 out += (
-                    f"\n      left join (select distinct on ({value}) {value} as value, c.payload"
+                    f"\n      left join (select distinct on ({value}) {value} as value,{self.times_of('c')} c.payload"
                     f" from {raw} c"
                     f" where c.is_current and not c.deleted{where}"
                     f" order by {value}, length(c.source_id), c.source_id) {alias}"
                     f" on {alias}.value = {self.given((join.ours,))}"
                 )
             else:
-                out += (
-                    f"\n      left join {raw} {alias} on {alias}.source_id = {self.given((join.ours,))}"
-                    f" and {alias}.is_current"
-                )
+                there = f"{alias}.source_id = {self.given((join.ours,))} and {alias}.is_current"
+                if keeps_versions(self.table):
+                    timed = f"select c.source_id, c.is_current,{self.times_of('c')} c.payload from {raw} c"
+                    out += f"\n      left join ({timed}) {alias} on {there}"
+                else:
+                    out += f"\n      left join {raw} {alias} on {there}"
         return out
 
     def given(self, texts: Sequence[str], none: Sequence[str] = ()) -> str:
@@ -387,7 +449,12 @@ class _Compiler:
         )
 
 
-def _all(compiler: _Compiler, conditions: Sequence[Condition]) -> str:
+def valid_at(alias: str) -> str:
+    """SQL: since when the source says what a raw version says."""
+    return f"coalesce({alias}.said_from, {alias}.modified_at, {alias}.seen_at)"
+
+
+def _all(compiler: Compiler, conditions: Sequence[Condition]) -> str:
     """SQL: whether all conditions hold; never null."""
     return "(" + " and ".join(_condition(compiler.given(c.from_), c) for c in conditions) + ")"
 

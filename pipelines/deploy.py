@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from mappings import CompiledRead, Mappings, compile_read, write_rules
+from mappings import Cleaning, CompiledRead, Mappings, compile_read, write_rules
+from pipelines.history import RawVersions, as_of_sql, keep_before_it_goes, versions_sql
 from pipelines.raw.load import ensure_tables
 from pipelines.refresh import RawRead
-from pipelines.table import Table, tables
+from pipelines.table import VERSION_COLUMNS, Table, tables
 from resources.warehouse import Connection, Warehouse, trusted
 
 DEPLOY_LOCK = "deploy"
@@ -29,6 +30,16 @@ class Reads:
 
     sources: tuple[RawRead, ...]
     compiled: tuple[CompiledRead, ...]
+    versions: tuple[RawVersions, ...] = ()
+
+    @property
+    def cleaning(self) -> list[Cleaning]:
+        return [cleaning for one in self.compiled for cleaning in one.cleaning]
+
+    @property
+    def cleaning_earlier(self) -> list[Cleaning]:
+        """The same of earlier versions of records."""
+        return [cleaning for one in self.compiled if one.versions for cleaning in one.versions.cleaning]
 
 
 def reads_of(mappings: Mappings) -> Mapping[str, Reads]:
@@ -51,7 +62,15 @@ def _compile(mappings: Mappings) -> dict[str, Reads]:
         for read in system.reads:
             found.setdefault(read.table, []).append(compile_read(system, read, road[read.table]))
     return {
-        name: Reads(tuple(RawRead(c.raw_table, c.changed, c.all, c.rows) for c in compiled), tuple(compiled))
+        name: Reads(
+            tuple(RawRead(c.raw_table, c.changed, c.all, c.rows) for c in compiled),
+            tuple(compiled),
+            tuple(
+                RawVersions(c.raw_table, v.times, v.moments, v.after, v.rows)
+                for c in compiled
+                if (v := c.versions) is not None
+            ),
+        )
         for name, compiled in found.items()
     }
 
@@ -103,6 +122,7 @@ def deploy(warehouse: Warehouse, mappings: Mappings) -> list[str]:
                 """,
                 [table.name, f"{table.shape}/{meaning}"],
             )
+        _make_versions(conn)
         if conn.execute("select from pg_roles where rolname = 'analyst'").fetchone() is not None:
             conn.execute("grant select on all tables in schema core, documents, ledger, marts to analyst")
     return changed
@@ -133,7 +153,38 @@ def _there(conn: Connection) -> set[str]:
     return {name for (name,) in rows}
 
 
+def _make_versions(conn: Connection) -> None:
+    """The function and the view that show the versions of each table that has them, where they are not there as they
+    should be: they go with a table that is made anew."""
+    for table in tables().values():
+        if not table.has_versions:
+            continue
+        statements = as_of_sql(table), versions_sql(table)
+        mark = hashlib.sha256("".join(statements).encode()).hexdigest()[:16]
+        there = conn.execute(
+            "select to_regprocedure(%s) is not null and to_regclass(%s) is not null and exists ("
+            " select from ops.table_version where table_name = %s and fingerprint = %s)",
+            [
+                f"{table.name}_as_of(timestamptz,timestamptz)",
+                f"{table.name}_versions",
+                f"{table.name}_versions",
+                mark,
+            ],
+        ).fetchone()
+        if there and there[0]:
+            continue
+        for statement in statements:
+            conn.execute(trusted(statement))
+        conn.execute(
+            "insert into ops.table_version (table_name, fingerprint, deployed_at) values (%s, %s, now())"
+            " on conflict (table_name) do update set fingerprint = excluded.fingerprint, deployed_at = now()",
+            [f"{table.name}_versions", mark],
+        )
+
+
 def _make_table(conn: Connection, table: Table) -> None:
+    if table.has_versions:
+        keep_before_it_goes(conn, table)
     conn.execute(trusted(f"drop table if exists {table.name} cascade"))
     conn.execute(trusted(table.create_sql))
     _comment(conn, table, "table")
@@ -161,6 +212,10 @@ def _make_view(conn: Connection, table: Table) -> None:
 def _comment(conn: Connection, table: Table, what: str) -> None:
     lines = [f"comment on {what} {table.name} is {_quoted(table.description)};"]
     lines += [f"comment on column {table.name}.{c.name} is {_quoted(c.comment)};" for c in table.columns]
+    if table.has_versions:
+        lines += [
+            f"comment on column {table.name}.{n} is {_quoted(said)};" for n, said in VERSION_COLUMNS.items()
+        ]
     conn.execute(trusted("\n".join(lines)))
 
 

@@ -16,6 +16,14 @@ from dataclasses import dataclass
 
 from psycopg import Connection
 
+from pipelines.history import (
+    TIMES,
+    History,
+    first_times,
+    keep_late,
+    keep_replaced,
+    take_the_time,
+)
 from pipelines.table import Table
 from resources.warehouse import trusted
 
@@ -65,10 +73,12 @@ def refresh(
     *,
     everything: bool = False,
     before_rows: Callable[[Connection], None] | None = None,
+    history: History | None = None,
 ) -> Outcome:
     """Refresh one table from what changed since its watermarks; `everything` rebuilds it whole.
 
-    `before_rows` runs once the temporary table `scope(key)` is filled (value cleaning).
+    `before_rows` runs once the temporary table `scope(key)` is filled (value cleaning). `history`: of a table whose
+    versions are kept, how late ones are told; without it only what is replaced is kept.
     """
     lock_changes(conn)
     pending = _pending(conn, table, sources)
@@ -77,13 +87,19 @@ def refresh(
     rebuild = everything or _means_everything(table, pending)
     scopes = _fill_scope(conn, table, sources, pending, rebuild)
     written = removed = 0
+    first = rebuild and _is_empty(conn, table.name)
+    versions = (history or History(())) if table.has_versions else None
+    if versions:
+        take_the_time(conn)
     if scopes:
         if before_rows is not None:
             before_rows(conn)
-        if rebuild and _is_empty(conn, table.name):
+        if first:
             written = _first_load(conn, table, sources)
         else:
-            written, removed = _replace(conn, table, sources)
+            written, removed = _replace(conn, table, sources, versions)
+    if versions:
+        keep_late(conn, table, versions, first=first)
     _advance(conn, table, pending, sources)
     return Outcome(table.name, scopes, written, removed)
 
@@ -268,6 +284,10 @@ def _select(table: Table, sources: Sequence[RawRead]) -> str:
     if table.rows == "mapping":
         if not sources:
             columns = ", ".join(f"null::{c.type} as {c.name}" for c in table.columns)
+            if table.has_versions:
+                columns += (
+                    ", null::timestamptz as _valid, null::timestamptz as _changed, null::timestamptz as _seen"
+                )
             return f"select {columns} where false"
         return "\nunion all\n".join(f"({source.rows})" for source in sources)
     return table.rows_sql
@@ -278,34 +298,56 @@ def _columns(table: Table) -> str:
 
 
 def _first_load(conn: Connection, table: Table, sources: Sequence[RawRead]) -> int:
-    names = _columns(table)
+    names, into, beside, clock = _columns(table), "", "", ""
+    if table.has_versions:
+        into, beside, clock = f", {TIMES}", f", {first_times(conn, table)}", " cross join clock"
+    listed = ", ".join(f"r.{column.name}" for column in table.columns)
     count = conn.execute(
-        trusted(f"insert into {table.name} ({names}) select {names} from (\n{_select(table, sources)}\n) r")
+        trusted(
+            f"insert into {table.name} ({names}{into}) select {listed}{beside} from (\n{_select(table, sources)}\n) r{clock}"
+        )
     ).rowcount
     conn.execute(trusted(f"analyze {table.name}"))
     log_everything(conn, table.name, *(f"{table.name}.{column}" for column in table.emits))
     return count
 
 
-def _replace(conn: Connection, table: Table, sources: Sequence[RawRead]) -> tuple[int, int]:
-    names, key = _columns(table), table.key
+def _replace(
+    conn: Connection, table: Table, sources: Sequence[RawRead], history: History | None
+) -> tuple[int, int]:
+    names, key, into = _columns(table), table.key, ""
     casts = ", ".join(f"r.{c.name}::{c.type} as {c.name}" for c in table.columns)
+    made, stood, came, gone = casts, names, "came.*", "gone.*"
+    came_of = gone_of = ""
+    if history:  # compared without their times, and told with them
+        into = f", {TIMES}"
+        made, stood = f"{casts}, r._valid, r._changed", f"{names}, {TIMES}"
+        came, came_of = (
+            "came.*, f._valid, null::timestamptz, f._changed",
+            f" join fresh f on f.{key} = came.{key}",
+        )
+        gone, gone_of = (
+            "gone.*, s.said_from, s.known_from, null::timestamptz as _changed",
+            f" join stored s on s.{key} = gone.{key}",
+        )
     conn.execute(
         trusted(
             f"""create temporary table differing on commit drop as
-        with fresh as materialized (select {casts} from (\n{_select(table, sources)}\n) r),
+        with fresh as materialized (select {made} from (\n{_select(table, sources)}\n) r),
         stored as materialized (
-            select {names} from {table.name} where {table.scope}::text in (select key from scope))
-        select false as came, gone.* from (select * from stored except all select * from fresh) gone
+            select {stood} from {table.name} where {table.scope}::text in (select key from scope))
+        select false as came, {gone} from (select {names} from stored except all select {names} from fresh) gone{gone_of}
         union all
-        select true, came.* from (select * from fresh except all select * from stored) came"""
+        select true, {came} from (select {names} from fresh except all select {names} from stored) came{came_of}"""
         )
     )
+    if history:
+        keep_replaced(conn, table, history)
     removed = conn.execute(
         trusted(f"delete from {table.name} t using differing d where not d.came and t.{key} = d.{key}")
     ).rowcount
     written = conn.execute(
-        trusted(f"insert into {table.name} ({names}) select {names} from differing where came")
+        trusted(f"insert into {table.name} ({names}{into}) select {names}{into} from differing where came")
     ).rowcount
     if removed or written:
         _log(conn, table.name, table.scope)
@@ -365,7 +407,7 @@ def refresh_scopes(
     conn.execute("analyze scope")
     if before_rows is not None:
         before_rows(conn)
-    written, removed = _replace(conn, table, ())
+    written, removed = _replace(conn, table, (), None)
     return Outcome(table.name, len(set(keys)), written, removed)
 
 

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
-from mappings import Mappings, System, load
+from mappings import Cleaning, Mappings, System, load
 from mappings.owners import accountings
 from mappings.reader import SUFFIXES
 from pipelines.aliases import numbers
 from pipelines.core.clean_values import clean_values
 from pipelines.deploy import Reads, deploy, reads_of
+from pipelines.history import History
 from pipelines.identity.store import refresh_members
 from pipelines.operations.again import try_again, try_reopened
 from pipelines.operations.carried import Carried, Owned, ReadBack
@@ -35,7 +36,6 @@ from pipelines.raw.stumbles import stumbles
 from pipelines.read_back import entity_of, keep_read_back
 from pipelines.refresh import (
     Outcome,
-    RawRead,
     empty_scope,
     lock_changes,
     prune_changes,
@@ -313,31 +313,26 @@ def refresh_tables(road: Road, chosen: Sequence[Table], *, everything: bool = Fa
 
 
 def _with_news(road: Road, chosen: Iterable[Table]) -> set[str]:
-    read = {table.name: upstreams_of(table, _sources(road, table)) for table in chosen}
+    reads = road.reads
+    read = {t.name: upstreams_of(t, reads[t.name].sources if t.name in reads else ()) for t in chosen}
     with road.warehouse.transaction() as conn:
         return stirred(conn, read)
 
 
-def _sources(road: Road, table: Table) -> Sequence[RawRead]:
-    reads = road.reads.get(table.name)
-    return reads.sources if reads else ()
-
-
 def refresh_table(road: Road, table: Table, *, everything: bool = False) -> Outcome:
-    reads = road.reads.get(table.name)
-    cleaning = [c for compiled in reads.compiled for c in compiled.cleaning] if reads else []
-    before: Callable[[Connection], None] | None = None
-    if cleaning:
-
-        def before(conn: Connection) -> None:
-            for kind, country, statement in cleaning:
-                clean_values(conn, kind, country, statement)
-
+    reads = road.reads.get(table.name, Reads((), ()))
+    clean, clean_earlier = partial(_clean, reads.cleaning), partial(_clean, reads.cleaning_earlier)
+    history = History(reads.versions, clean_earlier)
     work_out = WORKED_OUT.get(table.name)
     with road.warehouse.transaction() as conn:
         if work_out is not None:
             return work_out(conn, everything=everything)
-        return refresh(conn, table, _sources(road, table), everything=everything, before_rows=before)
+        return refresh(conn, table, reads.sources, everything=everything, before_rows=clean, history=history)
+
+
+def _clean(cleanings: Sequence[Cleaning], conn: Connection) -> None:
+    for cleaning in cleanings:
+        clean_values(conn, *cleaning)
 
 
 def ignored_records(road: Road, table: Table) -> dict[str, int]:

@@ -14,6 +14,8 @@
     -- @rows                                     the rows of `scope(key)`; or `@rows mapping`, `@rows python`
     select ...
 
+A table of `core` that mappings fill also has `said_from` and `known_from` (VERSION_COLUMNS): `pipelines/history.py`.
+
 A view (marts) has `-- @column name type -- comment` lines instead of `create table` and no scope.
 `-- @arguments as_of date` makes it a function of a date.
 """
@@ -23,7 +25,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
@@ -32,6 +34,12 @@ STAGES = ("raw", "core", "documents", "ledger", "marts", "feedback")
 FOLDER = Path(__file__).parent
 
 Rows = Literal["sql", "mapping", "python"]
+
+VERSION_COLUMNS = {
+    "said_from": "since when the source says what the row says, by its own time",
+    "known_from": "since when this table says so",
+}
+"""Behind the columns of the file, where versions are kept. A row is compared without them."""
 
 _TYPE = r"[a-z]+(?: precision)?(?:\([0-9, ]+\))?(?:\[\])?"
 _COLUMN = re.compile(
@@ -98,6 +106,11 @@ class Table:
         return self.columns[0].name
 
     @property
+    def has_versions(self) -> bool:
+        """Whether what a row said before is kept: of what sources say in our words."""
+        return self.stage == "core" and self.rows == "mapping"
+
+    @property
     def upstreams(self) -> tuple[str, ...]:
         """Tables that this one is made from, in the order they are named."""
         return tuple(dict.fromkeys(changed.table for changed in self.changed))
@@ -155,7 +168,7 @@ def read_table(path: Path) -> Table:
         path=path,
     )
     _check(table)
-    return table
+    return _with_versions(table) if table.has_versions else table
 
 
 @cache
@@ -194,6 +207,11 @@ def in_order(found: Mapping[str, Table]) -> list[str]:
     for name in found:
         visit(name)
     return order
+
+
+def _with_versions(table: Table) -> Table:
+    added = ", ".join(f"add column {name} timestamptz" for name in VERSION_COLUMNS)
+    return replace(table, create_sql=f"{table.create_sql}\nalter table {table.name} {added};")
 
 
 @lru_cache(maxsize=1024)  # every sync asks it of every table file

@@ -107,6 +107,7 @@ def ensure_tables(conn: Connection, source: str, entities: Iterable[str]) -> Non
                 batch_id     bigint not null,
                 is_current   boolean not null,
                 deleted      boolean not null,
+                said_from   timestamptz,
                 payload      jsonb not null
             );
             alter table {name} alter payload set statistics 0;  -- to analyze whole records is work for nobody
@@ -114,6 +115,7 @@ def ensure_tables(conn: Connection, source: str, entities: Iterable[str]) -> Non
             comment on column {name}.payload is 'The source''s own JSON.';
             comment on column {name}.deleted is 'The record was gone from the source when this was seen.';
             comment on column {name}.is_current is 'The newest version of the record.';
+            comment on column {name}.said_from is 'Since when it is so in the source, where that is not modified_at, else seen_at.';
             """
             )
         )
@@ -129,6 +131,8 @@ def ensure_indexes(conn: Connection, name: str) -> None:
             f"""
         create unique index if not exists {short}_current on {name} (source_id) where is_current;
         create index if not exists {short}_parent on {name} (parent_id) where is_current;
+        create index if not exists {short}_earlier on {name} (source_id) where not is_current;
+        create index if not exists {short}_earlier_parent on {name} (parent_id) where not is_current;
         create index if not exists {short}_batch on {name} (batch_id);
         """
         )

@@ -4,7 +4,7 @@ Pages are copied into temporary tables as they come (memory stays flat; the sour
 meanwhile), then told apart from what is stored in one transaction: new, changed, unchanged, deleted. A
 version is kept when its content differs from the current one, leaving aside what the system stamps itself
 and what we write back (so our own write never comes round as a change). An older version that arrives
-late changes nothing. What has no row yet is copied straight into its raw table, in one transaction, and
+late is kept, and not current. What has no row yet is copied straight into its raw table, in one transaction, and
 indexed at the end.
 
 A read that fails half-way keeps what it received and leaves the cursor where it was.

@@ -29,6 +29,9 @@ _TABLES = trusted(
 # Of stored `c`: another reader stored it after this batch began, which cannot say that it is gone.
 NOT_SINCE = "c.seen_at < (select b.started_at from ops.batch b where b.batch_id = {batch})"
 
+# Since when a stored version is so in the source.
+VALID = "coalesce({of}.said_from, {of}.modified_at, {of}.seen_at)"
+
 # Where a row of a file stands, which is no part of what it says.
 PLACE = ("_file", "_row")
 
@@ -158,8 +161,8 @@ def _tell_apart(
 ) -> None:
     """Fill `settled`, every record received once, and `news`, what of it differs from what is stored.
 
-    A record with an older stamp is news once the stored version was seen LAG before this batch began; one that was
-    deleted comes back so by a full read alone.
+    A record with an older stamp is kept beside what is current (`_keep_late`). It is news once the stored version was seen
+    LAG before this batch began; one that was deleted comes back so by a full read alone.
     """
     ensure_indexes(conn, name)
     made(conn)
@@ -196,13 +199,59 @@ def _tell_apart(
     conn.execute(
         trusted(
             f"""with stamped as (
-            update {name} c set modified_at = s.modified_at
+            update {name} c set modified_at = s.modified_at, said_from = {VALID.format(of="c")}
             from settled s where %(sound)s and c.source_id = s.source_id and c.is_current
               and c.modified_at < s.modified_at and {same}
             returning c.source_id)
         insert into ops.change_log (table_name, key) select %(name)s, source_id from stamped where %(told)s"""
         ),
         {"ignored": ignored, "sound": not error, "name": name, "told": told},
+    )
+    _keep_late(conn, name, incoming.batch_id, ignored)
+
+
+def _keep_late(conn: Connection, name: str, batch_id: int, ignored: Sequence[str]) -> None:
+    """Keep what came late and is current no more, unless the same is known of that time.
+
+    Where the record was by then again what it had been before, that is said once more, at the later stamp.
+    """
+    if not scalar(
+        conn,
+        f"select exists (select from settled s join {name} c on c.source_id = s.source_id and c.is_current"
+        f" where s.modified_at < c.modified_at and not exists (select from news n where n.source_id = s.source_id))",
+    ):
+        return
+    conn.execute(
+        trusted(
+            f"""with late as (
+            select s.*, c.version_id as current_id, c.modified_at as current_at, {VALID.format(of="c")} as current_from, p.payload as before
+            from settled s
+            join {name} c on c.source_id = s.source_id and c.is_current
+            left join lateral (
+                select v.*, {VALID.format(of="v")} as said_at from (
+                    select * from {name} where is_current and source_id = s.source_id
+                    union all select * from {name} where not is_current and source_id = s.source_id) v
+                where {VALID.format(of="v")} <= s.modified_at
+                order by {VALID.format(of="v")} desc, v.version_id desc limit 1) p on true
+            where s.modified_at < c.modified_at
+              and not exists (select from news n where n.source_id = s.source_id)
+              and not (coalesce(p.said_at = s.modified_at and p.parent_id is not distinct from s.parent_id
+                                and p.deleted = s.deleted, false)
+                       and (p.deleted and s.payload = '{{}}'
+                            or p.payload - %(ignored)s::text[] = s.payload - %(ignored)s::text[]))
+        ), kept as (
+            insert into {name} (source_id, parent_id, modified_at, seen_at, batch_id, is_current, deleted, payload)
+            select source_id, parent_id, modified_at, now(), %(batch)s, false, deleted,
+                   case when deleted and payload = '{{}}' then coalesce(before, payload) else payload end
+            from late
+            union all
+            select c.source_id, c.parent_id, l.current_at, now(), %(batch)s, false, c.deleted, c.payload
+            from late l join {name} c on c.version_id = l.current_id
+            where l.current_from < l.modified_at
+        )
+        insert into ops.change_log (table_name, key) select %(name)s, source_id from late"""
+        ),
+        {"ignored": ignored, "name": name, "batch": batch_id},
     )
 
 
@@ -226,10 +275,15 @@ def store(conn: Connection, name: str, batch_id: int) -> tuple[int, int, int]:
         conn.execute(
             trusted(
                 f"""insert into {name}
-            (source_id, parent_id, modified_at, seen_at, batch_id, is_current, deleted, payload)
-            select source_id, parent_id, modified_at, now(), %s, true, deleted,
-                   case when deleted and payload = '{{}}'::jsonb then coalesce(old_payload, payload) else payload end
-            from news"""
+            (source_id, parent_id, modified_at, seen_at, batch_id, is_current, deleted, said_from, payload)
+            select n.source_id, n.parent_id, n.modified_at, now(), %s, true, n.deleted,
+                   -- What takes the place of a version follows it, whatever its stamp says; of what is found to be gone
+                   -- the stamp is that of its last change.
+                   case when coalesce(n.modified_at, now()) < {VALID.format(of="o")}
+                          or n.deleted and n.modified_at <= {VALID.format(of="o")}
+                        then greatest(now(), {VALID.format(of="o")}) end,
+                   case when n.deleted and n.payload = '{{}}'::jsonb then coalesce(n.old_payload, n.payload) else n.payload end
+            from news n left join {name} o on o.version_id = n.replaces"""
             ),
             [batch_id],
         )

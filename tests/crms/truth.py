@@ -49,14 +49,15 @@ def living(warehouse: Warehouse, system: str) -> dict[str, set[tuple[Any, ...]]]
     """Every living row of core that came from a system, without stamps, by table: to compare two warehouses."""
     found: dict[str, set[tuple[Any, ...]]] = {}
     tables = warehouse.rows(
-        "select table_name from information_schema.columns where table_schema = 'core' and column_name = 'source'"
+        "select table_name from information_schema.columns join information_schema.tables using (table_schema, table_name)"
+        " where table_schema = 'core' and column_name = 'source' and table_type = 'BASE TABLE'"
     )
     for (table,) in tables:
         columns = [
             name
             for (name,) in warehouse.rows(
                 "select column_name from information_schema.columns where table_schema = 'core' and table_name = %s"
-                " and column_name not in ('modified_at', 'merged_into') order by ordinal_position",
+                " and column_name not in ('modified_at', 'merged_into', 'said_from', 'known_from') order by ordinal_position",
                 [table],
             )
         ]

@@ -50,7 +50,7 @@ class Road:
                     version_id bigint generated always as identity primary key, source_id text not null,
                     parent_id text, modified_at timestamptz, seen_at timestamptz not null default now(),
                     batch_id bigint not null default 1, is_current boolean not null, deleted boolean not null,
-                    payload jsonb not null)"""
+                    said_from timestamptz, payload jsonb not null)"""
             )
             short = f"{self.system.name}_{entity}"
             self.conn.execute(
@@ -104,7 +104,8 @@ class Road:
         return refresh(self.conn, tables()[table], sources, everything=everything, before_rows=cleaned)
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        cursor = self.conn.execute(f"select * from {table} order by 1")
+        listed = ", ".join(column.name for column in tables()[table].columns)  # without their times
+        cursor = self.conn.execute(f"select {listed} from {table} order by 1")
         names = [column.name for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
