@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -173,8 +173,10 @@ def load(
     tables: Mapping[str, TargetTable] | None = None,
     *,
     connected: bool = True,
+    called: Path | None = None,
 ) -> Mappings:
-    """Load and check every mapping file of a folder.
+    """Load and check every mapping file of a folder. `called`: the folder by whose name its files are told of, where they
+    are to take the place of that folder's.
 
     With `connected=False` the variables that connections name need not be set yet: what only describes
     the systems (the graph, the mapping document) does not reach them.
@@ -191,7 +193,8 @@ def load(
     systems: list[System] = []
     for path in paths:
         try:
-            system = _system(path, os.environ if environ is None else environ, known, problems)
+            name = path if called is None else called / path.name
+            system = _system(path, name, os.environ if environ is None else environ, known, problems)
             systems.append(system)
             if connected:
                 problems.extend(system.undefined)
@@ -207,9 +210,13 @@ def load(
 
 
 def _system(
-    path: Path, environ: Mapping[str, str], known: Mapping[str, TargetTable], problems: list[Problem]
+    path: Path,
+    name: Path,
+    environ: Mapping[str, str],
+    known: Mapping[str, TargetTable],
+    problems: list[Problem],
 ) -> System:
-    source = read_file(path)
+    source = replace(read_file(path), path=name)
     values, undefined = expand(source, environ)
     file = validate(source, values)
     problems.extend(check_file(file, source, known))

@@ -387,6 +387,24 @@ def mappings_docs(
     raise typer.Exit(run(language, output))
 
 
+@mappings_app.command("diff")
+def mappings_diff(
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A folder of mapping files, or one file in place of the company's; without it the company's as they are now."
+        ),
+    ] = None,
+    language: InLanguage = "en",
+    whole: Annotated[bool, typer.Option("--whole", help="Show every document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
+) -> None:
+    """Show which deals and documents changed mapping files would touch, before they are deployed. Nothing is left behind."""
+    from pipelines.commands.mapping_diff import mappings_diff as run
+
+    raise typer.Exit(run(path, whole=whole, language=language, as_json=as_json))
+
+
 @mappings_app.command("check")
 def mappings_check() -> None:
     """Read the mapping files and say what is wrong with them, by file and line."""
