@@ -13,6 +13,7 @@ import pytest
 
 from resources.connector import SourceError
 from resources.crm.zoho import connector as zoho
+from resources.crm.zoho import query as zoho_query
 from resources.crm.zoho.connector import Zoho
 from resources.crm.zoho.entities import plain
 from resources.crm.zoho.token import authorized
@@ -157,6 +158,58 @@ def test_an_answer_that_cannot_be_trusted_stops_the_read_and_the_next_loses_noth
     assert set(living(kept, "deal")) == set(town.truth("deal"))
     sold = {line["deal"] for line in town.truth("line").values()}
     assert {order["Deal_Name"]["id"] for order in living(kept, "order").values()} == sold
+
+
+NO_ROWS = {
+    "no content": lambda: httpx.Response(204),
+    "no rows": lambda: httpx.Response(200, json={"data": [], "info": {"count": 0, "more_records": False}}),
+}
+
+
+@pytest.mark.parametrize("how", NO_ROWS)
+@pytest.mark.parametrize("times", [1, 9])
+def test_a_page_without_rows_amid_others_ends_nothing(
+    town: Town, how: str, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is asked for again; for good it is said, for whole reads, all ids, and changes alike."""
+    monkeypatch.setattr(zoho_query, "QUERY_ROWS", 20)
+    monkeypatch.setattr(zoho_query, "FEW_ROWS", 20)
+    pages = 0
+
+    def bend(request: httpx.Request, send: Send) -> httpx.Response:
+        nonlocal pages
+        ours = request.url.path.endswith("coql") and b"from Deals" in request.content
+        pages += ours
+        return NO_ROWS[how]() if ours and 3 <= pages < 3 + times else send(request)
+
+    crm = bent(town, bend)
+    for read in (
+        lambda: set(living(stored(crm.read(["deal"], None, now())), "deal")),
+        lambda: set(living(stored(crm.read(["deal"], now() - timedelta(days=9000), now())), "deal")),
+        lambda: {key for keys in crm.keys("deal") for key in keys},
+    ):
+        pages = 0
+        if times == 1:
+            assert read() == set(town.truth("deal"))
+        else:
+            with pytest.raises(
+                SourceError, match=r"came without a row, 3 times.*nothing is deleted"
+            ) as caught:
+                read()
+            assert caught.value.retriable
+
+
+def test_the_end_is_believed_where_the_count_agrees(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vendor that tells of more after every full page."""
+    monkeypatch.setattr(zoho_query, "QUERY_ROWS", len(town.truth("deal")))
+
+    def more(request: httpx.Request, send: Send) -> httpx.Response:
+        answer = send(request)
+        if not request.url.path.endswith("coql") or not answer.content:
+            return answer
+        return with_body(answer, lambda body: {**body, "info": {**body["info"], "more_records": True}})
+
+    assert {key for keys in bent(town, more).keys("deal") for key in keys} == set(town.truth("deal"))
 
 
 def test_a_field_that_is_hidden_or_gone_is_named_with_the_nearest(town: Town, crm: Zoho) -> None:

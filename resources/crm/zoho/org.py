@@ -172,6 +172,12 @@ class Org:
                 **options,
             )
             rows, more = self.listed(answer, name, path)
+            if not rows and number > 1:
+                raise SourceError(
+                    f"{self.system}: page {number} of {path} came without a row, though the page before told of more; "
+                    "try again later",
+                    retriable=True,
+                )
             if rows and before and bytes(rows[0]) == bytes(before[0]):
                 raise SourceError(
                     f"{self.system}: page {number} of {path} repeats the one before; try again later",
@@ -179,7 +185,7 @@ class Org:
                 )
             found += rows
             before = rows
-            if not more or not rows:
+            if not more:
                 return found
         raise SourceError(f"{self.system}: the list {path} does not end within {MAX_LIST_PAGES} pages")
 

@@ -5,7 +5,8 @@ changed     in the order of stamps, then ids: what changes meanwhile comes once 
 valued      records whose lookup or id is one of these
 
 A page begins behind the last row of the one before, never at an offset: rows that are deleted or change their place
-move nothing.
+move nothing. A page without rows ends nothing where the one before told of more: what would follow would be taken for
+deleted. It is asked for again, and the end of a whole module is believed where its count agrees.
 """
 
 from __future__ import annotations
@@ -49,10 +50,12 @@ def changed(org: Org, module: str, fields: Sequence[str], since: datetime) -> It
             got, more = org.query(module, fields, where, BY_TIME, rows=rows)
             first, end = _ends(org, module, got) if got else (last, last)
             seen = (first.id, first.Modified_Time) == (last.id, last.Modified_Time)
+            if not got and last.id:
+                continue  # the page before told of more
             if not got or (not seen and _asked_for(got, fields)):
                 break
         else:
-            raise _repeats(org, module)
+            raise _repeats(org, module) if got else _broken_off(org, module)
         if got:
             yield got
         if not more or not got:
@@ -91,7 +94,7 @@ _decode = msgspec.json.Decoder(Head, strict=False).decode
 
 
 def _by_id(org: Org, module: str, fields: Sequence[str], condition: str, rows: int) -> Iterator[Rows]:
-    last = 0
+    last = received = 0
     for _ in range(MAX_PAGES):
         behind = f"id > '{last}'" if last else ""
         where = f"({condition} and {behind})" if condition and behind else condition or behind or EVERY
@@ -99,10 +102,16 @@ def _by_id(org: Org, module: str, fields: Sequence[str], condition: str, rows: i
             got, more = org.query(module, fields, where, BY_ID, rows=rows)
             if not got and where == EVERY and not attempt:
                 continue  # nothing at all would delete everything: it is asked for twice
+            if not got and last:
+                continue  # the page before told of more
             if not got or (int(_ends(org, module, got)[0].id) > last and _asked_for(got, fields)):
                 break
         else:
-            raise _repeats(org, module)
+            if got:
+                raise _repeats(org, module)
+            if condition or org.count(module) > received:
+                raise _broken_off(org, module)
+        received += len(got)
         if got:
             yield got
         if not more or not got:
@@ -146,6 +155,14 @@ def _moment(head: Head) -> datetime:
 def _repeats(org: Org, module: str) -> SourceError:
     return SourceError(
         f"{org.system}: a page of {module} repeats another, {PAGE_ATTEMPTS} times; try again later",
+        retriable=True,
+    )
+
+
+def _broken_off(org: Org, module: str) -> SourceError:
+    return SourceError(
+        f"{org.system}: a page of {module} came without a row, {PAGE_ATTEMPTS} times, though the page before told of "
+        "more; nothing is deleted on the strength of it, try again later",
         retriable=True,
     )
 
