@@ -118,6 +118,63 @@ def test_what_is_wrong_is_said_and_the_next_read_loses_nothing(
     assert set(living(kept, "contact")) == true_keys(town, "contact")
 
 
+def _no_rows(*, delta: bool) -> Bend:
+    def bend(request: httpx.Request, send: Send) -> httpx.Response:
+        if request.url.path.endswith("$count"):
+            return send(request)
+        said = send(request).json()
+        link = {"@odata.deltaLink": f"{request.url}&$deltatoken=1"} if delta else {}
+        return httpx.Response(200, json={"@odata.context": said["@odata.context"], "value": [], **link})
+
+    return bend
+
+
+@pytest.mark.parametrize("delta", [False, True])
+@pytest.mark.parametrize("keys", [False, True])
+def test_a_page_without_rows_amid_others_ends_nothing(town: Town, delta: bool, keys: bool) -> None:
+    """Once it is asked for again; for good, the vendor's count says that rows are missing."""
+    for once in (True, False):
+        then, on = _of_accounts(_no_rows(delta=delta), 1)
+
+        def bend(
+            request: httpx.Request, send: Send, then: Bend = then, on: list[str] = on, once: bool = once
+        ) -> httpx.Response:
+            answer = then(request, send)
+            if once and answer.json().get("value") == []:
+                on.clear()
+            return answer
+
+        crm = bent(town, bend, size=5)
+        pages = crm.keys("company") if keys else crm.read(["company"], None, now())
+        if once:
+            assert sum(len(page if keys else page.records) for page in pages) == len(
+                true_keys(town, "company")
+            )
+            assert not on
+            continue
+        with pytest.raises(
+            SourceError, match=r"accounts broke off after \d+ rows.*\d+ are counted"
+        ) as caught:
+            list(pages)
+        assert caught.value.retriable
+        assert "company" not in crm.places
+
+
+def test_an_empty_last_page_is_believed_where_the_count_agrees(town: Town) -> None:
+    def bend(request: httpx.Request, send: Send) -> httpx.Response:
+        if "accounts" not in request.url.path or "count" in request.url.path:
+            return send(request)
+        if "nothing-more" in str(request.url):
+            return httpx.Response(200, json={"value": []})
+        said = send(request).json()
+        if "@odata.nextLink" not in said:
+            said["@odata.nextLink"] = f"{request.url}&$skiptoken=nothing-more"
+        return httpx.Response(200, json=said)
+
+    crm = bent(town, bend, size=5)
+    assert {key for page in crm.keys("company") for key in page} == true_keys(town, "company")
+
+
 def test_a_failure_in_the_middle_of_changes_leaves_the_place_where_it_was(town: Town) -> None:
     bend, on = _of_accounts(error(500, "0x80040216", "An unexpected error occurred."), 2)
     on.clear()

@@ -22,6 +22,7 @@ from resources.http_date import http_date
 
 PAGE: Final = 5000  # rows of one answer; the vendor's most
 MAX_PAGES: Final = 200_000  # of one table: a thousand million rows
+MOST_COUNTED: Final = 5000  # rows of a table: a count does not go beyond
 MOST_IN_BATCH: Final = 1000  # requests of one `$batch`; the vendor's most
 
 HEADERS: Final = {"OData-Version": "4.0", "OData-MaxVersion": "4.0"}
@@ -102,9 +103,18 @@ class Environment:
     def follow(
         self, path: str, fetched: Fetched, prefer: Sequence[str] = (), size: int = 0
     ) -> Iterator[Fetched]:
-        """This page, and those that its link leads to."""
-        links, before = {path}, 0
+        """This page, and those that its link leads to.
+
+        A last page without a row is asked for again: were it an error, all rows after it would count as deleted. Raises
+        SourceError where it stays so and the vendor's count does not say that nothing is missing.
+        """
+        links, before, received, link = {path}, 0, 0, ""
         for number in range(1, MAX_PAGES + 1):
+            if link and not (fetched.rows or fetched.next):
+                fetched = self.fetch(link, prefer, size)
+                if not (fetched.rows or fetched.next):
+                    self._see_the_end(path, received, marked=bool(fetched.delta))
+            received += len(fetched.rows)
             mark = hash(tuple(bytes(row) for row in fetched.rows))
             if number > 1 and len(fetched.rows) > 1 and mark == before:
                 raise self._circle(path, number)
@@ -114,8 +124,8 @@ class Environment:
             if fetched.next in links:
                 raise self._circle(path, number)
             links.add(fetched.next)
-            before = mark
-            fetched = self.fetch(fetched.next, prefer, size)
+            before, link = mark, fetched.next
+            fetched = self.fetch(link, prefer, size)
         raise SourceError(
             f"{self.system}: {_set(path)} does not end after {MAX_PAGES} pages; tell the vendor"
         )
@@ -177,6 +187,27 @@ class Environment:
                 retriable=True,
             ) from None
         return Fetched(body.value, body.next or "", body.delta or "", _clock(answer))
+
+    def _see_the_end(self, path: str, received: int, *, marked: bool) -> None:
+        """Raises SourceError where the vendor counts more rows than these, or nothing but empty pages tells the end.
+
+        It counts up to 5000, and no changes; `marked`: a delta link came with the pages, which stands at the end alone.
+        """
+        count: int | None = None
+        if "token=" not in path:
+            entity_set, _, options = path.partition("?")
+            where = [option for option in options.split("&") if option.startswith("$filter=")]
+            answer = self.client.request("GET", "?".join([f"{entity_set}/$count", *where]), want="any")
+            said = answer.content.removeprefix(b"\xef\xbb\xbf").strip()
+            count = int(said) if said.isdigit() and int(said) < MOST_COUNTED else None
+        if marked if count is None else count <= received:
+            return
+        counted = "" if count is None else f", and {count} are counted"
+        raise SourceError(
+            f"{self.system}: the list {_set(path)} broke off after {received} rows with an empty page, twice{counted}; "
+            "nothing is deleted on the strength of it, and the next run reads it again",
+            retriable=True,
+        )
 
     def _circle(self, path: str, number: int) -> SourceError:
         return SourceError(

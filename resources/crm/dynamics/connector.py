@@ -229,9 +229,8 @@ class Dynamics(Writer, CrmSource):
                 continue
             if isinstance(fetched, SourceError):
                 raise fetched
-            pages = (
-                self.environment.follow(asked[name].table.set, fetched) if places[name] else iter([fetched])
-            )
+            place = places[name]
+            pages = self.environment.follow(place.link, fetched) if place else iter([fetched])
             for page in pages:
                 rows, gone = told_apart(page.rows)
                 for record in self.records(name, rows)[0]:
