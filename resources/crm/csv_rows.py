@@ -68,15 +68,34 @@ def texts(column: Sequence[str]) -> Sequence[str | None]:
 
 
 def rows(file: IO[bytes], encoding: str = "utf-8") -> Iterator[list[str]]:
-    """The rows of a CSV; lines without anything between are passed over.
+    """The rows of a CSV whose lines end in LF or CRLF; lines without anything between are passed over.
 
-    Raises ValueError: for bytes that are no text, and for a value that is opened by a quote and does not end.
+    A lone CR is part of its cell, whether or not that stands in quotes. Raises ValueError: for bytes that are no text, and
+    for a value that is opened by a quote and does not end.
     """
-    found = csv.reader(io.TextIOWrapper(file, encoding, newline=""), strict=True)
+    met: list[int] = []  # lines with a lone CR, since the last row
+
+    def lines() -> Iterator[str]:
+        for number, line in enumerate(io.TextIOWrapper(file, encoding, newline="\n")):
+            if "\r" in line and _LONE_CR.search(line):
+                met.append(number)
+                line = _LONE_CR.sub(_FOR_CR, line)
+            yield line
+
+    found = csv.reader(lines(), strict=True)
     try:
-        yield from filter(None, found)
+        for row in found:
+            if met:
+                met.clear()
+                row = [cell.replace(_FOR_CR, "\r") for cell in row]
+            if row:
+                yield row
     except csv.Error as error:
         raise ValueError(f"{error}, in line {found.line_num}") from None
 
 
+_LONE_CR: Final = re.compile(r"\r(?!\n)")
+_FOR_CR: Final = (
+    "\ufdd0"  # no character, so that it stands in no text: the csv module takes a CR for the end of a row
+)
 _encode = msgspec.json.encode
