@@ -54,7 +54,7 @@ from resources.crm.zoho.entities import (
 )
 from resources.crm.zoho.fields import explain
 from resources.crm.zoho.hooks import hints
-from resources.crm.zoho.lines import Lines, one_by_one
+from resources.crm.zoho.lines import NEEDED, Lines, one_by_one
 from resources.crm.zoho.org import NOT_THERE, Credits, Judge, Org, RegionalClient
 from resources.crm.zoho.query import heads
 from resources.crm.zoho.token import addresses, authorized
@@ -224,7 +224,7 @@ class Zoho(Writer, CrmSource):
                 except Refused as error:
                     self._explain(name, error)
             if name == "order" and count >= LINES_BY_BULK_FROM:
-                jobs[LINES] = zoho_bulk.start(self.org, LINES, ())
+                jobs[LINES] = zoho_bulk.start(self.org, LINES, (), NEEDED)
         return jobs
 
     def _all(self, entity: str, jobs: Mapping[str, zoho_bulk.Job]) -> Iterator[Rows]:
@@ -301,7 +301,7 @@ class Zoho(Writer, CrmSource):
             yield from self.rows_by_key("order", ids)
             return
         with Lines() as lines:
-            lines.fill(self.org, zoho_bulk.start(self.org, LINES, ()))
+            lines.fill(self.org, zoho_bulk.start(self.org, LINES, (), NEEDED))
             for rows in self._valued("order", "id", ids):
                 yield lines.into(rows)
 

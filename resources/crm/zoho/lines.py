@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 import msgspec
 
@@ -20,6 +21,8 @@ from resources.crm.zoho.bulk import Job, rows_of
 from resources.crm.zoho.entities import UNREADABLE, decode, encode, plain_line, whole_order, with_lines
 from resources.crm.zoho.org import API, MAX_IDS, Org, Rows
 from resources.parallel import in_order
+
+NEEDED: Final = ("Parent_Id", "Sequence_Number")  # columns that say where a line stands
 
 
 class Lines:
@@ -32,7 +35,9 @@ class Lines:
         )
         self._file.execute("pragma synchronous = off")
         self._file.execute("pragma journal_mode = off")
-        self._file.execute("create table line (parent integer, place integer, body blob)")
+        self._file.execute(
+            "create table line (id integer primary key, parent integer, place integer, body blob)"
+        )
 
     def __enter__(self) -> Lines:
         return self
@@ -47,7 +52,7 @@ class Lines:
         """Lay down what a bulk job of lines brings. Raises SourceError."""
         self._file.execute("begin")
         for rows in rows_of(org, job):
-            self._file.executemany("insert into line values (?, ?, ?)", map(_placed, rows))
+            self._file.executemany("insert or replace into line values (?, ?, ?, ?)", map(_placed, rows))
         self._file.execute("create index by_parent on line (parent, place)")
         self._file.execute("commit")
 
@@ -97,8 +102,9 @@ def _number(order: msgspec.Raw) -> int:
         return 0
 
 
-def _placed(row: msgspec.Raw) -> tuple[int, int, bytes]:
-    """A line as it is laid down: its order, its place there, its body."""
+def _placed(row: msgspec.Raw) -> tuple[int, int, int, bytes]:
+    """A line as it is laid down: its id, its order, its place there, its body."""
     line = decode(row)
     order = line.get("Parent_Id") or {}
-    return int(order.get("id") or 0), int(line.get("Sequence_Number") or 0), encode(plain_line(line))
+    number = int(line["id"])
+    return number, int(order.get("id") or 0), int(line.get("Sequence_Number") or 0), encode(plain_line(line))

@@ -136,8 +136,17 @@ class Jobs:
     def _asked(self, name: str, query: dict[str, Any]) -> tuple[list[str], Lines, list[Item]]:
         """The header, how records become lines of the file, and the records."""
         view, said = self._portal.view, query.get("fields")
+        criteria, heeded = query.get("criteria"), self._portal.options.bulk_criteria
+        if criteria is not None and heeded == "refused":
+            raise Refused(400, "INVALID_CRITERIA", "the criteria are not valid", {})
+        if heeded == "ignored":
+            criteria = None
         if name in SUBFORMS:
-            return _of_rows(view, name, said)
+            header, written, rows = _of_rows(view, name, said)
+            above = _above(criteria)
+            return header, written, [
+                item for item in rows if int(source_id(SUBFORMS[name], item.number)) > above
+            ]  # fmt: skip
         module = self._portal.module(name) if name in MODULES else None
         if module is None:
             raise Refused(
@@ -162,7 +171,7 @@ class Jobs:
                     {"api_name": one, "module": name},
                 )
         chosen = [module.by_name[one] for one in names]
-        test = _criteria(module, query.get("criteria"), 0)[0]
+        test = _criteria(module, criteria, 0)[0]
         items = [item for item in view.rows(module.entity).ordered("number") if test(view, item)]
         entity, encoded = module.entity, self._portal.encoded
 
@@ -209,6 +218,16 @@ def _page(query: dict[str, Any]) -> int:
     if not isinstance(page, int) or not 1 <= page <= PAGES:
         raise Refused(400, "PAGE_RANGE_EXCEEDED", "the page is out of range", {"max_limit": PAGES})
     return page
+
+
+def _above(criteria: Any) -> int:
+    """The id above which rows of records are asked for; no other condition on them is known here."""
+    match criteria:
+        case None:
+            return 0
+        case {"field": {"api_name": "id"}, "comparator": "greater_than", "value": str(value)}:
+            return int(value)
+    raise Refused(400, "INVALID_CRITERIA", "the criteria are not valid", {})
 
 
 def _criteria(module: Module, said: Any, conditions: int) -> tuple[Test, int]:

@@ -48,6 +48,7 @@ class Options:
     merged_type         how the loser of a merge stands in deleted lists
     lines_in_lists      lists give the rows of orders and invoices too
     coql_rows, token_rows, bulk_rows   rows of a query, of a chain of page_tokens, of a page of a bulk job
+    bulk_criteria       what becomes of a bulk job's condition on ids
     bulk_polls          times that a bulk job says it is not ready yet
     credits, at_once    credits a day instead of the edition's; calls under way at a time, 5 to 25 by edition
     hidden              fields that the user's profile does not show, as "Deals.Debt": as if not there
@@ -66,6 +67,7 @@ class Options:
     coql_rows: int = 2000
     token_rows: int = 100_000
     bulk_rows: int = 200_000
+    bulk_criteria: Literal["heeded", "ignored", "refused"] = "heeded"
     bulk_polls: int = 1
     credits: int | None = None
     at_once: int = AT_ONCE
