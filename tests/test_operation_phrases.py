@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from pipelines.feedback.write import REMEDY
 from pipelines.operations import desired, plan
 from pipelines.operations.carried import Operation
 from pipelines.operations.carrier import Carrier
@@ -18,14 +19,15 @@ from pipelines.operations.phrases import KINDS, in_russian
 from pipelines.shapes import _told
 
 ENGLISH = re.compile(r"[A-Za-z_]{2,}")
-NAMES = {"onec", "CRM", "yaml", "mappings", "accounting"}  # of systems and files
+NAMES = {"onec", "CRM", "crm", "yaml", "mappings", "accounting", "feedback"}  # of systems and files
 
 
 def faults() -> list[str]:
     """Everything that reading back can say against a record."""
     carrier: Any = SimpleNamespace(
-        target=SimpleNamespace(system="onec"), posted_field="Posted", overtaken=set(), owned=lambda *_: ()
-    )
+        target=SimpleNamespace(system="onec"), posted_field="Posted", overtaken=set(), owned=lambda *_: (),
+        remedy=REMEDY.format(file="crm.yaml"),
+    )  # fmt: skip
     meant = {
         "Сумма": "10",
         "Склад": "1",

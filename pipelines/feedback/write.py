@@ -23,6 +23,12 @@ from resources.warehouse import Connection, trusted
 
 ACTOR: Final = "feedback"
 
+REMEDY: Final = (
+    "The CRM rounds it, or a rule there rewrites it: let the field keep what is written (of money two digits after the"
+    " point), or take it out of `feedback` in {file}; each sync looks at it again"
+)
+"""What is said of a record that reads back otherwise than it was written."""
+
 # What of each kind is due today. A deal that is overdue shows so; a task is made once its day has passed.
 _DUE: Final = {
     "deal": """
@@ -62,8 +68,9 @@ def write_back(road: Road, today: date | None = None) -> Iterator[str]:
             planned = sum(_plan(conn, system, kind, day, road.run_id, looked.get(kind)) for kind in kinds)
         with road.warehouse.explained():
             carried = carry(
-                road.warehouse, road.target(system), run_id=road.run_id, read_back=_echo(road, system)
-            )
+                road.warehouse, road.target(system), run_id=road.run_id, read_back=_echo(road, system),
+                remedy=REMEDY.format(file=system.source.name),
+            )  # fmt: skip
         yield "; ".join(
             said
             for said in (
@@ -71,6 +78,7 @@ def write_back(road: Road, today: date | None = None) -> Iterator[str]:
                 f"{carried.uncertain} without an answer, looked for again by the next sync"
                 * bool(carried.uncertain),
                 carried.stopped,
+                _held(road, system),
                 *told,
                 *_without_a_sum(road, system, kinds),
             )
@@ -97,6 +105,16 @@ def _look(
             except SourceError as error:
                 told.append(f"what the CRM shows of each {kind} could not be looked at: {error}")
     return looked, told
+
+
+def _held(road: Road, system: System) -> str:
+    """How many records show something else than was written, and what of the first."""
+    rows = road.warehouse.rows(
+        "select kind, key, reason, count(*) over () from ops.operation where target = %s and state = 'held'"
+        " and reason_code = 'read_back' order by kind, key limit 1",
+        [system.name],
+    )
+    return "".join(f"{count} held, as {kind} {key}: {reason}" for kind, key, reason, count in rows)
 
 
 def _without_a_sum(road: Road, system: System, kinds: Sequence[str]) -> list[str]:

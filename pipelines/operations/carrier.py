@@ -58,6 +58,7 @@ class Carrier:
         self.conn, self.target, self.run_id = conn, target, run_id
         self.entities = entities
         self.owned: Owned = owned or (lambda kind, is_posted: ())
+        self.remedy = ""
         self.carried, self.read_back = carried, read_back
         self.posted_field = target.capabilities.posted
         self.version_field = target.capabilities.version
@@ -430,7 +431,10 @@ class Carrier:
                 f"somebody changed this {operation.kind} in {self.target.system} before our change came, and ours was"
                 f" not made: {'; '.join(told)}. Make one agree with the other, there or in the CRM"
             )
-        return f"{self.target.system} holds something else than was sent: {'; '.join(told)}" if told else ""
+        if not told:
+            return ""
+        remedy = f". {self.remedy}" if self.remedy else ""
+        return f"{self.target.system} holds something else than was sent: {'; '.join(told)}{remedy}"
 
     def _find(self, kind: str, group: Sequence[Operation | Base]) -> dict[str, Mapping[str, Any]] | None:
         self.conn.commit()  # no transaction stays open while we wait for the target

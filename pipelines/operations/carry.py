@@ -34,16 +34,19 @@ def carry(
     entities: Mapping[str, str] | None = None,
     owned: Owned | None = None,
     plan_first: bool = False,
+    remedy: str = "",
 ) -> Carried:
     """Carry every approved operation of the target whose parents are verified; none while its breaker is open.
 
     `entities`: by kind the entity as which its records are read, where that has another name. `owned`: where fields of what
     is written are accounting's, no difference in them is a fault. `plan_first`: what an
     earlier run left, and the target turns out not to have, waits for the next plan: no plan could touch it meanwhile.
+    `remedy`: a sentence about what to do where something else is read back than was sent.
     Raises LockHeld when another process carries into the same target.
     """
     carried = Carried()
     with _carrier(warehouse, target, run_id, workers, read_back, entities, owned, carried) as work:
+        work.remedy = remedy
         work.breaker.keep(carried)
         if not carried.stopped:
             left = work.settle_interrupted()
