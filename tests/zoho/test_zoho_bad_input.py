@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -183,11 +184,12 @@ def test_a_page_without_rows_amid_others_ends_nothing(
         return NO_ROWS[how]() if ours and 3 <= pages < 3 + times else send(request)
 
     crm = bent(town, bend)
-    for read in (
+    reads: tuple[Callable[[], set[str]], ...] = (
         lambda: set(living(stored(crm.read(["deal"], None, now())), "deal")),
         lambda: set(living(stored(crm.read(["deal"], now() - timedelta(days=9000), now())), "deal")),
         lambda: {key for keys in crm.keys("deal") for key in keys},
-    ):
+    )
+    for read in reads:
         pages = 0
         if times == 1:
             assert read() == set(town.truth("deal"))
