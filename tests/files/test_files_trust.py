@@ -177,8 +177,12 @@ def test_every_row_is_a_record_a_reject_a_repetition_or_a_total(
     files = source(folder, control_totals=[])
     records, rejects = read(files)
     filled = [row for row in rows if any(row)]
-    totals = [row for row in filled if row[0] == "Итого" and row[1]]
-    keyed = [row for row in filled if row[0] and row not in totals]
+    # Below two keys of digits the word alone is a total; above them it may be a name, unless nothing but a sum is beside.
+    keyed: list[tuple[str, str]] = []
+    for key, amount in filled:
+        alone = len(keyed) >= 2 and all(known != "Итого" for known, _ in keyed)
+        if key and not (key == "Итого" and (amount or alone)):
+            keyed.append((key, amount))
     contested = {a for a, _ in keyed if len({row for row in keyed if row[0] == a}) > 1}
     assert sorted(r.source_id for r in records) == sorted({a for a, _ in keyed} - contested)
     assert len(rejects) == sum(not a for a, _ in filled) + sum(a in contested for a, _ in keyed)

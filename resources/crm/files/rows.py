@@ -94,7 +94,7 @@ class FileRows:
             if seen.kind == "unreadable":
                 raw = encode({"_raw": row.raw, **origin})
                 yield Reject(place, f"{place} {row.problem}", raw, self.sheet.parent_of(row))
-            if seen.kind != "record":
+            if seen.kind not in ("record", "footer"):
                 continue
             payload = encode({**self.sheet.values(seen), **origin})
             source_id, parent = self.sheet.id_of(row), self.sheet.parent_of(row)
@@ -130,7 +130,7 @@ class FileRows:
         """Yield every id once, contested ones and those of rows set apart too."""
         numbered: dict[str, int] = {}
         for seen in self.sheet.rows():
-            source_id = self.sheet.id_of(seen.row) if seen.kind == "record" else None
+            source_id = self.sheet.id_of(seen.row) if seen.kind in ("record", "footer") else None
             if source_id is None:
                 continue
             if self.sheet.parent is not None and self.sheet.parent_of(seen.row) is None:
@@ -152,6 +152,8 @@ class FileRows:
                 survey.headers += 1
             elif seen.kind == "left_out":
                 survey.left_out += 1
+            elif seen.kind == "footer":
+                survey.doubtful += 1
             elif seen.kind == "unreadable" or seen.id_unknown:
                 survey.unreadable.append(seen.row.line)
             else:

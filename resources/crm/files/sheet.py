@@ -24,7 +24,7 @@ from resources.crm.files.layout import Cells, Row, UnreadableError, quoted
 from resources.crm.files.options import TableFiles
 from resources.crm.files.spreadsheet import Table
 
-TOTALS = r"итого|всего|итог|общий итог|промежуточный итог|total|totals|grand total|subtotal|sum"
+TOTALS = r"итого|итоги|всего|итог|общий итог|промежуточный итог|total|totals|grand totals?|subtotals?|sum"
 # Of money, before a number or after it: what ops.parse_number takes off.
 _SIGN = r"(?:[₽$€£¥₸₴₺₾₼]|\b(?:rub|rur|usd|eur|kzt|byn|тенге)\b|(?:руб(?:лей|ля|ль)?|[рp])(?:\.|$))"
 SIGN = re.compile(rf"^{_SIGN}|{_SIGN}$", re.I)
@@ -34,6 +34,7 @@ COUNT = re.compile(
     r"\d[\d\s]*(?:шт|наименован|позиц|строк|запис|сдел|клиент|заказ|товар|услуг|документ|pcs|items?|rows?|deals?)\w*\.?",
     re.I,
 )
+RULED = re.compile(r"[-\u2013\u2014_=*.\s]*")  # a line that is drawn, or nothing
 DASH = re.compile(r"[-\u2013\u2014*xхXХ]")
 CODE = re.compile(r"\d{9,15}")  # INN, KPP, OGRN: no total bears one
 # What follows the word of a total: nothing, a sign, a number, or what is summed up. "Total Quartz" is a product.
@@ -43,7 +44,10 @@ AFTER_WORD = (
     r"|(?:сумм|стоимост|количеств|товар|услуг|работ|документ|сделк|строк|позици|клиент|заказ|руб)\w*)"
 )
 
-Kind = Literal["record", "total", "group", "header", "left_out", "unreadable"]
+FEWEST_ABOVE = 2  # rows that tell what a key looks like
+ROWS_ABOVE = 1_000  # rows that tell which columns are never empty
+
+Kind = Literal["record", "total", "group", "header", "left_out", "unreadable", "footer"]
 
 
 class Seen(NamedTuple):
@@ -52,7 +56,7 @@ class Seen(NamedTuple):
     kind: Kind
     row: Row
     own: Cells = ()
-    problem: str = ""  # of a record: why it cannot be taken, a sentence that begins with a place
+    problem: str = ""  # of a record, a footer: why it cannot be taken, a sentence that begins with a place
     id_unknown: bool = False  # its key cannot be read, so it is unknown which record it is
     group: str | None = None
     hidden: bool = False
@@ -100,6 +104,7 @@ class SheetRows:
     def rows(self) -> Iterator[Seen]:
         """Every row that is not blank, in order. Raises UnreadableError where the file is cut."""
         filled = _MergedDown(self.merged_down, self.opened, self.table.blanks_continue)
+        above = _Above(self._first if self.key == [self._first] else None)
         hidden = frozenset(self.opened.marks.hidden_rows)
         heading: Seen | None = None  # of a group, until a row of it is seen
         group: str | None = None
@@ -109,7 +114,7 @@ class SheetRows:
                 heading = None
                 yield Seen("unreadable", filled.doubt(row), group=group)
                 continue
-            seen = self._seen(row, filled, row.line in hidden)
+            seen = self._seen(row, filled, above, row.line in hidden)
             if seen.kind == "group":
                 yield from self._without_rows(heading)
                 heading, group = seen, seen.group
@@ -171,14 +176,14 @@ class SheetRows:
         begins = next((cell for cell in seen.own if cell is not None and not cell.isspace()), "")
         return self.table.skip_totals and self._total_caption.match(begins) is not None
 
-    def _seen(self, row: Row, filled: _MergedDown, hidden: bool) -> Seen:
+    def _seen(self, row: Row, filled: _MergedDown, above: _Above, hidden: bool) -> Seen:
         odd = is_odd(row.cells)
         if odd:
             row = row._replace(cells=plain_cells(row.cells))
         own = row.cells
         if self._is_header(own):
             return Seen("header", row, own, hidden=hidden)
-        total = self._is_total(row, filled)
+        total = self._is_total(row, filled, above)
         if total is True:
             if not filled.continues(row):
                 filled.forget()
@@ -186,6 +191,14 @@ class SheetRows:
         if self.table.group_column and (caption := self._caption(row, filled)) is not None:
             filled.forget()
             return Seen("group", row, own, group=caption, hidden=hidden)
+        if not filled.continues(row) and (lacking := above.lacking(own)) is not None:
+            problem = (
+                f"{self._place(row)} looks like a remark below the table: its key {quoted([(own[self._first] or '').strip()])} is unlike"
+                f" the keys above, and {quoted([self.opened.columns[lacking]])}, which every row above has, is empty; delete the"
+                " row, or fill it in"
+            )
+            return Seen("footer", row, own, problem, hidden=hidden)
+        above.note(own)
         cells, broken_line = filled.fill(row) if self.merged_down else (own, None)
         if hidden and self.table.leave_out_rows:
             return Seen("left_out", row._replace(cells=cells), own, hidden=True)
@@ -241,7 +254,7 @@ class SheetRows:
         width = len(self.opened.columns)
         return [squeezed(cell) for cell in cells[:width]] + [""] * (width - len(cells))
 
-    def _is_total(self, row: Row, filled: _MergedDown) -> bool | None:
+    def _is_total(self, row: Row, filled: _MergedDown, above: _Above) -> bool | None:
         """A row that begins with "Итого" or "Total": without a key, or with nothing but numbers beside.
 
         A company may be called Total; then it has other texts, or a tax number, in its row and is a record. So may a
@@ -261,6 +274,8 @@ class SheetRows:
         plain = all(is_number(cell) for cell in beside)
         caption = self._total_caption.match(begins) is not None
         if self.id_of(row) is not None:
+            if caption and above.is_unlike(row.cells):
+                return True
             counted = [cell for cell in beside if not DASH.fullmatch(cell)]
             if caption and all(is_number(cell) or COUNT.fullmatch(cell) for cell in counted):
                 return bool(counted)
@@ -294,6 +309,47 @@ class SheetRows:
                 "show them and save, or set `hidden_columns: read`",
             )
         return gone
+
+
+class _Above:
+    """What the rows above have in common, in a table whose key is its first column: how keys are spelled, and what is
+    never empty. Below the table remarks stand in that column: sums, filters, signatures."""
+
+    def __init__(self, key: int | None) -> None:
+        self.key = key
+        self.rows = 0
+        self._spellings: set[tuple[bool, int]] = set()
+        self._filled: list[int] = []  # places that no row left empty so far, but the key's
+
+    def note(self, cells: Cells) -> None:
+        """Take in a row of the table."""
+        if self.key is None or RULED.fullmatch(cells[self.key] or ""):
+            return
+        self._spellings.add(_spelling(cells[self.key] or ""))
+        if self.rows < ROWS_ABOVE:
+            places = self._filled if self.rows else [n for n in range(len(cells)) if n != self.key]
+            self._filled = [n for n in places if n < len(cells) and not _blank(cells[n])]
+        self.rows += 1
+
+    def is_unlike(self, cells: Cells) -> bool:
+        """Whether the key is spelled as none above."""
+        if self.key is None or self.rows < FEWEST_ABOVE:
+            return False
+        return _spelling(cells[self.key] or "") not in self._spellings
+
+    def lacking(self, cells: Cells) -> int | None:
+        """The place of a cell that all rows above have and this one lacks, where its key is unlike theirs too."""
+        if not self.is_unlike(cells) or _blank(cells[self.key or 0]):
+            return None
+        return next((n for n in self._filled if n >= len(cells) or RULED.fullmatch(cells[n] or "")), None)
+
+
+def _spelling(key: str) -> tuple[bool, int]:
+    """Whether it has more than one word; whether it is of digits, has some, or none."""
+    key = key.strip()
+    if key.isdigit():
+        return False, 2
+    return len(key.split()) > 1, int(any(map(str.isdigit, key)))
 
 
 class _MergedDown:
