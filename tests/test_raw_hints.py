@@ -85,6 +85,33 @@ def test_a_survivor_that_is_told_after_its_loser_was_found_gone_is_news_once(
     assert warehouse.rows("select source_id, into_id from ops.merged") == [("3", "1")]
 
 
+def test_a_merge_that_was_undone_is_forgotten(warehouse: Warehouse, town: Town) -> None:
+    """Merges back and forth end in a circle otherwise: each of two records would have gone into the other."""
+    told = "select source_id, into_id from ops.merged"
+    for lost, kept in (("3", "1"), ("1", "3")):
+        page = Page("deal", [Record(lost, b"{}", deleted=True, merged_into=kept)])
+        store_page(warehouse, "town", town.capabilities, page)
+        assert warehouse.rows(told) == [(lost, kept)]
+        back = Page("deal", [Record(lost, b'{"title": "back"}')])
+        store_page(warehouse, "town", town.capabilities, back)
+        assert [row[0] for row in living(warehouse, "town", "deal")] == ["1", "2", "3"]
+        assert warehouse.rows(told) == []
+
+
+def test_a_survivor_is_not_said_to_have_gone_into_its_loser(warehouse: Warehouse, town: Town) -> None:
+    """A restore, a merge the other way round and a deletion within one read: the restore is never seen."""
+    told = "select source_id, into_id from ops.merged order by 1"
+    for lost, kept in (("3", "1"), ("1", "2")):
+        page = Page("deal", [Record(lost, b"{}", deleted=True, merged_into=kept)])
+        store_page(warehouse, "town", town.capabilities, page)
+    assert warehouse.rows(told) == [("1", "2"), ("3", "1")], "a chain is no circle"
+    warehouse.execute("delete from ops.change_log")
+    merged = [Record("2", b"{}", deleted=True, merged_into="3"), Record("3", b"{}", deleted=True)]
+    store_page(warehouse, "town", town.capabilities, Page("deal", merged))
+    assert warehouse.rows(told) == [("1", "2"), ("2", "3")]
+    assert ("raw.town_deal", "3") in warehouse.rows("select table_name, key from ops.change_log")
+
+
 def test_a_hint_at_a_record_that_never_was_leaves_nothing(warehouse: Warehouse, town: Town) -> None:
     hint(warehouse, "777")
     hint(warehouse, "8", entity="planet")

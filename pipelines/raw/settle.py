@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 import psycopg
 
@@ -19,6 +20,8 @@ GUARD_SHARE = 0.5  # of the living; more at once is refused
 LAG = timedelta(minutes=30)
 
 ANALYZED_FROM = 1_000  # records: of fewer the planner guesses well enough
+
+MAX_STEPS = 100  # from a record to the survivor of all survivors
 
 _SAID = "source_id text, parent_id text, modified_at timestamptz, deleted boolean, payload jsonb"
 _TABLES = trusted(
@@ -90,6 +93,8 @@ def settle(
             )
         changed, deleted, added = store(conn, name, incoming.batch_id)
         empty(conn, "settled", "news")
+    if incoming.opened:
+        _forget_undone(conn, system, incoming, name)
     # Also of records that are as they were: they are called otherwise from now on, or have a survivor.
     if retold := [*incoming.aliased, *_survivors_learned(conn, system, incoming)]:
         conn.execute(
@@ -119,7 +124,8 @@ def settle(
 def _survivors_learned(conn: Connection, system: str, incoming: Incoming) -> list[str]:
     """Keep who was merged into whom; the records of which that is news.
 
-    A sweep, or a webhook, may have found the loser gone before anybody told where it went.
+    A sweep, or a webhook, may have found the loser gone before anybody told where it went. A survivor lived then: where it
+    was said to have gone, by a way that leads to its loser, that was undone, and is forgotten.
     """
     if not incoming.merged:
         return []
@@ -133,7 +139,35 @@ def _survivors_learned(conn: Connection, system: str, incoming: Incoming) -> lis
         """,
         [system, incoming.entity.name, list(incoming.merged), list(incoming.merged.values())],
     ).fetchall()
-    return [lost for (lost,) in rows]
+    news = [lost for (lost,) in rows]
+    names = {"source": system, "entity": incoming.entity.name, "news": news, "steps": MAX_STEPS}
+    undone = conn.execute(_CIRCLES, names).fetchall() if news else []
+    return [*news, *(kept for (kept,) in undone)]
+
+
+_CIRCLES: Final = """
+    with recursive way as (
+        select m.source_id as lost, m.into_id as kept, m.into_id as at, 1 as steps from ops.merged m
+        where m.source = %(source)s and m.entity = %(entity)s and m.source_id = any(%(news)s)
+        union all
+        select w.lost, w.kept, m.into_id, w.steps + 1 from way w
+        join ops.merged m on m.source = %(source)s and m.entity = %(entity)s and m.source_id = w.at
+        where w.at <> w.lost and w.steps < %(steps)s)
+    delete from ops.merged m using way w
+    where m.source = %(source)s and m.entity = %(entity)s and w.at = w.lost and m.source_id = w.kept
+    returning m.source_id
+"""
+
+
+def _forget_undone(conn: Connection, system: str, incoming: Incoming, name: str) -> None:
+    """Forget the merges of records that live again: deleted one day, they would be said to have gone into another."""
+    conn.execute(
+        trusted(
+            f"""delete from ops.merged m using {name} c
+            where m.source = %s and m.entity = %s and c.source_id = m.source_id and c.is_current and not c.deleted"""
+        ),
+        [system, incoming.entity.name],
+    )
 
 
 def _index_first(conn: Connection, incoming: Incoming, name: str) -> int:
