@@ -45,7 +45,7 @@
 -- @column right_amounts jsonb -- sums of these deals by currency
 -- @column right_documents bigint -- documents that accounting must hold for them
 -- @column right_debts jsonb -- what is owed upon documents of these deals, by accounting's currency
--- @changed core.client_member core.client_profile core.deal documents.document ledger.obligation ledger.allocation marts.currency ops.identity_pair ops.identity_decision ops.identity_verdict
+-- @changed core.client_member core.client_profile core.deal documents.document ledger.obligation ledger.allocation marts.currency ops.identity_pair ops.identity_decision
 -- @rows
 with asked as (
     select case when p.outcome = 'same' then 'flagged' when p.rule is not null then 'number' else 'unsure' end as kind, p.left_id, p.right_id, p.weight, p.levels, p.scored_at,
@@ -70,7 +70,9 @@ with asked as (
 ), answered as (
     -- what was said of two records is said of their clients
     select v.left_id, v.right_id, l.client_id as one, r.client_id as other
-    from ops.identity_verdict v
+    from (
+        select distinct left_id, right_id from ops.identity_decision where decided_by <> 'machine' and undone_at is null
+    ) v
     join core.client_member l on l.client_record_id = v.left_id
     join core.client_member r on r.client_record_id = v.right_id
 ), open as (
