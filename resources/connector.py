@@ -406,6 +406,29 @@ class KnowsItsShape(Protocol):
 Rows = Sequence[tuple[str, Mapping[str, Any]]]  # of a write: key and body
 
 
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A living record of the target that is what was to be created: by tax number and branch, not by our key."""
+
+    key: str  # the vendor's
+    name: str
+    tax_number: str
+    branch: str = ""  # where it has one (KPP)
+
+
+@runtime_checkable
+class SearchesBeforeCreate(Protocol):
+    """A target where somebody may have entered by hand, since it was read, what is about to be created there."""
+
+    def entered(self, kind: str, rows: Rows) -> Mapping[str, Entered]:
+        """By our key the record that has the tax number of its body, and its branch or none; in as few requests as possible.
+
+        Two records of one number are the same where one of the two has no branch. Records that bear the very key, deleted
+        and inactive ones are no such records. Empty for a kind that is not searched so. Raises SourceError.
+        """
+        ...
+
+
 @runtime_checkable
 class CreatesMany(Protocol):
     """A target that creates many records in one request."""

@@ -15,8 +15,10 @@ from pipelines.operations import desired, plan
 from pipelines.operations.carried import Operation
 from pipelines.operations.carrier import Carrier
 from pipelines.operations.compare import differences
+from pipelines.operations.entered import _sentence
 from pipelines.operations.phrases import KINDS, in_russian
 from pipelines.shapes import _told
+from resources.connector import Entered
 
 ENGLISH = re.compile(r"[A-Za-z_]{2,}")
 NAMES = {"onec", "CRM", "crm", "yaml", "mappings", "accounting", "feedback"}  # of systems and files
@@ -72,7 +74,12 @@ def holds() -> list[str]:
         f"{kind} {deleted[1].replace(chr(39) * 2, chr(39)) % 'Стол'}"
         for kind in ("counterparty", "contract", "product")
     ]
-    return [period[1].replace("%%s", str(date(2026, 3, 31))), draft[1], *absent, *fields, *gone]
+    entered = [
+        _sentence(kind, Entered("7", "Стол", "7701234567", branch))
+        for kind in KINDS
+        for branch in ("", "770101001")
+    ]
+    return [*entered, period[1].replace("%%s", str(date(2026, 3, 31))), draft[1], *absent, *fields, *gone]
 
 
 @pytest.mark.parametrize("reason", [*faults(), *holds()])
@@ -82,7 +89,8 @@ def test_nothing_that_we_say_of_a_held_operation_stays_english(reason: str) -> N
 
 
 def test_values_and_days_stay_what_they_are() -> None:
-    assert in_russian(holds()[0]).startswith("период по 31.03.2026 в учёте закрыт")
+    (closed,) = (told for told in holds() if told.startswith("the period"))
+    assert in_russian(closed).startswith("период по 31.03.2026 в учёте закрыт")
     told = differences({"Нет": "1", "Сумма": 5, "Ещё": "2"}, {"Сумма": "6"})
     assert in_russian("; ".join(told)) == (
         "Нет: отправлено 1, такого поля в учёте нет; Сумма: отправлено 5, в учёте 6; Ещё: отправлено 2, такого поля в учёте нет"

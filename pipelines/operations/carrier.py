@@ -17,6 +17,7 @@ from pipelines.operations.bases import Base, bases, changed
 from pipelines.operations.breaker import Breaker, Unsent
 from pipelines.operations.carried import Carried, Operation, Owned, ReadBack, by_kind, chunks, decoded
 from pipelines.operations.compare import differences, without
+from pipelines.operations.entered import Held, entered_by_hand
 from pipelines.operations.kept import ACTOR, Kept, Told
 from pipelines.operations.ready import Ready, may_come_yet
 from pipelines.operations.sending import Sender, Sending
@@ -183,6 +184,10 @@ class Carrier:
         there, to_mend = ({}, {}) if self.breaker.tripped else self._there_already(sending.chunk)
         if not self.breaker.tripped:
             there = {**self._without_base([o for o in sending.chunk if o.key not in there]), **there}
+            there = {
+                **self._entered([o for o in sending.chunk if o.key not in there and o.key not in to_mend]),
+                **there,
+            }
         sending.chunk = [to_mend.get(o.key, o) for o in sending.chunk]
         sending.begin(there)
 
@@ -271,12 +276,30 @@ class Carrier:
                     told[base.follower] = refusal
         return told
 
+    def _entered(self, chunk: Sequence[Operation]) -> dict[str, Exception]:
+        """Creates of what somebody entered in accounting by hand meanwhile: they do not leave."""
+        self.conn.commit()  # no transaction stays open while we wait for the target
+        try:
+            return {**entered_by_hand(self.target, chunk)}
+        except SourceError as error:
+            self.breaker.note(error)
+            self.breaker.keep(self.carried)
+            silent = Unsent(
+                f"{self.target.system}: it did not say whether it has this already: {error}", retriable=True
+            )
+            return {o.key: silent for o in chunk}
+
     def _record(
         self, chunk: Sequence[Operation], answers: Sequence[Written | Exception]
     ) -> tuple[list[Operation], list[Operation]]:
         confirmed: list[Operation] = []
         uncertain: list[Operation] = []
-        outcomes: dict[str, list[tuple[Operation, str]]] = {"rejected": [], "planned": [], "uncertain": []}
+        outcomes: dict[str, list[tuple[Operation, str]]] = {
+            "rejected": [],
+            "planned": [],
+            "uncertain": [],
+            "held": [],
+        }
         codes: dict[UUID, str] = {}
         for operation, answer in zip(chunk, answers, strict=True):
             match answer:
@@ -294,6 +317,9 @@ class Carrier:
                     outcomes["rejected"].append((operation, str(answer)))
                     codes[operation.operation_id] = answer.code
                     self.carried.rejected += 1
+                case Held():
+                    outcomes["held"].append((operation, str(answer)))
+                    self.carried.held += 1
                 case _:
                     outcomes["planned"].append((operation, str(answer)))
                     self.carried.put_back += not isinstance(answer, Unsent)

@@ -36,6 +36,9 @@ RUSSIAN: Final[tuple[tuple[str, str], ...]] = (
       for kind, word in (("counterparty", "контрагент"), ("contract", "договор"))),
     (r"product '([^']*)' is marked for deletion in accounting, or deleted; restore it there, or enter another in its place there",
      r"номенклатура «\1» в учёте помечена на удаление или удалена: восстановите там эту запись или заведите вместо неё другую"),
+    *((rf"accounting has this {_KIND} by now, entered by hand: '([^']*)', tax number (\S+){branch}; the next sync takes that one",
+       rf"эту запись (\1) уже завели в учёте вручную: «\2», ИНН \3{said}; следующая синхронизация возьмёт её")
+      for branch, said in ((r" (\S+)", r", КПП \4"), ("", ""))),
     # What was read back.
     (rf"(\S+) answered that it saved this {_KIND}, but does not hold it", r"\1 сообщает о записи (\2), но записи там нет"),
     (r"(\S+) answered, but the document is not posted", r"\1 сообщает о проведении, но документ не проведён"),

@@ -208,6 +208,7 @@ def _apply(conn: Connection, accounting: System, looked_at: int, run_id: str, de
     released += move(conn, _POST_CHANGED, "planned", "its document is changed first", parameters)
     move(conn, _TAKEN_BACK, "reversed", "a document that takes it back is written", parameters)
     superseded += move(conn, _NO_LONGER_DUE, "superseded", "the deal no longer calls for it", parameters)
+    superseded += move(conn, _THERE_BY_NOW, "superseded", "accounting has it by now", parameters)
     held = move(conn, _TO_HOLD, "held", None, parameters)
     released += move(conn, _TO_RELEASE, "planned", "what held it is mended", parameters)
     move(conn, _TO_WAIT, "held", None, parameters)
@@ -446,6 +447,15 @@ _NO_LONGER_DUE = """
       and not exists (select from desired d where d.key = o.key)
       -- What stays in the books though it was corrected may have to be posted again.
       and not (o.action = 'post' and exists (select from written w where w.key = o.key and w.is_ended))
+"""
+
+# Counterparties that never left, and that accounting has by now: somebody entered them there.
+_THERE_BY_NOW = """
+    select o.operation_id from ops.operation o
+    join documents.counterparty c on c.counterparty_id = o.subject
+    where o.target = %(system)s and o.kind = 'counterparty' and o.action = 'create'
+      and o.state in ('planned', 'held', 'approved', 'rejected') and o.reason_code is null
+      and c.origin <> 'created'
 """
 
 _TO_HOLD = """

@@ -14,7 +14,17 @@ from resources.accounting.onec import odata
 from resources.accounting.onec.check import PROBE_KEY
 from resources.accounting.onec.connector import OneC, connect
 from resources.accounting.onec.profile import ACCOUNTING_3, PROFILES
-from resources.connector import Conflict, Exists, Lock, Refused, Source, SourceError, Target, Uncertain
+from resources.connector import (
+    Conflict,
+    Entered,
+    Exists,
+    Lock,
+    Refused,
+    Source,
+    SourceError,
+    Target,
+    Uncertain,
+)
 from tests.onec.base import (
     DAY,
     KEY,
@@ -27,7 +37,6 @@ from tests.onec.base import (
     asked,
     base,
     key_of,
-    ledger,
     refusal,
 )
 
@@ -146,19 +155,43 @@ def test_records_are_found_by_our_keys_in_few_requests() -> None:
     assert all(len(odata.address("X", options)) < 2048 for _, options in shelf.requests)
 
 
-def test_a_search_compares_each_field_by_its_type() -> None:
+def test_counterparties_entered_by_hand_are_asked_for_many_to_a_request_and_told_by_number_and_branch() -> (
+    None
+):
     requests: list[tuple[str, dict[str, str]]] = []
-    base(ledger(requests, [])).search("counterparty", {"ИНН": "7700'000016", "КПП": "", "Parent_Key": KEY})
-    assert requests[0][1]["$filter"] == (
-        f"(ИНН eq '7700''000016') and (КПП eq '') and (Parent_Key eq guid'{KEY}')"
-    )
+    whole = {"DeletionMark": False, "IsFolder": False, "НалоговыйНомер": ""}
+    held = [
+        {**whole, "Ref_Key": key_of(1), "Description": "Ромашка", "ИНН": "7700'000016", "КПП": "770001001"},
+        {**whole, "Ref_Key": key_of(2), "Description": "Лютик", "ИНН": "7707083893", "КПП": ""},
+        {**whole, "Ref_Key": key_of(3), "Description": "Мак", "ИНН": "7728168971", "DeletionMark": True},
+        {**whole, "Ref_Key": KEY, "Description": "Наш", "ИНН": "5000000000", "КПП": ""},
+        {**whole, "Ref_Key": key_of(4), "Description": "Kuka", "ИНН": "", "НалоговыйНомер": "DE1"},
+    ]
+    same, other, without, marked, abroad, nothing = (key_of(n) for n in range(11, 17))
+    wanted = [
+        (same, {"ИНН": "7700'000016", "КПП": "770001001"}),
+        (other, {"ИНН": "7700'000016", "КПП": "770002002"}),
+        (without, {"ИНН": "7707083893", "КПП": "770701001"}),
+        (marked, {"ИНН": "7728168971", "КПП": ""}),
+        (KEY, {"ИНН": "5000000000", "КПП": ""}),
+        (abroad, {"ИНН": "", "НалоговыйНомер": "DE1", "КПП": ""}),
+        (nothing, {"ИНН": "", "НалоговыйНомер": "", "КПП": ""}),
+    ]
 
+    def handler(request: httpx.Request) -> httpx.Response:
+        requests.append(asked(request))
+        return answer(held)
 
-def test_a_search_too_wide_to_decide_by_is_refused() -> None:
-    with pytest.raises(Refused, match="more fields"):
-        base(lambda request: answer([{"Ref_Key": key_of(n)} for n in range(51)])).search(
-            "product", {"Артикул": ""}
-        )
+    onec = base(handler)
+    assert onec.entered("counterparty", wanted) == {
+        same: Entered(key_of(1), "Ромашка", "7700'000016", "770001001"),
+        without: Entered(key_of(2), "Лютик", "7707083893", ""),
+        abroad: Entered(key_of(4), "Kuka", "DE1", ""),
+    }
+    assert len(requests) == 1
+    assert requests[0][1]["$filter"].startswith("ИНН eq '7700''000016' or ИНН eq '7707083893' or ")
+    assert onec.entered("product", wanted) == {}
+    assert len(requests) == 1
 
 
 def test_the_connector_fits_both_seams_and_names_a_wrong_connection() -> None:

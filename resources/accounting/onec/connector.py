@@ -24,6 +24,7 @@ from msgspec import Raw
 
 from resources.accounting.onec import odata
 from resources.accounting.onec.check import locks
+from resources.accounting.onec.entered import entered
 from resources.accounting.onec.profile import PROFILES, Place, Profile
 from resources.accounting.onec.rows import gathered, naming
 from resources.accounting.onec.session import Named, Session
@@ -34,6 +35,7 @@ from resources.connection import AT_ONCE, DAY, as_copied, number, switch
 from resources.connector import (
     Capabilities,
     Change,
+    Entered,
     Entity,
     Finding,
     Lock,
@@ -41,6 +43,7 @@ from resources.connector import (
     Record,
     Refused,
     Reject,
+    Rows,
     SourceError,
     Written,
 )
@@ -50,7 +53,6 @@ CONCURRENCY = 4  # requests under way at once: each holds a session of the serve
 WINDOW_DAYS = 62  # how far before the last read documents are scanned anew: a quarter being closed
 WHOLE_UP_TO = 20_000  # documents of a kind whose headers are always scanned in full: five pages
 WHOLE_SHARE = 4  # when more than one in so many headers changed, whole pages are cheaper than keys
-SEARCH_LIMIT = 50  # records one search may return
 HEADER = "Ref_Key,DataVersion"
 UNPUBLISHED = "8"  # 1C's code of a set that it does not show
 MOMENTARY = ("balance", "latest")  # kinds of places that hold what is so at a moment
@@ -308,21 +310,9 @@ class OneC:
             found[str(body["Ref_Key"]).lower()] = body
         return {key: found[odata.canonical(key)] for key in keys if odata.canonical(key) in found}
 
-    def search(self, kind: str, fields: Mapping[str, object]) -> list[Mapping[str, Any]]:
-        """Bodies whose fields equal the given values (ИНН and КПП, Артикул …), marked ones included.
-
-        Raises Refused when there are more than 50: the question is then too wide to decide by.
-        """
-        place = self.place(kind)
-        where = odata.both(*(f"{name} eq {odata.literal(name, value)}" for name, value in fields.items()))
-        rows = self.session.rows(place.set, {"$filter": where, "$top": SEARCH_LIMIT + 1})
-        if len(rows) > SEARCH_LIMIT:
-            raise Refused(
-                f"{self.system}: more than {SEARCH_LIMIT} of {kind} have {', '.join(fields)} as given; "
-                "search by more fields",
-                code="too_many",
-            )
-        return [odata.decode(row) for row in rows]
+    def entered(self, kind: str, rows: Rows) -> Mapping[str, Entered]:
+        """Counterparties that have ИНН (or НалоговыйНомер) and КПП of those to be created; see SearchesBeforeCreate."""
+        return entered(self, kind, rows)
 
     # ---- what the base is ---------------------------------------------------------------------
 

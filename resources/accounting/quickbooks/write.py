@@ -25,7 +25,7 @@ from resources.accounting.quickbooks.company import Company, stamp
 from resources.accounting.quickbooks.entities import PLACES, WRITES, Place
 from resources.accounting.quickbooks.faults import DUPLICATE, TWICE
 from resources.accounting.quickbooks.marks import Body, key_in, marked, nested, number_of, seen
-from resources.connector import Exists, Refused, SourceError, Uncertain, Written
+from resources.connector import Entered, Exists, Refused, Rows, SourceError, Uncertain, Written
 from resources.parallel import in_order
 
 IDS: Final = 200  # of one query
@@ -111,6 +111,31 @@ class Writer:
         if unknown:
             found |= self._searched(kind, place, unknown)
         return {key: found[key] for key in wanted if key in found}
+
+    def entered(self, kind: str, rows: Rows) -> Mapping[str, Entered]:
+        """See SearchesBeforeCreate: customers by ResaleNum, in which the mapping writes the tax number.
+
+        No query asks for it, so it is looked for among the customers that were changed within `search_days`.
+        """
+        wanted = {key: number for key, body in rows if (number := str(body.get("ResaleNum") or ""))}
+        if kind != "counterparty" or not wanted:
+            return {}
+        place, numbers = self._place(kind), set(wanted.values())
+        since = stamp(datetime.now(UTC) - timedelta(days=self.search_days))
+        there: dict[str, list[dict[str, Any]]] = {}
+        for page in self.company.changed(place, since):
+            for body in map(decoded, page):
+                number = str(body.get("ResaleNum") or "").strip()
+                if number in numbers and body.get("Active", True):
+                    there.setdefault(number, []).append(body)
+        told: dict[str, Entered] = {}
+        for key, number in wanted.items():
+            others = [body for body in there.get(number, ()) if _key_on(place, body) != key]
+            if others:
+                first = min(others, key=_first)
+                name = str(first.get("CompanyName") or first.get("DisplayName") or "")
+                told[key] = Entered(str(first["Id"]), name, number)
+        return told
 
     # ---- Finding ------------------------------------------------------------------------------
 

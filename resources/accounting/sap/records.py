@@ -185,18 +185,21 @@ class Making:
             if cleared and cleared != ours:
                 known[cleared] = ours if known.get(cleared, ours) == ours else ""
 
-    # ---- Inside -------------------------------------------------------------------------------
-
-    def _tax_number(self, body: Row) -> str:
+    def tax_numbers(self, body: Row) -> dict[str, str]:
+        """The tax numbers of a partner by type: first those that the connection names, in its order."""
         rows = [row for row in body.get("to_BusinessPartnerTax") or () if isinstance(row, dict)]
         numbers = {
             str(row.get("BPTaxType")): str(row.get("BPTaxLongNumber") or row.get("BPTaxNumber") or "")
             for row in rows
         }
-        for kind in self.tax_types or sorted(numbers):
-            if numbers.get(kind):
-                return numbers[kind]
-        return ""
+        order = dict.fromkeys((*self.tax_types, *sorted(numbers)))
+        return {kind: number for kind in order if (number := numbers.get(kind))}
+
+    # ---- Inside -------------------------------------------------------------------------------
+
+    def _tax_number(self, body: Row) -> str:
+        numbers = self.tax_numbers(body)
+        return next((numbers[kind] for kind in self.tax_types or numbers if kind in numbers), "")
 
     def _name(self, body: Row) -> str:
         rows = [row for row in body.get("to_Description") or () if isinstance(row, dict)]

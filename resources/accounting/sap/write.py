@@ -18,10 +18,12 @@ from typing import Any, Final
 
 from resources.accounting.sap import faults, keys, nodes, odata, paths
 from resources.accounting.sap.connection import Opened
-from resources.accounting.sap.entities import PLACES, Place
+from resources.accounting.sap.entities import PARTNERS, PLACES, Place
 from resources.accounting.sap.multipart import Change
+from resources.accounting.sap.session import List
 from resources.connector import (
     Conflict,
+    Entered,
     Exists,
     Lock,
     Refused,
@@ -168,6 +170,47 @@ class Writer:
                     continue
                 found[ours] = paths.found(body)
         return found
+
+    def entered(self, kind: str, rows: Rows) -> Mapping[str, Entered]:
+        """See SearchesBeforeCreate: partners that have the first tax number of a new customer, and no other one of another
+        value (the KPP is a number of another type)."""
+        if kind != "counterparty":
+            return {}
+        meant = {key: numbers for key, body in rows if (numbers := self._tax_numbers(body))}
+        asked = List(PARTNERS, "A_BusinessPartnerTaxNumber", ("BusinessPartner", "BPTaxType"))
+        values = list(dict.fromkeys(next(iter(numbers.values())) for numbers in meant.values()))
+        partners = {
+            str(row["BusinessPartner"]): None
+            for part in self.session.picked(asked, "BPTaxNumber", values)
+            for row in part
+        }
+        place = PLACES[kind]
+        there = [
+            self._body(kind, row)
+            for part in self.session.picked(place.whole(), place.key[0], list(partners))
+            for row in part
+        ]
+        field = self.making.references[kind]
+        told: dict[str, Entered] = {}
+        for key, numbers in meant.items():
+            (kind_of, number), *others = numbers.items()
+            for body in there:
+                theirs = self.making.tax_numbers(body)
+                is_same = theirs.get(kind_of) == number and all(
+                    theirs.get(of, own) == own for of, own in others
+                )
+                if is_same and not body.get("IsMarkedForArchiving") and keys.borne(kind, body, field) != key:
+                    branch = next((theirs[of] for of, _ in others if of in theirs), "")
+                    name = str(body.get("BusinessPartnerFullName") or body.get("OrganizationBPName1") or "")
+                    told[key] = Entered(self.key_of(kind, body), name, number, branch)
+                    break
+        return told
+
+    def _tax_numbers(self, body: Mapping[str, Any]) -> dict[str, str]:
+        try:
+            return self.making.tax_numbers(paths.nested(body))
+        except ValueError:
+            return {}  # it is refused as it is made
 
     def _body(self, kind: str, row: Mapping[str, Any]) -> dict[str, Any]:
         """A record as it is compared; one with an amount that cannot be read as it came, so that it differs in words."""
