@@ -33,6 +33,7 @@ ACCOUNTING_ONLY = (
     "write", "vat", "units", "currency", "currencies", "organization", "defaults", "reconcile", "gate", "approval",
     "expects", "keys", "money", "without",
 )  # fmt: skip
+FED_BACK = ("deal", "company", "task", "duplicate")  # sections of `feedback`
 LONGEST_NAME = 63  # bytes of a table's name in PostgreSQL
 
 
@@ -400,6 +401,9 @@ def _unique(file: SystemFile) -> Iterator[tuple[Place, str]]:
 
 
 def _writes(file: SystemFile) -> Iterator[tuple[Place, str]]:
+    for kind in file.feedback:
+        if kind not in FED_BACK:
+            yield ("feedback", kind), f"nothing is written back as `{kind}`. {_near(kind, FED_BACK)}"
     for section, rules in (("write", file.write), ("feedback", file.feedback)):
         for kind, rule in rules.items():
             where: Place = (section, kind)

@@ -125,8 +125,12 @@ class System:
         return {entity: tuple(names) for entity, names in found.items()}
 
     def fields_written(self) -> dict[str, tuple[str, ...]]:
-        """By kind the fields that we write back into a CRM."""
-        return {kind: tuple(rule.fields) for kind, rule in self.file.feedback.items()}
+        """By kind the fields that we write back into a CRM; a duplicate is told as a task."""
+        found: dict[str, dict[str, None]] = {}
+        for section, rule in self.file.feedback.items():
+            kind = "task" if section == "duplicate" else section
+            found.setdefault(kind, {}).update(dict.fromkeys(rule.fields))
+        return {kind: tuple(names) for kind, names in found.items()}
 
     @property
     def entities(self) -> tuple[str, ...]:

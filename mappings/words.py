@@ -247,6 +247,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "deal": ("Deal", "Сделка"),
     "company": ("Company", "Компания"),
     "task": ("Task", "Задача"),
+    "duplicate": ("Task about a client that the CRM holds twice", "Задача о дубле клиента в CRM"),
 }
 
 CARRIED: dict[str, tuple[tuple[str, str], ...]] = {

@@ -1,4 +1,5 @@
-"""Write what accounting knows back to the CRM: statuses, debts, and one task for an overdue document.
+"""Write what accounting knows back to the CRM: statuses, debts, and one task for an overdue document; and what we know of
+the CRM itself: one task for a client that it holds twice.
 
 Through the operation ledger like every other write: an operation a content, none where the CRM already
 shows it. What was shown and is wanted no more is written back as its `empty`; what somebody overwrote in the CRM is
@@ -22,6 +23,8 @@ from resources.connector import SourceError
 from resources.warehouse import Connection, trusted
 
 ACTOR: Final = "feedback"
+DUPLICATES_A_DAY: Final = 100  # tasks about them that one CRM is given in 24 hours, the newest first
+DEADLINE_DAYS: Final = 3  # until a task is to be done
 
 REMEDY: Final = (
     "The CRM rounds it, or a rule there rewrites it: let the field keep what is written (of money two digits after the"
@@ -43,10 +46,17 @@ _DUE: Final = {
         where c.source = %(system)s and c.problem is null
     """,
     "task": """
-        select t.*, t.task_id as subject, (t.due_on + 3)::timestamp as deadline, ops.key_of(%(system)s::text, 'task', t.task_id) as key
+        select t.*, t.task_id as subject, (t.due_on + %(days)s)::timestamp as deadline,
+               ops.key_of(%(system)s::text, 'task', t.task_id) as key
         from feedback.task t where t.source = %(system)s and t.due_on < %(today)s and t.employee_id is not null
     """,
+    "duplicate": """
+        select d.*, d.duplicate_id as subject, (%(today)s::date + %(days)s)::timestamp as deadline,
+               ops.key_of(%(system)s::text, 'task', concat_ws('/', 'duplicate', d.duplicate_id, d.older_id)) as key
+        from feedback.duplicate d where d.source = %(system)s and d.employee_id is not null
+    """,
 }
+_TASKS: Final = ("task", "duplicate")  # sections of a mapping file that make tasks
 
 # What of each kind has a row, whether or not it has a sum; and what the CRM still has.
 _ROWS: Final = {
@@ -135,10 +145,12 @@ def _plan(
     parameters = {
         "system": system.name,
         "today": today,
-        "kind": kind,
+        "days": DEADLINE_DAYS,
+        "most": DUPLICATES_A_DAY,
+        "kind": "task" if kind in _TASKS else kind,
         "run_id": run_id,
         "actor": ACTOR,
-        "action": "create" if kind == "task" else "update",
+        "action": "create" if kind in _TASKS else "update",
         "needs_own": "debt_own" in compile_write(system, kind),
         "overwritten": looked.overwritten if looked else [],
     }
@@ -157,7 +169,8 @@ def _plan(
         rows, records = _ROWS[kind]
         body = compile_write(system, kind)
         conn.execute(trusted(_GONE.format(body=body, due=_DUE[kind], rows=rows, records=records)), parameters)
-    for statement in (_ACTOR, _SUPERSEDE):
+    of_duplicates = (_SPREAD, _TAKE_BACK, _DUE_AGAIN) if kind == "duplicate" else ()
+    for statement in (_ACTOR, _SUPERSEDE, *of_duplicates):
         conn.execute(statement, parameters)
     if looked:
         same = "select w.key from wanted w join shown s on s.key = w.key where s.content_hash = md5(w.body::text) and s.state = 'verified'"
@@ -202,6 +215,38 @@ _SUPERSEDE: Final = """
     select ops.move_many(ids, 'superseded', %(actor)s, 'something newer is to be shown') from stale
 """
 
+# Tasks about duplicates are known by what they are about. Who connects a CRM of many years gets them day by day.
+_SPREAD: Final = """
+    delete from wanted w using (
+        select w.key from wanted w
+        join feedback.duplicate d on d.duplicate_id = w.subject
+        left join shown s on s.key = w.key
+        where s.key is null
+        order by d.created_at desc nulls last, d.duplicate_id
+        offset greatest(0, %(most)s - (
+            select count(*) from ops.operation o join core.client_record r on r.client_record_id = o.subject
+            where o.target = %(system)s and o.kind = %(kind)s and o.state <> 'superseded'
+              and o.planned_at > clock_timestamp() - interval '24 hours'))
+    ) later
+    where later.key = w.key
+"""
+
+# What was not sent, and is no duplicate any more: merged in the CRM, deleted there, or another client as a person says.
+_TAKE_BACK: Final = """
+    with gone as (
+        select array_agg(s.operation_id) as ids from shown s join core.client_record r on r.client_record_id = s.subject
+        where s.state in ('planned', 'approved', 'rejected') and not exists (select from wanted w where w.key = s.key)
+        having count(*) > 0)
+    select ops.move_many(ids, 'superseded', %(actor)s, 'the CRM holds the client once by now') from gone
+"""
+
+_DUE_AGAIN: Final = """
+    with again as (
+        select array_agg(o.operation_id) as ids from wanted w join ops.operation o on o.operation_id = w.key::uuid
+        where o.state = 'superseded' having count(*) > 0)
+    select ops.move_many(ids, 'planned', %(actor)s, 'the CRM holds the client twice again') from again
+"""
+
 # The same values once more, after others, are another operation: its id counts how many there were.
 _INSERT: Final = """
     insert into ops.operation (operation_id, target, kind, action, key, source, source_ref, subject, body,
@@ -213,7 +258,9 @@ _INSERT: Final = """
            %(system)s, %(kind)s, %(action)s, w.key, %(system)s, w.key, w.subject, w.body, md5(w.body::text), %(run_id)s
     from wanted w
     left join shown s on s.key = w.key
-    where s.key is null or (%(kind)s::text <> 'task' and (s.content_hash <> md5(w.body::text)
+    where s.key is null and not (%(kind)s::text = 'task' and exists (
+            select from ops.operation o where o.target = %(system)s and o.kind = 'task' and o.key = w.key))
+       or (%(kind)s::text <> 'task' and (s.content_hash <> md5(w.body::text)
                                            or s.state = 'verified' and w.key = any(%(overwritten)s)))
 """
 

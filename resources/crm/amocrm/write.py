@@ -278,8 +278,11 @@ def _sole(outcomes: Sequence[Outcome]) -> Written:
 
 
 def _subject(listing: Listing, key: str, row: Mapping[str, Any]) -> str:
-    """What a row is about, for a person: a task by the lead that it stands at, since its key is ours."""
-    return f"{listing.path} {key}" if listing is not TASKS else f"the task of lead {row.get('entity_id')}"
+    """What a row is about, for a person: a task by the record that it stands at, since its key is ours."""
+    if listing is not TASKS:
+        return f"{listing.path} {key}"
+    of = "company" if row.get("entity_type") == "companies" else "lead"
+    return f"the task of {of} {row.get('entity_id')}"
 
 
 def _stamped(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from resources.connector import Finding, SourceError
 from resources.crm.crm_source import behind
 from resources.crm.dynamics.entities import DICTIONARIES, TABLES
+from resources.crm.dynamics.write import READ_AS
 
 if TYPE_CHECKING:
     from resources.crm.dynamics.connector import Dynamics
@@ -72,7 +73,7 @@ def _columns(crm: Dynamics, entity: str, table: str, fields: Sequence[str], word
             f"{entity} columns", False, str(error), "let the application user read the definitions of tables"
         )
         return
-    names = dict.fromkeys(name.partition("@")[0] for name in fields if name != "position")
+    names = dict.fromkeys(READ_AS.get(name, name.partition("@")[0]) for name in fields if name != "position")
     absent = [name for name in names if name and name not in there]
     if not absent:
         yield Finding(f"{entity} columns", True, f"all {len(names)} are there, {words}")

@@ -31,7 +31,10 @@ _KINDS: Final = {
 _LOOKUPS: Final = {
     "_ownerid_value": ("ownerid", "systemusers"),
     "_regardingobjectid_value": ("regardingobjectid_opportunity_task", "opportunities"),
+    "regardingobjectid_account_task": ("regardingobjectid_account_task", "accounts"),
 }
+READ_AS: Final = {"regardingobjectid_account_task": "_regardingobjectid_value"}
+"""Lookups that are bound by a property of their own, and read under the column that they share."""
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LOCAL: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _UTC: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -143,7 +146,7 @@ class Writer(CrmTarget):
 
     def _fields(self, kind: str, body: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
         for name, value in body.items():
-            if name.startswith("_") and name.endswith("_value"):
+            if name in READ_AS or (name.startswith("_") and name.endswith("_value")):
                 lookup = _LOOKUPS.get(name)
                 if lookup is None:
                     raise Refused(
@@ -160,7 +163,8 @@ class Writer(CrmTarget):
 
     def _read_back(self, kind: str, body: Mapping[str, Any] | None = None) -> tuple[str, ...]:
         named = body if body is not None else self.fields_written.get(kind, ())
-        return tuple(dict.fromkeys((_KINDS[kind][1], STAMP, *named)))
+        read = (READ_AS.get(name, name) for name in named)
+        return tuple(dict.fromkeys((_KINDS[kind][1], STAMP, *read)))
 
     def _as_given(self, row: Mapping[str, Any]) -> dict[str, Any]:
         found = dict(row)
@@ -169,7 +173,7 @@ class Writer(CrmTarget):
                 found[name] = (
                     datetime.fromisoformat(value).astimezone(self.zone).strftime("%Y-%m-%dT%H:%M:%S")
                 )
-        return found
+        return found | {name: row[column] for name, column in READ_AS.items() if column in row}
 
 
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode

@@ -31,7 +31,11 @@ _MARKED: Final = re.compile(r"\s*\[sverka-([^\]\s]+)\]\s*$")
 _TAG: Final = re.compile(r"<(?:br|/p|/div)[^>]*>", re.IGNORECASE)
 _KINDS: Final = {"deal": "Deal", "company": "ContractorCompany"}
 _TASKS: Final = Listing(
-    "task", "task", ("Task",), ("name", "statement", "responsible", "deadline", "deals"), filter="TaskFilter"
+    "task",
+    "task",
+    ("Task",),
+    ("name", "statement", "responsible", "deadline", "deals", "contractor"),
+    filter="TaskFilter",
 )
 
 Outcome = Written | SourceError
@@ -268,6 +272,8 @@ def _task(key: str, body: Body) -> dict[str, Any]:
         task["responsible"] = {"contentType": "Employee", "id": str(task["responsible"])}
     if task.get("deals"):
         task["deals"] = [{"contentType": "Deal", "id": str(task["deals"])}]
+    if task.get("contractor"):
+        task["contractor"] = {"contentType": _KINDS["company"], "id": str(task["contractor"])}
     if task.get("deadline"):
         task["deadline"] = day_of(datetime.fromisoformat(str(task["deadline"])))
     return task
@@ -285,6 +291,7 @@ def _keep_ours(rows: Sequence[msgspec.Raw], keys: Sequence[str], found: dict[str
         task["responsible"] = str((task.get("responsible") or {}).get("id", ""))
         deals = [str(deal.get("id")) for deal in task.get("deals") or ()]
         task["deals"] = deals[0] if len(deals) == 1 else deals
+        task["contractor"] = str((task.get("contractor") or {}).get("id", ""))
         day = task.get("deadline") or {}
         if day.get("contentType") == "DateOnly":
             task["deadline"] = date(day["year"], day["month"] + 1, day["day"]).isoformat()

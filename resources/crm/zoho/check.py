@@ -11,7 +11,7 @@ from resources.crm.crm_source import behind
 from resources.crm.zoho.bulk import PATH
 from resources.crm.zoho.entities import LINES, MODULES, WRITTEN, decode
 from resources.crm.zoho.fields import absent_fields, remedy
-from resources.crm.zoho.write import TASK_KEY
+from resources.crm.zoho.write import PLAIN, TASK_KEY
 
 if TYPE_CHECKING:
     from resources.crm.zoho.connector import Zoho
@@ -46,7 +46,9 @@ def findings(crm: Zoho, now: datetime | None = None) -> Iterator[Finding]:
     for kind, names in crm.fields_written.items():
         ours = [TASK_KEY] if kind == "task" else []
         if kind in WRITTEN:
-            yield from _fields(crm, kind, [*names, *ours], "which we write")
+            yield from _fields(
+                crm, kind, [*(name for name in names if name not in PLAIN), *ours], "which we write"
+            )
 
 
 def _user(crm: Zoho) -> Iterator[Finding]:

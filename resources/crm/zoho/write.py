@@ -26,7 +26,7 @@ ROWS_A_CREDIT: Final = 10
 WRITES_AT_ONCE: Final = 4
 TASK_KEY: Final = "Ext_Key"  # a text field of tasks, without duplicates, that somebody made for us
 _LOOKUPS: Final = ("Owner", "What_Id", "Who_Id")  # of a task: written as {"id": ...}
-_PLAIN: Final = ("$se_module",)  # said with a write, and no field
+PLAIN: Final = ("$se_module",)  # said with a write, and no field
 
 Outcome = Written | SourceError
 
@@ -39,7 +39,7 @@ class Writer(CrmTarget):
     mapping_file: str
 
     def create(self, kind: str, key: str, body: Mapping[str, Any]) -> Written:
-        """Create a task (the only kind), of the deal that its `What_Id` names. Our key stands in Ext_Key.
+        """Create a task (the only kind), of the deal (or account, by `$se_module`) that its `What_Id` names. Our key stands in Ext_Key.
 
         Sent again it changes that task and makes no second. Raises Refused, Uncertain.
         """
@@ -74,9 +74,9 @@ class Writer(CrmTarget):
         """
         if kind not in WRITTEN:
             raise Refused(f"{self.system}: a {kind} is not looked up here, only {', '.join(WRITTEN)}")
-        named = [name for name in self.fields_written.get(kind, ()) if name not in _PLAIN]
+        named = [name for name in self.fields_written.get(kind, ()) if name not in PLAIN]
         if kind == "task":
-            return self._find_tasks(keys, named)
+            return {**self._find_tasks(keys, named)}
         fields = list(dict.fromkeys(("id", "Modified_Time", *named)))
         found: dict[str, Mapping[str, Any]] = {}
         try:
@@ -95,9 +95,9 @@ class Writer(CrmTarget):
         bodies = [(key, {"id": key, **body}) for key, body in rows]
         return self._in_batches("PUT", WRITTEN[kind], bodies, {}, headers)
 
-    def _find_tasks(self, keys: Sequence[str], named: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    def _find_tasks(self, keys: Sequence[str], named: Sequence[str]) -> dict[str, dict[str, Any]]:
         fields = list(dict.fromkeys(("id", TASK_KEY, "Modified_Time", *named)))
-        found: dict[str, Mapping[str, Any]] = {}
+        found: dict[str, dict[str, Any]] = {}
         for start in range(0, len(keys), MAX_IDS):
             part = ", ".join(f"'{_quoted(key)}'" for key in keys[start : start + MAX_IDS])
             try:
@@ -107,7 +107,20 @@ class Writer(CrmTarget):
                 continue
             for body in map(_flat, rows):
                 found.setdefault(str(body[TASK_KEY]), {"$se_module": "Deals", **body})
+        if "$se_module" in self.fields_written.get("task", ()):
+            self._tell_modules(found)
         return found
+
+    def _tell_modules(self, tasks: Mapping[str, dict[str, Any]]) -> None:
+        """Say of tasks whether they are of an account: a lookup that is read shows no module."""
+        named = list(dict.fromkeys(str(task["What_Id"]) for task in tasks.values() if task.get("What_Id")))
+        accounts = {
+            str(_flat(row)["id"])
+            for rows in valued(self.org, "Accounts", ["id"], "id", named)
+            for row in rows
+        }
+        for task in tasks.values():
+            task["$se_module"] = "Accounts" if str(task.get("What_Id")) in accounts else "Deals"
 
     def _in_batches(
         self,

@@ -230,7 +230,8 @@ def _value(space: Space, column: Column, item: Item) -> Any:
     if value is None:
         return None
     if column.kind in LOOKUPS:
-        return _reference(column.target, space.target(column).shown(value))
+        target = space.target(column, item)
+        return _reference(target.name, target.shown(value))
     if column.kind in ("Picklist", "State", "Status"):
         return {"__type": f"OptionSetValue:{_CONTRACTS}", "Value": value}
     if column.kind == "Money":

@@ -162,7 +162,7 @@ def _attribute(table: Table, column: Column, place: int) -> dict[str, Any]:
     if column.kind in ("String", "Memo"):
         made["MaxLength"] = column.length or 100
     if column.kind in LOOKUPS:
-        made["Targets"] = [column.target]
+        made["Targets"] = [column.target, *(target for target, _ in column.also.values())]
     if column.kind == "Money":
         made |= {"Precision": 2, "PrecisionSource": 2, "IsBaseCurrency": column.name.endswith("_base")}
     if column.kind in ("DateTime", "DateOnly"):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, Literal
@@ -94,11 +94,21 @@ class Column:
     scale: int = 10
     schema: str = ""
     custom: bool = False
+    also: Mapping[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # of a lookup of several: target and field by nav
 
     @property
     def property(self) -> str:
         """The name in JSON: lookups are read as `_name_value`."""
         return f"_{self.name}_value" if self.kind in LOOKUPS else self.name
+
+
+def _aimed(column: Column, nav: str, target: str, field: str) -> Column:
+    """A lookup of several as its property for one of them."""
+    return replace(
+        column, read=lambda item: item.body.get(field), keep=field, target=target, nav=nav, also={}
+    )
 
 
 @dataclass
@@ -126,6 +136,8 @@ class Table:
     def __post_init__(self) -> None:
         self.key = self.key or f"{self.name}id"
         self.navs = {column.nav: column for column in self.columns.values() if column.nav}
+        for column in list(self.navs.values()):
+            self.navs |= {nav: _aimed(column, nav, *other) for nav, other in column.also.items()}
 
     def shown(self, number: int) -> str:
         return self.chosen.get(number) or guid_of(self.code, number)

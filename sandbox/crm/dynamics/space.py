@@ -69,7 +69,11 @@ class Space:
     def tracked(self, table: Table) -> bool:
         return table.tracked and table.name not in self.options.untracked
 
-    def target(self, column: Column) -> Table:
+    def target(self, column: Column, item: Item | None = None) -> Table:
+        """The table that a lookup points to; one of several as the row has it."""
+        for target, kept in column.also.values():
+            if item is not None and item.body.get(kept):
+                return self.tables[target]
         return self.tables[column.target]
 
     def version(self) -> int:
@@ -77,11 +81,11 @@ class Space:
 
     def guid_reader(self, column: Column) -> Callable[[Item], str | None]:
         """Of a lookup: the GUID that it shows."""
-        shown, read = self.target(column).shown, column.read
+        read = column.read
 
         def guid(item: Item) -> str | None:
             number = read(item)
-            return shown(number) if number else None
+            return self.target(column, item).shown(number) if number else None
 
         return guid
 
@@ -236,7 +240,7 @@ def _notes(space: Space, column: Column, notes: frozenset[str]) -> Callable[[Ite
         if is_lookup and NAVIGATION in notes and column.nav != column.name:
             row[f"{name}@{NAVIGATION}"] = column.nav
         if is_lookup and LOGICAL_NAME in notes:
-            row[f"{name}@{LOGICAL_NAME}"] = column.target
+            row[f"{name}@{LOGICAL_NAME}"] = space.target(column, item).name
 
     return add
 
@@ -245,13 +249,11 @@ def formatted(space: Space, column: Column) -> Callable[[Item], str | None]:
     """The value as a person reads it, or None where the vendor adds no formatted value."""
     read = column.read
     if column.kind in LOOKUPS:
-        rows, target = space.rows[column.target], space.target(column)
-        name = target.columns[target.title].read
 
         def of_lookup(item: Item) -> str | None:
-            number = read(item)
-            other = rows.get(number) if number else None
-            return str(name(other) or "") if other is not None else None
+            number, target = read(item), space.target(column, item)
+            other = space.rows[target.name].get(number) if number else None
+            return str(target.columns[target.title].read(other) or "") if other is not None else None
 
         return of_lookup
     if column.kind in CHOICES:

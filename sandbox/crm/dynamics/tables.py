@@ -14,6 +14,7 @@ Columns are those of the vendor's entity reference (opportunity, opportunityprod
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from typing import Any, Final
@@ -331,7 +332,11 @@ def _task() -> Table:
             text("subject", "text", length=200), text("description", "description", length=2000, kind="Memo"),
             Column("scheduledend", "DateTime", _due, keep="due_on"),
             fixed("prioritycode", "Picklist", 1, {0: "Low", 1: "Normal", 2: "High"}),
-            lookup("regardingobjectid", "opportunity", "deal", nav="regardingobjectid_opportunity_task"),
+            replace(
+                lookup("regardingobjectid", "opportunity", "deal", nav="regardingobjectid_opportunity_task"),
+                read=lambda item: item.body.get("client") or item.body.get("deal"),
+                also={"regardingobjectid_account_task": ("account", "client")},
+            ),
             *state(states, TASK_STATES, reasons, TASK_REASONS), _custom("new_extkey", "new_ExtKey", "key"),
         ],
         entity="task", owner="employee", key="activityid", writable=True, keys=("new_extkey",), schema="Task",

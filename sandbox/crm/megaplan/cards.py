@@ -205,6 +205,7 @@ TASK: Final[dict[str, Field]] = {
     "deadline": lambda p, i: day(i.body.get("due_on"), p.manners.months_from_zero),
     "deals": lambda p, i: [Link("deal", i.body["deal"])] if i.body.get("deal") else [],
     "dealsCount": lambda p, i: int(bool(i.body.get("deal"))),
+    "contractor": lambda p, i: Link("client", i.body["client"]) if i.body.get("client") else None,
     "isUrgent": lambda p, i: False,
     "timeCreated": lambda p, i: moment(i.created),
     "activity": lambda p, i: moment(i.modified),

@@ -206,7 +206,7 @@ _HEARD: Final[Mapping[str, dict[str, Hear]]] = {
     "task": {
         "name": _text("text", required="name"), "statement": _text("statement"),
         "responsible": _link("employee", "employee"), "deadline": _hear_deadline,
-        "deals": _link("deal", "deal", many=True),
+        "deals": _link("deal", "deal", many=True), "contractor": _link("client", "client"),
     },
     "product": {"name": _text("name", required="name"), "article": _text("code")},
     "employee": {}, "pipeline": {}, "stage": {}, "source": {}, "invoice": {}, "line": {},

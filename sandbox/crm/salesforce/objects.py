@@ -10,6 +10,7 @@ product.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
@@ -17,7 +18,7 @@ from typing import Any, Final
 from sandbox.crm.salesforce import catalogue
 from sandbox.crm.salesforce.catalogue import FORECASTS, PROBABILITIES, STANDARD_PRICEBOOK
 from sandbox.crm.salesforce.fields import Field, SObject
-from sandbox.crm.salesforce.ids import record_id, source_name, stage_name
+from sandbox.crm.salesforce.ids import PREFIXES, record_id, source_name, stage_name
 from sandbox.crm.salesforce.model import (
     CURRENCIES,
     Org,
@@ -291,10 +292,25 @@ def _line(org: Org) -> SObject:
     })  # fmt: skip
 
 
+def _what() -> Field:
+    """What a task is about: an opportunity or an account."""
+    known = refer("WhatId", "deal", "deal", "Связано с", relation="What", also=("Account",))
+
+    def get(item: Item) -> str | None:
+        client = item.body.get("client")
+        return record_id(PREFIXES["client"], client) if client else known.get(item)
+
+    def write(body: Body, value: Any) -> None:
+        entity = getattr(value, "entity", "deal")
+        body |= {"deal": None, "client": None, entity: None if value is None else int(value)}
+
+    return replace(known, get=get, write=write, create=True, update=True)
+
+
 def _task(org: Org) -> SObject:
     return sobject("Task", "Задача", "Задачи", [
         *system(org, "task", _under("employee")),
-        refer("WhatId", "deal", "deal", "Связано с", relation="What", write=True, also=("Account",)),
+        _what(),
         refer("OwnerId", "employee", "employee", "Ответственный", write=True),
         text("Subject", "text", "Тема"),
         text("Description", "description", "Комментарий", kind="textarea", length=32000),

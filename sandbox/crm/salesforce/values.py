@@ -92,15 +92,26 @@ def _moment(found: Field, value: Any) -> date | datetime:
     raise _unreadable(found, value)
 
 
-def _reference(org: Org, found: Field, value: Any) -> int:
+class Pointed(int):
+    """The number of a record to which a reference points, and of which entity it is."""
+
+    def __new__(cls, number: int, entity: str) -> Pointed:
+        made = super().__new__(cls, number)
+        made.entity = entity
+        return made
+
+    entity: str
+
+
+def _reference(org: Org, found: Field, value: Any) -> Pointed:
     for name in found.refers:
         entity = ENTITY_OF[name]
         try:
             number = number_in(PREFIXES[entity], value, found.name)
         except Refusal:
             continue
-        if name == found.refers[0] and org.item(entity, number) is not None:
-            return number
+        if org.item(entity, number) is not None:
+            return Pointed(number, entity)
         raise Refusal(400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", (found.name,))
     said = f"{found.label or found.name}: id value of incorrect type: {value}"
     raise Refusal(400, "MALFORMED_ID", said, (found.name,))

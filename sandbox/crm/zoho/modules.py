@@ -7,7 +7,7 @@ VAT_Rate; on rows VAT_Rate and VAT_Included; on Invoices Deal_Name; on Tasks the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -267,13 +267,20 @@ CAMPAIGNS: Final = Module(
     "Campaign_Name",
 )  # fmt: skip
 
+
+def _what(view: View, item: Item) -> Value:
+    """What a task is about: an account, else a deal."""
+    client = item.body.get("client")
+    return view.link("client", client) if client else view.link("deal", item.body.get("deal"))
+
+
 TASKS: Final = Module(
     "Tasks", "task", "Task", "Tasks",
     (
         *system("task"),
         plain("Subject", "Subject", "text", "text", required=True, length=300),
         plain("Due_Date", "Due Date", "date", "due_on"),
-        link("What_Id", "Related To", "deal"),
+        replace(link("What_Id", "Related To", "deal"), get=_what),
         fixed("Who_Id", "Contact Name", "lookup", None, lookup="contact"),
         plain("Status", "Status", "picklist", "status", picks=("Not Started", "In Progress", "Completed")),
         plain("Priority", "Priority", "picklist", "priority", picks=("High", "Normal", "Low")),

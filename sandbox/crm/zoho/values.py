@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -21,7 +22,13 @@ def parsed(portal: Portal, module: Module, place: int, row: Row, body: Said) -> 
     """The body with a row's values. Names that are no field, and read-only ones, are passed over in silence."""
     for name, value in row.items():
         one = module.by_name.get(name)
-        if one is not None and one.key is not None:
+        if name == "What_Id" and value is not None and row.get("$se_module") == "Accounts":
+            assert one is not None
+            body |= {
+                "deal": None,
+                "client": _reference(portal, place, replace(one, lookup="client"), value, row),
+            }
+        elif one is not None and one.key is not None:
             body[one.key] = _value(portal, place, one, value, row)
     if module.entity == "deal" and ("Stage" in row or "Pipeline" in row):
         stage = portal.office.desk.get("stage", body["stage"])
