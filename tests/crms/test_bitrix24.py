@@ -200,9 +200,13 @@ def shown(portal: Running) -> dict[str, Shown]:
 
 
 def tasks(portal: Running) -> Counter[Task]:
+    """Tasks of deals; those about duplicates are of companies."""
     rows = listed(portal, "tasks.task.list", "tasks", select=["ID", "RESPONSIBLE_ID", "UF_CRM_TASK"])
     return Counter(
-        (deal.removeprefix("D_"), str(row["responsibleId"])) for row in rows for deal in row["ufCrmTask"]
+        (deal.removeprefix("D_"), str(row["responsibleId"]))
+        for row in rows
+        for deal in row["ufCrmTask"]
+        if deal.startswith("D_")
     )
 
 

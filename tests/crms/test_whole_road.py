@@ -21,7 +21,7 @@ from pipelines.sync import Road
 from resources.warehouse import Warehouse
 from tests.crms.stand_in import MAPPINGS, StandIn, vendors
 from tests.crms.truth import Truth, sold
-from tests.crms.written_back import Shown, Task, refused, to_be_done, to_be_shown
+from tests.crms.written_back import Shown, Task, about_duplicates, refused, to_be_done, to_be_shown
 from tests.sandbox_process import running
 from tests.whole_road import Company, addresses, sync_road
 
@@ -77,6 +77,7 @@ def test_deals_become_documents_and_payments_come_back_without_an_echo(
         assert made - tasks == refused(warehouse, crm.name)
         assert tasks
         assert not tasks - made
+        assert len(truth.of("task")) - tasks.total() == about_duplicates(warehouse, crm.name)
 
         third = sync_road(road)
         assert third.planned.new == 0
@@ -142,4 +143,5 @@ def _shown(truth: Truth) -> dict[str, Shown]:
 
 
 def _tasks(truth: Truth) -> Counter[Task]:
-    return Counter((task["deal"], task["employee"]) for task in truth.of("task").values())
+    """Tasks of deals; those about duplicates are of companies."""
+    return Counter((task["deal"], task["employee"]) for task in truth.of("task").values() if task["deal"])

@@ -54,6 +54,16 @@ def refused(warehouse: Warehouse, system: str) -> Counter[Task]:
     )
 
 
+def about_duplicates(warehouse: Warehouse, system: str) -> int:
+    """How many tasks the CRM took about clients that it holds twice."""
+    count: int = warehouse.scalar(
+        "select count(*) from ops.operation o join core.client_record r on r.client_record_id = o.subject"
+        " where o.target = %s and o.kind = 'task' and o.state = 'verified'",
+        [system],
+    )
+    return count
+
+
 def _words(file: Path) -> dict[str, dict[str, str]]:
     fields: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))["feedback"]["deal"]["fields"]
     return {field["from"]: field["map"] for field in fields.values() if "map" in field}

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from mappings import compile_text, compile_write, load, lookups, mapping_document, write_rules
+from mappings import MappingError, compile_text, compile_write, load, lookups, mapping_document, write_rules
 from mappings.compile_write import DEAL_LINES, LINES, OWN_LINES
 from mappings.tables import targets
 from pipelines.table import tables
@@ -152,6 +153,21 @@ def test_feedback_maps_clears_and_fills_templates(warehouse: Warehouse) -> None:
     assert task["TITLE"] == "Просрочена оплата: O'Neil {x}, долг  RUB"
     assert (task["RESPONSIBLE_ID"], task["DEADLINE"]) == ("7", "2026-02-01T15:00:00")
     assert set(system.echo_fields("deal")) == set(deal)
+
+
+def test_a_duplicate_is_written_as_a_task_and_what_nothing_is_written_back_as_is_an_error(
+    tmp_path: Path,
+) -> None:
+    system = load(MAPPINGS / "demo", ENVIRON).system("bitrix24")
+    written = system.fields_written()
+    assert "duplicate" not in written
+    assert {*system.feedback["task"].fields, *system.feedback["duplicate"].fields} == set(written["task"])
+    for path in [*(MAPPINGS / "crm").glob("*.yaml"), MAPPINGS / "demo" / "bitrix24.yaml"]:
+        assert "duplicate" in yaml.safe_load(path.read_text(encoding="utf-8"))["feedback"], path.name
+    with pytest.raises(
+        MappingError, match=r"nothing is written back as `duplicates`\. Did you mean `duplicate`\?"
+    ):
+        crm(tmp_path / "m", "feedback:\n  duplicates:\n    fields:\n      a: {constant: 1}\n")
 
 
 def test_a_body_may_have_more_fields_than_a_function_has_arguments(

@@ -237,4 +237,4 @@ def test_the_ready_mapping_is_valid_and_names_fields_that_the_organization_has(
     crm.fields_read, crm.fields_written = system.fields_read(), system.fields_written()
     wrong = [finding.message for finding in crm.check() if not finding.ok]
     assert wrong == []
-    assert set(system.feedback) == set(crm.capabilities.writes)
+    assert set(system.fields_written()) == set(crm.capabilities.writes)
