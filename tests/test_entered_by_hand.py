@@ -12,6 +12,7 @@ import pytest
 
 from mappings import load
 from pipelines import sync
+from pipelines.operations.carried import Carried
 from pipelines.operations.phrases import in_russian
 from pipelines.sync import Road
 from resources.accounting.onec.connector import OneC
@@ -117,6 +118,22 @@ def test_a_counterparty_entered_by_hand_between_plan_and_carry_is_not_doubled(
     assert bearing(road, warehouse, met["number"]) == [NAME]
     third = sync_road(road)
     assert (third.planned.quiet, third.carried.written) == (True, 0)
+
+
+@pytest.mark.parametrize("road", ["onec"], indirect=True)
+def test_a_create_that_still_waits_goes_once_accounting_has_the_counterparty(
+    road: Road, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as waiting:
+        waiting.setattr(sync, "carry_operations", lambda road, **how: Carried())
+        sync_road(road)
+    ((key, _, body),) = warehouse.rows(_PLANNED.format(number="coalesce(body ->> 'ИНН', '') <> ''"))
+    assert states(warehouse, key)[0] == "approved"
+    enter(road.target(road.accounting), body)
+    second = sync_road(road)
+    assert states(warehouse, key)[0] == "superseded"
+    assert second.carried.held == 0
+    assert bearing(road, warehouse, body["ИНН"]) == [NAME]
 
 
 def states(warehouse: Warehouse, key: str) -> tuple[str, str, int]:
