@@ -16,12 +16,13 @@ from typing import Final, Literal
 from mappings import MappingError, Mappings, System
 from pipelines import sync
 from pipelines.raw.load import Batch
+from pipelines.raw.memory import AHEAD, READ_BY_NOW
 from pipelines.raw.receive import keepable
 from pipelines.sync import Road
 from resources.connection import DAY, environment_seconds, number
 from resources.connector import SourceError
 from resources.language import Language
-from resources.warehouse import Connection, Warehouse
+from resources.warehouse import Connection, Warehouse, trusted
 
 EVERY_SECONDS: Final = 300  # SVERKA_SENSOR_SECONDS, or `every_seconds` in a system's connection
 BEHIND_SECONDS: Final = 3600  # SVERKA_BEHIND_SECONDS, or `behind_after` in a system's connection
@@ -110,15 +111,19 @@ def freshness_of(conn: Connection, systems: Iterable[System], now: datetime) -> 
 
 
 def _freshness(conn: Connection, system: System, now: datetime) -> Freshness:
-    named = {"system": system.name, "entities": list(system.entities), "now": now}
+    named = {"system": system.name, "entities": list(system.entities), "now": now, "latest": now + AHEAD}
+    # What lies ahead of now was kept while our clock was ahead.
     conn.execute(
-        "insert into ops.look (system, first_at) values (%(system)s, %(now)s) on conflict do nothing", named
+        "insert into ops.look (system, first_at) values (%(system)s, %(now)s)"
+        " on conflict (system) do update set first_at = excluded.first_at where ops.look.first_at > excluded.first_at",
+        named,
     )
     row = conn.execute(
-        """
+        trusted(f"""
         with last as (
             -- of a reading whose process died nothing is known; the one before it speaks
-            select e.entity, c.read_until, b.status, b.message, b.batch_id
+            select e.entity, {READ_BY_NOW} as read_until, c.read_until is not null as was_read,
+                   b.status, b.message, b.batch_id
             from unnest(%(entities)s::text[]) e(entity)
             left join ops.cursor c on c.source = %(system)s and c.entity = e.entity
             left join lateral (
@@ -133,14 +138,15 @@ def _freshness(conn: Connection, system: System, now: datetime) -> Freshness:
                           where g.source = %(system)s and g.entity = f.entity and g.status = 'loaded'), 0)) as since
             from last f where f.status = 'failed'
         )
-        select l.first_at, l.read_until, l.error, l.is_final, l.failing_since,
+        select l.first_at, case when l.read_until <= %(latest)s then l.read_until end, l.error, l.is_final, l.failing_since,
                (select min(read_until) from last),
                (select array_agg(entity order by entity) from failing),
                (select message from failing order by batch_id desc limit 1),
                (select min(since) from failing),
                (select coalesce(bool_or(read_until is null), false) from failing)
+                   or (select coalesce(bool_or(was_read and read_until is null), false) from last)
         from ops.look l where l.system = %(system)s
-        """,
+        """),
         named,
     ).fetchone()
     assert row is not None
@@ -173,7 +179,9 @@ def looked(warehouse: Warehouse, system: str, began: datetime, *, found: bool) -
         insert into ops.look (system, first_at, looked_at, read_until)
         values (%(system)s, %(at)s, %(at)s, case when not %(found)s then %(at)s::timestamptz end)
         on conflict (system) do update set looked_at = excluded.looked_at, error = null, is_final = false,
-            failing_since = null, read_until = greatest(ops.look.read_until, excluded.read_until)
+            failing_since = null,
+            read_until = case when ops.look.read_until > excluded.looked_at then excluded.read_until
+                              else greatest(ops.look.read_until, excluded.read_until) end
         """,
         {"system": system, "at": began, "found": found},
     )

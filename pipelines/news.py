@@ -10,7 +10,7 @@ from itertools import islice
 from mappings import System
 from pipelines.raw.hints import waiting
 from pipelines.raw.load import raw_table, tell_known
-from pipelines.raw.memory import STAMP_STANDS_AFTER
+from pipelines.raw.memory import STAMP_STANDS_AFTER, go_back, take_back_the_future
 from pipelines.raw.stumbles import each
 from pipelines.sync import Road, read
 from resources.connector import Change, SourceError
@@ -39,6 +39,7 @@ def news(road: Road, system: System, now: datetime | None = None) -> News | None
     """
     moment = now or datetime.now(UTC)
     source = road.source(system)
+    take_back_the_future(road.warehouse, system.name, moment)
     cursors = road.warehouse.rows(
         "select entity, read_until from ops.cursor where source = %s and read_until is not null",
         [system.name],
@@ -53,6 +54,7 @@ def news(road: Road, system: System, now: datetime | None = None) -> News | None
     hints = islice((c for c in changes if c.entity in wanted), MAX_HINTS)
     certain, doubtful = _sorted_out(road, system, hints, dict(cursors))
     if certain:
+        go_back(road.warehouse, source, certain)
         newest = max(certain, key=lambda c: (c.modified_at or moment, c.version or "", c.source_id))
         return News(system.name, len(certain), f"{newest.entity} {newest.source_id}")
     for hinted in waiting(road.warehouse, {system.name: [entity.name for entity in entities]}):

@@ -255,6 +255,15 @@ class PassesOverOurOwn(Protocol):
 
 
 @runtime_checkable
+class TellsItsTime(Protocol):
+    """A source whose answers bear the time of its own clock, by which it stamps its records too."""
+
+    def clock_behind(self) -> float:
+        """Seconds by which its clock lay behind ours at the last answer; 0 where it was ahead, or nothing told."""
+        ...
+
+
+@runtime_checkable
 class ReadsFiles(Protocol):
     """A source of files: it knows of every file what of it is stored, so a sweep that meets an unknown id has
     nothing to read again."""

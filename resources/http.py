@@ -21,6 +21,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final, Literal, TypeVar
@@ -36,6 +37,7 @@ from resources.connector import Conflict, Refused, SourceError, Target, Uncertai
 from resources.deadline import is_over, keeps_deadlines, within
 from resources.hidden import conceal as conceal
 from resources.hidden import mask as mask
+from resources.http_date import behind
 from resources.http_date import retry_after as retry_after
 from resources.json_body import readable
 from resources.parallel import Turns
@@ -164,6 +166,9 @@ class Client:
     transport: httpx.BaseTransport | None = None
     # What httpx calls for each request and each answer, by "request" and "response": for whoever counts them.
     event_hooks: dict[str, list[Callable[..., Any]]] = field(default_factory=dict)
+    behind: float = field(
+        default=0.0, init=False
+    )  # seconds that the vendor's clock lay behind ours, by the last answer
     _idle: list[httpx.Client] = field(init=False, repr=False)  # one connection each
     _free: Turns = field(init=False, repr=False)
     _trust: ssl.SSLContext = field(init=False, repr=False)
@@ -378,6 +383,7 @@ class Client:
         with within(limit):
             try:
                 response = http.send(request, stream=True)
+                self.behind = self._clock_of(response)
                 try:
                     body = io.BytesIO()  # whose value is no copy: a large answer is in memory once
                     for part in pieces(response):
@@ -395,6 +401,10 @@ class Client:
                     raise late from None
                 raise
         return Answer(response.status_code, response.headers, body.getvalue())
+
+    def _clock_of(self, response: httpx.Response) -> float:
+        said = behind(response.headers, datetime.now(UTC))
+        return self.behind if said is None else said
 
     def _judge(self, what: str, answer: Answer, want: str, classify: Callable[[Answer], Verdict]) -> Answer:
         if 300 <= answer.status < 400 and answer.status != 304:

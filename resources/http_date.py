@@ -13,6 +13,15 @@ def http_date(text: str) -> datetime | None:
     return read if read is not None and 2000 <= read.year < 2100 else None
 
 
+def behind(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds by which the clock behind an answer lies behind ours, or none where it is ahead; None where nothing tells:
+    without a Date, or of an answer that a cache gave (RFC 9111: it has an Age, and the Date of long ago)."""
+    there = http_date(headers.get("date", ""))
+    if there is None or headers.get("age", "0").strip() not in ("", "0"):
+        return None
+    return max(0.0, (now - there).total_seconds())
+
+
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds from a Retry-After header (a number or an HTTP date), None without one.
 

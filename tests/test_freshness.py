@@ -101,6 +101,27 @@ def test_a_source_is_read_until_the_entity_of_it_that_was_read_first(
     assert found.sentence() == ""
 
 
+def test_what_was_kept_while_our_clock_was_ahead_makes_no_source_fresh(
+    warehouse: Warehouse, mappings: Mappings
+) -> None:
+    ahead, before = NOW + timedelta(days=3), NOW - timedelta(hours=5)
+    read_all(warehouse, mappings, before)
+    warehouse.execute("update ops.batch set window_to = %s", [before])
+    read_all(warehouse, mappings, ahead)
+    looked(warehouse, "bitrix24", ahead, found=False)
+    found = bitrix24(warehouse, mappings)
+    assert (found.read_until, found.state) == (before, "behind")
+    looked(warehouse, "bitrix24", NOW, found=True)
+    assert bitrix24(warehouse, mappings).is_behind
+    looked(warehouse, "bitrix24", NOW, found=False)
+    assert bitrix24(warehouse, mappings).read_until == NOW
+    warehouse.execute("delete from ops.batch where window_to is not null")
+    warehouse.execute("update ops.look set read_until = null")
+    found = bitrix24(warehouse, mappings)
+    assert (found.read_until, found.known_since) == (None, NOW), "nothing is known of when it was read"
+    assert bitrix24(warehouse, mappings, NOW + timedelta(hours=5)).is_behind
+
+
 def test_a_look_that_found_nothing_counts_as_a_reading_and_one_that_found_something_does_not(
     warehouse: Warehouse, mappings: Mappings
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from pipelines.raw.load import read_source, tell_known
+from pipelines.raw.load import read_source, store_page, tell_known
 from resources.connector import (
     Capabilities,
     Entity,
@@ -110,3 +110,75 @@ def test_equal_counts_spare_the_sweep_and_a_record_set_apart_masks_no_deletion(
     read_source(warehouse, portal, now=LATER + timedelta(minutes=3))  # type: ignore[arg-type]
     assert portal.swept == ["deal"]
     assert warehouse.scalar("select deleted from raw.crm_deal where source_id = '1' and is_current")
+
+
+def cursors(warehouse: Warehouse) -> list[Any]:
+    return warehouse.rows("select read_until, swept_at from ops.cursor where entity = 'deal'")
+
+
+def test_a_cursor_that_our_clock_set_ahead_of_the_time_is_not_believed_and_says_so_once(
+    warehouse: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = datetime.now(UTC)
+    asked: list[datetime | None] = []
+
+    class Watched(Portal):
+        def read(self, entities: Sequence[str], since: datetime | None, until: datetime) -> Iterator[Page]:
+            asked.append(since)
+            return super().read(entities, since, until)
+
+    portal: Any = Watched()
+    read_source(warehouse, portal, now=now - timedelta(hours=2))
+    read_source(warehouse, portal, now=now + timedelta(days=3), sweep=True)
+    assert cursors(warehouse) == [(now + timedelta(days=3),) * 2], "the clock was ahead"
+    # Read by key meanwhile, and read while the clock was ahead: neither is a reading that had ended by now.
+    store_page(warehouse, "crm", portal.capabilities, Page("deal", [Record("1", b'{"id": 1}', WRITTEN)]))
+    asked.clear()
+    portal.swept.clear()
+    read_source(warehouse, portal, now=now)
+    assert asked == [now - timedelta(hours=3)], "since the reading before, less the overlap"
+    assert "deal" in portal.swept, "as if it had never been swept"
+    assert cursors(warehouse) == [(now, now)]
+    read_source(warehouse, portal, now=datetime.now(UTC))
+    told = [record.getMessage() for record in caplog.records if "our clock was ahead" in record.getMessage()]
+    assert len(told) == 1
+    assert f"since {now - timedelta(hours=2):%d.%m.%Y %H:%M} UTC is read again" in told[0]
+
+
+def test_what_was_only_ever_read_by_a_clock_that_was_ahead_is_read_whole_and_may_be_deleted(
+    warehouse: Warehouse, portal: Portal
+) -> None:
+    warehouse.execute("update ops.batch set window_to = now() + interval '3 days'")
+    warehouse.execute("update ops.cursor set read_until = now() + interval '3 days', swept_at = read_until")
+    warehouse.execute("update raw.crm_deal set seen_at = now() + interval '3 days'")
+    portal.living.remove("2")
+    deals, *_ = read_source(warehouse, portal)  # type: ignore[arg-type]
+    assert (deals.mode, deals.deleted) == ("full", 1)
+
+
+def test_a_window_begins_as_much_earlier_as_the_vendors_clock_lies_behind(warehouse: Warehouse) -> None:
+    now = datetime.now(UTC)
+    asked: list[datetime | None] = []
+
+    class Late(Portal):
+        late = 5 * 3600.0
+
+        def read(self, entities: Sequence[str], since: datetime | None, until: datetime) -> Iterator[Page]:
+            asked.append(since)
+            return super().read(entities, since, until)
+
+        def clock_behind(self) -> float:
+            return self.late
+
+    portal: Any = Late()
+    read_source(warehouse, portal, now=now - timedelta(minutes=9))
+    read_source(warehouse, portal, now=now - timedelta(minutes=8))
+    assert asked == [None, now - timedelta(hours=6, minutes=9)]
+    portal.late = 59.0  # which the overlap covers
+    read_source(warehouse, portal, now=now - timedelta(minutes=7))
+    read_source(warehouse, portal, now=now - timedelta(minutes=6))
+    assert asked[2:] == [now - timedelta(hours=6, minutes=8), now - timedelta(hours=1, minutes=7)]
+    portal.late = 30 * 86_400.0  # the Date of no clock
+    read_source(warehouse, portal, now=now - timedelta(minutes=5))
+    read_source(warehouse, portal, now=now - timedelta(minutes=4))
+    assert asked[-1] == now - timedelta(hours=1, minutes=5)

@@ -27,7 +27,15 @@ from pipelines.raw.batch import (
     take_turns,
 )
 from pipelines.raw.hints import read_hinted, take
-from pipelines.raw.memory import highest, remember_contents, remember_places, tell_known, windows
+from pipelines.raw.memory import (
+    highest,
+    remember_clock,
+    remember_contents,
+    remember_places,
+    take_back_the_future,
+    tell_known,
+    windows,
+)
 from pipelines.raw.receive import gathered, keepable, receive
 from pipelines.raw.refused import Watch, refuse, refused_of
 from pipelines.raw.settle import settle
@@ -75,6 +83,7 @@ def read_source(
         mode: Mode = "full" if full else "incremental"
         batches = refuse(conn, source.system, stopped, refused, mode, moment, run_id)
     wanted = [entity for entity in wanted if entity not in stopped]
+    take_back_the_future(warehouse, source.system, moment)
     tell_known(warehouse, source)
     hooks = take(warehouse, source.system, [entity.name for entity in wanted])
     for since, group in windows(warehouse, source, wanted, moment, full=full, rescan=rescan):
@@ -145,7 +154,7 @@ def _read(
                         entity = next(e for e in source.capabilities.entities if e.name == page.entity)
                         ensure_tables(conn, source.system, [entity.name])
                         opened[page.entity] = open_batch(
-                            conn, source.system, entity, mode, since, until, run_id
+                            conn, source.system, entity, mode, until, until, run_id
                         )
                         opened[page.entity].asked = False
                         if not any(incoming.direct for incoming in opened.values()):
@@ -175,6 +184,7 @@ def _read(
         # What a guard refused to store is no content loaded; what was read before an error is.
         remember_contents(conn, source, [batch.entity for batch in batches if batch.error in ("", error)])
         remember_places(conn, source, [batch.entity for batch in batches if not batch.error])
+        remember_clock(conn, source, [batch.entity for batch in batches if not batch.error])
         conn.commit()
     return batches
 

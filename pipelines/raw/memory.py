@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,14 +19,55 @@ from resources.connector import (
     ReadsFiles,
     Record,
     Source,
+    TellsItsTime,
 )
 from resources.warehouse import Connection, Warehouse
 
+log = logging.getLogger(__name__)
+
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
+# Of cursor `c`: until when it was read, if no later than %(latest)s, else until when it had been read by then; null where none had.
+# A reading of single records has an empty window.
+READ_BY_NOW = """case when c.read_until <= %(latest)s then c.read_until else (
+    select max(b.window_to) from ops.batch b
+    where b.source = c.source and b.entity = c.entity and b.status = 'loaded' and b.mode <> 'sweep'
+      and b.window_from is distinct from b.window_to and b.window_to <= %(latest)s) end"""
 # How long before a read a stamp must lie for the read to have seen all that it stands for. A portal stamps whole
 # seconds: read within its second, a record may change once more and keep its stamp. More than a second, since
 # the stamp is by the portal's clock and the read by ours.
 STAMP_STANDS_AFTER = timedelta(seconds=30)
+
+# Of cursor `c`: until when it was read by the vendor's clock, as far as that lay behind ours.
+_STAMPED_UNTIL = "c.read_until - coalesce((c.state ->> 'behind')::double precision, 0) * interval '1 second'"
+# What one of our clocks may be ahead of another unheeded: less than any overlap of what is asked for by time.
+AHEAD = timedelta(minutes=5)
+CLOCK_SKEW = 60.0  # seconds between two clocks that an overlap covers anyway
+FURTHEST_BEHIND = 7 * 86_400.0  # seconds: an answer that says more tells of no clock
+
+
+def take_back_the_future(warehouse: Warehouse, system: str, moment: datetime) -> None:
+    """Take back cursors that lie ahead of `moment` and of the present: our clock was ahead when they were set.
+
+    What changed since the last reading before is read again, all of it where there was none. Says so, once.
+    """
+    rows = warehouse.rows(
+        f"""
+        update ops.cursor c set read_until = {READ_BY_NOW},
+            full_read_at = case when full_read_at <= %(latest)s then full_read_at end,
+            swept_at = case when swept_at <= %(latest)s then swept_at end
+        where source = %(system)s and greatest(read_until, full_read_at, swept_at) > %(latest)s
+        returning entity, read_until
+        """,
+        {"system": system, "latest": max(moment, datetime.now(UTC)) + AHEAD},
+    )
+    if rows:
+        since = min((at for _, at in rows if at is not None), default=None)
+        log.warning(
+            "%s: our clock was ahead when %s was read last; what changed %s is read again",
+            system,
+            ", ".join(sorted(entity for entity, _ in rows)),
+            f"since {since:%d.%m.%Y %H:%M} UTC" if since and all(at for _, at in rows) else "at any time",
+        )
 
 
 def windows(
@@ -38,8 +80,11 @@ def windows(
     rescan: bool,
 ) -> list[tuple[datetime | None, list[Entity]]]:
     """Entities by the time from which they are read; None is everything."""
+    # In the vendor's own time: the stamps that are asked for are its own.
     cursors = dict(
-        warehouse.rows("select entity, read_until from ops.cursor where source = %s", [source.system])
+        warehouse.rows(
+            f"select entity, {_STAMPED_UNTIL} from ops.cursor c where source = %s", [source.system]
+        )
     )
     overlap = timedelta(seconds=source.capabilities.overlap_seconds)
     groups: dict[datetime | None, list[Entity]] = {}
@@ -189,6 +234,49 @@ def remember_places(conn: Connection, source: Source, entities: Sequence[str]) -
                 """,
                 [source.system, entity, place],
             )
+
+
+def remember_clock(conn: Connection, source: Source, entities: Sequence[str]) -> None:
+    """Keep with the cursors how far the vendor's clock lies behind ours, so that the next window begins as much earlier:
+    its stamps look older than they are."""
+    behind = source.clock_behind() if isinstance(source, TellsItsTime) else 0.0
+    conn.execute(
+        """
+        update ops.cursor set state = coalesce(state, '{}') - 'behind'
+            || case when %(behind)s > 0 then jsonb_build_object('behind', %(behind)s) else '{}' end
+        where source = %(source)s and entity = any(%(entities)s) and (%(behind)s > 0 or state ? 'behind')
+        """,
+        {
+            "source": source.system,
+            "entities": list(entities),
+            "behind": round(behind) if CLOCK_SKEW < behind <= FURTHEST_BEHIND else 0,
+        },
+    )
+
+
+def go_back(warehouse: Warehouse, source: Source, seen: Iterable[Change]) -> None:
+    """Set cursors back to the stamps of changes that were `seen` and that the next windows would leave out."""
+    overlap = timedelta(seconds=source.capabilities.overlap_seconds)
+    parents = {entity.name: entity.parent for entity in source.capabilities.entities}
+    oldest: dict[str, datetime] = {}
+    for change in seen:
+        for entity in (change.entity, parents.get(change.entity)):
+            if entity and change.modified_at is not None:
+                oldest[entity] = min(oldest.get(entity, change.modified_at), change.modified_at)
+    if oldest:
+        warehouse.execute(
+            f"""
+            update ops.cursor c set read_until = s.stamp
+            from unnest(%(entities)s::text[], %(stamps)s::timestamptz[]) s (entity, stamp)
+            where c.source = %(source)s and c.entity = s.entity and s.stamp < {_STAMPED_UNTIL} - %(overlap)s
+            """,
+            {
+                "source": source.system,
+                "entities": list(oldest),
+                "stamps": list(oldest.values()),
+                "overlap": overlap,
+            },
+        )
 
 
 def remember_contents(conn: Connection, source: Source, entities: Sequence[str]) -> None:

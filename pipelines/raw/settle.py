@@ -29,8 +29,10 @@ _TABLES = trusted(
     f" ({_SAID}, replaces bigint, was_deleted boolean, old_payload jsonb)"
 )
 
-# Of stored `c`: another reader stored it after this batch began, which cannot say that it is gone.
-NOT_SINCE = "c.seen_at < (select b.started_at from ops.batch b where b.batch_id = {batch})"
+# Of stored `c`: another reader stored it after this batch began, which cannot say that it is gone. What was seen later
+# than now was seen by a clock that was ahead, before it.
+NOT_SINCE = """(c.seen_at < (select b.started_at from ops.batch b where b.batch_id = {batch})
+    or c.seen_at > clock_timestamp())"""
 
 # Since when a stored version is so in the source.
 VALID = "coalesce({of}.said_from, {of}.modified_at, {of}.seen_at)"

@@ -66,6 +66,10 @@ class CrmSource:
         """End the connections."""
         self.client.close()
 
+    def clock_behind(self) -> float:
+        """See TellsItsTime."""
+        return self.client.behind
+
     # ---- What a vendor gives ------------------------------------------------------------------
 
     def rows(self, entity: str) -> Iterator[Rows]:
@@ -254,11 +258,11 @@ class CrmTarget:
 
 
 def behind(there: datetime | None, now: datetime, overlap: float) -> Iterator[Finding]:
-    """A finding where the system's clock lies behind ours: by more than the overlap changes are left unread."""
+    """A finding where the system's clock lies behind ours: by more than the overlap windows grow."""
     late = (now - there).total_seconds() if there else 0.0
     if abs(late) <= CLOCK_SKEW:
         return
     message = f"its clock and ours differ by {abs(late):.0f} s"
     if late > overlap:
-        message += "; changes are left unread, because their stamps look older than they are"
+        message += "; each read asks for as much more, because stamps look older than they are"
     yield Finding("clock", False, message, "set both by NTP, and see that their time zones are right")

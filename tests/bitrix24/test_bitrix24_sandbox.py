@@ -221,7 +221,9 @@ def test_the_fields_that_the_mapping_writes_are_checked_and_no_others(crm: Bitri
     assert "`feedback` in mappings/mine/bitrix24.yaml" in found["deal field oportunity"].remedy
 
 
-@pytest.mark.parametrize(("hours", "says"), [(0, None), (-1, "differ by 3"), (2, "changes are left unread")])
+@pytest.mark.parametrize(
+    ("hours", "says"), [(0, None), (-1, "differ by 3"), (2, "each read asks for as much more")]
+)
 def test_a_clock_that_goes_wrong_is_told(crm: Bitrix24, hours: int, says: str | None) -> None:
     told = [f for f in findings(crm, datetime.now(UTC) + timedelta(hours=hours)) if f.subject == "clock"]
     assert [says in finding.message for finding in told if says] == ([True] if says else [])

@@ -352,7 +352,7 @@ def test_missing_rights_tracking_and_clocks_are_told_in_plain_words(town: Town) 
     assert "switch on" in told["change tracking"].remedy
     assert "prvReadInvoice" in told["invoice"].message
     late = next(one for one in findings(crm, now().replace(year=now().year + 1)) if one.subject == "clock")
-    assert "changes are left unread" in late.message
+    assert "each read asks for as much more" in late.message
 
 
 def test_an_environment_that_lets_nobody_in_is_one_finding(town: Town) -> None:

@@ -125,6 +125,10 @@ class Sap(Writer):
         if self.settings.login is not None:
             self.settings.login.close()
 
+    def clock_behind(self) -> float:
+        """See TellsItsTime."""
+        return self.session.clock_behind
+
     # ---- Source -------------------------------------------------------------------------------
 
     def read(self, entities: Sequence[str], since: datetime | None, until: datetime) -> Iterator[Page]:

@@ -95,6 +95,11 @@ class Session:
         for seat in self._all:
             self._free.put(seat)
 
+    @property
+    def clock_behind(self) -> float:
+        """Seconds by which the server's clock lay behind ours at the last answers."""
+        return max(seat.client.behind for seat in self._all)
+
     def close(self) -> None:
         """End the connections."""
         for seat in self._all:

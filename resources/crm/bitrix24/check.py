@@ -48,7 +48,7 @@ def findings(crm: Bitrix24, now: datetime | None = None) -> list[Finding]:
 
 
 def _clock(crm: Bitrix24, now: datetime) -> Iterator[Finding]:
-    """A portal that stamps changes earlier than the overlap reaches back would have them left unread."""
+    """A portal that stamps changes earlier than the overlap reaches back makes windows longer; see TellsItsTime."""
     try:
         there = moment(str(crm.portal.call("server.time", {})))
     except SourceError:
@@ -58,7 +58,7 @@ def _clock(crm: Bitrix24, now: datetime) -> Iterator[Finding]:
         return
     message = f"the portal's clock and ours differ by {abs(behind):.0f} s"
     if behind > crm.capabilities.overlap_seconds:
-        message += "; changes are left unread, because their stamps look older than they are"
+        message += "; each read asks for as much more, because stamps look older than they are"
     yield Finding("clock", False, message, "set both by NTP, and see that their time zones are right")
 
 

@@ -126,6 +126,10 @@ class Bitrix24(Writer):
 
     # Reading
 
+    def clock_behind(self) -> float:
+        """See TellsItsTime."""
+        return self.portal.clock_behind
+
     def read(
         self,
         entities: Sequence[str],

@@ -176,6 +176,11 @@ class Portal:
                 self._opened.close()
 
     @property
+    def clock_behind(self) -> float:
+        """Seconds by which the portal's clock lay behind ours at the last answer."""
+        return self._opened.behind if self._opened is not None else 0.0
+
+    @property
     def _client(self) -> Client:
         """The connection; an application's is opened at its first use, for its token names the address."""
         with self._opening:
