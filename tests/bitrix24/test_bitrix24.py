@@ -76,9 +76,10 @@ def test_what_changed_since_is_read_whichever_form_of_stamp_the_portal_takes(iso
     small = SmallPortal(500, iso=iso)
     since = START + timedelta(minutes=400)
     pages = everything(opened(small), "deal", "deal_line", since=since)
-    assert sorted(map(int, ids(pages, "deal"))) == list(range(400, 501))
+    first = 400 if iso else 340  # of the zone only an offset is known: an hour more
+    assert sorted(map(int, ids(pages, "deal"))) == list(range(first, 501))
     assert sorted({p for page in pages for p in page.complete_parents}, key=int) == [
-        str(n) for n in range(400, 501)
+        str(n) for n in range(first, 501)
     ]
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from difflib import get_close_matches
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -366,7 +366,7 @@ class Bitrix24(Writer):
         form = self._forms.get(listing.entity, "iso")
         if not form:
             return [Chain(listing)]
-        low = _written(since, form, self._zone_of(newest))
+        low = _written(self._safely(since, newest) if form == "plain" else since, form, self._zone_of(newest))
         chains = [
             Chain(listing, {f">={stamp}": low}, pages_wanted=2, our_own=self.known_stamps)
             for stamp in listing.stamps
@@ -390,7 +390,7 @@ class Bitrix24(Writer):
                 continue
             asked.append(listing)
             for form in ("iso", "plain"):
-                value = _written(at, form, self._zone_of(newest))
+                value = _written(at, form, self._zone_of(newest, stamp))
                 for sign in (">=", "<"):
                     known = {f"={listing.key}": int(newest[0].source_id), f"{sign}{stamp}": value}
                     calls.append(narrow(listing).query(known))
@@ -403,10 +403,21 @@ class Bitrix24(Writer):
             works = {"iso": counts[:2] == [1, 0], "plain": counts[2:] == [1, 0]}
             self._forms[listing.entity] = next((form for form, right in works.items() if right), "")
 
-    def _zone_of(self, newest: Sequence[Record]) -> tzinfo:
-        """The portal's zone: the connection's, else the offset that the portal's own stamps carry."""
+    def _safely(self, since: datetime, newest: Sequence[Record]) -> datetime:
+        """A time from which a plain stamp misses nothing that was changed since, by clocks that are put back an hour.
+
+        In the hour before that a plain stamp names two times. An offset alone may be that of summer, or of winter:
+        an hour too late for the other half of the year.
+        """
+        zone, since, hour = self._zone_of(newest), since.astimezone(UTC), timedelta(hours=1)
+        is_put_back = (since + hour).astimezone(zone).utcoffset() != since.astimezone(zone).utcoffset()
+        return since - hour if self._zone is None or is_put_back else since
+
+    def _zone_of(self, newest: Sequence[Record], stamp: str = "") -> tzinfo:
+        """The portal's zone: the connection's, else the offset that the portal's own stamps carry, `stamp` first."""
         if self._zone is None and newest:
-            for text in msgspec.json.decode(newest[0].payload).values():
+            said = msgspec.json.decode(newest[0].payload)
+            for text in [said.get(stamp), *said.values()]:
                 if isinstance(text, str) and moment(text) and (zone := datetime.fromisoformat(text).tzinfo):
                     return zone
         return self._zone or UTC
