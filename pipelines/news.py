@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from mappings import System
-from pipelines.raw.hints import waiting
+from pipelines.raw.hints import unseen, waiting
 from pipelines.raw.load import raw_table, tell_known
 from pipelines.raw.memory import STAMP_STANDS_AFTER, go_back, take_back_the_future
 from pipelines.raw.stumbles import each
@@ -32,10 +32,11 @@ def news(road: Road, system: System, now: datetime | None = None) -> News | None
     """What changed in a system since it was last read, or what a webhook hints at; None when nothing did.
     Raises SourceError, WarehouseError.
 
-    Our own write-back is no news: the stamp that it gave the record stands in `ops.echo`, and what was
-    read back after writing stands in `raw`. Neither is what was set apart since it changed.
-    A record that was read within STAMP_STANDS_AFTER of its stamp may have changed again within the same second,
-    and only its content tells: such records are read here, which settles them until they change again.
+    What `raw` has is no news, and neither is what was set apart since it changed. Of others only the content tells:
+    of what was read within STAMP_STANDS_AFTER of its stamp, since it may have changed again within the same second; and
+    of what bears the stamp that our own write-back gave it (`ops.echo`) or has a webhook about that, since a robot
+    of the CRM may have answered our write before we read it back. They are read here, which settles them until they change
+    again, and are news where more than our own fields is otherwise.
     """
     moment = now or datetime.now(UTC)
     source = road.source(system)
@@ -59,13 +60,14 @@ def news(road: Road, system: System, now: datetime | None = None) -> News | None
         return News(system.name, len(certain), f"{newest.entity} {newest.source_id}")
     for hinted in waiting(road.warehouse, {system.name: [entity.name for entity in entities]}):
         return News(system.name, hinted.count, f"{hinted.newest}, by a webhook")
-    return _settled(road, system, sorted({change.entity for change in doubtful}))
+    of_our_own = unseen(road.warehouse, system.name, [entity.name for entity in entities])
+    return _settled(road, system, sorted({*(change.entity for change in doubtful), *of_our_own}))
 
 
 def _sorted_out(
     road: Road, system: System, hints: Iterable[Change], read_until: Mapping[str, datetime]
 ) -> tuple[list[Change], list[Change]]:
-    """Hints that nothing explains, and those that a second change within the same second may hide behind."""
+    """Hints that nothing explains, and those that another change may hide behind."""
     certain: list[Change] = []
     doubtful: list[Change] = []
     by_entity: dict[str, list[Change]] = {}
@@ -78,8 +80,9 @@ def _sorted_out(
         explained = _Explained(road, system, entity, [change.source_id for change in found])
         for change in found:
             assert change.modified_at is not None
-            if not explained.is_known(change.source_id, change.modified_at):
-                certain.append(change)
+            if not explained.is_kept(change.source_id, change.modified_at):
+                is_ours = _same_stamp(explained.written.get(change.source_id), change.modified_at)
+                (doubtful if is_ours else certain).append(change)
             elif (
                 explained.stored.get(change.source_id) == change.modified_at
                 and entity in read_until
@@ -100,14 +103,18 @@ def _settled(road: Road, system: System, entities: Sequence[str]) -> News | None
         raise SourceError(error, retriable=True)
     count = sum(batch.added + batch.changed + batch.deleted for batch in batches)
     return (
-        News(system.name, count, f"within a second of an earlier change, in {', '.join(entities)}")
+        News(
+            system.name,
+            count,
+            f"within a second of an earlier change or of our own, in {', '.join(entities)}",
+        )
         if count
         else None
     )
 
 
 class _Explained:
-    """Why a stamp of a record is no news: `raw` has it, we wrote it, or it was set apart."""
+    """Why a stamp of a record may be no news: `raw` has it, it was set apart, or we wrote it."""
 
     def __init__(self, road: Road, system: System, entity: str, keys: Sequence[str]) -> None:
         rows = road.warehouse.rows
@@ -132,9 +139,10 @@ class _Explained:
             )
         )
 
-    def is_known(self, key: str, stamp: datetime) -> bool:
+    def is_kept(self, key: str, stamp: datetime) -> bool:
+        """Whether it was read since."""
         seen = (self.stored.get(key), self.set_apart.get(key))
-        return any(at is not None and at >= stamp for at in seen) or _same_stamp(self.written.get(key), stamp)
+        return any(at is not None and at >= stamp for at in seen)
 
 
 def _same_stamp(echo: str | None, modified_at: datetime) -> bool:

@@ -162,6 +162,49 @@ def test_what_was_written_back_after_a_payment_is_no_change(watched: Watched) ->
     assert quiet(watched)
 
 
+def written_deal(watched: Watched) -> str:
+    """A deal to which a payment has just been written back."""
+    watched.company.sandbox.control("tick", {"days": 3, "deals": 0})
+    watched.company.sync()
+    key = "select key from ops.echo where system = 'bitrix24' and kind = 'deal' order by at desc, key limit 1"
+    return str(watched.company.warehouse.scalar(key))
+
+
+TITLE = "select payload ->> 'title' from raw.bitrix24_deal where source_id = %s and is_current"
+
+
+def test_what_a_robot_changes_before_our_write_is_read_back_is_news(watched: Watched) -> None:
+    warehouse, portal = watched.company.warehouse, watched.company.sandbox
+    deal = written_deal(watched)
+    portal.call("crm.item.update", entityTypeId=2, id=int(deal), fields={"title": "Moved by a robot"})
+    (item,) = portal.call("crm.item.list", entityTypeId=2, filter={"id": int(deal)})["result"]["items"]
+    # As if we had read our write back after the robot.
+    warehouse.execute(
+        "update ops.echo set version = %s where system = 'bitrix24' and key = %s", [item["updatedTime"], deal]
+    )
+    found = watched.look("bitrix24")
+    assert [request.tags["sverka/why"] for request in found.run_requests or []] == ["1 changed in bitrix24"]
+    assert warehouse.scalar(TITLE, [deal]) == "Moved by a robot"
+    watched.company.sync()
+    assert quiet(watched)
+
+
+def test_a_webhook_about_what_we_wrote_is_news_where_the_record_is_otherwise(watched: Watched) -> None:
+    warehouse = watched.company.warehouse
+    deal = written_deal(watched)
+    watched.company.sync("bitrix24")
+    hint = "insert into ops.hook (system, entity, ids, digest) values ('bitrix24', 'deal', %s, %s)"
+    warehouse.execute(hint, [[deal], "ours"])
+    assert watched.requests("bitrix24") == 0, "the echo of our own"
+    assert warehouse.scalar("select bool_and(seen_at is not null) from ops.hook")
+    # As if a robot had changed it in the transaction of our write.
+    robot = 'update raw.bitrix24_deal set payload = payload || \'{"title": "before"}\' where source_id = %s and is_current'
+    warehouse.execute(robot, [deal])
+    warehouse.execute(hint, [[deal], "a robot's"])
+    assert watched.requests("bitrix24") == 1
+    assert warehouse.scalar(TITLE, [deal]) != "before"
+
+
 def test_a_record_that_was_set_apart_is_no_news_until_it_changes_again(watched: Watched) -> None:
     deal = edit(watched, "cannot be kept: \0")
     assert watched.requests("bitrix24") == 1

@@ -4,7 +4,7 @@ the CRM itself: one task for a client that it holds twice.
 Through the operation ledger like every other write: an operation a content, none where the CRM already
 shows it. What was shown and is wanted no more is written back as its `empty`; what somebody overwrote in the CRM is
 written once more (`overwritten.py`). Our own write is no change of the record (`echo_fields` are left aside where `raw` compares
-it), and the stamp it gave the record is kept in `ops.echo`, so that no sensor wakes up for it.
+it), and the stamp it gave the record is kept in `ops.echo`: a sensor that sees it reads the record before it wakes anybody.
 """
 
 from __future__ import annotations
@@ -273,7 +273,7 @@ _APPROVE: Final = """
 
 
 def _echo(road: Road, system: System) -> Any:
-    """Remember the stamp that our write gave each record."""
+    """Remember the stamp that each record bears after our write: ours, or of whom answered it at once."""
     stamp = road.target(system).capabilities.version
 
     def keep(kind: str, bodies: Mapping[str, Mapping[str, Any]]) -> None:

@@ -49,8 +49,8 @@ class Hook:
 def waiting(warehouse: Warehouse, entities: Mapping[str, Sequence[str]]) -> list[Waiting]:
     """Systems with hints that no read has seen. `entities`: by system, those that are read.
 
-    Hints of what we wrote ourselves within OUR_OWN_WITHIN wait for the next read, and ask for none.
-    Raises WarehouseError.
+    Hints of what we wrote ourselves within OUR_OWN_WITHIN wait for the next read, or look of a sensor (`unseen`), and ask
+    for no sync. Raises WarehouseError.
     """
     found = []
     for system, names in entities.items():
@@ -70,6 +70,15 @@ def waiting(warehouse: Warehouse, entities: Mapping[str, Sequence[str]]) -> list
         )
         found += [Waiting(system, count, oldest, newest) for count, oldest, newest in rows]
     return found
+
+
+def unseen(warehouse: Warehouse, system: str, entities: Sequence[str]) -> list[str]:
+    """Those of these entities of which any hint is there that no read has seen. Raises WarehouseError."""
+    rows = warehouse.rows(
+        "select distinct entity from ops.hook where system = %s and entity = any(%s) and seen_at is null",
+        [system, list(entities)],
+    )
+    return [entity for (entity,) in rows]
 
 
 def take(warehouse: Warehouse, system: str, entities: Sequence[str]) -> list[Hook]:
