@@ -418,4 +418,4 @@ def rebuild_scope(conn: Connection, table: Table) -> Outcome:
     scopes = int(row[0]) if row else 0
     if _is_empty(conn, table.name):
         return Outcome(table.name, scopes, _first_load(conn, table, ()), 0)
-    return Outcome(table.name, scopes, *_replace(conn, table, ()))
+    return Outcome(table.name, scopes, *_replace(conn, table, (), None))

@@ -95,7 +95,13 @@ def copy_memory(old: QuickWarehouse, new: QuickWarehouse) -> None:
     """The operation ledger and people's decisions: what no source can tell again."""
     with old.transaction() as source, new.transaction() as target:
         target.execute("set local session_replication_role = replica")
-        for table in ("ops.operation", "ops.release", "ops.identity_decision", "ops.identity_kept", "ops.client_id"):
+        for table in (
+            "ops.operation",
+            "ops.release",
+            "ops.identity_decision",
+            "ops.identity_kept",
+            "ops.client_id",
+        ):
             columns = ", ".join(
                 row[0] for row in source.execute(
                     "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 and not attisdropped"
