@@ -445,8 +445,10 @@ _NO_LONGER_DUE = """
       and o.state in ('planned', 'held', 'approved', 'rejected')
       and coalesce(o.reason_code, '') <> 'read_back'  -- accounting holds it, if otherwise than it was sent
       and not exists (select from desired d where d.key = o.key)
-      -- What stays in the books though it was corrected may have to be posted again.
-      and not (o.action = 'post' and exists (select from written w where w.key = o.key and w.is_ended))
+      -- What stays in the books though it was corrected may have to be posted again; not after an update that is not made.
+      and not (o.action = 'post' and exists (select from written w where w.key = o.key and w.is_ended)
+               and not exists (select from ops.operation u
+                                where u.operation_id = any(o.depends_on) and u.action = 'update' and u.state <> 'verified'))
 """
 
 # Counterparties that never left, and that accounting has by now: somebody entered them there.

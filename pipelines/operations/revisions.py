@@ -10,7 +10,7 @@ posted and as we last wrote it (`AMISS`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -38,11 +38,7 @@ def reconsider(conn: Connection, decide_anew: Callable[[], object], run_id: str 
         again = set(conn.execute(_LAST, [deals]).fetchall())
     dropped = sorted({row[0] for row in rows if row not in again})
     if dropped:
-        conn.execute(
-            f"insert into ops.revision_dropped select v.*, clock_timestamp(), %s from ({_OPEN_ROWS}) v where v.deal_id = any(%s)",
-            [run_id, dropped],
-        )
-        _forget(conn, dropped)
+        _drop(conn, dropped, run_id)
         remake(conn, dropped, scope)
     return dropped
 
@@ -63,7 +59,10 @@ class Told:
 
 
 def undo(conn: Connection, accounting: System, deal: str, kind: str, by: str, reason: str) -> Told:
-    """Take a document back by a return, for good: the deal gets no other of its kind. Nothing is deleted."""
+    """Take a document back by a return, for good: the deal gets no other of its kind. Nothing is deleted.
+
+    What was decided or planned of the document before and has not left is taken back with it: else it would leave still.
+    """
     if kind != "realization" or "return" not in accounting.write:
         return Told(
             False,
@@ -75,28 +74,17 @@ def undo(conn: Connection, accounting: System, deal: str, kind: str, by: str, re
     parameters = {
         "system": accounting.name, "zone": accounting.timezone, "deal": deal, "by": by, "reason": reason,
     }  # fmt: skip
-    stands = conn.execute(trusted(_STANDS), parameters).fetchone()
-    if stands is None:
-        return Told(
-            False,
-            f"accounting holds no {kind} of {deal} that we wrote and that stands; see `sverka plan` and `sverka questions list`",
-        )
-    last_step, is_under_way, amiss = stands
-    if is_under_way:
-        return Told(False, f"the {kind} of {deal} is being written: undo it after the next sync")
-    if amiss == "not posted" and last_step == "unpost":
-        return Told(
-            False,
-            f"we unposted the {kind} of {deal} to change it, and it is not posted again yet: there is nothing to take back."
-            f" `sverka operations show {deal}` says what it waits for; undo it once it is posted",
-        )
-    if amiss:
-        return Told(
-            False,
-            f"in accounting the {kind} of {deal}, or a correction of it, is not as we left it ({amiss}): a return would not take"
-            " it back. Put that right there first, or take it back there",
-        )
+    empty_scope(conn)
+    conn.execute("insert into scope values (%s)", [deal])
+    with conn.transaction(force_rollback=True):
+        _drop(conn, [deal])
+        refusal = _cannot_be_undone(conn, deal, kind, parameters)
+    if refusal:
+        return Told(False, refusal)
+    _drop(conn, [deal])
     conn.execute(trusted(_UNDO), parameters)
+    conn.execute(_NOT_LEFT, parameters)
+    remake(conn, [deal], [])
     # An answer would decide nothing any more. What is still to be decided the next plan asks anew.
     conn.execute(
         "update ops.question set withdrawn_at = clock_timestamp()"
@@ -106,10 +94,39 @@ def undo(conn: Connection, accounting: System, deal: str, kind: str, by: str, re
     return Told(True, f"the {kind} of {deal} is taken back by a return; the next sync writes it")
 
 
+def _cannot_be_undone(conn: Connection, deal: str, kind: str, parameters: Mapping[str, str]) -> str:
+    stands = conn.execute(trusted(_STANDS), parameters).fetchone()
+    if stands is None:
+        return f"accounting holds no {kind} of {deal} that we wrote and that stands; see `sverka plan` and `sverka questions list`"
+    last_step, is_under_way, amiss = stands
+    if is_under_way:
+        return f"the {kind} of {deal} is being written: undo it after the next sync"
+    if amiss == "not posted" and last_step == "unpost":
+        return (
+            f"we unposted the {kind} of {deal} to change it, and it is not posted again yet: there is nothing to take back."
+            f" `sverka operations show {deal}` says what it waits for; undo it once it is posted"
+        )
+    if amiss:
+        return (
+            f"in accounting the {kind} of {deal}, or a correction of it, is not as we left it ({amiss}): a return would not take"
+            " it back. Put that right there first, or take it back there"
+        )
+    return ""
+
+
 def what_is_amiss(conn: Connection, operation_id: UUID) -> str:
     """How accounting holds a realization, or what a correction corrects, where that is not as we left it; else empty."""
     row = conn.execute(trusted(_AMISS_OF), {"operation": operation_id}).fetchone()
     return str(row[0]) if row and row[0] else ""
+
+
+def _drop(conn: Connection, deals: Sequence[str], run_id: str = "") -> None:
+    """Forget what was decided last about the documents of these deals, all in `scope`, where nothing of it has left; it is kept."""
+    conn.execute(
+        f"insert into ops.revision_dropped select v.*, clock_timestamp(), %s from ({_OPEN_ROWS}) v where v.deal_id = any(%s)",
+        [run_id, list(deals)],
+    )
+    _forget(conn, deals)
 
 
 def _forget(conn: Connection, deals: Sequence[str]) -> None:
@@ -254,7 +271,8 @@ _STANDS: Final = f"""
 _UNDO: Final = """
     insert into ops.revision (deal_id, kind, revision, number, ending, is_final, held, decided_on, decided_by, reason, operation_id)
     select o.subject, o.kind, (w.content #>> '{document,revision}')::int, coalesce(r.number, 0) + 1, 'reversed', true,
-           coalesce(after.content, w.content), (clock_timestamp() at time zone %(zone)s)::date, %(by)s, %(reason)s, o.operation_id
+           -- A correction that is not in the books led to nothing: what it was to correct is taken back.
+           coalesce(after.content, r.held, w.content), (clock_timestamp() at time zone %(zone)s)::date, %(by)s, %(reason)s, o.operation_id
     from ops.operation o
     cross join lateral (
         select x.content from ops.operation x
@@ -283,4 +301,15 @@ _UNDO: Final = """
       and o.state = 'verified' and w.content is not null and r.ending is distinct from 'reversed'
     order by o.planned_at desc limit 1
     returning deal_id
+"""
+
+# What was planned of the document, of its corrections and of the VAT invoice beside it, and has not left. What is due all the
+# same is planned again by the next plan.
+_NOT_LEFT: Final = """
+    select ops.move_many(array_agg(o.operation_id), 'superseded', %(by)s, 'its document is taken back', null, null)
+    from ops.operation o
+    where o.target = %(system)s and o.subject = %(deal)s and o.kind in ('realization', 'vat_invoice', 'correction', 'return')
+      and o.state in ('planned', 'held', 'approved', 'rejected')
+      and coalesce(o.reason_code, '') <> 'read_back'  -- accounting holds it, if otherwise than it was sent
+    having count(*) > 0
 """

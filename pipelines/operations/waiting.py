@@ -9,9 +9,35 @@ from typing import Final
 from pipelines.operations.edits import TOUCHED
 from resources.warehouse import Warehouse
 
+# Of operations `o`: it is still decided (`ops.revision`), whatever was planned of it. A document that stays as it is is not
+# changed; one that is taken back is not posted again either, its return takes back what its corrections came to by then,
+# and no VAT invoice goes with it.
+_DECIDED: Final = """
+    not (o.kind = 'realization' and o.action <> 'create' and exists (
+        select from ops.revision r
+        where r.deal_id = o.subject and r.kind = o.kind and (r.ending = 'reversed' or o.action <> 'post')
+          and o.key = ops.key_of(o.target, r.kind, r.deal_id || '/' || r.revision)::text))
+    and not (o.kind = 'correction' and not exists (
+        select from ops.revision r
+        where r.deal_id = o.subject and r.ending = 'corrected'
+          and o.key = ops.key_of(o.target, 'correction', r.deal_id || '/' || r.kind || '/' || r.revision || '/' || r.number)::text
+          and (not exists (
+                  select from ops.revision t
+                  where (t.deal_id, t.kind, t.revision, t.ending) = (r.deal_id, r.kind, r.revision, 'reversed'))
+               or o.action = 'post' and exists (
+                  select from ops.operation x
+                  where x.target = o.target and x.kind = o.kind and x.key = o.key and x.action = 'post' and x.state = 'verified'))))
+    and not (o.kind = 'return' and not exists (
+        select from ops.revision r
+        where r.deal_id = o.subject and r.ending = 'reversed'
+          and o.key = ops.key_of(o.target, 'return', r.deal_id || '/' || r.kind || '/' || r.revision)::text))
+    and not (o.kind = 'vat_invoice' and exists (
+        select from ops.revision r where r.deal_id = o.subject and r.kind = 'realization' and r.is_final))
+"""
+
 # Of operations `o`: parents are verified, a posting has no change of its document before it, and a return leaves no sooner
 # than all that the document after it needs is there, and that may leave itself: else the books would hold neither.
-FREE: Final = """
+FREE: Final = f"""
     not exists (select from ops.operation p where p.operation_id = any(o.depends_on) and p.state not in ('verified', 'reversed'))
     and not (action = 'post' and exists (
         select from ops.operation w
@@ -20,11 +46,12 @@ FREE: Final = """
     and not (kind = 'return' and action = 'create' and exists (
         select from ops.operation n
         where n.operation_id = ops.key_of(o.target, 'realization', o.subject || '/' || (
-                  (o.content #>> '{document,revision}')::int + 1))::uuid
+                  (o.content #>> '{{document,revision}}')::int + 1))::uuid
           and (n.state in ('planned', 'held', 'rejected') or exists (
               select from ops.operation p
               where p.operation_id = any(n.depends_on) and p.state not in ('verified', 'reversed')
                 and p.operation_id not in (o.operation_id, ops.uuid8(o.operation_id, 'post'))))))
+    and {_DECIDED}
 """
 
 READY: Final = f"state = 'approved' and {FREE}"  # what may leave now

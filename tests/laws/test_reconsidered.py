@@ -286,3 +286,22 @@ def test_what_was_refused_is_not_tried_again_in_a_period_that_is_closed_since(
         for _ in range(2):
             town.sync()
         assert held(town, deal_of(town)) == OLD
+
+
+def test_an_update_that_has_not_left_gives_way_to_a_correction(
+    towns: Towns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = (
+        '    policy: {posted: {"*": update}, closed: {amount: correction, lines: correction, "*": ask}}\n'
+    )
+    monkeypatch.setitem(REWORDINGS, "corrected_once_closed", ("onec.yaml", "    policy: {}\n", policy))
+    with shipped(towns, "corrected_once_closed") as (town, deal):
+        reprice(town, deal, "900.00")
+        town.sync(write=False)
+        town.books.closed_until = date(2026, 3, 31)
+        for _ in range(3):
+            town.sync()
+        steps = "select action, state from ops.operation where kind = 'realization' and state in ('planned', 'approved')"
+        assert town.rows(steps) == []
+        assert [kind for kind, _, _ in documents(town, deal)] == ["correction", "realization"]
+        assert held(town, deal) == Decimal("900.00")

@@ -1,0 +1,98 @@
+"""A person takes a document back while something that was planned of it before has not left."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from pipelines import sync
+from pipelines.operations import revisions
+from resources.connector import SourceError
+from tests.laws.conftest import Towns
+from tests.laws.one_deal import deal_of, only, reprice, settle
+from tests.laws.test_reconsidered import OLD, allow, held, refuse, sale
+from tests.laws.test_revisions import FOLLOWS, documents, shipped, variances
+from tests.laws.test_undo import take_back
+from tests.laws.town import Done, Town
+
+SOLD = ("realization", True, OLD)
+
+
+def carry(town: Town) -> None:
+    """The rest of a sync whose plan is made."""
+    sync.carry_operations(town.road)
+    town.settle(Done())
+
+
+def rest(town: Town) -> None:
+    for _ in range(3):
+        done = town.sync()
+    assert [law.sentence for law in done.laws if not law.holds] == []
+
+
+def correction(town: Town) -> str:
+    return next(iter(town.books.all("correction")))
+
+
+# ---- what was planned before ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", ["mixed", "updated", "reversed"])
+def test_what_was_planned_before_does_not_leave(towns: Towns, policy: str) -> None:
+    with shipped(towns, policy) as (town, deal):
+        reprice(town, deal, "900.00")
+        town.sync(write=False)
+        assert take_back(town, deal).done
+        carry(town)
+        assert documents(town, deal) == [SOLD]
+        rest(town)
+        assert documents(town, deal) == [SOLD, ("return", True, OLD)]
+        assert "realized" not in [measure for measure, _, _ in variances(town)]
+
+
+@pytest.mark.parametrize("policy", ["mixed", "updated"])
+def test_the_carrier_looks_whether_it_is_still_decided(
+    towns: Towns, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    with shipped(towns, policy) as (town, deal):
+        reprice(town, deal, "900.00")
+        town.sync(write=False)
+        monkeypatch.setattr(revisions, "_NOT_LEFT", "select 1")
+        assert take_back(town, deal).done
+        carry(town)
+        assert documents(town, deal) == [SOLD]
+
+
+def test_what_cannot_be_undone_stays_decided(towns: Towns) -> None:
+    with shipped(towns, "mixed") as (town, deal):
+        reprice(town, deal, "900.00")
+        town.sync(write=False)
+        town.books.change("realization", sale(town), Posted=False)
+        town.settle(Done())
+        assert not take_back(town, deal).done
+        assert town.rows("select ending from ops.revision") == [("corrected",)]
+
+
+@pytest.mark.parametrize("how", ["refused", "planned", "draft"])
+def test_the_return_takes_what_the_corrections_in_the_books_came_to(towns: Towns, how: str) -> None:
+    with shipped(towns, "mixed") as (town, deal):
+        reprice(town, deal, "900.00")
+        settle(town)
+        if how == "refused":
+            town.books.refused_kinds = {"correction"}
+        elif how == "draft":
+            refuse(town, "post", "correction")
+        reprice(town, deal, "950.00")
+        town.sync(write=how != "planned")
+        assert take_back(town, deal).done
+        rest(town)
+        assert ("return", True, Decimal("900.00")) in documents(town, deal)
+        assert held(town, deal) == 0
+
+
+# ---- what a return or a correction rests on ---------------------------------------------------
+
+
+# ---- what the return and the correction say ---------------------------------------------------
