@@ -272,7 +272,9 @@ class Carrier:
             for base in group:
                 if found is None:
                     told[base.follower] = Unsent(f"{self.target.system}: it did not show what this rests on")
-                elif refusal := changed(self.target.system, base, found.get(base.key), self.version_field):
+                elif refusal := changed(
+                    self.target.system, base, found.get(base.key), self.version_field, self.posted_field
+                ):
                     told[base.follower] = refusal
         return told
 

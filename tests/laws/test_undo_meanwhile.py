@@ -95,4 +95,39 @@ def test_the_return_takes_what_the_corrections_in_the_books_came_to(towns: Towns
 # ---- what a return or a correction rests on ---------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "how", [{"Posted": False}, {"Posted": False, "DeletionMark": True}, {"СуммаДокумента": Decimal("-50.10")}]
+)
+@pytest.mark.parametrize("follows", ["return", "correction"])
+def test_a_correction_that_a_person_touches_is_met_before_anything_follows(
+    towns: Towns, follows: str, how: dict[str, Any]
+) -> None:
+    with shipped(towns, "mixed") as (town, deal):
+        reprice(town, deal, "900.00")
+        settle(town)
+        if follows == "return":
+            assert take_back(town, deal).done
+        else:
+            reprice(town, deal, "950.00")
+        town.sync(write=False)
+        town.books.change("correction", correction(town), **how)
+        before = documents(town, deal)
+        carry(town)
+        rest(town)
+        assert documents(town, deal) == before
+
+
+@pytest.mark.parametrize("then", [{"Posted": True}, {"DeletionMark": True}])
+def test_a_draft_of_a_correction_that_a_return_passes_over(towns: Towns, then: dict[str, Any]) -> None:
+    with shipped(towns, "mixed") as (town, deal):
+        refuse(town, "post", "correction")
+        reprice(town, deal, "900.00")
+        town.sync()
+        assert take_back(town, deal).done
+        town.sync(write=False)
+        town.books.change("correction", correction(town), **then)
+        carry(town)
+        assert (("return", True, OLD) in documents(town, deal)) == ("DeletionMark" in then)
+
+
 # ---- what the return and the correction say ---------------------------------------------------
