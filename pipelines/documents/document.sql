@@ -184,8 +184,8 @@ with target as (
     select
         t.system || ':' || ops.key_of(t.system, 'correction', e.deal_id || '/' || e.kind || '/' || e.revision || '/' || e.number),
         e.deal_id, 'correction', e.number, e.document_key, null, e.decided_on, a.due_on, a.counterparty_id, a.counterparty_key,
-        a.contract_key, a.organization_key, a.employee_id, a.currency, a.currency_key, a.rate, a.rate_units,
-        a.rate_on, a.rate_source, a.amount - (e.held #>> '{document,amount}')::numeric,
+        a.contract_key, a.organization_key, a.employee_id, a.currency, a.currency_key, rated.rate, rated.rate_units,
+        rated.rate_on, rated.rate_source, a.amount - (e.held #>> '{document,amount}')::numeric,
         a.vat_amount - (e.held #>> '{document,vat_amount}')::numeric,
         a.vat_included, a.has_goods, a.has_services, a.title, a.comment,
         ops.corrected_lines(e.held -> 'lines', e.after_lines)
@@ -196,6 +196,10 @@ with target as (
         employee_id text, currency text, currency_key text, rate numeric(18,6), rate_units numeric(18,4), rate_on date,
         rate_source text, amount numeric(18,2), vat_amount numeric(18,2), vat_included boolean, has_goods boolean, has_services boolean,
         title text, comment text)
+    -- It takes the rate of what it corrects, whatever day the deal has by now.
+    cross join jsonb_to_record(case when e.held #>> '{document,currency}' = a.currency then e.held -> 'document'
+                                    else e.after_document end) as rated(
+        rate numeric(18,6), rate_units numeric(18,4), rate_on date, rate_source text)
     where e.after_document is not null
 )
 select

@@ -131,3 +131,21 @@ def test_a_draft_of_a_correction_that_a_return_passes_over(towns: Towns, then: d
 
 
 # ---- what the return and the correction say ---------------------------------------------------
+
+
+def test_a_correction_keeps_the_rate_of_what_it_corrects(towns: Towns) -> None:
+    with towns() as town:
+        town.remap(*FOLLOWS, "mixed")
+        only(town, "21", lines=1, currency="USD")
+        deal = deal_of(town)
+        rest(town)
+        dollar = next(key for key, row in town.books.all("currency").items() if row["Code"] == "840")
+        rate = {"Period": "2026-03-09T00:00:00", "Валюта_Key": dollar, "Курс": "90.5", "Кратность": "1"}
+        town.books.save("currency_rate", f"2026-03-09T00:00:00:{dollar}", rate)
+        reprice(town, deal, "900.00")
+        rest(town)
+        assert "correction" in [kind for kind, _, _ in documents(town, deal)]
+        rates = town.rows(
+            "select distinct rate, rate_units, rate_on, rate_source from documents.document where kind in ('realization', 'correction')"
+        )
+        assert len(rates) == 1
