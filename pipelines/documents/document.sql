@@ -126,6 +126,9 @@ with target as (
     left join latest e on e.deal_id = d.deal_id and e.kind = due.kind
     where not coalesce(e.is_final, false)
       and t.kinds ? due.kind  -- what accounting has a place for
+      -- No VAT invoice goes with what was taken back for good.
+      and not (due.kind = 'vat_invoice' and exists (
+          select from latest f where f.deal_id = d.deal_id and f.kind = 'realization' and f.is_final))
 ), stands as (
     -- What a correction leads to: the next one's beginning, or the deal as it is now.
     select e.*, coalesce(e.next_held -> 'document', to_jsonb(l)) as after_document,
