@@ -247,5 +247,7 @@ left join lateral (
     select string_agg(h.reason, '; ' order by h.check_name) as reason,
            string_agg(h.reason_ru, '; ' order by h.check_name) as reason_ru
     from documents.held h where h.deal_id = e.deal_id
+      -- A return for good is not held.
+      and not (e.kind = 'return' and exists (select from ops.revision r where r.deal_id = e.deal_id and r.is_final))
 ) held on true
 where e.document_key is not null or a.document_key is not null

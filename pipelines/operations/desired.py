@@ -42,6 +42,7 @@ def fill_desired(conn: Connection, accounting: System) -> None:
                     statement.format(body=compile_write(accounting, kind), strip=len(accounting.name) + 2)
                 )
             )
+    conn.execute(_LET_PASS)
     for kind, own in _kinds(conn, accounting):
         conn.execute(trusted(_statement(_DOCUMENTS, accounting, kind, own)))
     for kind in accounting.write:
@@ -182,6 +183,14 @@ _NEEDED: Final = """
                       where o.operation_id = substr(d.document_key, %(strip)s)::uuid), false) as is_written
     from documents.document d join scope on scope.key = d.deal_id
     where d.ended is null
+"""
+
+# The gate looks at the deal as it is now. A return for good says what was written once, and nothing comes after it.
+_LET_PASS: Final = """
+    update needed n set hold = null
+    from ops.revision r
+    where n.kind = 'return' and n.hold is not null and r.is_final
+      and (r.deal_id, r.revision, r.ending) = (n.deal_id, n.revision, 'reversed')
 """
 
 # What a deal's documents say of its lines, made once for all of them.

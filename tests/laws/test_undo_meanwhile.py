@@ -133,6 +133,17 @@ def test_a_draft_of_a_correction_that_a_return_passes_over(towns: Towns, then: d
 # ---- what the return and the correction say ---------------------------------------------------
 
 
+def test_the_gate_does_not_hold_a_return_for_good(towns: Towns) -> None:
+    with shipped(towns, "mixed") as (town, deal):
+        reprice(town, deal, "0.00")
+        rest(town)
+        assert town.rows("select check_name from documents.held")
+        assert take_back(town, deal).done
+        rest(town)
+        assert "return" in [kind for kind, _, _ in documents(town, deal)]
+        assert held(town, deal) == 0
+
+
 def test_a_correction_keeps_the_rate_of_what_it_corrects(towns: Towns) -> None:
     with towns() as town:
         town.remap(*FOLLOWS, "mixed")
