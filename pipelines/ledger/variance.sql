@@ -225,6 +225,14 @@ with rounding as (
     select document_key, (array_agg(reason order by array_position(array['quantity', 'product', 'price_version'], reason)))[1] as reason
     from lines where reason in ('quantity', 'product', 'price_version')
     group by document_key
+), idle as (
+    -- corrections that came to nothing: the deal is back at what it was, or what was to be corrected is taken back without them
+    select p.document_key from p
+    where p.kind = 'correction' and p.expected_amount = 0 and not exists (
+        select from documents.document d
+        cross join jsonb_populate_recordset(null::documents.document_line, d.lines) l
+        where d.document_key = p.document_key
+          and (l.quantity, l.price, l.amount) is distinct from (l.quantity_before, l.price_before, l.amount_before))
 ), whole as (
     -- the document is on one side only
     select document_key, measure, deal_id, 'expected' as side, expected_counterparty_key as counterparty_key,
@@ -260,12 +268,7 @@ with rounding as (
            case when hold_reason is not null then 'sales' else 'accountants' end as owner
     from p
     where expected_amount is not null and actual_amount is null
-      -- A correction that came to nothing before it left is not written.
-      and not (kind = 'correction' and expected_amount = 0 and not exists (
-          select from documents.document d
-          cross join jsonb_populate_recordset(null::documents.document_line, d.lines) l
-          where d.document_key = p.document_key
-            and (l.quantity, l.price, l.amount) is distinct from (l.quantity_before, l.price_before, l.amount_before)))
+      and document_key not in (select idle.document_key from idle)  -- came to nothing before it left: not written
     union all
     select document_key, measure, deal_id, 'actual', actual_counterparty_key, actual_currency_key, -counted,
            case
@@ -317,9 +320,13 @@ with rounding as (
            expected_currency_key as currency_key, expected_amount as amount, 'unposted' as reason,
            'posted' as expected, 'not posted' as actual,
            format('%s %s of %s is written but not posted%s', kind_en, shown_number, shown_date,
-                  case when operation_reason is not null then ': ' || operation_reason else '; post it in accounting, or find out who unposted it' end) as sentence,
+                  case when document_key in (select idle.document_key from idle) then ', and corrects nothing any more: mark it for deletion in accounting'
+                       when operation_reason is not null then ': ' || operation_reason
+                       else '; post it in accounting, or find out who unposted it' end) as sentence,
            format('%s %s от %s записан(а), но не проведён(а)%s', kind_ru, shown_number, shown_date,
-                  case when operation_reason is not null then ': ' || operation_reason else '; проведите документ или выясните, кто отменил проведение' end) as sentence_ru,
+                  case when document_key in (select idle.document_key from idle) then ' и больше ничего не исправляет: пометьте документ в учёте на удаление'
+                       when operation_reason is not null then ': ' || operation_reason
+                       else '; проведите документ или выясните, кто отменил проведение' end) as sentence_ru,
            'accountants' as owner
     from both_sides
     where not other_counterparty and not other_currency and counted is null

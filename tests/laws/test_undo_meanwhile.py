@@ -130,6 +130,28 @@ def test_a_draft_of_a_correction_that_a_return_passes_over(towns: Towns, then: d
         assert (("return", True, OLD) in documents(town, deal)) == ("DeletionMark" in then)
 
 
+@pytest.mark.parametrize("error", [None, SourceError("429", retriable=True)])
+def test_a_draft_that_corrects_nothing_any_more_is_to_be_deleted(
+    towns: Towns, error: Exception | None
+) -> None:
+    with shipped(towns, "mixed") as (town, deal):
+        refuse(town, "post", "correction", error)
+        reprice(town, deal, "900.00")
+        town.sync()
+        assert take_back(town, deal).done
+        allow(town, "post")
+        rest(town)
+        assert ("correction", False, Decimal("-100.10")) in documents(town, deal)
+        ((english, russian),) = town.rows(
+            "select sentence, sentence_ru from ledger.variance where reason = 'unposted'"
+        )
+        assert english.endswith("corrects nothing any more: mark it for deletion in accounting")
+        assert russian.endswith("больше ничего не исправляет: пометьте документ в учёте на удаление")
+        town.books.change("correction", correction(town), DeletionMark=True)
+        rest(town)
+        assert "realized" not in [measure for measure, _, _ in variances(town)]
+
+
 # ---- what the return and the correction say ---------------------------------------------------
 
 
