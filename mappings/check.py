@@ -28,6 +28,7 @@ KINDS_OF_TYPE = {
     "timestamptz": {"time"},
     "boolean": {"boolean"},
 }
+ANOTHERS = ("counterparty", "contract", "currency")  # fields of which another document is needed
 CRM_ONLY = ("stages", "feedback", "products", "tax_numbers", "amounts", "clients")
 ACCOUNTING_ONLY = (
     "write", "vat", "units", "currency", "currencies", "organization", "defaults", "reconcile", "gate", "approval",
@@ -447,6 +448,11 @@ def _policies(file: SystemFile, kind: str, rule: WriteRule, where: Place) -> Ite
                 )
             if action in ("update", "correction") and field == "cancelled":
                 yield place, "a deal that is cancelled leaves nothing to write. Write reversal, ask or leave"
+            if action == "correction" and field in ANOTHERS:
+                yield (
+                    place,
+                    f"a correction says what it differs by, and names no other {field}. Write reversal or ask",
+                )
             if action == "update" and state == "closed":
                 yield place, "nothing is changed in a closed period. Write correction, reversal, ask or leave"
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mappings import System
+from mappings.check import ANOTHERS
 from pipelines.operations.changes import UNASKED, say_changes
 from pipelines.operations.desired import CLOSED, write_out
 from pipelines.operations.edits import (
@@ -152,6 +153,8 @@ def _impossible(accounting: System, kind: str, state: str, fields: Sequence[str]
         return "the deal no longer calls for it: there is nothing to update it to; answer reversal or leave"
     if action == "correction" and list(fields) == ["cancelled"]:
         return "the deal no longer calls for it: there is nothing to correct it to; answer reversal or leave"
+    if action == "correction" and (others := [field for field in ANOTHERS if field in fields]):
+        return f"its {' and '.join(others)} changed, and a correction names no other one: answer reversal or leave"
     if action == "reversal" and state == "draft":
         return "it is not posted: there is nothing to take back; answer leave, and mark it for deletion in accounting"
     follows = {"correction": "correction", "reversal": "return"}.get(action)
@@ -301,7 +304,10 @@ _ACTION: Final = """
         select s.operation_id,
                (array['leave', 'update', 'correction', 'reversal', 'ask'])[max(
                    array_position(array['leave', 'update', 'correction', 'reversal', 'ask'],
-                       coalesce(named.action, other.action,
+                       coalesce(named.action,
+                                -- It differs by sums and lines: what is another's is written anew, or asked about.
+                                case when other.action <> 'correction' or f not in ('counterparty', 'contract', 'currency')
+                                     then other.action else 'ask' end,
                                 case when s.state = 'draft' and f = 'cancelled' and (s.is_taken_back or s.kind = 'correction')
                                      then 'ask'  -- it was in the books, or what it corrects is
                                      when s.state = 'draft' then case f when 'cancelled' then 'leave' else 'update' end

@@ -1,4 +1,4 @@
-"""`owner` and `undone` of a mapping file: what they may say, and which fields of the vendor follow."""
+"""`owner`, `undone` and `policy` of a mapping file: what they may say, and which fields of the vendor follow."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def reworded(folder: Path, old: str, new: str) -> Mappings:
         (INVOICE, "    undone: {deleted: post}\n", "'ask' or 'leave'"),
         (SALE, "    owner: {date: accounting}\n    policy: {draft: {date: update}}\n", "`date` is accounting's by then"),
         (SALE, "    owner: {date: state}\n    policy: {posted: {date: ask}}\n", "`date` is accounting's by then"),
+        (SALE, "    policy: {posted: {counterparty: correction}}\n", "a correction says what it differs by, and names no other"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_told_with_its_line(tmp_path: Path, old: str, said: str, says: str) -> None:
