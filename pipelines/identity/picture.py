@@ -11,7 +11,7 @@ from resources.language import Language
 
 CELLS = 16  # of a bar in the terminal, for LONGEST bits
 LONGEST = 16.0  # bits; what is worth more is as long
-ROW, MIDDLE, WIDTH = 26, 560, 800  # of the picture, in pixels
+ROW, MIDDLE, WIDTH = 26, 600, 900  # of the picture, in pixels
 BIT = 13  # pixels
 FOR, AGAINST = "#2a7f62", "#b3423a"
 
