@@ -40,19 +40,17 @@ def today(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def everything(warehouse: Warehouse) -> dict[str, Any]:
-    """What every table of ours holds, and what relations and functions there are."""
-    names = [
-        name
-        for (name,) in warehouse.rows(
-            "select format('%I.%I', nspname, relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace"
-            " where c.relkind in ('r', 'v') and nspname not in ('pg_catalog', 'information_schema', 'dagster')"
-            " and not starts_with(nspname, 'pg_t') order by 1"
-        )
-    ]
-    found: dict[str, Any] = {"relations": names}
+    """What every table of ours holds, and what relations and functions there are. Views say what tables hold, and some
+    how long ago that was."""
+    relations = warehouse.rows(
+        "select format('%I.%I', nspname, relname), c.relkind = 'r' from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+        " where c.relkind in ('r', 'v') and nspname not in ('pg_catalog', 'information_schema', 'dagster')"
+        " and not starts_with(nspname, 'pg_t') order by 1"
+    )
+    found: dict[str, Any] = {"relations": relations}
     found["functions"] = warehouse.rows("select oid from pg_proc order by 1")
     found["indexes"] = warehouse.rows("select schemaname, indexname from pg_indexes order by 1, 2")
-    for name in names:
+    for name in (name for name, is_table in relations if is_table):
         found[name] = warehouse.rows(
             f"select count(*), md5(string_agg(t::text, '|' order by t::text)) from {name} t"
         )

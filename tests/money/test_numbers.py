@@ -32,6 +32,8 @@ OF_TIME_AND_PACE = {
     "resources/crm/files/options.py": "a share of files, seconds",
     "resources/crm/zoho/org.py": "credits left",
     "resources/crm/zoho/write.py": "credits that a request costs",
+    "pipelines/identity/resolve.py": "a weight that nothing reaches",
+    "pipelines/identity/review.py": "weights of a pair's comparisons",
 }
 
 
