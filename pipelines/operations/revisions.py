@@ -2,7 +2,8 @@
 
 A decision holds from the moment that something of it left us: a correction, or a return and the document after it. Until
 then it is made again with every plan that looks at its deal, as if it had not been made (`reconsider`): the deal may be
-lost by now, its buyer another one, its period closed. A decision that comes out equal stays as it was, with its day.
+lost by now, its buyer another one, its period closed. A decision that comes out equal stays as it was, with its day, unless
+that day was closed meanwhile.
 
 A correction or a return rests on what it corrects or takes back: it is decided, and leaves, only while accounting holds that
 posted and as we last wrote it (`AMISS`).
@@ -36,7 +37,8 @@ def reconsider(conn: Connection, decide_anew: Callable[[], object], run_id: str 
         remake(conn, deals, deals)
         decide_anew()
         again = set(conn.execute(_LAST, [deals]).fetchall())
-    dropped = sorted({row[0] for row in rows if row not in again})
+    closed = {row[0] for row in conn.execute(_CLOSED_SINCE).fetchall()}
+    dropped = sorted({row[0] for row in rows if row not in again} | closed)
     if dropped:
         _drop(conn, dropped, run_id)
         remake(conn, dropped, scope)
@@ -160,6 +162,13 @@ _OPEN: Final = f"""
     select v.deal_id, v.kind, v.revision, v.number, v.ending, v.decided_by, v.reason, md5(v.held::text) from ({_OPEN_ROWS}) v
 """
 
+# Whose decision has a day in a period that was closed before anything of it left: it is made anew, with a day of today.
+_CLOSED_SINCE: Final = f"""
+    select v.deal_id from ({_OPEN_ROWS}) v join ops.operation base on base.operation_id = v.operation_id
+    where exists (select from ops.period_lock p
+                   where p.system = base.target and p.until >= v.decided_on and p.until < current_date)
+"""
+
 _LAST: Final = """
     select distinct on (r.deal_id, r.kind) r.deal_id, r.kind, r.revision, r.number, r.ending, r.decided_by, r.reason,
            md5(r.held::text)
@@ -226,6 +235,8 @@ REVISE: Final = """
                                 s.deal_id, 'realization', held.revision,
                                 case s.action when 'reversal' then 'reversed' else 'corrected' end)
                         and v.number = coalesce(before.number, 0) + 1 and v.held = held.content and v.dropped_at >= now()
+                        and not exists (select from ops.period_lock p
+                                         where p.system = %(system)s and p.until >= v.decided_on and p.until < current_date)
                       limit 1), (clock_timestamp() at time zone %(zone)s)::date),
            coalesce((select q.answered_by from ops.question q where q.question_id = s.question_id), 'policy'),
            array_to_string(s.fields, ', ') || ' changed in the CRM (' || s.state || ')',

@@ -305,3 +305,28 @@ def test_an_update_that_has_not_left_gives_way_to_a_correction(
         assert town.rows(steps) == []
         assert [kind for kind, _, _ in documents(town, deal)] == ["correction", "realization"]
         assert held(town, deal) == Decimal("900.00")
+
+
+def test_a_decision_whose_day_was_closed_before_it_left_gets_a_day_of_today(towns: Towns) -> None:
+    with shipped(towns, "mixed") as (town, deal):
+        town.books.closed_until = date(2026, 3, 31)
+        town.books.refused_kinds = {"correction"}
+        reprice(town, deal, "900.00")
+        town.sync()
+        town.sync()
+        # Decided in April, in place of today.
+        town.warehouse.execute(
+            "set session_replication_role = replica; update ops.revision set decided_on = '2026-04-15', decided_at = '2026-04-15'"
+        )
+        town.warehouse.execute(
+            "insert into ops.change_log (table_name, key) values ('ops.revision', %s)", [f"bitrix24:{deal}"]
+        )
+        town.books.closed_until = date(2026, 4, 30)
+        town.sync()
+        let_go(town)
+        settle(town)
+        assert ("correction", True, Decimal("-100.10")) in documents(town, deal)
+        ((day, is_one),) = town.rows("select min(decided_on), count(*) = 1 from ops.revision")
+        assert day > date(2026, 4, 30)
+        assert is_one
+        assert town.rows("select count(*) from ops.revision_dropped") == [(1,)]
