@@ -73,7 +73,7 @@ join ledger.document l on l.base_key = o.document_key
 select d.document_key as key from documents.document d join change on d.deal_id = change.key
 ;
 
--- @changed core.deal
+-- @changed core.deal ops.revision
 select p.document_key as key from ledger.position p join change on p.deal_id = change.key
 ;
 

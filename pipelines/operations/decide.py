@@ -306,8 +306,8 @@ _ACTION: Final = """
                    array_position(array['leave', 'update', 'correction', 'reversal', 'ask'],
                        coalesce(named.action,
                                 -- It differs by sums and lines: what is another's is written anew, or asked about.
-                                case when other.action <> 'correction' or f not in ('counterparty', 'contract', 'currency')
-                                     then other.action else 'ask' end,
+                                case when other.action = 'correction' and f in ('counterparty', 'contract', 'currency')
+                                     then 'ask' else other.action end,
                                 case when s.state = 'draft' and f = 'cancelled' and (s.is_taken_back or s.kind = 'correction')
                                      then 'ask'  -- it was in the books, or what it corrects is
                                      when s.state = 'draft' then case f when 'cancelled' then 'leave' else 'update' end

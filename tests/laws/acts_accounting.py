@@ -136,7 +136,7 @@ def money_of_others(town: Town, a: int, b: int, c: int) -> None:
             Контрагент_Type=COUNTERPARTY,
             НазначениеПлатежа=f"По счету {invoice['Number'][-4:].lstrip('0')}",
             ВалютаДокумента_Key=invoice.get("ВалютаДокумента_Key", EMPTY),
-            СуммаДокумента=Decimal(str(invoice["СуммаДокумента"])),
+            СуммаДокумента=Decimal(str(invoice.get("СуммаДокумента", 1))),  # one saved by half has none
             РасшифровкаПлатежа=[],
         )
 
