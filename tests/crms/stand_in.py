@@ -22,6 +22,7 @@ from pipelines.raw.load import Batch
 from pipelines.sync import Road
 from resources.warehouse import Warehouse
 from tests.crms.truth import Truth
+from tests.sandbox_process import Running
 
 MAPPINGS = Path(__file__).parents[2] / "mappings"
 ACCOUNTING = {
@@ -91,15 +92,43 @@ class StandIn:
     @contextlib.contextmanager
     def road(self, warehouse: Warehouse, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Road]:
         """A road of this CRM alone, by its ready mapping file."""
-        folder.mkdir(exist_ok=True)
-        shutil.copy(MAPPINGS / "crm" / f"{self.name}.yaml", folder)
-        shutil.copy(MAPPINGS / "demo" / "onec.yaml", folder)
-        for name, value in {**ACCOUNTING, **self.environment()}.items():
-            monkeypatch.setenv(name, value)
-        road = Road(warehouse, load(folder), "test")
-        with warehouse.kept(), contextlib.closing(road):
-            sync.prepare(road)
+        file = MAPPINGS / "crm" / f"{self.name}.yaml"
+        with _prepared(file, self.environment(), warehouse, folder, monkeypatch) as road:
             yield road
+
+
+@contextlib.contextmanager
+def lasting_road(
+    name: str, sandbox: Running, warehouse: Warehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Road]:
+    """A road of one CRM, Bitrix24 too, beside others of the same sandbox: of its tokens those that work more than once."""
+    if name == "bitrix24":
+        file, given = MAPPINGS / "demo" / "bitrix24.yaml", {"SVERKA_BITRIX24_URL": sandbox.webhook}
+    else:
+        file = MAPPINGS / "crm" / f"{name}.yaml"
+        given = StandIn(name, sandbox.address, sandbox.http).environment()
+        given.pop("SVERKA_AMOCRM_REFRESH_TOKEN", None)
+    with _prepared(file, given, warehouse, folder, monkeypatch) as road:
+        yield road
+
+
+@contextlib.contextmanager
+def _prepared(
+    file: Path,
+    environment: Mapping[str, str],
+    warehouse: Warehouse,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Road]:
+    folder.mkdir(exist_ok=True)
+    for path in (file, MAPPINGS / "demo" / "onec.yaml"):
+        shutil.copy(path, folder)
+    for name, value in {**ACCOUNTING, **environment}.items():
+        monkeypatch.setenv(name, value)
+    road = Road(warehouse, load(folder), "test")
+    with warehouse.kept(), contextlib.closing(road):
+        sync.prepare(road)
+        yield road
 
 
 def read(road: Road, name: str, *, full: bool = False, sweep: bool = False) -> list[Batch]:

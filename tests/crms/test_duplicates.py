@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -11,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from mappings import load
-from pipelines import sync
 from pipelines.feedback import write
 from pipelines.feedback.write import write_back
 from pipelines.operations.carried import Carried
@@ -21,7 +18,7 @@ from pipelines.sync import Road
 from pipelines.table import tables
 from resources.warehouse import Warehouse
 from tests.crms.bitrix24_people import listed
-from tests.crms.stand_in import ACCOUNTING, MAPPINGS, StandIn, vendors
+from tests.crms.stand_in import StandIn, lasting_road, vendors
 from tests.sandbox_process import Running, running
 
 TODAY = date(2026, 11, 20)
@@ -115,25 +112,15 @@ def connected(
     monkeypatch: pytest.MonkeyPatch,
     place: int = 0,
 ) -> Iterator[Crm]:
-    stand_in = StandIn(name, sandbox.address, sandbox.http)
     if name == "bitrix24":
-        file, given = MAPPINGS / "demo" / "bitrix24.yaml", {"SVERKA_BITRIX24_URL": sandbox.webhook}
         rows = listed(sandbox, "crm.item.list", "items", entityTypeId=4, select=["id"])
         companies, employee = sorted((str(row["id"]) for row in rows), key=int), "1"
     else:
-        file, given = MAPPINGS / "crm" / f"{name}.yaml", stand_in.environment()
-        given.pop("SVERKA_AMOCRM_REFRESH_TOKEN", None)  # works once; the other token lasts for all tests
-        truth = stand_in.truth()
+        truth = StandIn(name, sandbox.address, sandbox.http).truth()
         companies = sorted(truth.of("client"))
         employee = next(key for key, one in sorted(truth.of("employee").items()) if one["active"])
     older, newer, third = companies[place * 3 : place * 3 + 3]
-    for path in (file, MAPPINGS / "demo" / "onec.yaml"):
-        shutil.copy(path, folder)
-    for variable, value in {**ACCOUNTING, **given}.items():
-        monkeypatch.setenv(variable, value)
-    road = Road(warehouse, load(folder), "test")
-    with warehouse.kept(), contextlib.closing(road):
-        sync.prepare(road)
+    with lasting_road(name, sandbox, warehouse, folder, monkeypatch) as road:
         yield Crm(name, sandbox, road, warehouse, older, newer, third, employee)
 
 

@@ -8,7 +8,6 @@ deal's title, which no look for a task bears: those go by our key.
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -17,13 +16,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mappings import load
-from pipelines import sync
 from pipelines.feedback.write import write_back
 from pipelines.sync import Road
 from resources.warehouse import Warehouse
 from tests.crms.bitrix24_people import listed
-from tests.crms.stand_in import ACCOUNTING, MAPPINGS, StandIn, vendors
+from tests.crms.stand_in import StandIn, lasting_road, vendors
 from tests.sandbox_process import Running, running
 
 TODAY, DUE = date(2026, 11, 20), date(2026, 11, 1)
@@ -119,25 +116,15 @@ def overdue(
     place: int = 0,
 ) -> Iterator[Crm]:
     """A CRM, one deal of which is overdue: that at this place, since its tasks stay for the tests after."""
-    stand_in = StandIn(name, sandbox.address, sandbox.http)
     if name == "bitrix24":
-        file, given = MAPPINGS / "demo" / "bitrix24.yaml", {"SVERKA_BITRIX24_URL": sandbox.webhook}
         rows = listed(sandbox, "crm.item.list", "items", entityTypeId=2, select=["id"])
         deal, employee = [str(row["id"]) for row in rows][place], "1"
     else:
-        file, given = MAPPINGS / "crm" / f"{name}.yaml", stand_in.environment()
-        given.pop("SVERKA_AMOCRM_REFRESH_TOKEN", None)  # works once; the other token lasts for all tests
-        truth = stand_in.truth()
+        truth = StandIn(name, sandbox.address, sandbox.http).truth()
         working = {key for key, one in truth.of("employee").items() if one["active"]}
         deal = sorted(key for key, one in truth.deals().items() if one["employee"] in working)[place]
         employee = truth.of("deal")[deal]["employee"]
-    for path in (file, MAPPINGS / "demo" / "onec.yaml"):
-        shutil.copy(path, folder)
-    for variable, value in {**ACCOUNTING, **given}.items():
-        monkeypatch.setenv(variable, value)
-    road = Road(warehouse, load(folder), "test")
-    with warehouse.kept(), contextlib.closing(road):
-        sync.prepare(road)
+    with lasting_road(name, sandbox, warehouse, folder, monkeypatch) as road:
         warehouse.execute(
             "insert into feedback.task (task_id, deal_id, source, source_id, employee_id, title, debt, currency, due_on)"
             " values (%s, %s, %s, %s, %s, %s, 40, 'RUB', %s)",

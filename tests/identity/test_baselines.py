@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("pyarrow", reason="pyarrow comes with Splink (the bench group)")
-
 import pyarrow as pa
 
 from benchmarks.identity_baselines import exact, same_inn

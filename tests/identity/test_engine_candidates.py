@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("duckdb", reason="DuckDB comes with Splink")
-
 import pyarrow as pa
 
 from benchmarks.identity_many import many

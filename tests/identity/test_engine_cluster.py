@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-pytest.importorskip("pyarrow", reason="pyarrow comes with Splink")
-
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st

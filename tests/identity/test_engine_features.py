@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("pyarrow", reason="pyarrow comes with Splink")
-
 from pipelines.identity.features import derive
 from tests.identity.profiles import profiles
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-pytest.importorskip("splink", reason="Splink is not installed")
-
 import pyarrow as pa
+import pytest
 
 from pipelines.identity.candidates import all_pairs, fan_out
 from pipelines.identity.features import derive
@@ -17,6 +14,20 @@ from pipelines.identity.rules import explained, judge
 from pipelines.identity.score import score
 from tests.identity.profiles import profiles
 
+WORDS = [
+    "Заря",
+    "Весна",
+    "Лето",
+    "Осень",
+    "Зима",
+    "Роза",
+    "Клён",
+    "Дуб",
+    "Ясень",
+    "Берёза",
+    "Сосна",
+    "Тополь",
+]
 INN, OTHER, PERSONAL = "7707083893", "7736050003", "500100732259"
 
 
@@ -53,21 +64,7 @@ def test_a_number_alone_under_another_name_may_be_a_slip_and_is_asked_about() ->
 
 
 def test_a_number_of_many_different_names_joins_nothing_by_itself() -> None:
-    words = [
-        "Заря",
-        "Весна",
-        "Лето",
-        "Осень",
-        "Зима",
-        "Роза",
-        "Клён",
-        "Дуб",
-        "Ясень",
-        "Берёза",
-        "Сосна",
-        "Тополь",
-    ]
-    held = [{"name": f"ООО {word}", "tax_numbers": INN, "kpps": "773601001"} for word in words]
+    held = [{"name": f"ООО {word}", "tax_numbers": INN, "kpps": "773601001"} for word in WORDS]
     assert groups(*held) == len(held)
     phone = {"phones": "+74951234567"}
     assert groups(*held[1:], held[0] | phone, {"name": "Заря", "tax_numbers": INN} | phone) == len(held)
@@ -133,21 +130,7 @@ def test_stand_ins_join_nobody(stand_in: dict[str, Any]) -> None:
 
 
 def test_a_mailbox_of_many_joins_nobody() -> None:
-    words = [
-        "Заря",
-        "Весна",
-        "Лето",
-        "Осень",
-        "Зима",
-        "Роза",
-        "Клён",
-        "Дуб",
-        "Ясень",
-        "Берёза",
-        "Сосна",
-        "Тополь",
-    ]
-    assert groups(*[{"name": f"ООО {word}", "emails": "info@mail.ru"} for word in words]) == len(words)
+    assert groups(*[{"name": f"ООО {word}", "emails": "info@mail.ru"} for word in WORDS]) == len(WORDS)
 
 
 def test_the_weight_of_a_pair_hangs_on_the_two_records_and_on_how_many_share_their_values() -> None:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-
-pytest.importorskip("pyarrow", reason="pyarrow comes with Splink (the bench group)")
-
 from stdnum.ru import inn
 
 from benchmarks.identity_cards import COLUMNS

@@ -14,22 +14,14 @@ from tests.laws.conftest import Towns
 from tests.laws.one_deal import asked, deal_of, only
 from tests.laws.test_revisions import FOLLOWS
 from tests.laws.test_undo import take_back
-from tests.laws.town import DEMO, REWORDINGS, Town
+from tests.laws.town import DEMO, HEADER, REWORDINGS, Town
 
-WRITTEN = """write:
+WRITTEN = f"""write:
   vat_invoice:
     entity: vat_invoice
     post: true
     fields:
-      Date: {from: document_date, as: time}
-      Организация_Key: {from: organization_key, as: key}
-      Контрагент_Key: {from: counterparty_key, as: key}
-      ДоговорКонтрагента_Key: {from: contract_key, as: key}
-      ВалютаДокумента_Key: {from: currency_key, as: key}
-      Основание_Key: {from: base_key, as: key}
-      СуммаДокумента: {from: amount, as: money}
-      Комментарий: comment
-"""
+{HEADER}"""
 READ = """    - from: vat_invoice
       deleted: DeletionMark
       fields:

@@ -37,7 +37,7 @@ ENVIRON = {
     "SVERKA_ONEC_URL": "https://base/",
     "SVERKA_DROP_FOLDER": "/in",
 }
-_HEADER = """      Date: {from: document_date, as: time}
+HEADER = """      Date: {from: document_date, as: time}
       Организация_Key: {from: organization_key, as: key}
       Контрагент_Key: {from: counterparty_key, as: key}
       ДоговорКонтрагента_Key: {from: contract_key, as: key}
@@ -50,7 +50,7 @@ FOLLOWS = f"""  return:
     entity: return
     post: true
     fields:
-{_HEADER}    lines:
+{HEADER}    lines:
       - into: Товары
         fields:
           LineNumber: {{from: line_number, as: text}}
@@ -64,7 +64,7 @@ FOLLOWS = f"""  return:
     entity: correction
     post: true
     fields:
-{_HEADER}    lines:
+{HEADER}    lines:
       - into: Товары
         fields:
           LineNumber: {{from: line_number, as: text}}
