@@ -1,8 +1,8 @@
 """How fast records of one client are found: a million from nothing, and a thousand new ones among a million.
 
 Records are of `identity_many`. The second starts from features and keys that are kept, here in DuckDB as they are in
-PostgreSQL otherwise; its seconds go from the new records' profiles to their clusters. `identity_speed:splink` measures
-Splink's defaults from nothing too, which takes minutes and above 10 GB.
+PostgreSQL otherwise; its seconds go from the new records' profiles to their clusters. Beside the first, Splink with its
+documented settings for such data does the same, which takes above 10 GB; `identity_speed:nothing,new` leaves it out.
 """
 
 from __future__ import annotations
@@ -22,16 +22,20 @@ SEED: Final = 5
 RECORDS: Final = 1_000_000
 NEW: Final = 1_000
 NOTHING_MB: Final = 4_096
-NOTHING_SECONDS: Final = 320  # what Splink's defaults took
 NEW_SECONDS: Final = 10
 
 
 def run(place: Place, *, quick: bool, only: Sequence[str] = ()) -> list[Figure]:
     records = RECORDS // 10 if quick else RECORDS
     figures: list[Figure] = []
-    for part in only or ("nothing", "new"):
+    seconds: dict[str, float] = {}
+    for part in only or ("splink", "nothing", "new"):
         spent = place.worker("benchmarks.identity_speed", part, str(records))
+        seconds[part] = spent.wall
         figures.extend(_figures(part, records, spent))
+    if {"splink", "nothing"} <= seconds.keys():
+        share = seconds["nothing"] / seconds["splink"]
+        figures.append(Figure("from nothing, ours / Splink", share, "times", at_most=1.0))
     return figures
 
 
@@ -44,7 +48,7 @@ def _figures(part: str, records: int, spent: Spent) -> list[Figure]:
     what = f"{records:,} records from nothing, {'ours' if part == 'nothing' else 'splink defaults'}"
     ours = part == "nothing"
     return [
-        Figure(what, spent.wall, "s", at_most=NOTHING_SECONDS if ours else None, note=note),
+        Figure(what, spent.wall, "s", note=note),
         Figure(f"{what}, memory", spent.peak_mb, "MB", at_most=NOTHING_MB if ours else None),
         Figure(f"{what}, precision", said["precision"], ""),
         Figure(f"{what}, recall", said["recall"], ""),
