@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from hypothesis import settings
 
 from resources import postgres
 from resources.warehouse import Warehouse
@@ -30,6 +31,8 @@ SANDBOX_STOP_SECONDS = 10
 TEMPLATE = "sverka_template"
 ROOM_IN_MEMORY = 4 * 1024**3  # bytes free; the servers of all workers take a quarter of it at most
 _numbers = itertools.count(1)
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 # Files that take longest, which none of the workers should begin with when the others are done.
 LONG = (
     "test_end_to_end.py", "test_chaos.py", "test_several.py", "test_sensors.py", "test_killed.py", "test_ui.py",

@@ -18,12 +18,13 @@ RULES: Final[tuple[tuple[str, tuple[Rule, ...]], ...]] = (
     ("phone_and_email", ("phone", "email", "persons")),  # of two persons; neither alone, neither of many
 )
 BY_NUMBER: Final = ("inn_kpp", "inn")
+EVEN_ODDS: Final = 0.0  # of the weight
 
 
 def judge(scored: pa.Table, model: str = "clients") -> pa.Table:
     """What `score` gave, and rule (a name of RULES or null) and outcome: same, ask or different.
 
-    A tax number and its KPP join whatever the names say. A number alone is asked about where the weight is below `ask`, for
+    A tax number and its KPP join whatever the names say. A number alone is asked about where the odds are against it, for
     then the name is another and nothing else agrees: one in eleven slips in an INN makes the valid INN of another. It is
     no number that many different names hold (that level has no rule).
     Of a pair with a veto no other rule and no weight makes one client: it is asked about where its weight would ask
@@ -57,7 +58,7 @@ def judged(scored: pa.Table, model: Model) -> pa.Table:
             with ruled as (select *, {rule} as rule from scored)
             select *, case
                 when {barred} then '{DIFFERENT}'
-                when rule = 'inn' and weight < {model.ask} then '{ASK}'
+                when rule = 'inn' and weight < {EVEN_ODDS} then '{ASK}'
                 when rule is not null then '{SAME}'
                 when weight >= case when {tells} then {model.join} else {model.join_by_name} end and not ({asked})
                 then '{SAME}'
