@@ -135,6 +135,14 @@ WORDS: dict[str, tuple[str, str]] = {
         "A difference is one of rounding, and spread likewise, up to",
         "Расхождение считается округлением и распределяется так же, до",
     ),
+    "prices": ("Prices that have to agree", "Какие цены должны совпадать"),
+    "price_list": ("Price list of the CRM", "Прайс-лист CRM"),
+    "price_type": ("Price type of accounting", "Вид цены в учёте"),
+    "base_price": ("the base one", "основная"),
+    "adds_vat": (
+        "accounting's price is compared with VAT added",
+        "к цене в учёте для сравнения прибавляется НДС",
+    ),
     "clients": ("Clients", "Клиенты"),
     "trust": (
         (
@@ -233,6 +241,8 @@ TABLES: dict[str, tuple[str, str]] = {
     "core.accounting_counterparty": ("Counterparty", "Контрагент"),
     "core.accounting_contract": ("Contract", "Договор"),
     "core.accounting_product": ("Product in accounting", "Номенклатура"),
+    "core.accounting_price": ("Price in accounting", "Цена в учёте"),
+    "ledger.stock": ("Stock", "Остаток товара"),
     "ledger.document": ("Document", "Документ"),
     "ledger.document_line": ("Line of a document", "Строка документа"),
     "ledger.payment": ("Payment", "Платёж"),
