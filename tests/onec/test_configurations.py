@@ -135,7 +135,11 @@ def test_only_what_the_mapping_names_is_asked_for_and_checked() -> None:
         ("accounting_3", "stock", "AccountCondition='Account/Code eq ''10'' or"),
         ("trade_11", "balance", "Dimensions='АналитикаУчетаПоПартнерам,Валюта')"),
         ("small_firm", "balance", "Dimensions='Организация,Контрагент,ТипРасчетов')"),
-        ("small_firm", "price", "ЦеныНоменклатуры/SliceLast(Period=datetime'2026-02-11T00:00:00')"),
+        (
+            "trade_11",
+            "free_stock",
+            "СвободныеОстатки/Balance(Period=datetime'2026-02-11T00:00:00',Dimensions='Номенклатура",
+        ),
     ],
 )
 def test_balances_are_asked_for_at_the_end_of_the_day_by_what_they_are_added_up_to(

@@ -25,6 +25,7 @@ from msgspec import Raw
 from resources.accounting.onec import odata
 from resources.accounting.onec.check import locks
 from resources.accounting.onec.entered import entered
+from resources.accounting.onec.prices import Prices
 from resources.accounting.onec.profile import PROFILES, Place, Profile
 from resources.accounting.onec.rows import gathered, naming
 from resources.accounting.onec.session import Named, Session
@@ -137,10 +138,10 @@ class OneC:
                     "organization", "currency", "unit", "vat_rate", "account", "settlement_key", "warehouse",
                     "currency_rate", "partner", "counterparty", "contract", "product",
                     "order", "invoice", "realization", "vat_invoice", "correction", "return",
-                    "payment", "refund", "cash_receipt", "cash_payment", "entry",
+                    "payment", "refund", "cash_receipt", "cash_payment", "entry", "price",
                 )
             ),
-            *(Entity(name, incremental=False) for name in ("balance", "price", "stock")),
+            *(Entity(name, incremental=False) for name in ("balance", "price_type", "stock", "free_stock")),
         ),
         writes=(
             "counterparty", "contract", "product",
@@ -173,6 +174,7 @@ class OneC:
         self.mapping_file = "the mapping file"
         self._writer = Writer(self)
         self.subconto = Subconto(self)
+        self.prices = Prices(self)
         self.known_versions: Callable[[str], Mapping[str, str]] = _no_versions
         self._metadata: dict[str, dict[str, str]] | None = None
         self._metadata_lock = threading.Lock()
@@ -205,16 +207,18 @@ class OneC:
     def _read(self, place: Place, since: datetime | None, until: datetime) -> Iterator[Page]:
         if place.kind in MOMENTARY:
             yield self._balance(place, until)
+        elif place.kind == "prices":
+            yield from self.prices.read(place, since, until)
         elif since is None:
             yield from self._whole(place, "")
         elif place.kind == "rows":
             yield from self._whole(place, self._window(place, since))
         elif place.kind == "entries":
-            if self._first_of_day(since, until):
+            if self.first_of_day(since, until):
                 yield from self._recent_entries(place, self._window(place, since))
         else:
             known = self.known_versions(place.entity)
-            full = self._first_of_day(since, until)
+            full = self.first_of_day(since, until)
             yield from self._changed(place, "" if full else self._scanned(place, since, known), known)
 
     def keys(self, entity: str) -> Iterator[Sequence[str]]:
@@ -222,6 +226,9 @@ class OneC:
         place = self.place(entity)
         if place.kind in MOMENTARY:
             yield [record.source_id for record in self._balance(place, datetime.now(UTC)).records]
+            return
+        if place.kind == "prices":
+            yield from self.prices.keys(place)
             return
         for page in self._walk(place, "", select=",".join(place.key)):
             yield [key for key, _ in page if key]
@@ -252,7 +259,7 @@ class OneC:
             found = [(name(row), row) for _, rows in self._bodies(place, asked) for row in rows]
             if entity in self.profile.recorders:
                 yield from self._entries_of(place, asked)
-            yield self._page(place, found)
+            yield self.page_of(place, found)
             there = {key for key, _ in found}
             if gone := [Record(key, b"{}", deleted=True) for key in asked if key not in there]:
                 yield Page(entity, gone)
@@ -338,11 +345,13 @@ class OneC:
     def shape(self) -> Mapping[str, Mapping[str, str]]:
         """The properties of every set in use that is published, with `""` for the set itself; see KnowsItsShape."""
         sets = self.metadata(anew=True)
-        return {
+        found = {
             place.entity: odata.shape(sets, place.set, place.kind)
             for place in self.places_in_use()
-            if place.set in sets
+            if place.set in sets and place.kind != "prices"
         }
+        prices = [place for place in self.places_in_use() if place.kind == "prices"]
+        return found | {p.entity: shape for p in prices if (shape := self.prices.shape(sets, p)) is not None}
 
     def places_in_use(self) -> list[Place]:
         """Where the entities are that the mapping reads and writes; all of the profile where nobody told."""
@@ -360,7 +369,8 @@ class OneC:
                 f"{self.system}: its profile names no set for {entity}; add it under `sets`, or choose another profile"
             ) from None
 
-    def _first_of_day(self, since: datetime, until: datetime) -> bool:
+    def first_of_day(self, since: datetime, until: datetime) -> bool:
+        """Whether a read is the first of a day of the base, by when the one before it began."""
         zone = self.session.zone
         return since.astimezone(zone).date() != until.astimezone(zone).date()
 
@@ -382,7 +392,7 @@ class OneC:
 
     def _whole(self, place: Place, where: str) -> Iterator[Page]:
         for page in self._with_subconto(place, self._walk(place, where)):
-            yield self._page(place, page)
+            yield self.page_of(place, page)
 
     def _with_subconto(self, place: Place, pages: Iterator[list[Named]]) -> Iterator[list[Named]]:
         ledger = place.kind == "entries" and self.subconto.wanted(place)
@@ -410,7 +420,7 @@ class OneC:
         for page in gathered(bodies, self.session.page):
             if place.entity in self.profile.recorders:
                 yield from self._entries_of(place, [key for key, _ in page if key])
-            yield self._page(place, page)
+            yield self.page_of(place, page)
 
     def _bodies(self, place: Place, keys: Iterable[str]) -> Iterator[tuple[list[str], list[Raw]]]:
         terms = [(key, f"Ref_Key eq {odata.guid(key)}") for key in dict.fromkeys(keys)]
@@ -424,7 +434,7 @@ class OneC:
             name = naming(place)
             rows = [row for _, chunk in self.session.pick(place.set, terms) for row in chunk]
             named = self.subconto.of_rows(place, [(name(row), row) for row in rows])
-            yield self._page(place, named, complete_parents=tuple(keys))
+            yield self.page_of(place, named, complete_parents=tuple(keys))
 
     def _recent_entries(self, place: Place, where: str) -> Iterator[Page]:
         """The window of the register. Recorders whose lines are all met (1, 2, … n) count as complete;
@@ -446,7 +456,7 @@ class OneC:
             lines.setdefault(entry.document, set()).add(int(entry.line))
         whole = [document for document, met in lines.items() if met == set(range(1, len(met) + 1))]
         if rows:
-            yield self._page(place, rows, complete_parents=tuple(whole))
+            yield self.page_of(place, rows, complete_parents=tuple(whole))
 
     def balance_table(self, place: Place, until: datetime) -> str:
         """The virtual table of what is so at the end of the base's day. 1C's Balance(Period) is the balance before
@@ -469,10 +479,12 @@ class OneC:
     def _balance(self, place: Place, until: datetime) -> Page:
         rows = self.session.rows(self.balance_table(place, until), {})
         name = naming(place)
-        page = self._page(place, [(name(row), row) for row in rows])
+        named = [(name(row), row) for row in rows]
+        page = self.page_of(place, self.prices.told(place, rows) if place.entity == "price" else named)
         return Page(place.entity, page.records, complete=True, rejects=page.rejects)
 
-    def _page(self, place: Place, rows: Iterable[Named], *, complete_parents: Sequence[str] = ()) -> Page:
+    def page_of(self, place: Place, rows: Iterable[Named], *, complete_parents: Sequence[str] = ()) -> Page:
+        """Rows as records; one without an id is set apart."""
         records, rejects = [], []
         for key, row in rows:
             payload = bytes(row)

@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["object", "document", "rows", "entries", "balance", "latest"]
+Kind = Literal["object", "document", "rows", "entries", "prices", "balance", "latest"]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where an entity lives. `object` (catalogs, charts) and `document` have Ref_Key and DataVersion;
-    `rows` (an independent register) has neither and is named by `key`; `entries` are ledger entries;
+    `rows` (an independent register) has neither and is named by `key`; `entries` are ledger entries; `prices` those of a
+    register of prices, see `prices.py`;
     `balance` and `latest` are a register's virtual tables of what is so at a moment: always read whole."""
 
     entity: str
@@ -41,6 +42,9 @@ class Profile:
     closed_period: str = ""  # regular expression of its refusal, where ours does not know it
     required: Mapping[str, Sequence[str]] = field(default_factory=dict)  # properties by entity
     dimensions: Mapping[str, str] = field(default_factory=dict)  # of balances: to what they are added up
+    series: Mapping[str, Sequence[str]] = field(
+        default_factory=dict
+    )  # of prices: what tells one from another
     named: Mapping[str, str] = field(default_factory=dict)  # a field that bodies fill with a name: whose name
     partners: Mapping[str, Any] = field(
         default_factory=dict
@@ -87,12 +91,22 @@ def _place(entity: str, name: str) -> Place:
         return Place(entity, name, "document", period="Date")
     if name.startswith("AccountingRegister_"):
         return Place(entity, name, "entries", ("Recorder", "LineNumber"), "Period")
+    if name.startswith("InformationRegister_") and entity == "price":
+        return Place(entity, name, "prices", ("Номенклатура_Key", "Period"), "Period")
     if name.startswith("InformationRegister_"):
         return Place(entity, name, "rows", ("Period", "Валюта_Key"), "Period")
     if name.startswith(("Catalog_", "ChartOf")):
         return Place(entity, name, "object")
     raise ValueError(f"{entity}: no way is known to read the 1C set {name!r}")
 
+
+# Dimensions of a register of prices, as the configurations call them; a row has some of these.
+OF_A_PRICE: Mapping[str, Sequence[str]] = {
+    "price": (
+        "Номенклатура_Key", "ТипЦен_Key", "ВидЦен_Key", "ВидЦены_Key", "Характеристика_Key", "ХарактеристикаЦО_Key",
+        "СерияЦО_Key", "УпаковкаЦО_Key",
+    ),
+}  # fmt: skip
 
 ACCOUNTING_3: Mapping[str, Any] = {  # Бухгалтерия предприятия 3.0: it knows no orders
     "sets": {
@@ -116,7 +130,8 @@ ACCOUNTING_3: Mapping[str, Any] = {  # Бухгалтерия предприят
         "cash_payment": "Document_РасходныйКассовыйОрдер",
         "entry": "AccountingRegister_Хозрасчетный_RecordType",
         "balance": "AccountingRegister_Хозрасчетный/Balance",
-        "price": "InformationRegister_ЦеныНоменклатуры_RecordType/SliceLast",
+        "price_type": "Catalog_ТипыЦенНоменклатуры",
+        "price": "InformationRegister_ЦеныНоменклатуры",
         "stock": "AccountingRegister_Хозрасчетный/Balance",
     },
     "recorders": [
@@ -125,6 +140,7 @@ ACCOUNTING_3: Mapping[str, Any] = {  # Бухгалтерия предприят
     # settlements and banks in roubles and in currency; revenue (entries stand on 90.01.1, not on its group)
     "balance_accounts": ["62.01", "62.02", "62.21", "62.22", "50", "50.01", "51", "52", "90.01", "90.01.1"],
     "stock_accounts": ["10", "41.01", "41.02", "43"],
+    "series": OF_A_PRICE,
     "probe": "product",
     "closed_dates": "InformationRegister_ДатыЗапретаИзменения",
     "required": {
@@ -165,13 +181,17 @@ TRADE_11: Mapping[str, Any] = {
         "cash_receipt": "Document_ПриходныйКассовыйОрдер",
         "cash_payment": "Document_РасходныйКассовыйОрдер",
         "balance": "AccumulationRegister_РасчетыСКлиентами/Balance",
-        "price": "InformationRegister_ЦеныНоменклатуры_RecordType/SliceLast",
+        "price_type": "Catalog_ВидыЦен",
+        "price": "InformationRegister_ЦеныНоменклатуры",
         "stock": "AccumulationRegister_ТоварыНаСкладах/Balance",
+        "free_stock": "AccumulationRegister_СвободныеОстатки/Balance",
     },
     "dimensions": {
         "balance": "АналитикаУчетаПоПартнерам,Валюта",
         "stock": "Номенклатура,Характеристика,Склад",
+        "free_stock": "Номенклатура,Характеристика,Склад",
     },
+    "series": OF_A_PRICE,
     "named": {"СтавкаНДС": "vat_rate"},
     "partners": {
         "entity": "partner",
@@ -207,13 +227,15 @@ SMALL_FIRM: Mapping[str, Any] = {
         "cash_receipt": "Document_ПоступлениеВКассу",
         "cash_payment": "Document_РасходИзКассы",
         "balance": "AccumulationRegister_РасчетыСПокупателями/Balance",
-        "price": "InformationRegister_ЦеныНоменклатуры/SliceLast",
+        "price_type": "Catalog_ВидыЦен",
+        "price": "InformationRegister_ЦеныНоменклатуры",
         "stock": "AccumulationRegister_ЗапасыНаСкладах/Balance",
     },
     "dimensions": {
         "balance": "Организация,Контрагент,ТипРасчетов",
         "stock": "Номенклатура,Характеристика,СтруктурнаяЕдиница",
     },
+    "series": OF_A_PRICE,
     "named": {"СтавкаНДС": "vat_rate"},
     "probe": "product",
     "closed_dates": "InformationRegister_ДатыЗапретаИзменения",
