@@ -30,7 +30,7 @@ from typing import Any, ClassVar, Final
 
 import httpx
 
-from resources.accounting.sap import odata
+from resources.accounting.sap import goods, odata
 from resources.accounting.sap.connection import Opened, credentials, opened
 from resources.accounting.sap.entities import (
     ENTITIES,
@@ -103,6 +103,10 @@ class Sap(Writer):
         super().__init__(settings)
         self.fields_read: Mapping[str, Sequence[str]] = {}
         self.fields_written: Mapping[str, Sequence[str]] = {}
+        self.known_places: Mapping[
+            str, str
+        ] = {}  # see KeepsPlaces: how far a list is read that is read in turn
+        self.places: dict[str, str] = {}
         self.mapping_file = f"the mapping file of {self.system}"
         company = odata.either("CompanyCode", [settings.company_code])
         ledger = odata.both(odata.either("Ledger", [settings.ledger]), company)
@@ -135,11 +139,14 @@ class Sap(Writer):
         """See Source.read. Open items, payments and refunds are read in one walk, whichever of them are asked for."""
         for name in entities:
             self._place(name)
+        self.places = {}
         asked = [entity.name for entity in ENTITIES if entity.name in set(entities)]
         items = [name for name in asked if name in FROM_ITEMS]
         for name in asked:
             if name in SAID or self._place(name).by == "whole":
                 yield self._complete(name, until)
+            elif self._place(name).by == "turns":
+                yield self._in_turn(name, since, until)
             elif name not in FROM_ITEMS:
                 yield from self._changed(name, since)
         if items:
@@ -148,7 +155,7 @@ class Sap(Writer):
     def keys(self, entity: str) -> Iterator[Sequence[str]]:
         """See Source.keys: pages of keys alone."""
         place = self._place(entity)
-        if entity in SAID or place.by == "whole":
+        if entity in SAID or place.by in ("whole", "turns"):
             yield [record.source_id for record in self._complete(entity, datetime.now(UTC)).records]
             return
         if entity in ("payment", "refund"):
@@ -309,6 +316,24 @@ class Sap(Writer):
         if rejects:
             yield Page("payment" if "payment" in wanted else wanted[0], [], rejects=rejects)
 
+    def _in_turn(self, entity: str, since: datetime | None, until: datetime) -> Page:
+        """What has no stamps: whole where a page holds it, and by the first read of a day; of a longer list one page, the
+        next one with the next read."""
+        place, zone = self._place(entity), self.making.zone
+        if since is None or since.astimezone(zone).date() != until.astimezone(zone).date():
+            return self._complete(entity, until)
+        last = goods.after(self.known_places.get(entity, ""))
+        rows, ends = self.session.next_page(place.whole(), last)
+        records, rejects = self._goods(entity, rows)
+        if ends and not last:
+            return Page(entity, records, complete=True, rejects=rejects)
+        self.places[entity] = goods.mark(place.whole().key_of(rows[-1])) if rows and not ends else ""
+        parents = {str(row.get("Material") or "") for row in rows} if entity == "stock" else set()
+        return Page(entity, records, complete_parents=sorted(parents), rejects=rejects)
+
+    def _goods(self, entity: str, rows: Sequence[Row]) -> tuple[list[Record], list[Reject]]:
+        return (goods.stock if entity == "stock" else goods.prices)(self.making, rows)
+
     def _complete(self, entity: str, until: datetime) -> Page:
         rejects: list[Reject] = []
         match entity:
@@ -322,7 +347,7 @@ class Sap(Writer):
                 rows = [dict(row) for row in self.settings.said[name]]
             case _:
                 pages = list(self.session.whole(self._place(entity).whole()))
-                records, rejects = self.making.records(entity, [row for rows in pages for row in rows])
+                records, rejects = self._goods(entity, [row for rows in pages for row in rows])
                 return Page(entity, records, complete=True, rejects=rejects)
         told = [Record(str(row["Key"]), odata.payload(row)) for row in rows]
         return Page(entity, told, complete=True, rejects=rejects)

@@ -20,8 +20,9 @@ PRICES: Final = "API_SLSPRICINGCONDITIONRECORD_SRV"
 OPEN_ITEMS: Final = "API_OPLACCTGDOCITEMCUBE_SRV"
 LEDGER: Final = "API_GLACCOUNTLINEITEM"
 
-# By what changes are found: a stamp, a calendar day, days of a posting, when a line was booked, or not at all.
-By = Literal["instant", "day", "posting", "booked", "whole"]
+# By what changes are found: a stamp, a calendar day, days of a posting, when a line was booked; not at all, and read whole;
+# or not at all, and a page at a time in turn.
+By = Literal["instant", "day", "posting", "booked", "whole", "turns"]
 DAYS_BACK: Final = timedelta(days=1)  # a day of the system's own clock, whichever zone it has
 
 
@@ -91,9 +92,9 @@ PLACES: Final[Mapping[str, Place]] = {
             ("AccountingDocument", "FiscalYear", "CompanyCode", "LedgerGLLineItem"), "booked", "LastChangeDateTime",
             spread=True,
         ),
-        Place("price", PRICES, "A_SlsPrcgCndnRecdValidity", ("ConditionRecord", "ConditionValidityEndDate"), "whole",
+        Place("price", PRICES, "A_SlsPrcgCndnRecdValidity", ("ConditionRecord", "ConditionValidityEndDate"), "turns",
               expand="to_SlsPrcgConditionRecord"),
-        Place("stock", STOCK, "A_MaterialStock", ("Material",), "whole", expand="to_MatlStkInAcctMod", spread=True),
+        Place("stock", STOCK, "A_MaterialStock", ("Material",), "turns", expand="to_MatlStkInAcctMod", spread=True),
         Place("balance", LEDGER, "GLAccountLineItem", ("GLAccount", "Customer"), "whole"),
         Place("account", LEDGER, "GLAccountLineItem", ("GLAccount",), "whole"),
         Place("currency_rate", BILLING, "A_BillingDocument", ("BillingDocument",), "whole"),
@@ -110,8 +111,8 @@ ENTITIES: Final = (
     *(Entity(name, incremental=False) for name in (*SAID, "account", "currency_rate")),
     Entity("counterparty", incremental=True, deletions="tombstones"),
     Entity("product", incremental=True, deletions="tombstones"),
-    Entity("price", incremental=False),
-    Entity("stock", incremental=False),
+    Entity("price", incremental=True),
+    Entity("stock", incremental=True),
     Entity("order", incremental=True),
     Entity("realization", incremental=True, deletions="tombstones"),
     *(Entity(name, incremental=True, deletions="tombstones") for name in (*FROM_ITEMS, "entry")),

@@ -11,6 +11,7 @@ Worked out and put beside the vendor's fields, for a mapping can neither add nor
     order            `TotalGrossAmount`: an order tells its net total alone
     its items        `AmountWithTax`: net amount and SAP's tax; also of billing items, whose `GrossAmount` has no tax in it
     product          `Name`: the description in the connection's language, else the first
+    price, stock     see `goods`
 
 Amounts of FI lines are read as signed: debit +, credit -. Whether every service shows them so is unconfirmed. For
 payments `DebitCreditCode` (S, H) decides wherever it is there; for entries `unsigned: true` in the connection says
@@ -121,7 +122,7 @@ class Making:
                 end = str(body.get("ConditionValidityEndDate") or "")[:10]
                 record = str(body.get("ConditionRecord") or "")
                 return f"{record}/{end}" if record and end else record
-            case "order" | "realization" | "product" | "stock":
+            case "order" | "realization" | "product":
                 return str(body.get(PLACES[entity].key[0]) or "")
         return str(body.get("Key") or "")
 

@@ -168,6 +168,13 @@ class Session:
         high = str(edge[0].get(first) or "") if edge else ""
         yield from self._side_by_side(asked, _ranges(start, high, self.at_once), top)
 
+    def next_page(self, asked: List, last: tuple[str, ...]) -> tuple[Sequence[Row], bool]:
+        """The page of a list behind the row of this key, one request, and whether the list ends with it, as far as the
+        service counts. Raises SourceError."""
+        part = _Range(last=last)
+        rows = self._range_page(asked, part, self.page, counted=True)
+        return rows, len(rows) < self.page and part.total is not None and part.total <= len(rows)
+
     def picked(self, asked: List, name: str, values: Sequence[str]) -> Iterator[Sequence[Row]]:
         """The rows of which a field has one of these values: many values to a request, requests in parallel."""
         from resources.parallel import in_order

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree
 
+from resources.accounting.sap.goods import lifted
 from resources.connector import SourceError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ WORKED_OUT: Final[Mapping[str, tuple[str, ...]]] = {
     "realization": ("ETag",),
     "open_item": ("Cleared",),
     "entry": ("EntryAmount",),
+    "price": ("PriceType", "PriceCurrency", "PriceUnit", "PricedUnits", "IsDeleted"),
 }
 
 
@@ -34,7 +36,7 @@ def shape(sap: Sap) -> dict[str, dict[str, str]]:
             content = sap.session.get(place.service, "$metadata", json=False).content
             service = services[place.service] = _Service(sap.system, place.service, content)
         if fields := service.fields(place.entity_set, place.expand):
-            found[entity] = {"": place.entity_set, **fields}
+            found[entity] = {"": place.entity_set, **lifted(entity, fields)}
     return found
 
 
