@@ -29,7 +29,7 @@ KINDS_OF_TYPE = {
     "boolean": {"boolean"},
 }
 ANOTHERS = ("counterparty", "contract", "currency")  # fields of which another document is needed
-CRM_ONLY = ("stages", "feedback", "products", "tax_numbers", "amounts", "clients")
+CRM_ONLY = ("stages", "feedback", "products", "tax_numbers", "amounts", "clients", "prices")
 ACCOUNTING_ONLY = (
     "write", "vat", "units", "currency", "currencies", "organization", "defaults", "reconcile", "gate", "approval",
     "expects", "keys", "money", "without",
@@ -395,6 +395,13 @@ def _unique(file: SystemFile) -> Iterator[tuple[Place, str]]:
             if name.casefold() in seen:
                 yield ("units", position), f"the unit `{name}` is given twice. Remove one"
             seen.add(name.casefold())
+    pairs = [(pair.list_, pair.type_) for pair in file.prices]
+    for position, pair in enumerate(pairs):
+        if pair in pairs[:position]:
+            yield (
+                ("prices", position),
+                "this pair of a price list and a price type is given twice. Remove one",
+            )
     codes = [currency.code for currency in file.currencies]
     for position, code in enumerate(codes):
         if code in codes[:position]:

@@ -43,6 +43,7 @@ class _Writer:
             yield from self.products(system)
             yield from self.amounts(system)
             yield from self.clients(system)
+            yield from self.prices(system)
             yield from self.writes(system.feedback, "fed_back")
         accounting = self.mappings.accounting()
         yield from self.head(accounting)
@@ -157,6 +158,20 @@ class _Writer:
         yield from (f"### {self.w('clients')}", "")
         yield f"{self.w('trust')}: {'; '.join(f'{self.f(name)} {degree}' for name, degree in degrees.items())}."
         yield ""
+
+    def prices(self, system: System) -> Iterator[str]:
+        if not system.file.prices:
+            return
+        yield from (f"### {self.w('prices')}", "")
+        rows = [
+            [
+                pair.list_ or self.w("base_price"),
+                pair.type_ or self.w("base_price"),
+                self.w("adds_vat") if pair.adds_vat else "",
+            ]
+            for pair in system.file.prices
+        ]
+        yield from self.table([self.w(head) for head in ("price_list", "price_type", "rule")], rows)
 
     def accounting_rules(self, system: System) -> Iterator[str]:
         file = system.file

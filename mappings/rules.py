@@ -101,6 +101,7 @@ def settings(system: System) -> dict[str, Any]:
     }
     if file.role == "crm":
         found |= {f"amounts_{name}": value for name, value in file.amounts.model_dump().items()}
+        found["price_types"] = [pair.model_dump(by_alias=True) for pair in file.prices]
         found["client_trust"] = file.clients.trust.model_dump(by_alias=True, exclude_none=True)
     if file.role == "accounting":
         found |= file.money.model_dump()
@@ -111,6 +112,7 @@ def settings(system: System) -> dict[str, Any]:
         found |= {f"default_{name}": value for name, value in file.defaults.model_dump().items()}
         found["accounting_system"] = system.name
         found["currency"] = file.currency
+        found["price_entities"] = list(system.entities_of("core.accounting_price"))
         if file.organization is not None:
             found["organization_tax_number"] = file.organization.tax_number
         found["expects"] = list(file.expects)

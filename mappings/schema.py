@@ -223,6 +223,15 @@ class Clients(Section):
     trust: Trust = Trust()
 
 
+class PriceMatch(Section):
+    """Of a CRM: a price list of it (its base price where left out) and the price type of accounting that it has to agree
+    with (the base one). `adds_vat`: the CRM's prices include VAT and accounting's do not; see docs/reconciliation.md."""
+
+    list_: Text | None = Field(None, alias="list")
+    type_: Text | None = Field(None, alias="type")
+    adds_vat: bool = False
+
+
 class Organization(Section):
     """Our own legal entity in accounting, by its INN."""
 
@@ -290,6 +299,7 @@ class SystemFile(Section):
     currencies: tuple[Currency, ...] = ()
     tax_numbers: TaxNumbers = TaxNumbers()
     clients: Clients = Clients()  # of a CRM
+    prices: tuple[PriceMatch, ...] = ()  # of a CRM
     organization: Organization | None = None
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "RUB"  # accounting's own
     defaults: Defaults = Defaults()

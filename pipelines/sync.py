@@ -26,6 +26,7 @@ from pipelines.core.clean_values import clean_values
 from pipelines.deploy import Reads, deploy, reads_of
 from pipelines.history import History
 from pipelines.identity.store import refresh_members
+from pipelines.ledger.price_day import turn_the_day
 from pipelines.operations.again import try_again, try_reopened
 from pipelines.operations.carried import Carried, Owned, ReadBack
 from pipelines.operations.carry import carry, is_unsettled, settle
@@ -62,9 +63,14 @@ from resources.warehouse import PROJECT, Connection, Warehouse, trusted
 # Accounting entities that documents are planned against, read before the plan; all others after it.
 CATALOGUES = (
     "organization", "counterparty", "contract", "product", "unit", "currency", "currency_rate", "warehouse", "account",
+    "price_type", "price",
 )  # fmt: skip
 
 log = logging.getLogger(__name__)
+
+# Tables without which the road goes on: what they alone are read from is read apart, so that where it is not published, or
+# may not be read, nothing else waits.
+ASIDE = ("core.accounting_price", "ledger.stock")
 
 # Tables of `@rows python` that have their place among those of SQL, and what brings them up to date there.
 WORKED_OUT: Mapping[str, Callable[..., Outcome]] = {"core.client_member": refresh_members}
@@ -231,7 +237,7 @@ def read(
         watch = watched(road, system)
         return [
             batch
-            for part in _balances_last(road, system, entities, full=full)
+            for part in _parts(road, system, entities, full=full)
             for batch in read_source(
                 road.warehouse,
                 road.source(system),
@@ -247,18 +253,26 @@ def read(
         ]
 
 
-def _balances_last(
+def _parts(
     road: Road, system: System, entities: Iterable[str] | None, *, full: bool
 ) -> list[list[str] | None]:
-    """Entities in the order of reading: what is always read whole would else come before what is read by its changes."""
+    """Entities in the order of reading: balances behind what stands behind them, and each of those ASIDE by itself."""
     if entities is None:
         return [None]
-    wanted, last = list(entities), system.entities_of("ledger.balance")
+    named = list(entities)
+    aside = [name for name in named if name in _aside(system)]
+    wanted, last = [name for name in named if name not in aside], system.entities_of("ledger.balance")
     parts = [[name for name in wanted if name not in last], [name for name in wanted if name in last]]
     known = "select count(*) from ops.cursor where source = %s and entity = any(%s)"
     if full or not all(parts) or not road.warehouse.scalar(known, [system.name, parts[0]]):
-        return [parts[0] + parts[1]]  # all of it is read whole, in this order
-    return [*parts]
+        parts = [parts[0] + parts[1]]  # all of it is read whole, in this order
+    return [*filter(None, parts), *([name] for name in aside)]
+
+
+def _aside(system: System) -> set[str]:
+    """The entities that tables ASIDE alone are read from, joined ones included."""
+    used = {read.entity for read in system.reads if read.table not in ASIDE}
+    return {read.entity for read in system.reads} - used if system.role == "accounting" else set()
 
 
 def watched(road: Road, system: System) -> Watched | None:
@@ -289,6 +303,9 @@ def refresh_stage(
 ) -> list[Outcome]:
     """Refresh the tables of a stage that have their place on the road, parents first, each in its transaction."""
     chosen = [t for t in stage_tables(stage) if _is_refreshed(t) and (only is None or t.name in only)]
+    if stage == "ledger":
+        with road.warehouse.transaction() as conn:
+            turn_the_day(conn)
     return refresh_tables(road, chosen, everything=everything)
 
 

@@ -2,6 +2,7 @@
 --
 -- @owner sales-ops
 -- @scope price_id
+-- @emits product_id
 create table core.price (
     price_id   text not null primary key, -- system:id
     source     text not null,             -- connected system

@@ -84,7 +84,18 @@ class Books:
 
     capabilities: ClassVar[Capabilities] = Capabilities(
         entities=(
-            *(Entity(name, incremental=True) for name in (*CATALOGUES, "currency_rate", *DOCUMENTS, "entry")),
+            *(
+                Entity(name, incremental=True)
+                for name in (
+                    *CATALOGUES,
+                    "currency_rate",
+                    "price_type",
+                    "price",
+                    "stock",
+                    *DOCUMENTS,
+                    "entry",
+                )
+            ),
             Entity("balance", incremental=False),
         ),
         writes=("counterparty", "contract", "product", "invoice", "realization", "correction", "return"),
@@ -155,6 +166,21 @@ class Books:
         self.save(kind, key, fields)
         if kind in DOCUMENTS:
             self.book(kind, key)
+        return key
+
+    def set_price(self, product: str, day: str, price: str, kind: str = "Основная цена") -> str:
+        """Set a price of a product (by name) from a day on, as the connector tells of it; its key."""
+        types = {row["Description"]: key for key, row in self.all("price_type").items()}
+        if kind not in types:
+            self.save("price_type", types.setdefault(kind, ref(0xC000 + len(types))), {"Description": kind})
+        item = next(key for key, row in self.all("product").items() if row["Description"] == product)
+        rouble = next(key for key, row in self.all("currency").items() if row["Code"] == "643")
+        key = f"{day}T00:00:00:{item}:{types[kind]}"
+        self.save(
+            "price", key,
+            {"Period": f"{day}T00:00:00", "Day": f"{day}T00:00:00", "Series": f"{item}:{types[kind]}", "Type": types[kind],
+             "Номенклатура_Key": item, "Цена": Decimal(price), "Валюта_Key": rouble},
+        )  # fmt: skip
         return key
 
     def number(self, kind: str) -> str:
