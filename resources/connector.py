@@ -282,7 +282,7 @@ class ReadsFiles(Protocol):
 
 @runtime_checkable
 class KeepsPlaces(Protocol):
-    """A source that goes on from a mark which the vendor gave it (a delta link, a token)."""
+    """A source that goes on from a mark which the vendor gave it (a delta link, a token), or from where it left a list."""
 
     known_places: Mapping[str, str]  # by entity: the marks that are stored
     # By entity: the marks after what the last `read` yielded to its end; "" drops one. They are stored with the records.
