@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
-from datetime import date, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from pipelines import sync
+from resources.connector import Page, Refused
 from tests.laws.conftest import Towns
 from tests.laws.town import Town, add_company, add_deal
 
@@ -67,6 +69,32 @@ def test_a_rule_of_the_mapping_file_about_prices_is_a_setting(towns: Towns) -> N
         )
         assert rows[0] == ("price_entities", ["price"])
         assert {name for name, _ in rows[1:]} == {"price_types"}
+
+
+def test_prices_that_are_not_published_keep_nothing_else_from_being_read(towns: Towns) -> None:
+    with towns() as town:
+        town.books.set_price("Стол", "2026-01-01", "100")
+        read, asked = town.books.read, []
+
+        def refusing(entities: Sequence[str], since: datetime | None, until: datetime) -> Iterator[Page]:
+            asked.append(list(entities))
+            if {"price", "stock"} & set(entities):
+                raise Refused("InformationRegister_ЦеныНоменклатуры was not read: publish it", code="8")
+            yield from read(entities, since, until)
+
+        town.books.read = refusing  # type: ignore[method-assign]
+        system = town.road.accounting
+        for entities in (sync.catalogue_entities(town.road), sync.document_entities(town.road)):
+            batches = sync.read(town.road, system, entities)
+            failed = {batch.entity for batch in batches if batch.error}
+            assert failed <= {"price", "stock"}
+            assert failed
+            assert {batch.entity for batch in batches} == set(entities)
+        assert [alone for alone in asked if {"price", "stock", "price_type"} & set(alone)] == [
+            ["price_type"], ["price"], ["stock"],
+        ]  # fmt: skip
+        town.books.read = read  # type: ignore[method-assign]
+        assert not any(batch.error for batch in sync.read(town.road, system, ["price", "product"]))
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -28,6 +28,7 @@ def paid(town: Town) -> None:
         do(town, Act("new_deal", number, 4, 2))
     town.sync()
     do(town, Act("pay", 0, 0, 0))
+    town.books.set_price("Стол", "2026-01-01", "100")
     town.sync()
 
 
@@ -90,6 +91,8 @@ READ_ALONE = [
     ("entry", "Сумма", "shape"),
     ("balance", "СуммаBalance", "records"),
     ("currency", "Code", "records"),
+    ("price", "Цена", "records"),
+    ("price", "Цена", "shape"),
 ]
 
 

@@ -354,3 +354,33 @@ def test_the_own_currency_is_among_the_currencies_of_a_company_that_has_no_other
         )
 
     assert ids(everything(handle, "currency")) == ["USD"]
+
+
+# ---- Stock -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "until", "whole"),
+    [
+        (["Name"], DAY + timedelta(days=1), False),
+        (["Name", "QtyOnHand"], LATER, False),
+        (["Name", "QtyOnHand"], DAY + timedelta(days=1), True),
+    ],
+)
+def test_items_are_read_whole_once_a_day_where_their_stock_is_read(
+    fields: list[str], until: datetime, whole: bool
+) -> None:
+    """Whether a sale moves the stamp of an item nobody says."""
+    queries: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        path, params = asked(request)
+        queries.append(params.get("query", path))
+        if path == "cdc":
+            return captured(Item=[])
+        return counted(0) if "COUNT(*)" in params["query"] else rows("Item", [])
+
+    source = books(handler)
+    source.fields_read = {"product": fields}
+    list(source.read(["product"], DAY, until))
+    assert any("FROM Item" in query and "LastUpdatedTime >=" not in query for query in queries) == whole

@@ -103,9 +103,8 @@ class Sap(Writer):
         super().__init__(settings)
         self.fields_read: Mapping[str, Sequence[str]] = {}
         self.fields_written: Mapping[str, Sequence[str]] = {}
-        self.known_places: Mapping[
-            str, str
-        ] = {}  # see KeepsPlaces: how far a list is read that is read in turn
+        # How far a list is read that is read in turn; see KeepsPlaces.
+        self.known_places: Mapping[str, str] = {}
         self.places: dict[str, str] = {}
         self.mapping_file = f"the mapping file of {self.system}"
         company = odata.either("CompanyCode", [settings.company_code])
