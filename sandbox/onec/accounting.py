@@ -15,6 +15,7 @@ from sandbox.onec.model import (
     CONTRACTS,
     COUNTERPARTIES,
     CURRENCIES,
+    GOODS_RECEIPT,
     OBJECT,
     ORGANIZATIONS,
     PRICE_SETTING,
@@ -184,4 +185,9 @@ ACCOUNTING = Configuration(
     SETS,
     {REGISTER: TOTALS | {"RecordsWithExtDimensions": RECORD_WITH_DIMENSIONS}} | columns_of(SETS.values()),
     {PRICE_SETTING: Rule(("Организация_Key", "ТипЦен_Key"), "Товары", moves=(_PRICE_MOVES,))},
+    parts={
+        "prices": f"{PRICE_SETTING} Товары ТипЦен_Key",
+        "price_kinds": PRICE_TYPES,
+        "received": f"{GOODS_RECEIPT} Товары Склад_Key",
+    },
 )

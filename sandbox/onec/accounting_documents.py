@@ -3,7 +3,7 @@
 Realization, invoice and bank documents follow recorded objects. Of the others the names of documents, of the
 composite ДокументОснование and of ДокументыОснования are confirmed by public clients; the remaining properties
 of СчетФактураВыданный, ВозвратТоваровОтПокупателя, КорректировкаРеализации (columns …ДоИзменения are those of
-the family of configurations), cash orders and УстановкаЦенНоменклатуры are unconfirmed: read `$metadata`.
+the family of configurations), cash orders, ПоступлениеТоваровУслуг and УстановкаЦенНоменклатуры are unconfirmed: read `$metadata`.
 """
 
 from __future__ import annotations
@@ -187,5 +187,14 @@ DOCUMENTS += [
         f"ТипЦен_Key>{PRICE_TYPES} Организация_Key>{ORGANIZATIONS} Информация Ответственный_Key Комментарий",
         postable=True,
         Товары=f"Номенклатура_Key>{PRODUCTS} Цена:m Валюта_Key>{CURRENCIES}",
+    ),
+    document(
+        "ПоступлениеТоваровУслуг",
+        "Поступление (акт, накладная, УПД)",
+        f"ВидОперации {_PARTIES}Склад_Key>{WAREHOUSES} {_MONEY}НомерВходящегоДокумента:s=30 "
+        "ДатаВходящегоДокумента:t",
+        postable=True,
+        Товары=_SALE_ROW.format(unit=f"ЕдиницаИзмерения_Key>{UNITS} Коэффициент:q")
+        + f"СчетУчета_Key>{ACCOUNTS} СчетУчетаНДС_Key>{ACCOUNTS}",
     ),
 ]

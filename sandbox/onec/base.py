@@ -11,7 +11,7 @@ import base64
 import struct
 import uuid
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -26,12 +26,15 @@ from sandbox.onec.model import (
     COUNTERPARTIES,
     EMPTY_DATE,
     EMPTY_REF,
+    PRICES,
     RATES,
     Configuration,
     EntitySet,
+    Property,
     Row,
 )
 from sandbox.onec.posting import entries_of
+from sandbox.onec.readings import CURRENCY, READINGS, columns, without_currency
 from sandbox.onec.registers import Registers
 from sandbox.onec.release import Change, kept_names, published, shown
 from sandbox.onec.rules import records_of
@@ -73,6 +76,7 @@ class Base:
         self.answers: dict[Any, list[Row]] = {}  # of virtual tables, by arguments and ledger state
         self._codes: dict[str, str] = {}
         self._settings, self._truth = self._collection("settings"), self._collection("truth")
+        self.columns: Mapping[str, Mapping[str, Mapping[str, Property]]] = {}
         self._release()
 
     def _collection(self, name: str) -> Collection:
@@ -101,6 +105,28 @@ class Base:
     def _release(self) -> None:
         changes = self.release
         self.sets = published(self.configuration.sets, changes) if changes else dict(self.configuration.sets)
+        self._readings: dict[str, str] = dict(self._settings.get("readings", {}))
+        self.columns = columns(self.configuration.columns, self._readings)
+        self.registers.hidden.clear()
+        if self._readings.get("price_currency") == "type":
+            self.registers.hidden.add((PRICES, CURRENCY))
+            for name in (PRICES, f"{PRICES}_RecordType"):
+                self.sets[name] = without_currency(self.sets[name])
+
+    def reading(self, name: str) -> str:
+        """How the base does what no source says for certain; see `readings`."""
+        return self._readings.get(name, READINGS[name][0][0])
+
+    @property
+    def readings(self) -> dict[str, str]:
+        name = self.configuration.name
+        return {what: self.reading(what) for what, (_, where) in READINGS.items() if name in where}
+
+    def change_readings(self, readings: Mapping[str, str]) -> None:
+        """Choose these readings beside those chosen before; an empty mapping takes all back."""
+        self._settings.put("readings", self._readings | dict(readings) if readings else {})
+        self.answers.clear()
+        self._release()
 
     def shown(self, entity: EntitySet, stored: Row) -> Row:
         """A stored row under the names that are published now."""

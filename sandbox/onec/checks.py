@@ -128,6 +128,22 @@ class Faults:
                 f"Сумма документа ({doc['СуммаДокумента']}) не равна сумме строк табличных частей ({total})"
             )
 
+    def goods_receipt(self, doc: Row) -> None:
+        """Goods come in at a warehouse; the stand-in takes sums without VAT alone."""
+        for field, name in (("Организация", ORGANIZATIONS), ("Склад", WAREHOUSES)):
+            if not self._exists(name, doc[f"{field}_Key"]):
+                self.found.append(f'Поле "{field}" не заполнено')
+        if not doc["Товары"]:
+            self.found.append('Не введено ни одной строки в список "Товары"')
+        for row in doc["Товары"]:
+            place = f'в строке {row["LineNumber"]} списка "Товары"'
+            if not self._exists(PRODUCTS, row["Номенклатура_Key"]):
+                self.found.append(f'Не заполнена колонка "Номенклатура" {place}')
+            if _decimal(row["Количество"]) <= 0:
+                self.found.append(f'Не заполнена колонка "Количество" {place}')
+            if _decimal(row["СуммаНДС"]):
+                self.found.append(f'Колонка "Сумма НДС" {place} должна быть пуста')
+
     def money(self, doc: Row) -> None:
         if (
             doc["ВидОперации"] in ACCOUNTS_OF

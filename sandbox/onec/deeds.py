@@ -7,6 +7,8 @@
     refund   the same, back to the buyer
     return   "quantity" of the first row (all rows whole): goods come back, Бухгалтерия alone
     correct  "quantity" and "price" of the first row: a correction of the sale, Бухгалтерия alone
+    price    of a product: "price", "price_type" (the first), "date" (today): the document or record that sets it
+    receive  of a product: "quantity", "cost" a piece (1), "place" (the first), "date": goods come in
 
 Every act is in the base's truth. Raises ValueError for a wrong word and the base's refusal as it is.
 """
@@ -23,6 +25,7 @@ from sandbox.company.model import kopecks
 from sandbox.onec.accounting import ACCOUNTING
 from sandbox.onec.base import Base
 from sandbox.onec.documents import Payment, as_cash, bank_document, vat_rate_of
+from sandbox.onec.goods import place_of, price_kind, receive, set_prices
 from sandbox.onec.model import (
     CASH_RECEIPT,
     CASH_WRITE_OFF,
@@ -30,6 +33,7 @@ from sandbox.onec.model import (
     COUNTERPARTIES,
     EMPTY_REF,
     INVOICE,
+    PRODUCTS,
     REALIZATION,
     RECEIPT,
     RETURN,
@@ -48,7 +52,7 @@ def do(base: Base, today: date, said: dict[str, Any]) -> dict[str, Any]:
     act, key = str(said.get("act", "")), str(said.get("document", "")).lower()
     if act not in _ACTS:
         raise ValueError(f"act is {act!r}; give one of {', '.join(_ACTS)}")
-    usual = COUNTERPARTIES if act == "rename" else SALES[base.configuration.name]
+    usual = _USUAL.get(act) or SALES[base.configuration.name]
     entity = base.configuration.sets.get(str(said.get("set") or usual))
     if entity is None or entity.name not in base.rows:
         raise ValueError(f"set is {said.get('set')!r}; give a catalog or a document of this configuration")
@@ -217,6 +221,27 @@ class _Deed:
         body |= {"ВидОперации": "СогласованноеИзменение", "СуммаДокумента": _total(full, every)}
         return self._made(CORRECTION, body)
 
+    def price(self) -> Row:
+        """A new price of a product in one list, from a day on."""
+        if "price" not in self.said:
+            raise ValueError("price is missing; give the new one")
+        price = Decimal(str(self.said["price"]))
+        kind = price_kind(self.base, str(self.said.get("price_type") or ""))
+        made = set_prices(self.base, kind, f"{self.day.isoformat()}T09:00:00", [(self._product(), price)])
+        return {"made": made, "price": str(price), "price_type": kind, "date": self.day.isoformat()}
+
+    def receive(self) -> Row:
+        """Goods of a product come in."""
+        quantity, cost = (Decimal(str(self.said.get(name, 1))) for name in ("quantity", "cost"))
+        place = place_of(self.base, str(self.said.get("place") or ""))
+        made = receive(self.base, self._product(), quantity, cost, place, self.day)
+        return {"made": made, "quantity": str(quantity), "place": place, "date": self.day.isoformat()}
+
+    def _product(self) -> str:
+        if self.entity.name != PRODUCTS or self.old.get("IsFolder"):
+            raise ValueError(f"this act is for a product of {PRODUCTS}")
+        return self.key
+
     def _sale(self) -> Row:
         if self.base.configuration is not ACCOUNTING or self.entity.name != REALIZATION:
             raise ValueError(f"this act is for {REALIZATION} of onec")
@@ -256,7 +281,10 @@ _ACTS: dict[str, Callable[[_Deed], Row]] = {
     "refund": _Deed.refund,
     "return": _Deed.goods_back,
     "correct": _Deed.correct,
+    "price": _Deed.price,
+    "receive": _Deed.receive,
 }
+_USUAL = {"rename": COUNTERPARTIES, "price": PRODUCTS, "receive": PRODUCTS}
 
 
 def _set(base: Base, row: Row, document: Row, quantity: Decimal, price: Decimal | None) -> None:

@@ -185,8 +185,8 @@ class _Call:
         owner = entity.name
         if owner.startswith("InformationRegister_"):  # slices are asked of the records too
             owner = owner.removesuffix("_RecordType")
-        known = self._base.configuration.columns.get(owner, {}).get(step.name)
-        if known is None:
+        known = self._base.columns.get(owner, {}).get(step.name)
+        if known is None or not self._sliced_here(entity, owner):
             raise ODataError(NO_METHOD, f'Метод "{step.name}" не найден.')
         register = self._base.sets[owner]
         given = {
@@ -201,6 +201,12 @@ class _Call:
         rows = virtual_table(self._base, register, step.name, given)
         answer = read_rows(self._base, known, rows, options)
         return self._collection(f"{owner}_{step.name}", answer)
+
+    def _sliced_here(self, entity: EntitySet, owner: str) -> bool:
+        register, reading = self._base.sets[owner], self._base.reading("slices")
+        if register.register != "information" or not register.recorded or reading == "both":
+            return True
+        return (entity.name != owner) == (reading == "records")
 
     def _single(self, entity: EntitySet, key: Mapping[str, str], rest: tuple[Segment, ...]) -> Reply:
         row = self._find(entity, key)

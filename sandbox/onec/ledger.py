@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from sandbox.onec.model import EMPTY_REF, Row
+from sandbox.onec.readings import shown_by
 from sandbox.store import Collection
 
 Reference = tuple[str, str]
@@ -128,8 +129,11 @@ class Ledger:
             items.pop(document, None)
 
 
-def record(movement: Movement, place: int, entry: Entry, account_key: Any, *, dimensions: bool) -> Row:
-    """An entry as a register record, with its ext dimensions or without. `account_key` gives a key for a code."""
+def record(
+    movement: Movement, place: int, entry: Entry, account_key: Any, *, dimensions: bool, goods: str = "batch"
+) -> Row:
+    """An entry as a register record, with its ext dimensions or without. `account_key` gives a key for a code;
+    `goods` is the reading of how goods are kept (`readings`)."""
     row: Row = {
         "Recorder": movement.recorder,
         "Recorder_Type": f"StandardODATA.{movement.recorder_set}",
@@ -146,7 +150,7 @@ def record(movement: Movement, place: int, entry: Entry, account_key: Any, *, di
         row[f"ВалютнаяСумма{name}"] = rubles(side.currency_sum)
         row[f"Количество{name}"] = side.quantity
         row[f"СуммаНУ{name}"] = rubles(entry.kopecks) if side.account[:2] in ("41", "62", "90") else 0
-        for n, (dimension_set, key) in enumerate(side.dimensions, 1):
+        for n, (dimension_set, key) in enumerate(shown_by(goods, side.account, side.dimensions), 1):
             if dimension_set and dimensions:
                 row[f"ExtDimension{name}{n}"] = key
                 row[f"ExtDimension{name}{n}_Type"] = f"StandardODATA.{dimension_set}"

@@ -13,7 +13,9 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from sandbox.company import prices
 from sandbox.company.model import HISTORY_DAYS, Company, Party
+from sandbox.onec.goods import set_prices
 
 if TYPE_CHECKING:
     from sandbox.onec.base import Base
@@ -49,6 +51,7 @@ class Masters:
 
     def __init__(self, company: Company, base: Base) -> None:
         self._company, self._base = company, base
+        self._sets = {seed.of: seed.set for seed in base.configuration.seeds}
 
     def key(self, name: str, record: str) -> str:
         """Key of a record's object: the same for the same company and configuration."""
@@ -68,8 +71,9 @@ class Masters:
                     if entity.properties[name].composite:
                         row[f"{name}_Type"] = f"StandardODATA.{text[1:].partition(':')[0]}"
                 self._base.create(entity, row)
-        self._prices(kinds["product"])
-        self._stock(kinds["product"], kinds["warehouse"][0])
+        if not bare:
+            self._prices()
+        self._stock(kinds["product"])
 
     def _value(self, text: str, record: Record) -> Any:
         if text.startswith("'"):
@@ -81,27 +85,27 @@ class Masters:
             return self.key(name, str(record.get(which, which) if which else record["id"]))
         return record[text]
 
-    def _prices(self, products: list[Record]) -> None:
-        words = self._base.configuration.parts["prices"].split()
-        kinds = next(seed.set for seed in self._base.configuration.seeds if seed.of == "price_kind")
-        kind, day = self.key(kinds, "main"), self._day()
-        products_set = next(seed.set for seed in self._base.configuration.seeds if seed.of == "product")
-        rows = [
-            {words[-1]: kind, "Номенклатура_Key": self.key(products_set, p["id"]), "Цена": float(p["price"])}
-            for p in products
-        ]
-        if words[0].startswith("InformationRegister_"):
-            register = self._base.configuration.sets[words[0]]
-            for row in rows:
-                self._base.enter(register, {**row, "Period": day, "Актуальность": True})
-        elif rows:
-            entity, key = self._base.configuration.sets[words[0]], self.key(words[0], "main")
-            numbered = [{**row, "LineNumber": str(n)} for n, row in enumerate(rows, 1)]
-            self._base.create(entity, {"Ref_Key": key, "Date": day, words[1]: numbered})
-            self._base.post(entity, key)
+    def _prices(self) -> None:
+        """The lists as they stood when the books began, and what drifted later."""
+        company = self._company
+        known = [product for product in company.products.values() if product.known_to_accounting]
+        for price_list in prices.LIST_NAMES:
+            listed = ((product.id, prices.listed(product, price_list)) for product in known)
+            self._set(price_list, self._day(), [(key, price) for key, price in listed if price is not None])
+        for drift in prices.drifts(company):
+            self._set(drift.price_list, f"{drift.since}T00:00:00", [(drift.product, drift.accounting)])
+            document = self.key(self._sets["product"], drift.product)
+            place = f"price_drift:{drift.product}:{drift.price_list}"
+            self._base.record(place, document=document, **drift.told(company))
 
-    def _stock(self, products: list[Record], warehouse: Record) -> None:
-        sets = {seed.of: seed.set for seed in self._base.configuration.seeds}
+    def _set(self, price_list: str, day: str, found: list[tuple[str, Decimal]]) -> None:
+        kind = self.key(self._sets["price_kind"], price_list)
+        rows = [(self.key(self._sets["product"], product), price) for product, price in found]
+        about = f"{self._company.seed}:{price_list}:{day}:{found[0][0] if found else ''}"
+        set_prices(self._base, kind, day, rows, about)
+
+    def _stock(self, products: list[Record]) -> None:
+        first, second = (self.key(self._sets["warehouse"], place) for place in ("main", "2"))
         records: dict[str, list[Record]] = {}
         for part in ("stock", "free"):
             if part not in self._base.configuration.parts:
@@ -110,16 +114,18 @@ class Masters:
             records[register] = [
                 {
                     "RecordType": "Receipt",
-                    "Номенклатура_Key": self.key(sets["product"], product["id"]),
-                    place: self.key(sets["warehouse"], warehouse["id"]),
-                    resource: OPENING_STOCK,
+                    "Номенклатура_Key": self.key(self._sets["product"], product["id"]),
+                    place: warehouse,
+                    resource: held,
                 }
                 for product in products
                 if not product["service"]
+                for warehouse, held in ((first, OPENING_STOCK), (second, product["second"]))
+                if held
             ]
             if "Организация_Key" in self._base.configuration.sets[register].dimensions:
                 for row in records[register]:
-                    row["Организация_Key"] = self.key(sets["organization"], "main")
+                    row["Организация_Key"] = self.key(self._sets["organization"], "main")
         self._base.registers.put(self.key("opening", "stock"), OPENING, self._day(), records)
 
     def _day(self) -> str:
@@ -150,7 +156,7 @@ class Masters:
             "warehouse": iter(
                 [{"id": "main", "short": "Основной склад"}, {"id": "2", "short": "Склад № 2 (Химки)"}]
             ),
-            "price_kind": iter([{"id": "main", "short": "Оптовая"}]),
+            "price_kind": iter([{"id": key, "short": name} for key, name in prices.LIST_NAMES.items()]),
             "state": iter([{"id": i, "short": s, "word": w} for i, s, w in _STATES]),
             "party": (_party(party) for party in parties),
             "product": (
@@ -164,7 +170,7 @@ class Masters:
                     "service": p.is_service,
                     "type_trade": "Услуга" if p.is_service else "Товар",
                     "type_small": "Услуга" if p.is_service else "Запас",
-                    "price": Decimal(p.price),
+                    "second": int(prices.SECOND_PLACE) if prices.lies_in_two_places(company, p) else 0,
                 }
                 for p in products
             ),

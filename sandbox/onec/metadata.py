@@ -45,8 +45,15 @@ def service_xml(address: str, sets: Iterable[str]) -> bytes:
     ).encode()
 
 
+def sliced_of_records(base: Base, register: str) -> bool:
+    """Whether slices of a register are asked of its records alone."""
+    entity = base.sets[register]
+    recorded = entity.register == "information" and entity.recorded
+    return recorded and base.reading("slices") == "records"
+
+
 def _types(base: Base) -> Iterator[str]:
-    sets, seen = base.sets, base.configuration.columns
+    sets, seen = base.sets, base.columns
     for entity in sets.values():
         yield f'<EntityType Name="{entity.name}" OpenType="true"><Key>'
         yield from (f'<PropertyRef Name="{name}"/>' for name in entity.key)
@@ -89,7 +96,7 @@ def _associations(sets: Mapping[str, EntitySet]) -> Iterator[str]:
 
 
 def _container(base: Base) -> Iterator[str]:
-    sets, seen = base.sets, base.configuration.columns
+    sets, seen = base.sets, base.columns
     yield '<Schema xmlns="http://docs.oasis-open.org/odata/ns/edm" Namespace="Default">'
     yield '<EntityContainer Name="EnterpriseV8" m:IsDefaultEntityContainer="true">'
     for entity in sets.values():
@@ -105,11 +112,12 @@ def _container(base: Base) -> Iterator[str]:
             yield '<Parameter Name="PostingModeOperational" Type="Edm.Boolean"/>'
             yield "</FunctionImport>"
     for owner, tables in seen.items():
+        bound = f"{owner}_RecordType" if sliced_of_records(base, owner) else owner
         for table in tables:
             yield (
                 f'<FunctionImport Name="{table}" ReturnType="Collection({_NAMESPACE}.{owner}_{table})" '
                 'IsBindable="true" IsSideEffecting="false">'
-                f'<Parameter Name="bindingParameter" Type="Collection({_NAMESPACE}.{owner})"/>'
+                f'<Parameter Name="bindingParameter" Type="Collection({_NAMESPACE}.{bound})"/>'
             )
             for name in parameters_of(sets[owner], table):
                 edm = "Edm.DateTime" if name.endswith("Period") else "Edm.String"

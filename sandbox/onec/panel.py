@@ -11,6 +11,7 @@ POST   /control/onec                 {"where": "onec", ...} with any of
          "no_rights": {"set", "right", "times"} code 20, for right read, write or both; for ever unless told
          "latency_ms": 250                     every answer waits so long
          "subconto_in_records": true           records of the ledger show subconto themselves, as few bases may
+         "readings": {"stock_by": "place"}     where no source says how it is: one of those of `readings`
 DELETE /control/onec                 {"where": ...}: everything as it was
 POST   /control/onec/do              one act of the accountant on order, see `deeds`
 """
@@ -28,13 +29,15 @@ from sandbox.onec.base import Base
 from sandbox.onec.conduct import KINDS, MAX_LATENCY, read_order
 from sandbox.onec.deeds import do
 from sandbox.onec.error import ODataError
+from sandbox.onec.goods import read_as
 from sandbox.onec.http import PASSWORD, USER
+from sandbox.onec.readings import read_readings
 from sandbox.onec.release import Change
 from sandbox.onec.stand_in import CONFIGURATIONS, base_of
 from sandbox.panel import checked, json_answer, said_by
 from sandbox.store import Store
 
-_FIELDS = {"where", "drop", "rename", "latency_ms", "subconto_in_records", *KINDS}
+_FIELDS = {"where", "drop", "rename", "latency_ms", "subconto_in_records", "readings", *KINDS}
 
 
 def routes(company: Company, store: Store) -> list[BaseRoute]:
@@ -63,6 +66,7 @@ def routes(company: Company, store: Store) -> list[BaseRoute]:
         base = base_of(company, store, name)
         base.conduct.clear()
         base.change_release([])
+        read_as(base, {})
         return json_answer(_shown(store, name, ""))
 
     async def act(request: Request) -> Response:
@@ -99,10 +103,13 @@ def _behave(base: Base, said: dict[str, Any]) -> None:
     latency = float(said.get("latency_ms", base.conduct.latency * 1000)) / 1000
     if not 0 <= latency <= MAX_LATENCY:
         raise ValueError(f"latency_ms: give 0 to {MAX_LATENCY * 1000:.0f}")
+    readings = read_readings(base.configuration.name, dict(said.get("readings", {})))
     if changes:
         base.change_release([*base.release, *changes])
     base.conduct.latency = latency
     base.conduct.subconto_in_records = bool(said.get("subconto_in_records", base.conduct.subconto_in_records))
+    if readings:
+        read_as(base, readings)
     for order in orders:
         base.conduct.add(order)
 
@@ -118,5 +125,6 @@ def _shown(store: Store, name: str, root: str) -> dict[str, Any]:
         "orders": [{"kind": o.kind, "set": o.set, "times": o.times} for o in base.conduct.orders],
         "latency_ms": base.conduct.latency * 1000,
         "subconto_in_records": base.conduct.subconto_in_records,
+        "readings": base.readings,
         "closed_until": base.closed_until or None,
     }

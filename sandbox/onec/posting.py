@@ -3,6 +3,7 @@
 Realization: Dr 62 Cr 90.01.1 (with VAT), Dr 90.03 Cr 68.02 (VAT), for goods Dr 90.02.1 Cr 41.01 (cost), and
 Dr 62.02 Cr 62.01 where an advance is set off. Receipt: Dr 51 Cr 62.01 up to the debt, the rest Cr 62.02.
 Refund to a buyer: Dr 62.02 up to the advance, the rest Dr 62.01, Cr 51. Cash orders do the same with 50.01.
+Goods that come in: Dr 41.01 Cr 60.01, without VAT. Nothing asks how much there is: stock goes below zero.
 Money of everybody else is in `other_money`, returns and corrections are in `reversal`; an issued счет-фактура makes
 no entry. Sums are whole kopecks in roubles; a document in another currency is converted at its own КурсВзаиморасчетов.
 """
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.onec.checks import Faults
 from sandbox.onec.error import refusal
+from sandbox.onec.goods import received_entries
 from sandbox.onec.ledger import UNDEFINED_REF, Entry, Reference, Side
 from sandbox.onec.model import (
     BANK_ACCOUNTS,
@@ -24,6 +26,7 @@ from sandbox.onec.model import (
     COUNTERPARTIES,
     CURRENCIES,
     EMPTY_REF,
+    GOODS_RECEIPT,
     PRODUCTS,
     REALIZATION,
     RECEIPT,
@@ -49,6 +52,7 @@ def entries_of(base: Base, entity: EntitySet, doc: Row) -> list[Entry]:
         RETURN: faults.sale_return,
         CORRECTION: faults.correction,
         SALE_INVOICE: faults.sale_invoice,
+        GOODS_RECEIPT: faults.goods_receipt,
     }
     checks.get(entity.name, faults.money)(doc)
     if faults.found:
@@ -58,6 +62,8 @@ def entries_of(base: Base, entity: EntitySet, doc: Row) -> list[Entry]:
         return _Sale(base, doc).entries()
     if entity.name in (RETURN, CORRECTION):
         return reversal(base, entity.name, doc)
+    if entity.name == GOODS_RECEIPT:
+        return received_entries(base, doc)
     return [] if entity.name == SALE_INVOICE else _money_entries(base, entity.name, doc)
 
 

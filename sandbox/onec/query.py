@@ -307,7 +307,8 @@ def _records(base: Base, entity: EntitySet, bounds: KeyBounds, period: tuple[str
 
 def _line(base: Base, movement: Movement, place: int, entry: Entry) -> Row:
     """A record of the plain type: without subconto, but for a base that is told to show them (the type is open)."""
-    return record(movement, place, entry, base.account, dimensions=base.conduct.subconto_in_records)
+    shown, goods = base.conduct.subconto_in_records, base.reading("stock_by")
+    return record(movement, place, entry, base.account, dimensions=shown, goods=goods)
 
 
 def _natural_orders(base: Base, entity: EntitySet) -> tuple[str, ...]:

@@ -19,15 +19,18 @@ from sandbox.onec.error import INTERNAL, OPTION, ODataError
 from sandbox.onec.ledger import Movement, Side, record, rubles
 from sandbox.onec.model import ACCOUNTS, EMPTY_REF, EntitySet, Row
 from sandbox.onec.moment import END, START, moment
+from sandbox.onec.readings import shown_by
 from sandbox.onec.registers import accumulated, sliced
 from sandbox.onec.tables import TOTAL_DIMENSIONS, TOTAL_RESOURCES
 from sandbox.onec.values import GUID
 
+BATCHES = "Document_Партия"  # goods are kept by batch too, but here none is ever named
 EXT_DIMENSION_KINDS = {
     "Catalog_Контрагенты": "Контрагенты",
     "Catalog_ДоговорыКонтрагентов": "Договоры",
     "Document": "ДокументыРасчетовСКонтрагентами",
     "Catalog_Номенклатура": "Номенклатура",
+    BATCHES: "Партии",
     "Catalog_Склады": "Склады",
     "Catalog_БанковскиеСчета": "БанковскиеСчета",
 }
@@ -63,7 +66,7 @@ class _Totals:
     """Sums by account and dimensions. A group holds, for each of the table's periods, both sides."""
 
     def __init__(self, base: Base, name: str, arguments: Mapping[str, str]) -> None:
-        self._base, self._name = base, name
+        self._base, self._name, self._goods = base, name, base.reading("stock_by")
         if name == "Balance":
             self._start = self._end = moment(arguments, "Period", END)
         else:
@@ -125,7 +128,7 @@ class _Totals:
                 yield row
 
     def _group(self, movement: Movement, side: Side) -> tuple[Any, ...]:
-        dimensions: tuple[tuple[str, str], ...] = side.dimensions
+        dimensions: tuple[tuple[str, str], ...] = shown_by(self._goods, side.account, side.dimensions)
         if self._extra:
             kinds = [key.removeprefix("guid").strip("'").lower() for key in self._extra[:3]]
             by_kind = {ext_dimension_kind(name): (name, key) for name, key in dimensions if name}
@@ -184,8 +187,9 @@ def _records(base: Base, arguments: Mapping[str, str]) -> list[Row]:
         return []
     matches = Scope(base, RECORD_WITH_DIMENSIONS, order=order_of).predicate(condition) if condition else None
     movements = sorted(base.ledger.between(start, end), key=lambda movement: movement.recorder)
+    goods = base.reading("stock_by")
     rows = (
-        record(movement, place, entry, base.account, dimensions=True)
+        record(movement, place, entry, base.account, dimensions=True, goods=goods)
         for movement in movements
         for place, entry in enumerate(movement.entries, 1)
     )

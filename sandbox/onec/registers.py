@@ -26,6 +26,7 @@ class Registers:
 
     def __init__(self, rows: Collection) -> None:
         self._rows = rows
+        self.hidden: set[tuple[str, str]] = set()  # columns of registers that are not shown now
         self._by_register: dict[str, dict[str, None]] = {}
         for recorder, movement in rows.items():
             self._index(recorder, movement)
@@ -59,6 +60,8 @@ class Registers:
             "Period": movement["period"],
             "Active": True,
         }
+        if self.hidden:
+            rows = [{n: v for n, v in row.items() if (register, n) not in self.hidden} for row in rows]
         return [{**head, "LineNumber": str(place), **row} for place, row in enumerate(rows, 1)]
 
     def lines(self, register: str) -> Iterator[Row]:
@@ -93,11 +96,23 @@ def accumulated(base: Base, entity: EntitySet, table: str, arguments: Mapping[st
                 sums[name][0] += value if receipt else -value
             else:
                 sums[name][1 if receipt else 2] += value
+    if table == "Balance" and "free" in base.configuration.parts and base.reading("free_stock") == "free":
+        _less_reserves(base, entity, groups)
     return [
         dict(zip(by, group, strict=True)) | _shown(table, sums)
         for group, sums in groups.items()
         if any(any(values) for values in sums.values())
     ]
+
+
+def _less_reserves(
+    base: Base, entity: EntitySet, groups: dict[tuple[Any, ...], dict[str, list[int]]]
+) -> None:
+    """What lies there becomes what nobody has reserved, in the register of free stock."""
+    register, held, *_ = base.configuration.parts["free"].split()
+    if entity.name == register:
+        for sums in groups.values():
+            sums[held][0] -= sum(sums[name][0] for name in entity.resources if name != held)
 
 
 def sliced(base: Base, entity: EntitySet, table: str, arguments: Mapping[str, str]) -> list[Row]:
@@ -113,7 +128,7 @@ def sliced(base: Base, entity: EntitySet, table: str, arguments: Mapping[str, st
         inside = row["Period"] <= at if last else row["Period"] >= at
         if inside and matches(row):
             chosen[tuple(row.get(name) for name in entity.dimensions)] = row
-    columns = base.configuration.columns[entity.name][table]
+    columns = base.columns[entity.name][table]
     return [{name: row.get(name, columns[name].default) for name in columns} for row in chosen.values()]
 
 

@@ -36,6 +36,9 @@ class Move:
     fields: tuple[tuple[str, str], ...]
     goods: bool = False  # rows of services are passed over
     when: str = ""  # a header's property that must be filled (`!Поле`: must be empty)
+    only: str = (
+        ""  # `Колонка=слово` of a row, or `reserved by Поле`: what that order reserved in this register
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,11 @@ class Rule:
     moves: tuple[Move, ...] = ()
 
 
-def move(register: str, sign: str, table: str, fields: str, *, goods: bool = False, when: str = "") -> Move:
+def move(
+    register: str, sign: str, table: str, fields: str, *, goods: bool = False, when: str = "", only: str = ""
+) -> Move:
     pairs = tuple((name, value) for name, _, value in (word.partition("=") for word in fields.split()))
-    return Move(register, sign, table, pairs, goods, when)
+    return Move(register, sign, table, pairs, goods, when, only)
 
 
 def records_of(base: Base, entity: EntitySet, rule: Rule, doc: Row) -> Records:
@@ -71,8 +76,19 @@ def records_of(base: Base, entity: EntitySet, rule: Rule, doc: Row) -> Records:
         for row in doc[step.table] if step.table else [{}]:
             if step.goods and _is_service(base, row.get("Номенклатура_Key", EMPTY_REF)):
                 continue
+            if step.only and not _wanted(base, step, doc, row):
+                continue
             found.setdefault(step.register, []).append(_record(base, entity, step, doc, row))
     return found
+
+
+def _wanted(base: Base, step: Move, doc: Row, row: Row) -> bool:
+    name, equals, word = step.only.partition("=")
+    if equals:
+        return bool(row.get(name) == word)
+    field = step.only.removeprefix("reserved by ")
+    reserved = base.registers.of(step.register, str(row.get(field) or doc.get(field) or ""))
+    return any(held.get("Номенклатура_Key") == row["Номенклатура_Key"] for held in reserved)
 
 
 def _record(base: Base, entity: EntitySet, step: Move, doc: Row, row: Row) -> Row:

@@ -13,12 +13,14 @@ from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
+from sandbox.company import prices
 from sandbox.company.growth import currency_of
 from sandbox.company.model import HISTORY_DAYS, Company, Party, Product, main_vat_rate
 from sandbox.onec import other_money
 from sandbox.onec.accounting import SETS
 from sandbox.onec.base import Base
 from sandbox.onec.documents import Payment, SaleLine, bank_document, contracts_by_owner, currency, realization
+from sandbox.onec.goods import set_prices
 from sandbox.onec.ledger import UNDEFINED_REF, Entry, Side
 from sandbox.onec.model import (
     ACCOUNTS,
@@ -27,7 +29,6 @@ from sandbox.onec.model import (
     COUNTERPARTIES,
     CURRENCIES,
     ORGANIZATIONS,
-    PRICE_SETTING,
     PRICE_TYPES,
     PRODUCTS,
     REALIZATION,
@@ -36,7 +37,7 @@ from sandbox.onec.model import (
     WAREHOUSES,
     Row,
 )
-from sandbox.onec.register import ext_dimension_kind
+from sandbox.onec.register import BATCHES, ext_dimension_kind
 
 NAMESPACE = uuid.UUID("2d1c0b7a-90f4-5d9b-8f4e-6f2f7a1f3c10")
 OPENING = "Document_ВводНачальныхОстатков"  # a recorder that is not published
@@ -45,10 +46,10 @@ CHART = (
     ("000", "Вспомогательный счет", ()),
     ("002", "Товарно-материальные ценности, принятые на ответственное хранение", (COUNTERPARTIES, PRODUCTS)),
     ("МЦ.04", "Инвентарь и хозяйственные принадлежности в эксплуатации", (PRODUCTS,)),
-    ("10.01", "Сырье и материалы", (PRODUCTS, "", WAREHOUSES)),
+    ("10.01", "Сырье и материалы", (PRODUCTS, BATCHES, WAREHOUSES)),
     ("41", "Товары", ()),
-    ("41.01", "Товары на складах", (PRODUCTS, "", WAREHOUSES)),
-    ("43", "Готовая продукция", (PRODUCTS, "", WAREHOUSES)),
+    ("41.01", "Товары на складах", (PRODUCTS, BATCHES, WAREHOUSES)),
+    ("43", "Готовая продукция", (PRODUCTS, BATCHES, WAREHOUSES)),
     ("50.01", "Касса организации", ()),
     ("51", "Расчетные счета", (BANK_ACCOUNTS,)),
     ("52", "Валютные счета", (BANK_ACCOUNTS,)),
@@ -81,6 +82,7 @@ _UNITS = {
     "166": ("кг", "Килограмм"),
     "778": ("упак", "Упаковка"),
 }
+PLACES = ("Основной склад", "Склад № 2 (Химки)")
 _SUPPLIERS = ("ЭНЕРГОСБЫТ ПАО", "ДЕЛОВОЙ ПАРК ООО", "КАНЦЕЛЯРИЯ ПЛЮС ООО", "УФК ПО Г. МОСКВЕ", "БАНК ПАО")
 
 
@@ -174,7 +176,7 @@ class _Seeding:
                 "ВидСчета": "Расчетный",
             },
         )
-        for name in ("Основной склад", "Склад № 2 (Химки)"):
+        for name in PLACES:
             self._write(
                 WAREHOUSES, self.key("warehouse", name), {"Description": name, "ТипСклада": "ОптовыйСклад"}
             )
@@ -208,35 +210,31 @@ class _Seeding:
             self._write(PRODUCTS, self.product_key(product), body)
 
     def prices(self) -> None:
-        """One type of prices and the document that sets them."""
+        """A type of prices for each list, the documents that set them, and those by which a few drifted later."""
         rouble = currency(self._base, "643")
-        kind = self._write(
-            PRICE_TYPES,
-            self.key("prices", "wholesale"),
-            {"Description": "Оптовая", "ВалютаЦены_Key": rouble, "ЦенаВключаетНДС": True},
-        )
-        known = [product for product in self._company.products.values() if product.known_to_accounting]
-        rows = [
-            {
-                "LineNumber": str(n),
-                "Номенклатура_Key": self.product_key(product),
-                "Цена": float(product.price),
-                "Валюта_Key": rouble,
-            }
-            for n, product in enumerate(known, 1)
-        ]
-        if not rows:
-            return
         day = self._company.today - timedelta(days=HISTORY_DAYS + 31)
-        key = self.key("prices", "document")
-        body = {"Date": f"{day.isoformat()}T00:00:00", "ТипЦен_Key": kind, "Товары": rows}
-        self._write(PRICE_SETTING, key, {**body, "Организация_Key": self._organization})
-        self._base.post(SETS[PRICE_SETTING], key)
+        for price_list, title in prices.LIST_NAMES.items():
+            body = {"Description": title, "ВалютаЦены_Key": rouble, "ЦенаВключаетНДС": True}
+            self._write(PRICE_TYPES, self.key("prices", price_list), body)
+        known = [product for product in self._company.products.values() if product.known_to_accounting]
+        for price_list in prices.LIST_NAMES:
+            listed = ((product.id, prices.listed(product, price_list)) for product in known)
+            rows = [(product, price) for product, price in listed if price is not None]
+            self._set_prices(price_list, day, rows)
+        for drift in prices.drifts(self._company):
+            self._set_prices(drift.price_list, drift.since, [(drift.product, drift.accounting)])
+            place = f"price_drift:{drift.product}:{drift.price_list}"
+            self._base.record(place, document=self.key("product", drift.product), **drift.told(self._company))
+
+    def _set_prices(self, price_list: str, day: date, found: list[tuple[str, Decimal]]) -> None:
+        rows = [(self.key("product", product), price) for product, price in found]
+        about = f"{self._company.seed}:{price_list}:{day}:{found[0][0] if found else ''}"
+        set_prices(self._base, self.key("prices", price_list), f"{day}T00:00:00", rows, about)
 
     def opening(self) -> None:
         """Money and stock against account 000, and inventory off balance, by a recorder that is not published."""
         day = self._company.today - timedelta(days=HISTORY_DAYS + 31)
-        warehouse = (WAREHOUSES, self.key("warehouse", "Основной склад"))
+        warehouse, second = ((WAREHOUSES, self.key("warehouse", name)) for name in PLACES)
         money = ((BANK_ACCOUNTS, self.key("bank", "own")), UNDEFINED_REF, UNDEFINED_REF)
         entries = [Entry(Side("51", money), Side("000"), 500_000_000, "Ввод остатков")]
         for product in self._company.products.values():
@@ -244,6 +242,11 @@ class _Seeding:
                 cost = int(product.price * 100 * 70 / 122) * 10_000
                 place = ((PRODUCTS, self.product_key(product)), UNDEFINED_REF, warehouse)
                 entries.append(Entry(Side("41.01", place, 10_000), Side("000"), cost, "Ввод остатков"))
+                if prices.lies_in_two_places(self._company, product):
+                    held = int(prices.SECOND_PLACE)
+                    place = (place[0], UNDEFINED_REF, second)
+                    worth = cost // 10_000 * held
+                    entries.append(Entry(Side("41.01", place, held), Side("000"), worth, "Ввод остатков"))
         entries.append(Entry(Side("МЦ.04"), Side(""), 1_234_500, "Ввод остатков"))
         moment = f"{day.isoformat()}T00:00:00"
         self._base.ledger.put(self.key("opening"), OPENING, moment, self._organization, entries)

@@ -3,7 +3,7 @@
 Confirmed by public clients: the names of sets; of ЗаказПокупателя the properties of the sheet and
 ПлатежныйКалендарь; of contracts Owner (composite), НомерДоговора, ВалютаРасчетов_Key; of РасчетыСПокупателями
 Контрагент_Key, Договор_Key, Заказ (composite), ТипРасчетов, Сумма and Dimensions='Договор,Заказ'. Unconfirmed:
-СчетНаОплату, РасходнаяНакладная and ПоступлениеНаСчет beyond Организация_Key, ВидОперации, СтруктурнаяЕдиница_Key,
+СчетНаОплату, РасходнаяНакладная, ПриходнаяНакладная and ПоступлениеНаСчет beyond Организация_Key, ВидОперации, СтруктурнаяЕдиница_Key,
 Заказ and Запасы; the dimensions of ЗапасыНаСкладах; prices as an independent register.
 """
 
@@ -39,6 +39,7 @@ ACT, MONEY_IN, MONEY_OUT = (
     "Document_ПоступлениеНаСчет",
     "Document_РасходСоСчета",
 )
+RECEIVED = "Document_ПриходнаяНакладная"
 SETTLEMENTS = "AccumulationRegister_РасчетыСПокупателями"
 STOCK = "AccumulationRegister_ЗапасыНаСкладах"
 
@@ -117,6 +118,14 @@ _SETS = [
         Предоплата="Документ:c Заказ:c СуммаРасчетов:m СуммаПлатежа:m",
     ),
     document(
+        "ПриходнаяНакладная",
+        "Приходная накладная",
+        f"{_PARTIES}ВидОперации СтруктурнаяЕдиница_Key>{PLACES} ВалютаДокумента_Key>{CURRENCIES} СуммаДокумента:m "
+        "Комментарий",
+        postable=True,
+        Запасы=f"{_ROW}Партия_Key",
+    ),
+    document(
         "АктВыполненныхРабот",
         "Акт выполненных работ",
         f"{_TERMS}ЗаказПокупателя_Key>{ORDER} ДокументОснование:c СчетНаОплату:c",
@@ -179,6 +188,11 @@ RULES = {
         "СуммаВключаетНДС",
         (move(SETTLEMENTS, "+", "", _SOLD + "Заказ=Заказ"), move(STOCK, "-", "Запасы", _STOCKED, goods=True)),
     ),
+    RECEIVED: Rule(
+        ("Организация_Key", "СтруктурнаяЕдиница_Key"),
+        "Запасы",
+        moves=(move(STOCK, "+", "Запасы", _STOCKED, goods=True),),
+    ),
     ACT: Rule(
         _SALE_NEEDS,
         "РаботыИУслуги",
@@ -214,7 +228,11 @@ SEEDS = (
         "warehouse",
         f"Description=short ТипСтруктурнойЕдиницы='Склад Организация_Key=@{ORGANIZATIONS}:main",
     ),
-    Seed(PRICE_KINDS, "price_kind", "Description=short ЦенаВключаетНДС=yes"),
+    Seed(
+        PRICE_KINDS,
+        "price_kind",
+        f"Description=short ЦенаВключаетНДС=yes ВалютаЦены_Key=@{CURRENCIES}:643",
+    ),
     Seed(STATES, "state", "Description=short СтатусЗаказа=word"),
     Seed(
         COUNTERPARTIES,
@@ -226,7 +244,7 @@ SEEDS = (
         CONTRACTS,
         "party",
         f"Description='Основной Owner=@{COUNTERPARTIES} Организация_Key=@{ORGANIZATIONS}:main "
-        f"ВидДоговора='СПокупателем ВалютаРасчетов_Key=@{CURRENCIES}:643 ВидЦен_Key=@{PRICE_KINDS}:main",
+        f"ВидДоговора='СПокупателем ВалютаРасчетов_Key=@{CURRENCIES}:643 ВидЦен_Key=@{PRICE_KINDS}:retail",
     ),
     Seed(
         PRODUCTS,
@@ -245,6 +263,8 @@ SMALL_FIRM = Configuration(
     {
         "stock": f"{STOCK} Количество СтруктурнаяЕдиница_Key",
         "prices": "InformationRegister_ЦеныНоменклатуры ВидЦен_Key",
+        "price_kinds": PRICE_KINDS,
+        "received": f"{RECEIVED} Запасы СтруктурнаяЕдиница_Key",
         "money_in": MONEY_IN,
         "money_out": MONEY_OUT,
         "basis": "Документ",

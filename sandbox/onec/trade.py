@@ -5,7 +5,8 @@ published contract of `$metadata` (СтавкаНДС_Key, ЭтапыГрафи�
 РасшифровкаПлатежа with Заказ, ОснованиеПлатежа, Сумма, СуммаВзаиморасчетов; of РасчетыСКлиентами
 АналитикаУчетаПоПартнерам_Key, ОбъектРасчетов_Key, Валюта_Key and a debt as positive Сумма; the resources of
 ТоварыНаСкладах and СвободныеОстатки. Unconfirmed: the remaining properties, what exactly moves КОплате and
-КОтгрузке, ВозвратТоваровОтКлиента.ДокументРеализации, the columns of СтавкиНДС and ОбъектыРасчетов.
+КОтгрузке, ВозвратТоваровОтКлиента.ДокументРеализации, the columns of СтавкиНДС and ОбъектыРасчетов; the document
+ПриобретениеТоваровУслуг; that an order's row with ВариантОбеспечения "СоСклада" reserves what the sale by it releases.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ ORDER, BILL = "Document_ЗаказКлиента", "Document_СчетНаОпл�
 SALE, SALE_RETURN = "Document_РеализацияТоваровУслуг", "Document_ВозвратТоваровОтКлиента"
 MONEY_IN = "Document_ПоступлениеБезналичныхДенежныхСредств"
 MONEY_OUT = "Document_СписаниеБезналичныхДенежныхСредств"
+RECEIVED = "Document_ПриобретениеТоваровУслуг"
 SETTLEMENTS = "AccumulationRegister_РасчетыСКлиентами"
 STOCK, FREE = "AccumulationRegister_ТоварыНаСкладах", "AccumulationRegister_СвободныеОстатки"
 
@@ -162,6 +164,14 @@ _SETS = [
         РасшифровкаПлатежа=_MONEY_ROW,
     ),
     document(
+        "ПриобретениеТоваровУслуг",
+        "Приобретение товаров и услуг",
+        f"{_PARTIES}{_FIRM}Склад_Key>{WAREHOUSES} Валюта_Key>{CURRENCIES} СуммаДокумента:m ХозяйственнаяОперация "
+        "Комментарий",
+        postable=True,
+        Товары=f"{_ROW}Склад_Key>{WAREHOUSES}",
+    ),
+    document(
         "УстановкаЦенНоменклатуры",
         "Установка цен номенклатуры",
         "Согласован:b Статус Комментарий",
@@ -217,6 +227,11 @@ def _goods(sign: str) -> tuple[Move, Move]:
     )
 
 
+def _reserve(sign: str, only: str) -> Move:
+    where = "Номенклатура_Key=~Номенклатура_Key Характеристика_Key=~Характеристика_Key Склад_Key=~Склад_Key|Склад_Key"
+    return move(FREE, sign, "Товары", f"{where} ВРезервеСоСклада=~Количество", goods=True, only=only)
+
+
 _SALE_NEEDS = ("Организация_Key", "Партнер_Key", "Контрагент_Key", "Валюта_Key", "Склад_Key")
 _PAID = "Сумма=~СуммаВзаиморасчетов|~Сумма СуммаРегл=~СуммаВзаиморасчетов|~Сумма КОплате=~СуммаВзаиморасчетов|~Сумма"
 _BASIS = "~Заказ|~ОснованиеПлатежа|@"
@@ -227,7 +242,10 @@ RULES = {
         "Товары",
         "СуммаСНДС",
         "ЦенаВключаетНДС",
-        (_owed("+", "", "@", "КОплате=СуммаДокумента КОтгрузке=СуммаДокумента"),),
+        (
+            _owed("+", "", "@", "КОплате=СуммаДокумента КОтгрузке=СуммаДокумента"),
+            _reserve("+", "ВариантОбеспечения=СоСклада"),
+        ),
     ),
     BILL: Rule(("Организация_Key", "Партнер_Key", "Контрагент_Key", "Валюта_Key", "ДокументОснование")),
     SALE: Rule(
@@ -240,6 +258,7 @@ RULES = {
             _owed("+", "", "@", "КОплате=СуммаДокумента", "!ЗаказКлиента"),
             _owed("-", "", "ЗаказКлиента", "КОтгрузке=СуммаДокумента", "ЗаказКлиента"),
             *_goods("-"),
+            _reserve("-", "reserved by ЗаказКлиента"),
         ),
     ),
     SALE_RETURN: Rule(
@@ -263,6 +282,7 @@ RULES = {
         "",
         (_owed("+", "РасшифровкаПлатежа", _BASIS, _PAID),),
     ),
+    RECEIVED: Rule(("Организация_Key", "Склад_Key"), "Товары", moves=_goods("+")),
     "Document_УстановкаЦенНоменклатуры": Rule(
         (),
         "Товары",
@@ -285,7 +305,11 @@ SEEDS = (
     ),
     Seed(OWN_ACCOUNTS, "bank", f"Owner_Key=@{ORGANIZATIONS} Description=short НомерСчета=number"),
     Seed(WAREHOUSES, "warehouse", "Description=short ТипСклада='ОптовыйСклад"),
-    Seed(PRICE_KINDS, "price_kind", "Description=short ЦенаВключаетНДС=yes"),
+    Seed(
+        PRICE_KINDS,
+        "price_kind",
+        f"Description=short ЦенаВключаетНДС=yes ВалютаЦены_Key=@{CURRENCIES}:643",
+    ),
     Seed(PARTNERS, "party", "Description=short НаименованиеПолное=full Клиент=yes ЮрФизЛицо=kind"),
     Seed(
         COUNTERPARTIES,
@@ -302,7 +326,7 @@ SEEDS = (
         AGREEMENTS,
         "party",
         f"Description='Соглашение Партнер_Key=@{PARTNERS} Контрагент_Key=@{COUNTERPARTIES} Статус='Действует "
-        f"Организация_Key=@{ORGANIZATIONS}:main Валюта_Key=@{CURRENCIES}:643 ВидЦен_Key=@{PRICE_KINDS}:main ЦенаВключаетНДС=yes",
+        f"Организация_Key=@{ORGANIZATIONS}:main Валюта_Key=@{CURRENCIES}:643 ВидЦен_Key=@{PRICE_KINDS}:retail ЦенаВключаетНДС=yes",
     ),
     Seed(
         PRODUCTS,
@@ -322,6 +346,8 @@ TRADE = Configuration(
         "stock": f"{STOCK} ВНаличии Склад_Key",
         "free": f"{FREE} ВНаличии Склад_Key",
         "prices": "Document_УстановкаЦенНоменклатуры Товары ВидЦены_Key",
+        "price_kinds": PRICE_KINDS,
+        "received": f"{RECEIVED} Товары Склад_Key",
         "money_in": MONEY_IN,
         "money_out": MONEY_OUT,
         "basis": "ОснованиеПлатежа",

@@ -169,7 +169,7 @@ def test_prices_are_the_last_that_a_document_set(town: Town, office: Office) -> 
         town.posted(setting, {**head, "Товары": [row]})
 
     def last(moment: str, table: str = PRICES) -> float:
-        condition = f"Номенклатура_Key eq guid'{product}'"
+        condition = f"Номенклатура_Key eq guid'{product}' and ТипЦен_Key eq guid'{kind}'"
         asked = f"{table}/SliceLast(Period=datetime'{moment}T00:00:00',Condition='{condition}')"
         (row,) = town.rows(asked)
         assert row["ТипЦен_Key"] == kind
