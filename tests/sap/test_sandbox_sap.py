@@ -291,7 +291,11 @@ def test_masters_stock_and_prices_agree_with_the_company(s4: S4) -> None:
     assert [row["Plant"] for row in s4.rows("API_PLANT_SRV/A_Plant")] == ["1010"]
     product = s4.goods()
     stock = s4.get(f"API_MATERIAL_STOCK_SRV/A_MaterialStock('{product}')/to_MatlStkInAcctMod")["results"]
-    assert [(row["InventoryStockType"], row["Plant"]) for row in stock] == [("01", "1010")]
+    assert tuple(stock[0][n] for n in ("InventoryStockType", "Plant", "StorageLocation")) == (
+        "01",
+        "1010",
+        "101A",
+    )
     assert Decimal(stock[0]["MatlWrhsStkQtyInMatlBaseUnit"]) > 0
     path = f"API_SLSPRICINGCONDITIONRECORD_SRV/A_SlsPrcgCndnRecdValidity?$filter=Material eq '{product}'&$expand=to_SlsPrcgConditionRecord"
     price = s4.get(path)["results"][0]["to_SlsPrcgConditionRecord"]

@@ -10,6 +10,8 @@ rename     {"partner": number, "name": text}
 deactivate {"what": "customer" | "product" | "partner", "key"}, and activate
 lock       {"table": "order" | "partner" | "product", "key", "user"?}, and unlock
 option     {"option": name, "value": text}
+price      {"product": number, "price": without VAT, "date"?, "price_list"?: "02", "customer"?}
+receive    {"product": number, "quantity", "cost"?, "storage"?, "date"?}    goods come in
 add        {"what": "order", "customer", "items": [[product, quantity]]} | {"what": "partner", "name", "inn"?}
            | {"what": "product", "name", "price", "service"?} | {"what": "invoice", "customer", "amount"}
 """
@@ -25,6 +27,7 @@ from sandbox.accounting.sap import (
     accountant,
     billing,
     founding,
+    goods,
     ledger,
     masters,
     masters_model,
@@ -35,7 +38,7 @@ from sandbox.accounting.sap import (
 from sandbox.accounting.sap.database import Row
 from sandbox.accounting.sap.edm import NUMBERS, EntitySet
 from sandbox.accounting.sap.ledger import Entry, Head
-from sandbox.accounting.sap.system import CURRENCY, SWITCHES, System
+from sandbox.accounting.sap.system import CURRENCY, STORAGE, SWITCHES, System
 from sandbox.accounting.sap.values import quantity, rounded
 
 Said = dict[str, Any]
@@ -184,8 +187,29 @@ def unlock(system: System, said: Said) -> Said:
 
 def option(system: System, said: Said) -> Said:
     if "option" in said:
+        before = system.option("stock_type")
         system.switch(str(said["option"]), str(said["value"]))
+        if system.option("stock_type") != before:
+            goods.rename_stock(system, before, system.option("stock_type"))
     return {"options": {name: system.option(name) for name in SWITCHES}}
+
+
+def price(system: System, said: Said) -> Said:
+    """A new price without VAT from a day on, in the base list unless something else is said."""
+    number, day = str(said["product"]), _day(system, said)
+    names = (("PriceListType", "price_list"), ("Customer", "customer"))
+    about = {name: str(said[word]) for name, word in names if said.get(word)}
+    record = goods.set_price(system, number, Decimal(str(said["price"])), day, **about)
+    system.act("price", number, record=record, net=str(said["price"]), since=day.isoformat(), **about)
+    return {"record": record}
+
+
+def receive(system: System, said: Said) -> Said:
+    number, day = str(said["product"]), _day(system, said)
+    amount, cost = Decimal(str(said["quantity"])), Decimal(str(said.get("cost", 1)))
+    made = goods.receive(system, number, amount, cost, str(said.get("storage") or STORAGE), day)
+    system.act("receive", made, product=number, quantity=str(amount))
+    return {"document": made}
 
 
 def add(system: System, said: Said) -> Said:
@@ -291,5 +315,5 @@ _MASTERS: Final = frozenset(found.table for found in masters_model.BUSINESS_PART
 ACTS: Final[dict[str, Callable[[System, Said], Said]]] = {
     "pay": pay, "refund": refund, "match": match, "deliver": deliver, "bill": bill, "edit": edit, "void": void,
     "reverse": reverse, "rename": rename, "deactivate": deactivate, "activate": activate, "lock": lock,
-    "unlock": unlock, "option": option, "add": add,
+    "unlock": unlock, "option": option, "add": add, "price": price, "receive": receive,
 }  # fmt: skip

@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from sandbox.accounting.sap import ledger, orders
+from sandbox.accounting.sap import goods, ledger, orders
 from sandbox.accounting.sap.database import Row
 from sandbox.accounting.sap.errors import SapError, business
 from sandbox.accounting.sap.ledger import Entry, Head
@@ -51,7 +51,7 @@ def deliver(system: System, number: str, day: date, share: Decimal = Decimal(1))
     for item, amount in moved:
         done = Decimal(item.get("_delivered") or 0) + amount
         system.db["order_item"].change(item, _delivered=quantity(done))
-        _take_stock(system, item["Material"], -amount)
+        goods.move(system, item["Material"], -amount)
     _follow(system, number, delivery, "J")
     orders.refresh(system, number)
     return delivery
@@ -66,8 +66,8 @@ def billable(system: System, number: str) -> list[tuple[Row, Decimal]]:
     for item in system.db["order_item"].under(number):
         if item.get("SalesDocumentRjcnReason") or item.get("ItemBillingBlockReason"):
             continue
-        goods = item.get("SalesOrderItemCategory") == "TAN"
-        ready = Decimal((item.get("_delivered") if goods else item["RequestedQuantity"]) or 0)
+        delivered = item.get("SalesOrderItemCategory") == "TAN"
+        ready = Decimal((item.get("_delivered") if delivered else item["RequestedQuantity"]) or 0)
         left = ready - Decimal(item.get("_billed") or 0)
         if left > 0:
             found.append((item, left))
@@ -308,14 +308,6 @@ def _issue(system: System, item: Row, amount: Decimal) -> list[Entry]:
         Entry(ledger.COST_OF_SALES, cost, cost, more={**about, "Quantity": quantity(amount)}),
         Entry(ledger.STOCK, -cost, -cost, more={**about, "Quantity": quantity(-amount)}),
     ]
-
-
-def _take_stock(system: System, material: str, change: Decimal) -> None:
-    for row in system.db["stock"].under(material, PLANT):
-        if row["InventoryStockType"] == "01":
-            held = Decimal(row["MatlWrhsStkQtyInMatlBaseUnit"]) + change
-            system.db["stock"].change(row, MatlWrhsStkQtyInMatlBaseUnit=quantity(held))
-            return
 
 
 def _follow(system: System, order: str, number: str, category: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sandbox.accounting.sap import (
     billing,
+    goods,
     ledger,
     masters,
     masters_model,
@@ -33,7 +34,6 @@ from sandbox.accounting.sap.system import (
     CURRENCIES,
     CURRENCY,
     PLANT,
-    STORAGE,
     System,
 )
 from sandbox.accounting.sap.values import quantity
@@ -49,7 +49,6 @@ RATES: Final = {
     "KZT": Decimal("0.165"),
 }
 SUPPLIERS: Final = ("ЭНЕРГОСБЫТ ПАО", "ДЕЛОВОЙ ПАРК ООО", "КАНЦЕЛЯРИЯ ПЛЮС ООО", "УФК ПО Г. МОСКВЕ")
-FOR_EVER: Final = "9999-12-31"
 DUPLICATE_SHARE: Final = 0.04
 
 
@@ -76,6 +75,7 @@ def fill(system: System, *, bare: bool) -> None:
     for product in company.products.values():
         if product.known_to_accounting:
             material(system, product)
+    goods.begin(system)
     _opening(system)
     _old_sales(system)
 
@@ -173,8 +173,7 @@ def material(system: System, product: Product) -> str:
     """A product with texts, sales and tax data, its price without VAT and, for goods, stock at cost."""
     unit = OKEI_UNITS.get(product.okei, "PC")
     kind = {10: "2", 0: "0"}.get(product.vat_rate, "1")
-    rate = Decimal(product.vat_rate)
-    net = (product.price * 100 / (100 + rate)).quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
+    net = goods.without_tax(product.price, product.vat_rate)
     whole = draft("A_Product", {
         "Product": product.code.upper()[:40], "ProductType": "SERV" if product.is_service else "HAWA", "BaseUnit": unit,
         "ProductGroup": "P001" if product.is_service else "L001", "ProductOldID": product.id.upper(),
@@ -186,7 +185,7 @@ def material(system: System, product: Product) -> str:
         "to_Plant": [draft("A_ProductPlant", {"Plant": PLANT})],
     }  # fmt: skip
     number = str(products.create(system, whole)["Product"])
-    price(system, number, net, unit)
+    goods.price(system, number, net, unit)
     if not product.is_service:
         cost = (net * Decimal("0.7")).quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
         system.db["product_value"].put({
@@ -194,34 +193,8 @@ def material(system: System, product: Product) -> str:
             "InventoryValuationProcedure": "V", "MovingAveragePrice": f"{cost:.2f}", "PriceUnitQty": "1",
             "Currency": CURRENCY, "BaseUnit": unit,
         })  # fmt: skip
-        stock(system, number, unit, Decimal(1000))
+        goods.stock(system, number, unit, Decimal(1000))
     return number
-
-
-def price(system: System, number: str, net: Decimal, unit: str) -> None:
-    """A price record (PPR0 or what the switch says) from before the company's history on."""
-    start = (system.books.company.today - timedelta(days=HISTORY_DAYS + 60)).isoformat()
-    record, kind = system.number("condition"), system.option("price_condition")
-    common = {"ConditionRecord": record, "ConditionType": kind, "ConditionApplication": "V",
-              "ConditionValidityStartDate": start, "ConditionValidityEndDate": FOR_EVER}  # fmt: skip
-    system.db["price_validity"].put({
-        **common, "Material": number, "SalesOrganization": AREA[0], "DistributionChannel": AREA[1],
-    })  # fmt: skip
-    system.db["price_record"].put({
-        **common, "ConditionTable": "304", "ConditionCalculationType": "C", "ConditionRateValue": f"{net:.9f}",
-        "ConditionRateValueUnit": CURRENCY, "ConditionQuantity": "1", "ConditionQuantityUnit": unit, "BaseUnit": unit,
-        "CreationDate": start,
-    })  # fmt: skip
-
-
-def stock(system: System, number: str, unit: str, held: Decimal) -> None:
-    if system.db["stock_material"].get(number) is None:
-        system.db["stock_material"].put({"Material": number, "MaterialBaseUnit": unit})
-    system.db["stock"].put({
-        "Material": number, "Plant": PLANT, "StorageLocation": STORAGE, "Batch": "", "Supplier": "", "Customer": "",
-        "WBSElementInternalID": "0", "SDDocument": "", "SDDocumentItem": "0", "InventorySpecialStockType": "",
-        "InventoryStockType": "01", "MaterialBaseUnit": unit, "MatlWrhsStkQtyInMatlBaseUnit": quantity(held),
-    })  # fmt: skip
 
 
 def draft(name: str, values: dict[str, Any]) -> Draft:
@@ -261,11 +234,12 @@ def _opening(system: System) -> None:
     money = Decimal("5000000.00")
     entries = [Entry(ledger.BANK, money, money)]
     for row in system.db["product_value"].rows():
-        worth = Decimal(row["MovingAveragePrice"]) * 1000
+        held = goods.held_of(system, row["Product"])
+        worth = Decimal(row["MovingAveragePrice"]) * held
         more = {
             "Material": row["Product"],
             "Product": row["Product"],
-            "Quantity": "1000",
+            "Quantity": quantity(held),
             "BaseUnit": row["BaseUnit"],
         }
         entries.append(Entry(ledger.STOCK, worth, worth, more=more))
@@ -277,13 +251,13 @@ def _opening(system: System) -> None:
 def _old_sales(system: System) -> None:
     """Sales of before the integration, some of them paid; nobody's deal stands behind them."""
     buyers = [row["Customer"] for row in system.db["customer"].rows() if usable(system, row["Customer"])]
-    goods = [row["Product"] for row in system.db["product"].rows() if row["ProductType"] == "HAWA"]
+    wares = [row["Product"] for row in system.db["product"].rows() if row["ProductType"] == "HAWA"]
     made = []
-    for number in range(min(OLD_SALES, len(buyers)) if goods else 0):
+    for number in range(min(OLD_SALES, len(buyers)) if wares else 0):
         buyer = buyers[number * len(buyers) // OLD_SALES % len(buyers)]
         day = system.books.company.today - timedelta(days=HISTORY_DAYS - number)
         system.on(day)
-        sold, bill = sale(system, buyer, [(goods[number % len(goods)], Decimal(number % 5 + 1))], day)
+        sold, bill = sale(system, buyer, [(wares[number % len(wares)], Decimal(number % 5 + 1))], day)
         paid = number % 3 != 0
         system.act("foreign", sold, billing=bill, paid=paid)
         if paid:
@@ -338,9 +312,9 @@ def thing(system: System, name: str, net: Decimal, service: bool) -> str:
         "to_ProductSalesTax": [draft("A_ProductSalesTax", {"Country": COUNTRY, "TaxCategory": products.TAX, "TaxClassification": "1"})],
     }  # fmt: skip
     number = str(products.create(system, whole)["Product"])
-    price(system, number, net, unit)
+    goods.price(system, number, net, unit)
     if not service:
-        stock(system, number, unit, Decimal(100))
+        goods.stock(system, number, unit, Decimal(100))
     return number
 
 

@@ -23,6 +23,7 @@ STOCK: Final = "13100000"
 RECEIVABLE: Final = "12100000"
 RECEIVABLE_ABROAD: Final = "12120000"
 PAYABLE: Final = "21100000"
+RECEIVED: Final = "21120000"
 OUTPUT_TAX: Final = "22000000"
 OPENING: Final = "39914000"
 REVENUE: Final = "41000000"
@@ -36,7 +37,7 @@ ACCOUNTS: Final = {
     # number: (name, balance sheet account, account group)
     BANK: ("Bank 1 - Main", True, "LIQU"), RECEIVABLE: ("Rcvbls Domestic", True, "RECN"),
     RECEIVABLE_ABROAD: ("Rcvbls Foreign", True, "RECN"), STOCK: ("Inventory Trading Goods", True, "SAKO"),
-    PAYABLE: ("Paybls Domestic", True, "RECN"), OUTPUT_TAX: ("Output Tax (MWS)", True, "SAKO"),
+    PAYABLE: ("Paybls Domestic", True, "RECN"), RECEIVED: ("GR/IR Clearing", True, "SAKO"), OUTPUT_TAX: ("Output Tax (MWS)", True, "SAKO"),
     OPENING: ("Initial Entry Clearing", True, "SAKO"), REVENUE: ("Rev Domestic Prod", False, "PL"),
     REVENUE_SERVICES: ("Rev Domestic Service", False, "PL"), COST_OF_SALES: ("COGS Trading Goods", False, "PL"),
     SMALL_GAIN: ("Payment Diff Gain", False, "PL"), SMALL_LOSS: ("Payment Diff Loss", False, "PL"),
@@ -48,7 +49,7 @@ TOLERANCE: Final = Decimal("1.00")
 TERMS: Final = {"0001": 0, "NT14": 14, "NT30": 30, "NT45": 45}
 _TYPE_NAMES: Final = {
     "RV": "Billing Doc.Transfer", "DZ": "Customer Payment", "DR": "Customer Invoice", "AB": "Journal Entry",
-    "SA": "G/L Account Document", "WL": "Goods Issue/Delivery", "DA": "Customer Document", "KR": "Vendor Invoice",
+    "SA": "G/L Account Document", "WL": "Goods Issue/Delivery", "WE": "Goods Receipt", "DA": "Customer Document", "KR": "Vendor Invoice",
 }  # fmt: skip
 
 

@@ -124,9 +124,14 @@ def rate_of(system: System, customer: str, material: str, day: date) -> tuple[in
 
 
 def _recorded(system: System, order: Row, item: Row, currency: str) -> Row | None:
-    """The price record of the material that is valid on the pricing date."""
+    """The price record of the material that is valid on the pricing date: the customer's own, else everybody's."""
     day = item.get("PricingDate") or order.get("PricingDate") or ""
-    for validity in system.db["price_validity"].where("Material", item.get("Material", "")):
+    found = [
+        validity
+        for validity in system.db["price_validity"].where("Material", item.get("Material", ""))
+        if validity.get("Customer", "") in ("", order["SoldToParty"]) and not validity.get("PriceListType")
+    ]
+    for validity in sorted(found, key=lambda each: not each.get("Customer")):
         if validity["ConditionValidityStartDate"] <= day <= validity["ConditionValidityEndDate"]:
             record = system.db["price_record"].get(validity["ConditionRecord"])
             if record is not None and not record.get("ConditionIsDeleted"):

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from starlette.routing import BaseRoute
 
-from sandbox.accounting.sap import accountant, acts, errors, founding, ledger
+from sandbox.accounting.sap import accountant, acts, errors, founding, goods, ledger
 from sandbox.accounting.sap.database import Row
 from sandbox.accounting.sap.http import Front
 from sandbox.accounting.sap.system import AREA, CHART, CLIENT, COMPANY, CURRENCY, PLANT, USER, System
@@ -54,6 +54,7 @@ def connection(books: Books, base: str) -> dict[str, Any]:
         "plant": PLANT,
         "order_type": "OR",
         "price_condition": system.option("price_condition"),
+        "stock_type": system.option("stock_type"),
         "partner_grouping": "BP01",
         "customer_roles": ["FLCU00", "FLCU01"],
         "tax_category": "TTX1",
@@ -100,6 +101,7 @@ def truth(books: Books) -> dict[str, Any]:
         "balances": {account: f"{amount:.2f}" for account, amount in sorted(found.items())},
         "ledger": {"debit": f"{debit:.2f}", "credit": f"{credit:.2f}", "lines": len(system.db["line"])},
         "acts": acts_done,
+        **goods.told(system),
         "messages": {key: dict(row) for key, row in books.rows("messages").items()},
         "counts": {name: len(table) for name, table in system.db.tables.items() if name in _COUNTED},
     }

@@ -49,6 +49,8 @@ SWITCHES: Final[dict[str, tuple[str, ...]]] = {
     "duplicate_purchase_order": ("warning", "error"),
     "soap_refusal": ("zeros", "blank"),  # how a refused journal entry shows its number
     "price_condition": ("PPR0", "PR00"),
+    "stock_type": ("01", "#"),  # how unrestricted stock is called
+    "negative_stock": ("allowed", "refused"),  # whether a delivery may take more than there is
     "no_data": ("empty", "400"),  # open items: an empty list, or 400 /IWBEP/CM_MGW_RT/022
     "max_parallel": ("20", "#"),  # dialog work processes: one request more gets 503
     "rate_limit": ("100", "#"),  # requests in a second before 429
@@ -56,7 +58,7 @@ SWITCHES: Final[dict[str, tuple[str, ...]]] = {
 NUMBER_RANGES: Final = {
     "order": 9951, "billing": 90_000_000, "partner": 10_100_000, "address": 23_000, "material": 1_000,
     "DR": 1_800_000_000, "DZ": 1_400_000_000, "RV": 9_400_000_000, "SA": 100_000_000, "AB": 100_400_000,
-    "WL": 4_900_000_000, "DA": 1_600_000_000, "KR": 1_900_000_000, "condition": 500,
+    "WL": 4_900_000_000, "WE": 5_000_000_000, "DA": 1_600_000_000, "KR": 1_900_000_000, "condition": 500,
 }  # fmt: skip
 """Where the internal number ranges begin; orders soon get a digit more, as those of a living system did."""
 UNITS: Final = {
