@@ -6,6 +6,8 @@
     {"do": "rename", "document", "name"}, "deactivate", "activate", "merge" {"document", "into"}, kind: Customer
     {"do": "lock" | "unlock", "kind"?, "document"}            a user has the name open
     {"do": "add", "kind", "body": {...}}                      a record entered by hand
+    {"do": "price", "document", "price", "date"?}             an item costs something else
+    {"do": "receive", "document", "quantity", "cost"?}        goods of an item come in
     {"do": "authorize"}                                       the app is connected anew: {"refresh_token"}
     {"do": "hooks"}                                           {"letters": [{"url", "headers", "body"}]}
     {"option": {"name": value, ...}}                          readings of the documents, see `file.Options`
@@ -19,7 +21,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
-from sandbox.accounting.quickbooks import accountant, letters, payments, sales, seed, tokens, writing
+from sandbox.accounting.quickbooks import accountant, letters, names, payments, sales, seed, tokens, writing
 from sandbox.accounting.quickbooks.file import CompanyFile
 from sandbox.accounting.quickbooks.kinds import KINDS, NAMES, SALES
 from sandbox.accounting.quickbooks.values import Row, id_of, money
@@ -44,7 +46,8 @@ def do(file: CompanyFile, said: dict[str, Any]) -> Row:
 
 
 def truth(file: CompanyFile) -> Row:
-    """{"documents", "payments", "entries", "accounts", "customers", "acts", "closed_until", "balanced"}."""
+    """{"documents", "payments", "entries", "accounts", "customers", "stock", "prices", "acts", "closed_until",
+    "balanced"}."""
     documents, paid = {}, {}
     for name in SALES:
         for key, row in file.shelves[name].rows.items():
@@ -68,6 +71,9 @@ def truth(file: CompanyFile) -> Row:
         "customers": {key: str(money(amount)) for key, amount in file.ledger.owed.items() if amount},
         "stock": {
             key: str(row["QtyOnHand"]) for key, row in file.shelves["Item"].rows.items() if "QtyOnHand" in row
+        },
+        "prices": {
+            key: str(row["UnitPrice"]) for key, row in file.shelves["Item"].rows.items() if row.get("Sku")
         },
         "parties": {key: row["party"] for key, row in file.books.rows("party").items()},
         "products": {key: row["product"] for key, row in file.books.rows("product").items()},
@@ -213,6 +219,29 @@ def _add(file: CompanyFile, said: dict[str, Any]) -> Row:
     return {"document": row["Id"], "record": row}
 
 
+def _price(file: CompanyFile, said: dict[str, Any]) -> Row:
+    _, old = _record(file, said, ("Item",))
+    price = Decimal(str(said["price"]))
+    body = {"Id": old["Id"], "SyncToken": old["SyncToken"], "UnitPrice": price, "sparse": True}
+    row = writing.write(file, KINDS["Item"], body)
+    day = str(said.get("date") or file.today)
+    file.act(
+        "price", document=old["Id"], since=day, before=str(old["UnitPrice"]), after=str(row["UnitPrice"])
+    )
+    return {"document": old["Id"], "record": row}
+
+
+def _receive(file: CompanyFile, said: dict[str, Any]) -> Row:
+    _, old = _record(file, said, ("Item",))
+    if old["Type"] != "Inventory":
+        raise ValueError(f"item {old['Id']} keeps no stock; it is {old['Type']}")
+    quantity = Decimal(str(said.get("quantity", 1)))
+    cost = Decimal(str(said.get("cost") or old["PurchaseCost"]))
+    row = names.receive(file, old, quantity, cost, str(said.get("date") or file.today))
+    file.act("receive", document=old["Id"], quantity=str(quantity), on_hand=str(row["QtyOnHand"]))
+    return {"document": old["Id"], "record": row}
+
+
 def _hooks(file: CompanyFile, said: dict[str, Any]) -> Row:
     found = letters.since(file)
     return {
@@ -229,5 +258,5 @@ def _authorize(file: CompanyFile, said: dict[str, Any]) -> Row:
 _DEEDS: Final[dict[str, Callable[[CompanyFile, dict[str, Any]], Row]]] = {
     "pay": _pay, "edit": _edit, "void": _void, "delete": _delete, "reverse": _reverse, "rename": _rename,
     "deactivate": _activate(False), "activate": _activate(True), "merge": _merge, "lock": _lock(True), "unlock": _lock(False),
-    "add": _add, "authorize": _authorize, "hooks": _hooks,
+    "add": _add, "price": _price, "receive": _receive, "authorize": _authorize, "hooks": _hooks,
 }  # fmt: skip

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sandbox.accounting.quickbooks.kinds import KINDS
 from sandbox.accounting.quickbooks.ledger import Ledger
 from sandbox.accounting.quickbooks.shelf import Shelf
-from sandbox.accounting.quickbooks.values import Row, id_of, moment, money, seconds_of, shown
+from sandbox.accounting.quickbooks.values import Row, id_of, moment, money, plain, seconds_of, shown
 
 if TYPE_CHECKING:
     from sandbox.books import Books
@@ -46,6 +46,7 @@ class Options:
     void_linked: str = "unapply"  # voiding a paid invoice: unapply its payments, or refuse
     void_note: str = "prepend"  # the word Voided before the note, or replace
     closed_as: str = "6210"  # 6210, 6200 or 5010
+    stock_touches: str = "time"  # what a sale does to its items: time, token (and time), nothing
     payment_touches: str = "token"  # what a payment does to its invoice: token (and time), time, nothing
     select_fields: str = "whole"  # whole objects whatever is selected, or named
     sku_in_star: bool = False  # SELECT * shows Sku
@@ -201,6 +202,12 @@ class CompanyFile:
                 row = {**row, "Balance": shown(own), "BalanceWithJobs": shown(whole)}
                 self.change("Customer", row, token=False)
             key = id_of(row.get("ParentRef"))
+
+    def stocked(self, item: Row, difference: Decimal) -> Row:
+        """Let an item's stock on hand follow what moved; it may go below zero."""
+        held, touches = Decimal(str(item.get("QtyOnHand", 0))) + difference, self.options.stock_touches
+        row = {**item, "QtyOnHand": plain(held)}
+        return self.change("Item", row, token=touches == "token", time_too=touches != "nothing")
 
     def account_row(self, row: Row) -> Row:
         """An account with its balance of now: of balance sheet accounts, in their natural sign."""

@@ -257,6 +257,18 @@ def _opening(file: CompanyFile, item: Row) -> None:
         )
 
 
+def receive(file: CompanyFile, item: Row, quantity: Decimal, cost: Decimal, day: str) -> Row:
+    """Goods of an inventory item come in and are owed for; the item as it is then."""
+    value = kopecks(cents(quantity * cost))
+    accounts = file.settings["accounts"]
+    entries = (
+        Entry(id_of(item["AssetAccountRef"]), value, value, "", item["Id"]),
+        Entry(accounts["ap"], -value, -value),
+    )
+    file.ledger.post(str(file.books.number("txn")), Posting(day, "Bill", "", entries, ()))
+    return file.stocked(item, quantity)
+
+
 def _account(file: CompanyFile, row: Row, old: Row | None) -> None:
     kind = row.get("AccountType")
     if not kind and not row.get("AccountSubType"):

@@ -21,7 +21,7 @@ from sandbox.accounting.quickbooks.file import CompanyFile
 from sandbox.accounting.quickbooks.kinds import KINDS
 from sandbox.accounting.quickbooks.ledger import Entry, Posting
 from sandbox.accounting.quickbooks.lines import Totals, total_up
-from sandbox.accounting.quickbooks.values import Row, cents, id_of, kopecks, money, plain, ref, shown
+from sandbox.accounting.quickbooks.values import Row, cents, id_of, kopecks, money, ref, shown
 
 DUE_DAYS: Final = 30
 STATUSES: Final = ("Pending", "Accepted", "Closed", "Rejected", "Converted")
@@ -193,8 +193,7 @@ def _restock(file: CompanyFile, key: str, totals: Totals, sign: int) -> None:
         row = file.get("Item", item)
         difference = now.get(item, Decimal(0)) - before.get(item, Decimal(0))
         if row is not None and difference:
-            on_hand = plain(Decimal(str(row.get("QtyOnHand", 0))) + difference)
-            file.change("Item", {**row, "QtyOnHand": on_hand}, token=False)
+            file.stocked(row, difference)
     if now:
         moves.put(key, {item: str(quantity) for item, quantity in now.items()})
     elif key in moves:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from sandbox.accounting.quickbooks import check, journal, names, payments, sales
 from sandbox.accounting.quickbooks.file import CompanyFile
 from sandbox.accounting.quickbooks.values import PACIFIC, Row, cents, plain, ref
+from sandbox.company import prices
 from sandbox.company.growth import currency_of
 from sandbox.company.model import HISTORY_DAYS, Company, Party, Product, main_vat_rate
 
@@ -62,6 +63,7 @@ def fill(file: CompanyFile, company: Company, *, bare: bool = False) -> None:
         seeding.customers()
         seeding.items()
         seeding.papers()
+        seeding.drifts()
     file.events.clear()
 
 
@@ -310,6 +312,17 @@ class _Seeding:
             )
         for customer in people:
             self._dated("Customer", file.shelves["Customer"].rows[customer["Id"]], self._born)
+
+    def drifts(self) -> None:
+        """Items whose price somebody changed here and nowhere else; there is one list alone."""
+        keys = {row["product"]: key for key, row in self._file.books.rows("product").items()}
+        for drift in prices.drifts(self._company):
+            if drift.price_list == prices.RETAIL and drift.product in keys:
+                row = self._file.shelves["Item"].rows[keys[drift.product]]
+                row = self._file.change("Item", {**row, "UnitPrice": plain(drift.accounting)})
+                self._dated("Item", row, _noon(drift.since.isoformat()))
+                told = {name: value for name, value in drift.told(self._company).items() if name != "act"}
+                self._file.act("price_drift", document=row["Id"], **told)
 
     def _dated(self, name: str, row: Row, at: int | None = None) -> None:
         """Let a seeded record look as if it had been written on its day."""
