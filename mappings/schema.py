@@ -19,6 +19,7 @@ from mappings.field import (
     Texts,
     listed,
 )
+from mappings.goods import Goods
 from mappings.money import Amounts, Money
 from mappings.section import Section
 from mappings.write import WriteRule
@@ -313,6 +314,7 @@ class SystemFile(Section):
     approval: Literal["auto", "manual"] | Approval = "auto"  # accounting: whether a person lets operations go
     amounts: Amounts = Amounts()  # of a CRM
     money: Money = Money()  # of accounting
+    goods: Goods = Goods()  # of accounting
     gate: Gate = Gate()
     write: dict[str, WriteRule] = Field(default_factory=dict)
     feedback: dict[str, WriteRule] = Field(default_factory=dict)

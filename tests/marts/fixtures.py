@@ -9,6 +9,7 @@ import pytest
 
 from resources.warehouse import Warehouse
 from tests.marts.company import deploy_empty, found_company
+from tests.marts.shop import found_basket, found_months
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,42 @@ def empty(server_url: str, template: str) -> Iterator[Warehouse]:
     """Tables and marts without data, read-only."""
     for name in _database(server_url, template, "marts_empty", deploy_empty):
         yield _read_only(server_url, name)
+
+
+@pytest.fixture(scope="module")
+def basket_database(server_url: str, template: str) -> Iterator[str]:
+    yield from _database(server_url, template, "marts_basket", found_basket)
+
+
+@pytest.fixture(scope="module")
+def basket(server_url: str, basket_database: str) -> Warehouse:
+    """What the shop sold together, read-only."""
+    return _read_only(server_url, basket_database)
+
+
+@pytest.fixture
+def own_basket(server_url: str, basket_database: str) -> Iterator[Warehouse]:
+    """The same for one test that changes it."""
+    for name in _database(server_url, basket_database, f"{basket_database}_copy"):
+        yield Warehouse(_url(server_url, name))
+
+
+@pytest.fixture(scope="module")
+def shop_database(server_url: str, template: str) -> Iterator[str]:
+    yield from _database(server_url, template, "marts_shop", found_months)
+
+
+@pytest.fixture(scope="module")
+def shop(server_url: str, shop_database: str) -> Warehouse:
+    """What the shop sold month by month, read-only."""
+    return _read_only(server_url, shop_database)
+
+
+@pytest.fixture
+def own_shop(server_url: str, shop_database: str) -> Iterator[Warehouse]:
+    """The same for one test that changes it."""
+    for name in _database(server_url, shop_database, f"{shop_database}_copy"):
+        yield Warehouse(_url(server_url, name))
 
 
 def _database(

@@ -1,0 +1,20 @@
+-- Products that are usually bought together, as of today: marts.bought_together_as_of(current_date).
+--
+-- @owner sales-ops
+-- @view
+-- @column product_key text -- core.accounting_product: what was bought
+-- @column code text -- its article
+-- @column product text -- its name in accounting
+-- @column other_key text -- core.accounting_product: what was bought with it
+-- @column other_code text -- article of the other
+-- @column other text -- name of the other
+-- @column documents bigint -- realizations of the period that name any product
+-- @column documents_with_product bigint -- of these, those that name the product
+-- @column documents_with_other bigint -- those that name the other
+-- @column documents_with_both bigint -- those that name both
+-- @column support numeric(9,4) -- documents_with_both / documents, 0..1
+-- @column confidence numeric(9,4) -- documents_with_both / documents_with_product: how often the other comes with it, 0..1
+-- @column lift numeric(18,4) -- confidence / (documents_with_other / documents): above 1 more often than by chance
+-- @changed marts.bought_together_as_of
+-- @rows
+select * from marts.bought_together_as_of(current_date)

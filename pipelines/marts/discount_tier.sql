@@ -1,0 +1,24 @@
+-- How far each buyer is from the next discount, as of today: marts.discount_tier_as_of(current_date).
+--
+-- @owner sales-ops
+-- @view
+-- @column client_id text -- core.client; null: none is known, or the row is a counterparty's and it buys for several
+-- @column client text -- name of the client
+-- @column counterparty_key text -- core.accounting_counterparty; null: the row is a client's
+-- @column counterparty text -- its name in accounting
+-- @column currency text -- ISO 4217 letters
+-- @column from_day date -- first day of the period
+-- @column to_day date -- last day of the period, today
+-- @column documents bigint -- posted realizations of the period
+-- @column turnover numeric(18,2) -- sold in the period with VAT, less what was taken back; below 0 where more came back than went
+-- @column turnover_before numeric(18,2) -- the same of the period of the same length before
+-- @column tier_turnover numeric(18,2) -- turnover from which the present tier begins; null: below the first one
+-- @column percent numeric(5,2) -- discount of the present tier; 0: below the first one; null: no tiers in this currency
+-- @column percent_before numeric(5,2) -- discount by the turnover before
+-- @column next_turnover numeric(18,2) -- turnover from which the next tier begins; null: there is no higher one
+-- @column next_percent numeric(5,2) -- its discount
+-- @column missing numeric(18,2) -- next_turnover less turnover; null: there is no higher one
+-- @column state text -- no tiers, below, reached, highest
+-- @changed marts.discount_tier_as_of
+-- @rows
+select * from marts.discount_tier_as_of(current_date)

@@ -1,0 +1,23 @@
+-- What an open deal lacks of that which is usually bought with it, as of today:
+-- marts.open_order_missing_as_of(current_date).
+--
+-- @owner sales-ops
+-- @view
+-- @column deal_id text -- core.deal, open
+-- @column deal text -- name of the deal
+-- @column client_id text -- core.client; null: the deal names none
+-- @column client text -- name of the client
+-- @column employee_id text -- responsible manager, core.employee
+-- @column manager text -- name of the responsible manager
+-- @column other_key text -- core.accounting_product that is missing in the deal
+-- @column other_code text -- its article
+-- @column other text -- its name in accounting
+-- @column product_id text -- core.product: the same in the deal's CRM; null: its catalogue has it not
+-- @column product_key text -- core.accounting_product of the deal with which it is bought
+-- @column product text -- name of that product
+-- @column documents_with_both bigint -- realizations of the period that name both
+-- @column confidence numeric(9,4) -- how often whoever bought the product bought the missing one too, 0..1
+-- @column lift numeric(18,4) -- how much more often than by chance
+-- @changed marts.open_order_missing_as_of
+-- @rows
+select * from marts.open_order_missing_as_of(current_date)
