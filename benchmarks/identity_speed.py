@@ -64,7 +64,7 @@ def nothing(records: int) -> dict[str, Any]:
     from pipelines.identity.cluster import cluster
     from pipelines.identity.features import derive
     from pipelines.identity.model import load
-    from pipelines.identity.resolve import tax_numbers
+    from pipelines.identity.resolve import named, tax_numbers
     from pipelines.identity.rules import judge
     from pipelines.identity.score import score
 
@@ -82,7 +82,13 @@ def nothing(records: int) -> dict[str, Any]:
         clock("candidates")
         scored = score(features, found, counted, lowest=load("clients").ask)
         clock("scores")
-        members = cluster(features["record_id"].to_pylist(), judge(scored), tax_numbers(features))
+        judged = judge(scored)
+        members = cluster(
+            features["record_id"].to_pylist(),
+            judged,
+            tax_numbers(features),
+            named=named(features, judged),
+        )
         clock("clusters")
     quality = measure(truth, members["label"].to_pylist(), inns)
     parts = {name: f"{seconds:.1f} s" for name, seconds in clock.said.items()}
@@ -121,7 +127,7 @@ def new(records: int) -> dict[str, Any]:
     from pipelines.identity.features import derive
     from pipelines.identity.keys import keys
     from pipelines.identity.model import load
-    from pipelines.identity.resolve import tax_numbers
+    from pipelines.identity.resolve import named, tax_numbers
     from pipelines.identity.rules import judge
     from pipelines.identity.score import score
 
@@ -162,7 +168,9 @@ def new(records: int) -> dict[str, Any]:
         clock("features of others")
         scored = score(both, found, counted, lowest=load("clients").ask)
         clock("scores")
-        members = cluster(both["record_id"].to_pylist(), judge(scored), kept_numbers | tax_numbers(features))
+        judged = judge(scored)
+        numbers = kept_numbers | tax_numbers(features)
+        members = cluster(both["record_id"].to_pylist(), judged, numbers, named=named(both, judged))
         clock("clusters")
     parts = {name: f"{seconds:.2f} s" for name, seconds in clock.said.items()}
     joined = sum(rule != "alone" for rule in members["rule"].to_pylist())

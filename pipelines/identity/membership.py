@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from pipelines.identity.cluster import MERGED, PERSON, cluster
+from pipelines.identity.cluster import MERGED, NAMED, PERSON, cluster
 from pipelines.identity.ids import Named, name_clients
 from pipelines.refresh import MANY_SCOPES, Outcome, empty_scope, rebuild_scope
 from pipelines.table import tables
@@ -96,6 +96,7 @@ def _members(conn: Connection) -> list[Member]:
         {node.record: node.tax_numbers for node in nodes.values() if node.tax_numbers},
         must,
         cannot,
+        {record: called for record, *called in conn.execute(_NAMED)},
     )
     columns = [made[name].to_pylist() for name in ("record_id", "label", "rule", "weight", "joined_by")]
     members = {row[0]: Member(*row) for row in zip(*columns, strict=True)}
@@ -276,6 +277,15 @@ _SAME: Final = """
     select p.left_id, p.right_id, p.weight, p.rule, p.outcome
     from component c join ops.identity_pair p on p.left_id = c.client_record_id
     where p.outcome = 'same'
+"""
+
+# What the records of these pairs are called by.
+_NAMED: Final = f"""
+    select s.client_record_id, {", ".join(f"f.features ->> '{name}'" for name in NAMED)}
+    from (
+        select p.left_id as client_record_id from ({_SAME}) p union select p.right_id from ({_SAME}) p
+    ) s
+    join ops.identity_feature f on f.client_record_id = s.client_record_id
 """
 
 _MAKE: Final = """

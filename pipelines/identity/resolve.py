@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pipelines.identity.candidates import all_pairs, fan_out
-from pipelines.identity.cluster import Pair, cluster
+from pipelines.identity.cluster import NAMED, Pair, cluster
 from pipelines.identity.features import derive
 from pipelines.identity.model import load
 from pipelines.identity.rules import judge
@@ -23,12 +23,14 @@ UNASKED: Final = (float("inf"), "", "")
 class Resolved:
     """`members`: as `cluster.cluster` gives, in the profile's order; `pairs`: as `rules.judge` gives, same and ask.
 
-    `tax_numbers`: the valid ones of the records that have any.
+    `tax_numbers`: the valid ones of the records that have any; `named`: of those in pairs that
+    are the same, what they are called by.
     """
 
     members: pa.Table
     pairs: pa.Table
     tax_numbers: Mapping[str, Sequence[str]]
+    named: Mapping[str, Sequence[str | None]]
 
     @property
     def labels(self) -> list[str]:
@@ -38,7 +40,8 @@ class Resolved:
     def again(self, must: Iterable[tuple[str, str, str]] = (), cannot: Iterable[Pair] = ()) -> Resolved:
         """The same pairs clustered with what people have said of them."""
         records = self.members["record_id"].to_pylist()
-        return replace(self, members=cluster(records, self.pairs, self.tax_numbers, must, cannot))
+        made = cluster(records, self.pairs, self.tax_numbers, must, cannot, self.named)
+        return replace(self, members=made)
 
     def questions(self) -> list[tuple[str, str, float]]:
         """The strongest open pair of any two clusters that may be one client: left_id, right_id, weight; strongest first.
@@ -67,8 +70,9 @@ def resolve(profile: pa.Table, model: str = "clients") -> Resolved:
     found = score(features, all_pairs(features, model=model), counted, model, lowest=load(model).ask)
     judged = judge(found, model)
     numbers = tax_numbers(features)
-    members = cluster(features["record_id"].to_pylist(), judged, numbers)
-    return Resolved(members, judged, numbers)
+    called = named(features, judged)
+    members = cluster(features["record_id"].to_pylist(), judged, numbers, named=called)
+    return Resolved(members, judged, numbers, called)
 
 
 def tax_numbers(features: pa.Table) -> dict[str, list[str]]:
@@ -79,3 +83,17 @@ def tax_numbers(features: pa.Table) -> dict[str, list[str]]:
         return {}
     some = features.select(["record_id", "tax_numbers"]).filter(pc.is_valid(features["tax_numbers"]))
     return dict(zip(some["record_id"].to_pylist(), some["tax_numbers"].to_pylist(), strict=True))
+
+
+def named(features: pa.Table, pairs: pa.Table) -> dict[str, Sequence[str | None]]:
+    """What the records of `pairs` that are the same are called by, as `cluster.cluster` reads it; empty of people."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not set(NAMED) <= set(features.column_names):
+        return {}
+    same = pairs.filter(pc.equal(pairs["outcome"], "same"))
+    records = pc.unique(pa.chunked_array([*same["left_id"].chunks, *same["right_id"].chunks], pa.string()))
+    some = features.select(["record_id", *NAMED]).filter(pc.is_in(features["record_id"], records))
+    columns = (some[name].to_pylist() for name in some.column_names)
+    return {record: called for record, *called in zip(*columns, strict=True)}

@@ -25,8 +25,8 @@ from resources.warehouse import Connection, trusted
 
 MANY: Final = 1_000  # changed records, from which on it is asked whether all at once is less work
 WHOLE_SHARE: Final = 0.5  # of all records; beyond it all at once is less work
-# What makes a record's features and keys and a pair's outcome: another text of these scores everything anew.
-MAKERS: Final = ("features", "names", "words", "keys", "candidates", "score", "rules")
+# What makes a record's features and keys, a pair's outcome and clusters: another text of these makes everything anew.
+MAKERS: Final = ("features", "names", "words", "keys", "candidates", "score", "rules", "cluster")
 
 
 @dataclass(frozen=True, slots=True)

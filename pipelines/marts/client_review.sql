@@ -1,6 +1,7 @@
 -- What a person is asked about clients: two records that may be one client, or that have one tax number under names that
 -- have nothing in common; both sides with what hangs on them. Of two clients only their strongest pair is asked; not
--- where somebody answered, nor where tax numbers differ.
+-- where somebody answered, nor where tax numbers differ. A pair that would join, but for names of its clients that have nothing
+-- in common, is asked, too.
 --
 -- @owner sales-ops
 -- @view
@@ -48,12 +49,12 @@
 -- @changed core.client_member core.client_profile core.deal documents.document ledger.obligation ledger.allocation marts.currency ops.identity_pair ops.identity_decision
 -- @rows
 with asked as (
-    select case when p.outcome = 'same' then 'flagged' when p.rule is not null then 'number' else 'unsure' end as kind, p.left_id, p.right_id, p.weight, p.levels, p.scored_at,
+    select case when l.client_id = r.client_id then 'flagged' when p.rule in ('inn', 'inn_kpp') then 'number' else 'unsure' end as kind, p.left_id, p.right_id, p.weight, p.levels, p.scored_at,
            l.client_id as left_client_id, r.client_id as right_client_id
     from ops.identity_pair p
     join core.client_member l on l.client_record_id = p.left_id
     join core.client_member r on r.client_record_id = p.right_id
-    where p.outcome = 'ask' and l.client_id <> r.client_id
+    where l.client_id <> r.client_id
        or p.outcome = 'same' and p.rule in ('inn', 'inn_kpp') and (p.levels -> 'name' ->> 'weight')::double precision < -20
           and l.client_id = r.client_id
 ), sides as (

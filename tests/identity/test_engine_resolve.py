@@ -105,6 +105,47 @@ def test_a_sole_trader_is_not_his_company() -> None:
     assert groups(trader, shared | {"name": "ООО Петров", "contact_names": "Петров Иван Сергеевич"}) == 2
 
 
+SHARED = {"phones": "+79161234501", "emails": "buh@firma-x.ru", "city": "Казань"}
+
+
+@pytest.mark.parametrize(
+    ("one", "between", "other"),
+    [
+        ("ООО Ромашка", "Заявка с сайта", "ООО Лютик"),
+        ("Иванов Илья Игоревич", "Иванов И.И.", "Иванов Иван Иванович"),
+        ("Иванов Иван Петрович", "Иванов Иван", "Иванов Иван Сергеевич"),
+        ("ИП Ромашка", "Ромашка", "ООО Ромашка"),
+        ("ООО Северный торговый союз", "СТС", "ООО Столичная транспортная служба"),
+    ],
+)
+def test_what_never_joins_does_not_join_by_a_third_either(one: str, between: str, other: str) -> None:
+    """The third says too little to be neither; it comes to one of the two, and the other is asked about."""
+    assert len(set(found({"name": one} | SHARED, {"name": other} | SHARED).labels)) == 2
+    answer = found(*({"name": name} | SHARED for name in (one, between, other)))
+    assert answer.labels[0] != answer.labels[2]
+    assert answer.labels[1] in (answer.labels[0], answer.labels[2])
+    assert len(answer.questions()) == 1
+
+
+def test_a_number_that_is_asked_about_joins_nobody_by_a_card_without_a_name() -> None:
+    answer = found(*({"name": name, "tax_numbers": INN} for name in ("Ромашка", None, "Василёк")))
+    assert answer.labels[0] != answer.labels[2]
+    assert len(answer.questions()) == 1
+
+
+def test_two_abbreviations_of_different_names_join_no_names() -> None:
+    names = ("ООО Северный торговый союз", "СТС", "СТС", "ООО Столичная транспортная служба")
+    labels = found(*({"name": name} | SHARED for name in names)).labels
+    assert labels[0] != labels[3]
+
+
+def test_what_says_no_name_joins_records_of_one_name() -> None:
+    labels = found(
+        {"name": "Ромашка"} | SHARED, {"name": "тест"} | SHARED, {"name": "ООО Ромашка"} | SHARED
+    ).labels
+    assert len(set(labels)) == 1
+
+
 def test_persons_are_one_by_phone_and_mail_together_and_not_by_one_of_them() -> None:
     one = {"name": "Петров Иван Сергеевич"}
     both = {"phones": "+79161234567", "emails": "petrov@mail.ru"}
