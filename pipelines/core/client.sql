@@ -35,6 +35,11 @@ join core.client_member m on m.client_record_id = r.client_record_id
 select m.client_id as key from core.client_member m join change on m.client_record_id = change.key
 ;
 
+-- @changed core.client_profile
+-- Merges that go round in a circle are told by it.
+select m.client_id as key from core.client_member m join change on m.client_record_id = change.key
+;
+
 -- @changed core.client_field
 select key from change
 ;
@@ -47,15 +52,21 @@ select distinct client_id as key from core.client_member
 with members as (
     select m.client_id, r.*,
            case when r.merged_into = r.client_record_id
-                  or r.merged_into is not null and survivor.client_id is distinct from m.client_id
+                  or r.merged_into is not null and (survivor.client_id is distinct from m.client_id or f.client_record_id is not null)
                 then format('%s was merged into %s in its source, which is not followed: %s', r.client_record_id, r.merged_into,
-                            case when r.merged_into = r.client_record_id then 'it cannot be merged into itself'
-                                 when survivor.client_id is null then 'that record was never read'
-                                 else 'that is another client here' end) end as astray
+                            case when r.merged_into = r.client_record_id
+                                 then 'it cannot be merged into itself; undo that merge in the source'
+                                 when survivor.client_id is null
+                                 then 'that record was never read; see whether a rule of the mapping leaves it out'
+                                 when f.client_record_id is not null
+                                 then 'merges there go round in a circle, nobody can say who survived; undo one of them in the source'
+                                 else 'that is another client here, by what people decided; undo the merge in the source, or the decision'
+                            end) end as astray
     from core.client_member m
     join scope on scope.key = m.client_id
     join core.client_record r on r.client_record_id = m.client_record_id
     left join core.client_member survivor on survivor.client_record_id = r.merged_into
+    left join core.client_profile f on f.client_record_id = r.client_record_id
 ), gathered as (
     select client_id,
            min(created_at) as created_at,

@@ -1,5 +1,6 @@
 -- What is known of a client's record, gathered for telling which records are one client: one row a record that the
--- CRM still has. Values are those of the record, of its legal details and of its people.
+-- CRM still has: not deleted, nor merged into another. Merges round in a circle say of nobody that he is gone.
+-- Values are those of the record, of its legal details and of its people.
 --
 -- @owner data-team
 -- @scope client_record_id
@@ -11,7 +12,7 @@ create table core.client_profile (
     country          text,                      -- ISO 3166 alpha-2
     city             text,                      -- as the source writes it
     created_at       timestamptz,               -- in the source
-    tax_numbers      text[] not null,           -- valid INN or VAT ids, a place for each KPP beside it
+    tax_numbers      text[] not null,           -- valid INN or VAT ids, the latter with their country's letters, a place for each KPP beside it
     kpps             text[] not null,           -- of the number in the same place; '' where none is given
     phones           text[] not null,           -- E.164, its own and its people's, each once, in order
     emails           text[] not null,           -- its own and its people's, each once, in order
@@ -19,7 +20,13 @@ create table core.client_profile (
 );
 
 -- @changed core.client_record
-select key from change
+-- With it those that were merged into it, step by step: a circle closes or opens.
+with recursive touched as (
+    select key from change
+    union
+    select r.client_record_id from touched join core.client_record r on r.merged_into = touched.key
+)
+select key from touched
 ;
 
 -- @changed core.requisite.client_record_id
@@ -35,16 +42,31 @@ select client_record_id as key from core.client_record
 ;
 
 -- @rows
-with living as (
+with recursive path as (
+    -- Where merges lead to from each record, step by step.
+    select r.client_record_id as start, r.merged_into as record
+    from core.client_record r
+    join scope on scope.key = r.client_record_id
+    where r.merged_into is not null
+    union
+    select p.start, r.merged_into
+    from path p
+    join core.client_record r on r.client_record_id = p.record
+    where r.merged_into is not null
+), living as (
     select r.* from core.client_record r
     join scope on scope.key = r.client_record_id
-    where not r.is_deleted and coalesce(r.merged_into, r.client_record_id) = r.client_record_id
+    where not r.is_deleted
+      and (r.merged_into is null or exists (select from path p where p.start = r.client_record_id and p.record = p.start))
 ), numbers as (
     select n.client_record_id,
            array_agg(n.tax_number order by n.tax_number, n.kpp) as tax_numbers,
            array_agg(n.kpp order by n.tax_number, n.kpp) as kpps
     from (
-        select distinct q.client_record_id, q.tax_number collate "C" as tax_number, coalesce(q.kpp, '') collate "C" as kpp
+        -- Numbers of two countries may have the same digits.
+        select distinct q.client_record_id,
+               (case when q.country <> 'RU' and q.tax_number !~ '^[A-Z]{2}' then q.country else '' end || q.tax_number) collate "C" as tax_number,
+               coalesce(q.kpp, '') collate "C" as kpp
         from core.requisite q
         join living l on l.client_record_id = q.client_record_id
         where not q.is_deleted and q.tax_number is not null
@@ -54,7 +76,7 @@ with living as (
     select c.client_record_id, c.full_name, c.phone, c.email
     from core.contact c
     join living l on l.client_record_id = c.client_record_id
-    where not c.is_deleted and c.merged_into is null
+    where not c.is_deleted and coalesce(c.merged_into, c.contact_id) = c.contact_id
     union all
     select l.client_record_id, null, l.phone, l.email from living l
 ), reached as (

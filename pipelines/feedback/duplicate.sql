@@ -31,26 +31,33 @@ select m.client_id as key from core.client_member m join change on m.client_reco
 select m.client_id as key from core.client_member m join change on m.client_record_id = change.key
 ;
 
+-- @changed core.client_profile
+select m.client_id as key from core.client_member m join change on m.client_record_id = change.key
+;
+
 -- @all
 select client_id as key from core.client_member group by client_id having count(*) > 1
 ;
 
 -- @rows
 with living as (
-    select m.client_id, m.rule, r.client_record_id, r.source, r.source_id, r.name, r.employee_id, r.created_at,
+    select m.client_id, m.rule, m.joined_by, f.tax_numbers, r.client_record_id, r.source, r.source_id, r.name, r.employee_id, r.created_at,
            row_number() over (partition by m.client_id, r.source
                               order by r.created_at nulls last, length(r.source_id), r.source_id collate "C") as place
     from core.client_member m
     join scope on scope.key = m.client_id
     join core.client_record r on r.client_record_id = m.client_record_id
-    where not r.is_deleted and coalesce(r.merged_into, r.client_record_id) = r.client_record_id
+    left join core.client_profile f on f.client_record_id = m.client_record_id
+    where not r.is_deleted and (r.merged_into is null or f.client_record_id is not null)  -- merged round in a circle: nowhere
 ), paired as (
     select newer.*,
            older.source_id as older_id,
            older.name as older_name,
            older.employee_id as older_employee_id,
-           -- One of the two may be the record that the others were joined to.
-           case when newer.rule = 'alone' then older.rule else newer.rule end as joined
+           -- What joined either of them to a third record is not said of the two.
+           case when newer.joined_by = older.client_record_id then newer.rule
+                when older.joined_by = newer.client_record_id then older.rule
+                when newer.tax_numbers && older.tax_numbers then 'inn' end as joined
     from living newer
     join living older on older.client_id = newer.client_id and older.source = newer.source and older.place = 1
     where newer.place > 1
@@ -70,11 +77,13 @@ select
         when 'inn' then 'the same tax number'
         when 'phone_and_email' then 'the same phone and e-mail'
         when 'person' then 'somebody said that they are one client'
-        else 'name and contacts agree' end as rule,
+        when 'score' then 'name and contacts agree'
+        else 'both agree with another record of this client' end as rule,
     case joined
         when 'inn_kpp' then 'одинаковые ИНН и КПП'
         when 'inn' then 'одинаковый ИНН'
         when 'phone_and_email' then 'одинаковые телефон и почта'
         when 'person' then 'так решил сотрудник'
-        else 'совпадают название и контакты' end as rule_ru
+        when 'score' then 'совпадают название и контакты'
+        else 'обе совпадают с другой карточкой этого клиента' end as rule_ru
 from paired

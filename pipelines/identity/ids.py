@@ -51,9 +51,13 @@ _NAMED = """
              r.created_at nulls last, l.client_record_id collate "C"
 """
 
+# One after the other, so that of ids given in one go, too, one is the first for good, whatever their records say later.
 _GIVE = """
-    insert into ops.client_id (client_id)
-    select n.client_id from named n
+    insert into ops.client_id (client_id, given_at)
+    select n.client_id, now() + interval '1 microsecond' * row_number() over (
+               order by r.created_at nulls last, n.client_id collate "C")
+    from named n
+    left join core.client_record r on r.client_record_id = n.client_id
     where not exists (select from ops.client_id c where c.client_id = n.client_id)
 """
 

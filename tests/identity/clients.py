@@ -63,6 +63,7 @@ class Clients:
         email: str | Sequence[str] = (),
         contact: str | Sequence[str] = (),
         city: str | None = None,
+        country: str = "RU",
         day: int = 0,
         deleted: bool = False,
         merged_into: str | None = None,
@@ -75,9 +76,9 @@ class Clients:
             conn.execute(
                 "insert into core.client_record (client_record_id, source, source_id, name, name_key, country, city, phone,"
                 " email, created_at, modified_at, is_deleted, merged_into, problems)"
-                " values (%s, %s, %s, %s, %s, 'RU', %s, %s, %s, %s, %s, %s, %s, '{}')",
+                " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '{}')",
                 [
-                    record, source, source_id, _clean("legal_name", name), _clean("legal_name_key", name), city,
+                    record, source, source_id, _clean("legal_name", name), _clean("legal_name_key", name), country, city,
                     next(iter(phones), None), next(iter(emails), None),
                     FIRST_DAY + timedelta(days=day), FIRST_DAY, deleted, merged_into,
                 ],
@@ -85,10 +86,10 @@ class Clients:
             for number, given in enumerate(_several(inn)):
                 conn.execute(
                     "insert into core.requisite (requisite_id, source, source_id, client_record_id, tax_number, tax_number_given,"
-                    " kpp, country, is_deleted, problems) values (%s, %s, %s, %s, %s, %s, %s, 'RU', false, '{}')",
+                    " kpp, country, is_deleted, problems) values (%s, %s, %s, %s, %s, %s, %s, %s, false, '{}')",
                     [
-                        f"{record}/{number}", source, f"{source_id}/{number}", record, _clean("tax_number", given), given,
-                        kpp or None,
+                        f"{record}/{number}", source, f"{source_id}/{number}", record, _clean("tax_number", given, country),
+                        given, kpp or None, country,
                     ],
                 )  # fmt: skip
             people = _several(contact)
@@ -220,8 +221,8 @@ def _several(value: str | Sequence[str]) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
-def _clean(kind: str, value: str | None) -> str | None:
-    return clean(kind, [value])[0].value if value else None
+def _clean(kind: str, value: str | None, country: str = "RU") -> str | None:
+    return clean(kind, [value], country)[0].value if value else None
 
 
 def _forget(conn: Connection, record: str) -> None:

@@ -8,6 +8,8 @@ from random import Random
 import pytest
 
 from pipelines.identity.store import refresh_identity
+from pipelines.refresh import refresh
+from pipelines.table import tables
 from resources.warehouse import Warehouse
 from tests.identity.clients import INNS, Clients, deployed, unsound
 
@@ -159,6 +161,48 @@ def test_a_gone_record_never_brings_two_others_together(clients: Clients) -> Non
     assert found["bitrix24:1"] in (found["amocrm:1"], found["amocrm:2"])
 
 
+def test_an_id_stays_though_the_records_say_another_day_of_their_making(clients: Clients) -> None:
+    """Both ids were given in one sync: the one that goes on is told by that, not by what the records say later."""
+    clients.give("bitrix24:5", "ООО Альфа", day=5)
+    clients.give("amocrm:5", "ООО Бета", day=6)
+    clients.sync()
+    assert clients.same("bitrix24:5", "amocrm:5").done
+    clients.sync()
+    before = clients.clients()
+    assert before["amocrm:5"] == "bitrix24:5"
+    clients.give("bitrix24:5", "ООО Альфа", day=9)
+    clients.sync()
+    assert clients.clients() == before
+    clients.forget("bitrix24:5")
+    clients.sync()
+    assert clients.clients()["amocrm:5"] == "bitrix24:5"
+
+
+def test_no_card_without_a_name_joins_two_clients_and_a_person_is_asked(clients: Clients) -> None:
+    shared = {"phone": "+79161234501", "email": "buh@firma-x.ru"}
+    clients.give("bitrix24:5", "ООО Альфа", **shared)
+    clients.give("amocrm:5", "ООО Лютик", **shared)
+    clients.sync()
+    before = clients.clients()
+    clients.give("megaplan:5", "Заявка с сайта", day=9, **shared)
+    clients.sync()
+    found = clients.clients()
+    assert {record: found[record] for record in before} == before
+    assert found["megaplan:5"] in ("bitrix24:5", "amocrm:5")
+    asked = clients.warehouse.rows("select kind, left_id, right_id from marts.client_review")
+    assert [row[0] for row in asked] == ["unsure"]
+    assert clients.same(*asked[0][1:]).done
+    clients.sync()
+    said = clients.clients()
+    assert said["megaplan:5"] != found["megaplan:5"], "it is of whom a person named"
+    assert said["bitrix24:5"] != said["amocrm:5"]
+    ((_, *other),) = clients.warehouse.rows("select kind, left_id, right_id from marts.client_review")
+    assert other != list(asked[0][1:])
+    assert clients.same(*other).done, "only a person joins the two"
+    clients.sync()
+    assert len({clients.clients()[record] for record in ("bitrix24:5", "amocrm:5", "megaplan:5")}) == 1
+
+
 # ---- merges in the CRM ---------------------------------------------------------------------
 
 
@@ -211,6 +255,38 @@ def test_merges_round_in_a_circle_are_passed_over(clients: Clients) -> None:
     assert found["bitrix24:7"] == found["bitrix24:5"], "it leads into the circle, and is not of it"
 
 
+def test_records_of_a_circle_are_judged_by_themselves_and_flagged(clients: Clients) -> None:
+    alpha = {"name": "ООО Альфа", "inn": INNS[1], "kpp": "770701001"}
+    clients.give("bitrix24:5", **alpha)
+    clients.give("bitrix24:6", **alpha)
+    clients.give("bitrix24:7", "ООО Гамма")
+    clients.sync()
+    clients.merge("bitrix24:5", "bitrix24:6")
+    clients.merge("bitrix24:6", "bitrix24:7")
+    clients.merge("bitrix24:7", "bitrix24:5")
+    clients.sync()
+    clients.give("amocrm:5", **alpha, day=9)
+    clients.sync()
+    found = clients.clients()
+    assert len({found[record] for record in ("bitrix24:5", "bitrix24:6", "amocrm:5")}) == 1
+    assert found["bitrix24:7"] != found["bitrix24:5"]
+    with clients.warehouse.transaction() as conn:
+        for table in ("core.client_field", "core.client"):
+            refresh(conn, tables()[table], everything=True)
+        told = conn.execute(
+            "select problems from core.client where client_id = %s", [found["bitrix24:5"]]
+        ).fetchone()
+    assert told is not None
+    assert [sentence.split(",")[0] for sentence in told[0]] == [
+        "bitrix24:5 was merged into bitrix24:6 in its source",
+        "bitrix24:6 was merged into bitrix24:7 in its source",
+    ]
+    assert "circle" in told[0][0]
+    clients.merge("bitrix24:7", None)
+    clients.sync()
+    assert len({clients.clients()[record] for record in ("bitrix24:5", "bitrix24:6", "bitrix24:7")}) == 1
+
+
 def test_a_circle_through_two_crms_ends(clients: Clients) -> None:
     romashka(clients)
     clients.give("bitrix24:2", "ООО Бета", day=6)
@@ -238,6 +314,15 @@ def test_an_inn_with_a_wrong_checksum_joins_nobody(clients: Clients) -> None:
     clients.give("amocrm:1", "ООО Северный ветер", inn="7707083894", day=1)
     clients.sync()
     assert len(clients.parts()) == 2
+
+
+def test_one_row_of_digits_is_two_numbers_in_two_countries(clients: Clients) -> None:
+    trade = {"name": "Alpha Trade", "inn": "200988541", "phone": "+79161234501"}
+    clients.give("bitrix24:5", country="BY", **trade)
+    clients.give("amocrm:5", country="US", **trade)
+    clients.give("amocrm:6", country="BY", **trade)
+    clients.sync()
+    assert clients.parts() == {frozenset({"bitrix24:5", "amocrm:6"}), frozenset({"amocrm:5"})}
 
 
 def test_names_that_are_nobodys_join_nobody(clients: Clients) -> None:
