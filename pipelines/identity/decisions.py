@@ -17,6 +17,7 @@ from resources.language import Language
 from resources.warehouse import Connection
 
 Verdict = Literal["same", "different"]
+MACHINE: Final = "machine"  # who decided what follows from the records: no person's name
 MAX_LINKED: Final = 10_000  # records that people's decisions lead to from one record
 
 
@@ -49,6 +50,8 @@ def decide(
 ) -> Told:
     """Keep what a person says of two records (core.client_record). Refused where it contradicts what stands."""
     say = _SAY[language]
+    if by.strip().lower() == MACHINE:
+        return Told(False, say["nobody"].format(by=by.strip()))
     lock_changes(conn)  # another person may be deciding, a sync may be joining them
     unknown = [
         name
@@ -86,6 +89,8 @@ def decide(
 def undo(conn: Connection, decision: str, by: str, reason: str, language: Language = "en") -> Told:
     """Take back the decision of this number. The records are then what they would be without it."""
     say = _SAY[language]
+    if by.strip().lower() == MACHINE:
+        return Told(False, say["nobody"].format(by=by.strip()))
     lock_changes(conn)
     if not decision.isascii() or not decision.isdecimal() or len(decision) > 18:
         return Told(False, say["no number"].format(number=decision))
@@ -100,8 +105,16 @@ def undo(conn: Connection, decision: str, by: str, reason: str, language: Langua
         return Told(
             False, say["undone before"].format(number=decision, by=undone_by, day=f"{undone_at:%d.%m.%Y}")
         )
-    if decided_by == "machine":
+    if decided_by == MACHINE:
         return Told(False, say["machine's"].format(number=decision, left=left, right=right))
+    standing = verdict_of(conn, left, right)
+    older = None
+    if standing is not None and standing.decision_id == int(decision):
+        older = verdict_of(conn, left, right, but=int(decision))
+    if older is not None:
+        against = _parted if older.verdict == "same" else _linked
+        if refusal := against(conn, left, right, say, language):
+            return Told(False, say["would hold"].format(**_told(older, language)) + " " + refusal)
     conn.execute(
         "update ops.identity_decision set undone_at = clock_timestamp(), undone_by = %s, undo_reason = %s"
         " where decision_id = %s",
@@ -110,17 +123,18 @@ def undo(conn: Connection, decision: str, by: str, reason: str, language: Langua
     sentence = say["undone"].format(
         number=decision, left=left, right=right, verdict=say[f"said {verdict}"], by=decided_by
     )
-    if (older := verdict_of(conn, left, right)) is not None:
+    if older is not None:
         sentence += " " + say["holds again"].format(**_told(older, language))
     return Told(True, sentence)
 
 
-def verdict_of(conn: Connection, left: str, right: str) -> Decision | None:
-    """What people said of this pair and stands: the newest."""
+def verdict_of(conn: Connection, left: str, right: str, but: int = 0) -> Decision | None:
+    """What people said of this pair and stands: the newest, or the newest but for the decision of this number."""
     row = conn.execute(
-        "select decision_id, left_id, right_id, verdict, decided_by, reason, decided_at from ops.identity_verdict"
-        " where left_id = %s and right_id = %s",
-        [left, right],
+        "select decision_id, left_id, right_id, verdict, decided_by, reason, decided_at from ops.identity_decision"
+        " where left_id = %s and right_id = %s and decided_by <> 'machine' and undone_at is null and decision_id <> %s"
+        " order by decided_at desc, decision_id desc limit 1",
+        [left, right, but],
     ).fetchone()
     return Decision(*row) if row else None
 
@@ -202,14 +216,32 @@ def links(conn: Connection, record: str, but: tuple[str, str] | None = None) -> 
     return found
 
 
-_NEIGHBOURS: Final = """
+# Merges that are followed: none round in a circle, and none of two records that were said to be different before.
+_MERGES: Final = """
+    select r.client_record_id as loser, r.merged_into as survivor
+    from core.client_record r
+    where r.merged_into is not null
+      and not exists (
+        with recursive path (record) as (
+            select r.merged_into
+            union
+            select n.merged_into from path join core.client_record n on n.client_record_id = path.record
+        )
+        select from path where path.record = r.client_record_id)
+      and not exists (
+        select from ops.identity_verdict v
+        where v.verdict = 'different' and v.left_id in (r.client_record_id, r.merged_into)
+          and v.right_id in (r.client_record_id, r.merged_into))
+"""
+
+_NEIGHBOURS: Final = f"""
     select left_id, right_id, decision_id from ops.identity_verdict where verdict = 'same' and left_id = any(%(frontier)s)
     union all
     select right_id, left_id, decision_id from ops.identity_verdict where verdict = 'same' and right_id = any(%(frontier)s)
     union all
-    select client_record_id, merged_into, 0 from core.client_record where client_record_id = any(%(frontier)s) and merged_into is not null
+    select m.loser, m.survivor, 0 from ({_MERGES}) m where m.loser = any(%(frontier)s)
     union all
-    select merged_into, client_record_id, 0 from core.client_record where merged_into = any(%(frontier)s)
+    select m.survivor, m.loser, 0 from ({_MERGES}) m where m.survivor = any(%(frontier)s)
     order by 3, 1, 2
 """
 
@@ -269,6 +301,7 @@ def _told(decision: Decision, language: Language) -> dict[str, str]:
 _SAY: Final[Mapping[Language, Mapping[str, str]]] = {
     "en": {
         "unknown": "no record of a client is called {names}; `sverka review list` names those that are asked about",
+        "nobody": "{by} is what the program calls itself; give the name of the person who decides",
         "itself": "{name} is one record; name two",
         "said same": "one client",
         "said different": "different clients",
@@ -284,6 +317,7 @@ _SAY: Final[Mapping[Language, Mapping[str, str]]] = {
         "merged in its CRM": "merged in its CRM",
         "no number": "{number} is no number of a decision; `sverka review list --decided` names them",
         "no decision": "there is no decision {number}; `sverka review list --decided` names them",
+        "would hold": "Without it decision {number} would hold again ({first} and {second} are {said}, by {by}, {day}: {why}).",
         "undone before": "decision {number} was undone before, by {by} on {day}",
         "machine's": "decision {number} is the machine's, and follows from the records: say `sverka review different {left} {right}`",
         "undone": "decision {number} ({left} and {right}: {verdict}, by {by}) is undone; the next sync sees to it.",
@@ -291,6 +325,7 @@ _SAY: Final[Mapping[Language, Mapping[str, str]]] = {
     },
     "ru": {
         "unknown": "карточки клиента {names} нет; о каких спрашивается, говорит `sverka review list`",
+        "nobody": "{by} — так называет себя программа; укажите имя того, кто решает",
         "itself": "{name} — одна карточка; назовите две",
         "said same": "один клиент",
         "said different": "разные клиенты",
@@ -306,6 +341,7 @@ _SAY: Final[Mapping[Language, Mapping[str, str]]] = {
         "merged in its CRM": "объединены в CRM",
         "no number": "{number} — не номер решения; номера показывает `sverka review list --decided`",
         "no decision": "решения {number} нет; номера показывает `sverka review list --decided`",
+        "would hold": "Без него снова было бы в силе решение {number} ({first} и {second} — {said}, {by}, {day}: {why}).",
         "undone before": "решение {number} уже отменено: {by}, {day}",
         "machine's": "решение {number} принято программой и следует из карточек: скажите `sverka review different {left} {right}`",
         "undone": "решение {number} ({left} и {right}: {verdict}, {by}) отменено; следующая синхронизация это учтёт.",

@@ -158,6 +158,33 @@ def test_a_newer_decision_of_a_pair_takes_the_older_ones_place_until_it_is_undon
     assert clients.clients()["amocrm:2"] == clients.clients()["amocrm:3"]
 
 
+def test_undoing_is_refused_where_what_would_hold_again_contradicts_what_was_decided_since(
+    clients: Clients,
+) -> None:
+    assert clients.same("amocrm:2", "amocrm:3").done
+    assert clients.different("amocrm:2", "amocrm:3").done
+    parted = clients.last_decision()
+    assert clients.different("amocrm:2", "amocrm:4").done
+    assert clients.same("amocrm:3", "amocrm:4").done
+    joined = clients.last_decision()
+    told = clients.undo(parted)
+    assert not told.done
+    assert "would hold again (amocrm:2 and amocrm:3 are one client" in told.sentence
+    assert clients.undo(joined).done
+    assert clients.undo(parted).done
+    clients.sync()
+    assert clients.clients()["amocrm:2"] == clients.clients()["amocrm:3"]
+
+
+def test_merges_that_are_not_followed_bind_no_decision(clients: Clients) -> None:
+    clients.merge("amocrm:3", "amocrm:4")
+    clients.merge("amocrm:4", "amocrm:3")  # round in a circle
+    assert clients.different("amocrm:3", "amocrm:4").done
+    clients.merge("amocrm:4", None)  # and said to be different before it was merged
+    assert clients.same("amocrm:2", "amocrm:3").done
+    assert clients.different("amocrm:2", "amocrm:4").done
+
+
 @pytest.mark.parametrize(
     ("one", "other", "words"),
     [
@@ -169,6 +196,13 @@ def test_what_makes_no_pair_is_refused(clients: Clients, one: str, other: str, w
     told = clients.same(one, other)
     assert not told.done
     assert words in told.sentence
+
+
+def test_nobody_decides_under_the_name_of_the_machine(clients: Clients) -> None:
+    """It would be taken for the machine's own, which the next sync takes back."""
+    told = clients.same("amocrm:2", "amocrm:3", by=" Machine ")
+    assert not told.done
+    assert "name of the person" in told.sentence
 
 
 def test_the_same_decision_twice_is_refused(clients: Clients) -> None:
