@@ -4,7 +4,7 @@
 --
 -- @owner accountants
 -- @scope counterparty_id
--- @emits legal_name_key
+-- @emits legal_name_key tax_number
 create table core.counterparty (
     counterparty_id    text not null primary key, -- RU:inn:kpp, or the requisite's id without a valid tax number
     legal_name         text,                      -- canonical display name, legal form last

@@ -1,4 +1,5 @@
--- Which counterparty each CRM record of legal details is, by exact rules only.
+-- Which counterparty each CRM record of legal details is, by exact rules only. A person (INN of 12 digits) has no branches:
+-- a KPP that is given for one tells none apart.
 --
 -- @owner accountants
 -- @scope requisite_id
@@ -27,7 +28,8 @@ select
     r.requisite_id,
     r.client_record_id,
     case when r.tax_number is not null
-         then coalesce(r.country, '') || ':' || r.tax_number || coalesce(':' || r.kpp, '')
+         then coalesce(r.country, '') || ':' || r.tax_number
+              || case when r.country = 'RU' and length(r.tax_number) = 12 then '' else coalesce(':' || r.kpp, '') end
          else r.requisite_id end as counterparty_id,
     r.is_active and not r.is_deleted as is_active,
     case when r.tax_number is not null then 'tax_number' else 'single' end as rule

@@ -34,9 +34,17 @@ select distinct contract_id as key from documents.deal where contract_id is not 
 
 -- @rows
 with needed as (
-    select distinct d.contract_id, d.counterparty_id, d.currency
-    from documents.deal d
-    join scope on scope.key = d.contract_id
+    -- One contract of counterparties that are one record of accounting, though their details say different things.
+    select d.*, coalesce((
+               select min(c.counterparty_id collate "C") from documents.counterparty c
+               where c.counterparty_key = dc.counterparty_key and c.origin = 'created' and c.kpp is not null
+           ), d.counterparty_id) || '/' || d.currency as shared_id
+    from (
+        select distinct d.contract_id, d.counterparty_id, d.currency
+        from documents.deal d
+        join scope on scope.key = d.contract_id
+    ) d
+    left join documents.counterparty dc on dc.counterparty_id = d.counterparty_id
 ), target as (
     select n.value #>> '{}' as system,
            coalesce((select c.value #>> '{}' from ops.setting c
@@ -59,6 +67,7 @@ with needed as (
     join core.accounting_currency lc on lc.code = cr.value and lc.currency_key = l.currency_key
     order by needed.contract_id,
              (l.contract_key = target.system || ':' || ops.key_of(target.system, 'contract', needed.contract_id)) desc,
+             (l.contract_key = target.system || ':' || ops.key_of(target.system, 'contract', needed.shared_id)) desc,
              (l.name = target.contract_name) desc, l.code, l.contract_key
 )
 select
@@ -66,9 +75,10 @@ select
     n.counterparty_id,
     dc.counterparty_key,
     case when dc.counterparty_key is null then null
-         else coalesce(f.contract_key, t.system || ':' || ops.key_of(t.system, 'contract', n.contract_id)) end as contract_key,
+         else coalesce(f.contract_key, t.system || ':' || ops.key_of(t.system, 'contract', n.shared_id)) end as contract_key,
     case when f.contract_key is null
-           or f.contract_key = t.system || ':' || ops.key_of(t.system, 'contract', n.contract_id)
+           or f.contract_key in (t.system || ':' || ops.key_of(t.system, 'contract', n.contract_id),
+                                 t.system || ':' || ops.key_of(t.system, 'contract', n.shared_id))
          then 'created' else 'found' end as origin,
     coalesce(f.name, t.contract_name || case when n.currency = 'RUB' then '' else ' (' || n.currency || ')' end) as name,
     n.currency,

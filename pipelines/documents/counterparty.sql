@@ -1,6 +1,7 @@
 -- Which counterparty of accounting each of ours is: found there, or to be created under a key of ours.
 -- Found by INN + KPP; else, where either side has no tax number and no CRM demands one for that country, by a
--- name that is the only one of its kind on both sides.
+-- name that is the only one of its kind on both sides. Details that give a tax number without its branch, which others give
+-- with the only one known, mean the same record: it is created once, under the key of those.
 --
 -- @owner accountants
 -- @scope counterparty_id
@@ -16,6 +17,8 @@ create table documents.counterparty (
     kpp              text                       -- registration reason code (branch)
 );
 
+create index counterparty_key on documents.counterparty (counterparty_key);
+
 -- @changed core.counterparty
 select key from change
 ;
@@ -23,6 +26,11 @@ select key from change
 -- @changed core.accounting_counterparty
 select d.counterparty_id as key
 from documents.counterparty d join change on d.counterparty_key = change.key
+;
+
+-- @changed core.counterparty.tax_number
+-- Another branch of the number became known, or is gone.
+select counterparty_id as key from core.counterparty join change on tax_number = change.key
 ;
 
 -- @changed core.counterparty.legal_name_key
@@ -48,11 +56,16 @@ select counterparty_id as key from core.counterparty
 with ours as (
     select c.*,
            s.value #>> '{}' || ':' || ops.key_of(s.value #>> '{}', 'counterparty', c.counterparty_id) as own_key,
+           s.value #>> '{}' || ':' || ops.key_of(s.value #>> '{}', 'counterparty', b.counterparty_id) as branch_key,
            exists (select from ops.setting d
                     where d.name = 'tax_numbers_demanded_for' and d.value ? c.country) as is_demanded
     from core.counterparty c
     join scope on scope.key = c.counterparty_id
     join ops.setting s on s.name = 'accounting_system'
+    left join lateral (
+        select min(b.counterparty_id) as counterparty_id from core.counterparty b
+        where c.kpp is null and b.tax_number = c.tax_number and b.country is not distinct from c.country and b.kpp is not null
+        having count(*) = 1) b on true
 ), by_number as (
     select o.counterparty_id,
            count(*) filter (where l.kpp is not distinct from o.kpp) as exact,
@@ -77,6 +90,7 @@ with ours as (
 ), decided as (
     select o.*,
            own.counterparty_key is not null as exists_already,
+           case when own.counterparty_key is null then o.branch_key end as shared_key,
            case when n.exact > 0 then n.exact when n.loose > 0 then n.loose
                 else coalesce(greatest(w.matches, w.twins), 0) end as found,
            case when n.exact = 1 then n.exact_key when coalesce(n.exact, 0) = 0 and n.loose = 1 then n.loose_key
@@ -88,7 +102,7 @@ with ours as (
 )
 select
     counterparty_id,
-    case when exists_already or found = 0 then own_key else found_key end as counterparty_key,
+    case when exists_already or found = 0 then coalesce(shared_key, own_key) else found_key end as counterparty_key,
     case when exists_already or found = 0 then 'created'
          when found_key is not null then 'found'
          else 'ambiguous' end as origin,

@@ -128,11 +128,14 @@ def lacking(conn: Connection, accounting: System, kind: str) -> str | None:
 _MASTERS = {
     "counterparty": """
         insert into desired (operation_id, kind, key, subject, body, depends_on, rank)
-        select substr(d.counterparty_key, {strip})::uuid, 'counterparty', substr(d.counterparty_key, {strip}),
-               d.counterparty_id, {body}, '{{}}', 1
+        -- Of several details that mean one record those with the branch say what it is.
+        select distinct on (d.counterparty_key) substr(d.counterparty_key, {strip})::uuid, 'counterparty',
+               substr(d.counterparty_key, {strip}), d.counterparty_id, {body}, '{{}}'::uuid[], 1
         from documents.counterparty d
-        where d.origin = 'created'
-          and d.counterparty_id in (select counterparty_id from needed where hold is null)
+        where d.origin = 'created' and d.counterparty_key in (
+            select n.counterparty_key from documents.counterparty n
+            where n.counterparty_id in (select counterparty_id from needed where hold is null))
+        order by d.counterparty_key, d.kpp nulls last, d.counterparty_id
         on conflict do nothing
     """,
     "product": """
@@ -151,7 +154,7 @@ _MASTERS = {
         select substr(d.contract_key, {strip})::uuid, 'contract', substr(d.contract_key, {strip}),
                d.contract_id, {body},
                array(select p.operation_id from desired p where p.kind = 'counterparty'
-                      and p.subject = d.counterparty_id), 3
+                      and p.key = substr(d.counterparty_key, {strip})), 3
         from documents.contract d
         where d.origin = 'created'
           and d.contract_id in (select counterparty_id || '/' || currency from needed where hold is null)
@@ -217,10 +220,10 @@ _RETURN_BEFORE: Final = """
                       d.deal_id || '/' || d.kind || '/' || (d.revision - 1))::uuid as operation_id"""
 
 _DEPENDS_ON: Final = """array(
-               select p.operation_id from desired p where p.kind = 'counterparty' and p.subject = d.counterparty_id
+               select p.operation_id from desired p where p.kind = 'counterparty'
+                  and p.key = substr(d.counterparty_key, {strip})
                union all
-               select p.operation_id from desired p where p.kind = 'contract'
-                  and p.subject = d.counterparty_id || '/' || d.currency
+               select p.operation_id from desired p where p.kind = 'contract' and p.key = substr(d.contract_key, {strip})
                union all
                select p.operation_id from desired p
                 join ({lines}) l on p.kind = 'product' and p.key = substr(l.product_key, {strip})

@@ -451,13 +451,14 @@ _NO_LONGER_DUE = """
                                 where u.operation_id = any(o.depends_on) and u.action = 'update' and u.state <> 'verified'))
 """
 
-# Counterparties that never left, and that accounting has by now: somebody entered them there.
+# Counterparties that never left, and that accounting has by now: somebody entered them there. Or another record is to be
+# created for them: others give their tax number with its branch.
 _THERE_BY_NOW = """
     select o.operation_id from ops.operation o
     join documents.counterparty c on c.counterparty_id = o.subject
     where o.target = %(system)s and o.kind = 'counterparty' and o.action = 'create'
       and o.state in ('planned', 'held', 'approved', 'rejected') and o.reason_code is null
-      and c.origin <> 'created'
+      and (c.origin <> 'created' or c.counterparty_key <> o.target || ':' || o.key)
 """
 
 _TO_HOLD = """
