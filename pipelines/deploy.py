@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from mappings import Cleaning, CompiledRead, Mappings, compile_read, write_rules
+from pipelines.core.clean_values import forget_other_cleaning
 from pipelines.history import RawVersions, as_of_sql, keep_before_it_goes, versions_sql
 from pipelines.raw.load import ensure_tables
 from pipelines.refresh import RawRead
@@ -90,6 +91,12 @@ def deploy(warehouse: Warehouse, mappings: Mappings) -> list[str]:
         }
         there = _there(conn)
         _make_raw(conn, mappings, reads)
+        if forget_other_cleaning(conn):
+            conn.execute(
+                "delete from ops.watermark where consumer = any(%s)",
+                [[name for name, found in reads.items() if found.cleaning]],
+            )
+            changed.append("ops.clean_value")
         fresh_shapes = False
         for table in tables().values():
             sources = reads[table.name].sources if table.name in reads else ()

@@ -164,6 +164,7 @@ def test_an_inn_with_one_wrong_digit_never_passes_unseen(inn: str, place: int, s
         ("770101001", "looks like a KPP"),
         ("7.70708E+09", "rounded by a spreadsheet"),
         ("0000000000", "placeholder"),
+        ("1234567894", "placeholder of digits in a row"),
         ("по запросу", "digits only"),
     ],
 )
@@ -228,6 +229,10 @@ def test_an_entrepreneurs_ogrn_takes_the_last_digit_of_a_two_digit_rest() -> Non
         ('АО "НК "Роснефть"', 'НК "Роснефть" АО'),
         ("ОБЩЕСТВО С ОГРАНИЧЕНОЙ ОТВЕТСВЕННОСТЬЮ <<ЛУЧ>>", "ЛУЧ ООО"),
         ("Индивидуальный предприниматель Иванов И.И.", "Иванов И.И. ИП"),
+        ("И.П. Иванов И.И.", "Иванов И.И. ИП"),
+        ("И.П. Иванов", "И.П. Иванов"),
+        ("ООО &quot;Ромашка&quot;", "Ромашка ООО"),
+        ("Общество с органиченной ответственностью «Ромашка»", "Ромашка ООО"),
         ("А.О. Смирнов", "А.О. Смирнов"),
         ("AO Smith", "AO Smith"),
         ("Foo, Inc.", "Foo Inc"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipelines.core.cleaning import clean
+from pipelines.core.cleaning import clean, fingerprint
+from pipelines.refresh import lock_changes
 from resources.warehouse import Connection, trusted
 
 MAX_DISTINCT_VALUES: Final = 1_000_000  # cleaned in one go
@@ -21,3 +22,21 @@ def clean_values(conn: Connection, kind: str, country: str, statement: str) -> i
         for raw_value, cleaned in zip(values, clean(kind, values, country), strict=True):
             copy.write_row((kind, country, raw_value, cleaned.value, cleaned.problem))
     return len(values)
+
+
+def forget_other_cleaning(conn: Connection) -> bool:
+    """Empty the dictionary where another cleaning than this one filled it; whether there was anything in it."""
+    mark = fingerprint()
+    row = conn.execute(
+        "select fingerprint from ops.table_version where table_name = 'ops.clean_value'"
+    ).fetchone()
+    if row is not None and row[0] == mark:
+        return False
+    lock_changes(conn)  # nobody reads by it meanwhile
+    emptied = conn.execute("delete from ops.clean_value").rowcount
+    conn.execute(
+        "insert into ops.table_version (table_name, fingerprint, deployed_at) values ('ops.clean_value', %s, now())"
+        " on conflict (table_name) do update set fingerprint = excluded.fingerprint, deployed_at = now()",
+        [mark],
+    )
+    return emptied > 0

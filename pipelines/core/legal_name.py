@@ -7,6 +7,7 @@ one: displayed as `Ромашка ООО` (capitals as given), compared as `ро
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from collections.abc import Callable
 MAX_ROUNDS = 8  # until nothing changes any more; two are enough for names that people write
 
 # Form -> its spellings, as patterns. Full names are loose in their endings: registers misspell them.
-LIMITED = r"общ\w*\s+с\s+ограни\w*\s+ответ\w*"
+LIMITED = r"общ\w*\s+с\s+о(?:гра|рга)ни\w*\s+ответ\w*"
 JOINT_STOCK = r"акционер\w*\s+обще\w*"
 FORMS: dict[str, str] = {
     "МКООО": rf"международн\w*\s+компан\w*\s+{LIMITED}|мкооо",
@@ -27,7 +28,8 @@ FORMS: dict[str, str] = {
     "ЗАО": rf"закрыт\w*\s+{JOINT_STOCK}|з\.?а\.?о\.?",
     "АО": rf"{JOINT_STOCK}|ао",
     "ТОО": r"товариществ\w*\s+с\s+ограни\w*\s+ответ\w*|т\.?о\.?о\.?",
-    "ИП": r"индивидуальн\w*\s+предпринимател\w*|ип|пбоюл",
+    # И.П. before a surname alone are initials
+    "ИП": r"индивидуальн\w*\s+предпринимател\w*|и\.\s?п\.(?=\s+\w{3,}\s+(?:\w\.|\w+\s+\w+(?:вич|вна|ична)\b))|ип|пбоюл",
     "ЧП": r"частн\w*\s+предприяти\w*|чп",
     "КФХ": r"глава\s+кфх|крестьянск\w*\s*(?:\(?фермерск\w*\)?)?\s*хозяйств\w*|кфх",
     "СПК": r"сельскохозяйственн\w*\s+производственн\w*\s+кооператив(?:\s*\(колхоз\))?|спк(?:\s*\(колхоз\))?",
@@ -61,6 +63,7 @@ FIRST = re.compile(
 LAST = re.compile(rf"(?:^|[\s\",)])\(?(?:{'|'.join(SPELLINGS.values())}){EDGE}*$", re.I)
 NAMES = tuple(FORMS)
 QUOTES = re.compile(r"<<|>>|''|[«»„“”‟‹›″〝〞`´]|(?<!\w)'|'(?!\w)")
+ENTITIES = re.compile(r"&(?:quot|amp|laquo|raquo|apos|lt|gt|nbsp|#\d{2,5});")  # ООО &quot;Ромашка&quot;
 # Short forms typed on the wrong keyboard or with a digit, each as long as what stands for it
 LATIN_FORMS = (
     (re.compile(r"(?<!\w)[OОoо0]{3}(?!\w)"), "ООО"),
@@ -113,6 +116,7 @@ def _key(text: str) -> str:
 
 def _split(text: str) -> tuple[str, str]:
     """The form ("" if there is none) and the rest of a name. A Russian form at the end goes first."""
+    text = ENTITIES.sub(lambda entity: html.unescape(entity[0]), text)
     text = " ".join(QUOTES.sub('"', unicodedata.normalize("NFKC", text).translate(INVISIBLE)).split())
     whole = re.fullmatch(r"(.*\S)\s*\((.+)\)", text)
     if whole and FIRST.match(_russian_forms(whole[2])) and _key(whole[2]) == _key(whole[1]) != "":

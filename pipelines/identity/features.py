@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from pipelines.core.cleaning import PLACEHOLDERS
 from pipelines.identity.names import NOBODY, Name, Person, city, person, taken_apart
-from pipelines.identity.words import FREE_MAIL, NO_DOMAINS, NO_LOGINS, NO_NUMBERS
+from pipelines.identity.words import FREE_MAIL, NO_DOMAINS, NO_LOGINS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -101,7 +102,7 @@ def _batch(batch: pa.RecordBatch, schema: pa.Schema, derived: Callable[[Row], Ro
 
 
 def _client(row: Row) -> Row:
-    numbers = _once(number for number in row["tax_numbers"] or () if number not in NO_NUMBERS)
+    numbers = _once(number for number in row["tax_numbers"] or () if number not in PLACEHOLDERS)
     wrong = _once(_digits(row.get("wrong_numbers") or ()))
     town = city(row["city"]) if row.get("city") else None
     name = taken_apart(row["name"], row["name_key"], town, _holder(numbers, row.get("country")))

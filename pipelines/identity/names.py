@@ -36,7 +36,8 @@ SOUNDS: Final = (
 )  # fmt: skip
 TWICE: Final = re.compile(r"(.)\1+")
 PATRONYMIC: Final = re.compile(r"..(?:oviQ|eviQ|iQ|ovna|evna|iQna)$")
-INITIALS: Final = re.compile(r"\w{3,} \w \w")
+INITIALS: Final = re.compile(r"\w{3,} \w \w|\w \w \w{3,}")
+BEFORE_A_TOWN: Final = frozenset(("g", "gor", "gorod"))
 SOLE: Final = frozenset(("ИП", "ЧП", "КФХ"))
 LATIN_SOLE: Final = "ip "
 INITIAL_WORDS: Final = 3  # a name of so many words is shortened to its initials
@@ -134,6 +135,8 @@ def taken_apart(name: str | None, key: str | None, town: str | None, kind: str |
         behind = {latin(word) for word in town.split()} if town else set()
         while len(words) > 1 and (words[-1] in FIRST or words[-1] in TOWN or words[-1] in behind):
             words.pop()
+            if len(words) > 1 and words[-1] in BEFORE_A_TOWN:
+                words.pop()
     if not words:
         return NO_NAME
     given = key.split()

@@ -17,8 +17,12 @@ FIRST_NAMES: Final = frozenset(
     тамара татьяна ульяна эльвира юлия яна
     """.split()
 )
-# Two spellings of one name
-SAME_NAMES: Final = {"наталия": "наталья", "софия": "софья", "данила": "даниил", "данил": "даниил"}
+# Two spellings of one name; an x in Latin letters is elsewhere taken for a Russian х
+SAME_NAMES: Final = {
+    "наталия": "наталья", "софия": "софья", "данила": "даниил", "данил": "даниил",
+    "alexander": "александр", "alexandr": "александр", "alexandra": "александра", "alexey": "алексей", "alexei": "алексей",
+    "maxim": "максим", "oxana": "оксана", "xenia": "ксения", "eugene": "евгений", "andrew": "андрей", "michael": "михаил",
+}  # fmt: skip
 
 # Towns that people write behind a name: "Ромашка Казань"
 TOWNS: Final = frozenset(
@@ -103,9 +107,6 @@ NO_DOMAINS: Final = frozenset(
         "nomail.ru",
     )
 )
-# Valid by their check digit, and typed by everybody who has no number
-NO_NUMBERS: Final = frozenset(("1234567894", "123456789047", "123456789110"))
-
 FREE_MAIL: Final = frozenset(
     (
         "mail.ru", "yandex.ru", "ya.ru", "yandex.com", "gmail.com", "googlemail.com", "bk.ru", "inbox.ru", "list.ru",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.core.cleaning import clean
 from pipelines.identity.names import NOBODY, city, latin, person, taken_apart
 
 
@@ -42,10 +43,33 @@ def test_initials_stand_for_names_and_a_surname_may_end_as_a_patronymic_does() -
     assert person("Абрамович Роман Аркадьевич").surname == latin("абрамович")
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Петров И.И.", "И.И. Петров", "ИП Петров И.И.", "И.П. Петров И.И.", "И. П. Петров Иван Иванович",
+        "Petrov Ivan Ivanovich", "Иван Иванович Петров", "ПЕТРОВ ИВАН ИВАНОВИЧ (ИП)",
+    ],
+)  # fmt: skip
+def test_initials_before_and_behind_and_a_form_with_dots_are_one_person(written: str) -> None:
+    name, key = (clean(kind, [written])[0].value for kind in ("legal_name", "legal_name_key"))
+    found = taken_apart(name, key, None, None)
+    assert (found.person.surname, found.person.first, found.person.patronymic) == ("petrov", "i", "i")
+    assert found.holder == "person"
+
+
+@pytest.mark.parametrize(
+    ("russian", "english"),
+    [("Александр Цой", "Alexander Tsoy"), ("Максим Жуков", "Maxim Zhukov"), ("Алексей Юдин", "Alexey Yudin")],
+)
+def test_first_names_with_an_x_are_known(russian: str, english: str) -> None:
+    assert person(russian) == person(english)
+
+
 def test_a_town_behind_the_name_of_a_company_says_nothing_of_it() -> None:
     plain = taken_apart("Ромашка ООО", "ромашка", None, None)
     assert taken_apart("Ромашка Казань", "ромашка казань", None, None).squashed == plain.squashed
     assert taken_apart("Ромашка Глазов", "ромашка глазов", "глазов", None).squashed == plain.squashed
+    assert taken_apart("Ромашка г. Казань", "ромашка г казань", None, None).squashed == plain.squashed
     assert taken_apart("Казань ООО", "казань", None, None).squashed == latin("казань")
 
 

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from mappings import load
 from pipelines import sync
+from pipelines.core import clean_values
+from pipelines.core.cleaning import Cleaned
 from pipelines.raw.load import store_page
 from pipelines.sync import Road
 from pipelines.table import tables
@@ -290,3 +292,46 @@ def test_an_analyst_reads_rows_as_of_a_time(road: Road) -> None:
         ).fetchall()
     assert then == [("A",)]
     assert versions == [("A", START + timedelta(hours=2)), ("B", None)]
+
+
+PEOPLE = """system: shop
+connector: files
+role: crm
+title: Shop
+read:
+  core.contact:
+    from: contact
+    fields: {full_name: name, phone: {from: phone, clean: phone}}
+"""
+
+
+def test_another_cleaning_reads_anew_what_was_cleaned_before_and_what_was_known_stays(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an update of the program, or of the library that knows which numbers are in use, brings it."""
+    road = Road(warehouse, load(write_folder(tmp_path, shop=PEOPLE), {}))
+    table = tables()["core.contact"]
+
+    def phones(*known: datetime) -> list[str | None]:
+        as_of = "_as_of(now(), %s)" if known else ""
+        return [
+            phone
+            for (phone,) in warehouse.rows(f"select phone from core.contact{as_of}", list(known) or None)
+        ]
+
+    monkeypatch.setattr(clean_values, "clean", lambda kind, values, country: [Cleaned("+7") for _ in values])
+    monkeypatch.setattr(clean_values, "fingerprint", lambda: "before")
+    sync.prepare(road)
+    record = Record("1", b'{"name": "A", "phone": "8 916 123-45-67"}', START)
+    capabilities = Capabilities(entities=(Entity("contact", incremental=True),))
+    store_page(warehouse, "shop", capabilities, Page("contact", [record]))
+    sync.refresh_table(road, table)
+    assert phones() == ["+7"]
+    before = warehouse.scalar("select clock_timestamp()")
+    monkeypatch.undo()
+    sync.prepare(road)
+    sync.refresh_table(road, table)
+    assert phones() == ["+79161234567"]
+    assert phones(before) == ["+7"]
+    sync.prepare(road)
+    assert sync.refresh_table(road, table).quiet
