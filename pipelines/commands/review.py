@@ -11,9 +11,9 @@ from rich.markup import escape
 
 from pipelines.commands import show
 from pipelines.commands.session import CONSOLE, road
-from pipelines.identity.decisions import Verdict, decide, decisions, undo
+from pipelines.identity.decisions import Verdict, count_decisions, decide, decisions, undo
 from pipelines.identity.picture import bar, page, steps, svg, total
-from pipelines.identity.review import Explained, Stake, compared, explain, questions
+from pipelines.identity.review import Explained, Stake, compared, count_questions, explain, questions
 from pipelines.identity.review_words import word
 from resources.language import Language
 
@@ -23,12 +23,23 @@ PICTURES = {".svg": svg, ".html": page}
 def review_list(language: Language, *, limit: int, decided: bool = False) -> int:
     with road() as found, found.warehouse.transaction() as conn:
         rows = decisions(conn, limit=limit) if decided else questions(conn, limit=limit)
+        count = (
+            len(rows) if len(rows) < limit else (count_decisions(conn) if decided else count_questions(conn))
+        )
     if not rows:
         CONSOLE.print(word("none decided" if decided else "none asked", language))
     elif decided:
-        _decisions(rows, language)
+        _decisions(rows, count, language)
     else:
-        _questions(rows, language)
+        _questions(rows, count, language)
+    if count > len(rows):
+        left = show.number(count - len(rows))
+        CONSOLE.print(
+            f"… and {left} more: sverka review list --limit NUMBER"
+            if language == "en"
+            else f"… и ещё {left}: sverka review list --limit ЧИСЛО --language ru",
+            style="dim",
+        )
     return 0
 
 
@@ -83,9 +94,9 @@ def review_undo(decision: str, by: str, reason: str, language: Language) -> int:
 # ---- what is printed -----------------------------------------------------------------------
 
 
-def _questions(rows: list[Mapping[str, Any]], language: Language) -> None:
+def _questions(rows: list[Mapping[str, Any]], count: int, language: Language) -> None:
     heads = (*(word(name, language) for name in ("left", "right", "weight", "agrees", "differs")), "")
-    made = show.table(f"{word('asked', language)}: {len(rows)}", *heads, right=(heads[2],))
+    made = show.table(f"{word('asked', language)}: {show.number(count)}", *heads, right=(heads[2],))
     for row in rows:
         show.row(
             made,
@@ -105,11 +116,11 @@ def _questions(rows: list[Mapping[str, Any]], language: Language) -> None:
     )
 
 
-def _decisions(rows: list[Mapping[str, Any]], language: Language) -> None:
+def _decisions(rows: list[Mapping[str, Any]], count: int, language: Language) -> None:
     heads = [
         word(n, language) for n in ("decision", "left", "right", "verdict", "by", "day", "reason", "undone")
     ]
-    made = show.table(f"{word('decided', language)}: {len(rows)}", *heads)
+    made = show.table(f"{word('decided', language)}: {show.number(count)}", *heads)
     for row in rows:
         taken_back = (
             f"{row['undone_by']}, {row['undone_at']:%d.%m.%Y}: {row['undo_reason']}"

@@ -27,11 +27,12 @@ select key from change
 select m.client_id as key from core.client_member m join change on m.client_record_id = change.key
 ;
 
--- @changed core.client_record
+-- @changed ops.identity_pair ops.identity_decision ops.identity_verdict
+-- Why the two are taken for one is the rule of their own pair.
 select m.client_id as key from core.client_member m join change on m.client_record_id = change.key
 ;
 
--- @changed core.client_profile
+-- @changed core.client_record
 select m.client_id as key from core.client_member m join change on m.client_record_id = change.key
 ;
 
@@ -41,25 +42,35 @@ select client_id as key from core.client_member group by client_id having count(
 
 -- @rows
 with living as (
-    select m.client_id, m.rule, m.joined_by, f.tax_numbers, r.client_record_id, r.source, r.source_id, r.name, r.employee_id, r.created_at,
+    select m.client_id, m.rule, m.joined_by, r.client_record_id, r.source, r.source_id, r.name, r.employee_id, r.created_at,
            row_number() over (partition by m.client_id, r.source
                               order by r.created_at nulls last, length(r.source_id), r.source_id collate "C") as place
     from core.client_member m
     join scope on scope.key = m.client_id
     join core.client_record r on r.client_record_id = m.client_record_id
-    left join core.client_profile f on f.client_record_id = m.client_record_id
-    where not r.is_deleted and (r.merged_into is null or f.client_record_id is not null)  -- merged round in a circle: nowhere
+    where not r.is_deleted and coalesce(r.merged_into, r.client_record_id) = r.client_record_id
 ), paired as (
     select newer.*,
            older.source_id as older_id,
            older.name as older_name,
            older.employee_id as older_employee_id,
-           -- What joined either of them to a third record is not said of the two.
-           case when newer.joined_by = older.client_record_id then newer.rule
+           -- What was said or found of these two; else what leads from one to the other by records between them.
+           case when said.left_id is not null then 'person'
+                when pair.left_id is not null then coalesce(pair.rule, 'score')
+                when newer.joined_by = older.client_record_id then newer.rule
                 when older.joined_by = newer.client_record_id then older.rule
-                when newer.tax_numbers && older.tax_numbers then 'inn' end as joined
+                when 'merged_in_crm' in (newer.rule, older.rule) then 'merged_in_crm'
+                else 'others' end as joined
     from living newer
     join living older on older.client_id = newer.client_id and older.source = newer.source and older.place = 1
+    cross join lateral (
+        select least(newer.client_record_id collate "C", older.client_record_id collate "C") as left_id,
+               greatest(newer.client_record_id collate "C", older.client_record_id collate "C") as right_id
+    ) two
+    left join ops.identity_verdict said
+      on said.left_id = two.left_id and said.right_id = two.right_id and said.verdict = 'same'
+    left join ops.identity_pair pair
+      on pair.left_id = two.left_id and pair.right_id = two.right_id and pair.outcome = 'same'
     where newer.place > 1
 )
 select
@@ -78,12 +89,14 @@ select
         when 'phone_and_email' then 'the same phone and e-mail'
         when 'person' then 'somebody said that they are one client'
         when 'score' then 'name and contacts agree'
-        else 'both agree with another record of this client' end as rule,
+        when 'merged_in_crm' then 'a record that the CRM merged into one of the two is of the other''s client'
+        else 'other records of the client lead from one to the other' end as rule,
     case joined
         when 'inn_kpp' then 'одинаковые ИНН и КПП'
         when 'inn' then 'одинаковый ИНН'
         when 'phone_and_email' then 'одинаковые телефон и почта'
         when 'person' then 'так решил сотрудник'
         when 'score' then 'совпадают название и контакты'
-        else 'обе совпадают с другой карточкой этого клиента' end as rule_ru
+        when 'merged_in_crm' then 'карточка, которую в CRM объединили с одной из двух, относится к клиенту другой'
+        else 'их связывают другие карточки того же клиента' end as rule_ru
 from paired

@@ -150,6 +150,12 @@ def decisions(conn: Connection, *, limit: int) -> list[Mapping[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
+def count_decisions(conn: Connection) -> int:
+    """How many decisions `decisions` gives in all."""
+    row = conn.execute("select count(*) from ops.identity_decision where decided_by <> 'machine'").fetchone()
+    return int(row[0]) if row else 0
+
+
 # ---- contradictions ------------------------------------------------------------------------
 
 

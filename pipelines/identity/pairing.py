@@ -131,6 +131,7 @@ def _merge(conn: Connection) -> int:
     conn.execute(_DIFFERING)
     conn.execute(_REPLACE)
     conn.execute(_TOUCH)
+    conn.execute(_TELL)
     row = conn.execute("select count(*) from differing_pair").fetchone()
     return int(row[0]) if row else 0
 
@@ -207,6 +208,13 @@ _REPLACE: Final = """
     insert into ops.identity_pair
     select n.* from fresh_pair n
     join differing_pair d on d.left_id = n.left_id and d.right_id = n.right_id
+"""
+
+# Of two records of one system: why they are taken for one is told there (feedback.duplicate).
+_TELL: Final = """
+    insert into ops.change_log (table_name, key)
+    select distinct 'ops.identity_pair', d.left_id from differing_pair d
+    where d.joins and split_part(d.left_id, ':', 1) = split_part(d.right_id, ':', 1)
 """
 
 _TOUCH: Final = """

@@ -92,6 +92,12 @@ def questions(conn: Connection, *, limit: int = MAX_QUESTIONS) -> list[Mapping[s
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
+def count_questions(conn: Connection) -> int:
+    """How many questions `questions` gives in all."""
+    row = conn.execute("select count(*) from marts.client_review").fetchone()
+    return int(row[0]) if row else 0
+
+
 def explain(conn: Connection, one: str, other: str) -> Explained | None:
     """Both records and what speaks for one client and against it; None where either is unknown."""
     left, right = ordered(one, other)

@@ -25,8 +25,10 @@ from resources.warehouse import Connection, trusted
 
 MANY: Final = 1_000  # changed records, from which on it is asked whether all at once is less work
 WHOLE_SHARE: Final = 0.5  # of all records; beyond it all at once is less work
-# What makes a record's features and keys, a pair's outcome and clusters: another text of these makes everything anew.
-MAKERS: Final = ("features", "names", "words", "keys", "candidates", "score", "rules", "cluster")
+# What makes a record's features and keys, a pair's outcome, a client and its id: another text of these makes all anew.
+MAKERS: Final = (
+    "features", "names", "words", "keys", "candidates", "model", "score", "rules", "cluster", "membership", "ids",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

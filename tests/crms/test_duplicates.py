@@ -56,11 +56,15 @@ class Crm:
         )  # fmt: skip
         self.warehouse.execute(
             "insert into core.client_member (client_record_id, client_id, rule, joined_by) values (%s, %s, %s, %s)"
-            " on conflict (client_record_id) do update"
-            " set client_id = excluded.client_id, rule = excluded.rule, joined_by = excluded.joined_by",
-            [f"{self.name}:{number}", f"{self.name}:{client}", rule,
-             None if rule == "alone" else f"{self.name}:{client}"],
-        )  # fmt: skip
+            " on conflict (client_record_id) do update set client_id = excluded.client_id, rule = excluded.rule,"
+            " joined_by = excluded.joined_by",
+            [
+                f"{self.name}:{number}",
+                f"{self.name}:{client}",
+                rule,
+                None if client == number else f"{self.name}:{client}",
+            ],
+        )
         for table in ("core.client_record", "core.client_member"):
             self.warehouse.execute(
                 "insert into ops.change_log (table_name, key) values (%s, %s)",
@@ -200,8 +204,9 @@ def test_the_table_built_from_nothing_is_what_changes_made_of_it(
             [f"bitrix24:{crm.older}"],
         )
         changed = crm.refresh()
-        # Each was joined to the one that is gone, which says nothing of the two.
-        assert changed == [(crm.third, crm.newer, "both agree with another record of this client")]
+        assert changed == [
+            (crm.third, crm.newer, "other records of the client lead from one to the other")
+        ], "what joined it to the oldest says nothing of these two"
         with warehouse.transaction() as conn:
             refresh(conn, tables()[TABLE], everything=True)
         assert crm.refresh() == changed

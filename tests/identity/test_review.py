@@ -270,6 +270,21 @@ def test_the_list_names_both_records_and_what_speaks_for_and_against(say: Say) -
     assert "ИНН" in say("list", "--language", "ru").stdout
 
 
+def test_a_list_that_is_cut_says_how_many_there_are(say: Say, clients: Clients) -> None:
+    for number in (2, 3, 4):
+        assert clients.different("bitrix24:1", f"amocrm:{number}").done
+    said = say("list", "--decided", "--limit", "2").stdout
+    assert "Decisions: 3" in said
+    assert "… and 1 more: sverka review list --limit NUMBER" in said
+    assert "… и ещё 2" in say("list", "--decided", "--limit", "1", "--language", "ru").stdout
+    assert "more" not in say("list", "--decided", "--limit", "3").stdout
+    clients.give("dynamics:1", "ООО Южный ветер", inn=INNS[0], city="Омск", day=9)
+    clients.sync()
+    waits = clients.warehouse.scalar("select count(*) from marts.client_review")
+    assert waits > 1
+    assert f"… and {waits - 1} more" in say("list", "--limit", "1").stdout
+
+
 def test_show_puts_both_records_side_by_side_and_explains_the_score(say: Say) -> None:
     said = say("show", "bitrix24:1", "amocrm:1")
     assert said.exit_code == 0
