@@ -16,7 +16,7 @@ from typing import Any, Final
 from mappings import System
 from mappings.check import ANOTHERS
 from pipelines.operations.changes import UNASKED, say_changes
-from pipelines.operations.desired import CLOSED, write_out
+from pipelines.operations.desired import CLOSED, CLOSED_THERE, write_out
 from pipelines.operations.edits import (
     LAST_STEP,
     STATE,
@@ -284,14 +284,16 @@ _KEPT: Final = """
 # Of a document that accounting holds: neither the day that it has there nor the one that it is to get may be closed. Its
 # steps that have not left wait, till the period is open again.
 _IN_CLOSED_PERIOD: Final = f"""
-    update desired d set hold = {CLOSED}
+    update desired d set hold = case when p.until >= there.day then {CLOSED_THERE} else {CLOSED} end
     from ops.period_lock p
     cross join needed n
     join written w on w.operation_id = n.operation_id
     left join standing s on s.operation_id = w.operation_id
     left join lateral (select x.* from ledger.document x where x.document_key = w.document_key limit 1) l on true
+    cross join lateral (
+        select coalesce(l.document_date, (w.content #>> '{{document,document_date}}')::date) as day) there
     where n.operation_id = d.operation_id and p.system = %(system)s and d.hold is null
-      and p.until >= least(coalesce(l.document_date, (w.content #>> '{{document,document_date}}')::date),
+      and p.until >= least(there.day,
                            case when s.action in ('update', 'restore') and 'date' <> all(s.owned) or w.is_under_way and not exists (
                                select from owning o where o.kind = w.kind and 'date' = any(o.owned)) then n.document_date end)
       and (p.organization = '' or p.organization in (

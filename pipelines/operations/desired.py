@@ -282,6 +282,11 @@ CLOSED: Final = (
     "format('the period up to %%s is closed in accounting; open it, or date the deal later', p.until)"
 )
 
+CLOSED_THERE: Final = (
+    "format('the period up to %%s is closed in accounting, and the document is dated there; open it: another date of the deal"
+    " does not help', p.until)"
+)
+
 # Nothing is written into a period that accounting has closed: the document waits for the accountant. What accounting was
 # seen to hold: `decide.py`.
 _IN_CLOSED_PERIOD = f"""

@@ -21,6 +21,9 @@ RUSSIAN: Final[tuple[tuple[str, str], ...]] = (
     # Before anything is sent.
     (r"the period up to (\d{4})-(\d\d)-(\d\d) is closed in accounting; open it, or date the deal later",
      r"период по \3.\2.\1 в учёте закрыт; откройте его или поставьте сделке более позднюю дату"),
+    ((r"the period up to (\d{4})-(\d\d)-(\d\d) is closed in accounting, and the document is dated there; open it: another date"
+     r" of the deal does not help"),
+     r"период по \3.\2.\1 в учёте закрыт, и документ датирован в нём; откройте период: другая дата сделки не поможет"),
     (r"its draft is being written and the deal has changed meanwhile; the draft is updated first",
      "черновик ещё записывается, а сделка за это время изменилась; сначала будет изменён черновик"),
     (r"names account '([^']*)', which accounting does not have; correct it, or create it there",

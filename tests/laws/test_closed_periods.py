@@ -17,6 +17,10 @@ from tests.laws.town import Town
 
 CLOSED = date(2026, 3, 31)
 HELD = "the period up to 2026-03-31 is closed in accounting; open it, or date the deal later"
+HELD_THERE = (
+    "the period up to 2026-03-31 is closed in accounting, and the document is dated there; open it: another date of the deal"
+    " does not help"
+)
 
 
 def days(town: Town) -> dict[str, str]:
@@ -95,7 +99,7 @@ def test_a_posting_that_waits_does_not_go_once_its_period_is_closed(
         for _ in range(3):
             town.sync()
         assert town.books.writes[since:] == []
-        assert held(town) == [("realization", "post", HELD)]
+        assert held(town) == [("realization", "post", HELD_THERE)]
         town.books.closed_until = None
         settle(town)
         assert documents(town, deal) == [("realization", True, Decimal("1000.10"))]
