@@ -23,8 +23,8 @@ from pipelines import checks, sync
 from pipelines.operations.plan import Planned, plan
 from pipelines.refresh import Outcome
 from pipelines.sync import Road
-from pipelines.table import stage_tables
-from resources.warehouse import Connection, Warehouse, trusted
+from pipelines.table import stage_tables, tables
+from resources.warehouse import Connection, Warehouse, WarehouseError, trusted
 
 Became = Literal["appears", "vanishes", "changes", "same"]
 Follows = Literal["write", "held", "dropped", "update", "correction", "reversal", "question", "left"]
@@ -78,7 +78,8 @@ class Foretold:
 
     @property
     def posted(self) -> list[Touched]:
-        """Documents that are posted already: these are never touched, but may be followed."""
+        """Documents that are posted already: never rewritten silently. By `follows` one stays, is followed by another, is
+        asked about, or is unposted, changed and posted again (`update`)."""
         return [one for one in self.documents if one.state in ("posted", "paid", "closed")]
 
 
@@ -150,11 +151,30 @@ def proposed(path: Path, company: Path) -> Mappings:
         return load(folder, connected=False, called=company)
 
 
+def undeployed(warehouse: Warehouse) -> list[str]:
+    """Tables whose files have other columns than the database: rules old and new would be tried on what is not there."""
+    known: dict[str, str] = dict(
+        warehouse.rows("select table_name, split_part(fingerprint, '/', 1) from ops.table_version")
+    )
+    return [
+        table.name
+        for table in tables().values()
+        if not table.is_view and known.get(table.name) != table.shape
+    ]
+
+
 def foretell(warehouse: Warehouse, old: Mappings, new: Mappings) -> Foretold:
-    """What the next sync would do if `new` were deployed in place of `old`. Leaves nothing. Raises WarehouseError."""
+    """What the next sync would do if `new` were deployed in place of `old`. Leaves nothing. Raises WarehouseError, also
+    where a table of another shape is not deployed yet."""
     rules = rule_changes(old, new)
     if not rules:
         return Foretold(rules)
+    if waits := undeployed(warehouse):
+        raise WarehouseError(
+            f"{', '.join(waits)}: the file of the table has other columns than the database, so nothing can be tried out on it."
+            " Deploy the table first: put the edited mapping files into a folder of their own, run `sverka status` with those"
+            " in force, then `sverka mappings diff FOLDER`"
+        )
     rehearsal = Rehearsal(warehouse)
     with rehearsal.begun() as conn:
         by_old = Road(rehearsal, old, "rehearsal")

@@ -85,7 +85,7 @@ def change_sensor(system: System) -> dg.SensorDefinition:
         try:
             if syncing(context.instance, road.warehouse):
                 return dg.SkipReason("a sync is under way; what changed meanwhile is seen at the next look")
-            sync.prepare(road)
+            _tell_deployed(context, sync.prepare(road), road.mappings)
             try:
                 found = news(road, road.mappings.system(system.name), moment)
             except (MappingError, SourceError) as error:
@@ -137,7 +137,7 @@ def waiting_sensor(mappings: Mappings) -> dg.SensorDefinition:
         try:
             if syncing(context.instance, road.warehouse):
                 return dg.SkipReason("a sync is under way; what it leaves is seen at the next look")
-            sync.prepare(road)
+            _tell_deployed(context, sync.prepare(road), road.mappings)
             found = waiting(road.warehouse, targets)
         except WarehouseError as error:
             raise dg.Failure(str(error)) from error
@@ -241,6 +241,16 @@ def due_again(cursor: str | None, digest: str, now: datetime, again: timedelta =
     """Whether a sync is to be asked for: not for the very same within `again`. `cursor`: digest and time of the last."""
     before, _, at = (cursor or "").partition(" ")
     return before != digest or now - datetime.fromisoformat(at) >= again
+
+
+def _tell_deployed(context: dg.SensorEvaluationContext, changed: Sequence[str], mappings: Mappings) -> None:
+    """Whoever looks first after an update, or after mapping files were edited, brings them into force: say which."""
+    if changed:
+        context.log.info(
+            "deployed, and in force from now on: %s (mapping files %s)",
+            ", ".join(changed),
+            mappings.fingerprint,
+        )
 
 
 def _one_sync(why: str) -> dg.RunRequest:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from uuid import UUID, uuid4
 
 import dagster as dg
@@ -17,7 +19,16 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from pipelines import runs, sync
 from pipelines.operations.waiting import waiting
 from pipelines.processes import free_port
-from pipelines.sensors import AGAIN, NOTHING, SYNC, change_sensor, due_again, tell_of_failure, waiting_sensor
+from pipelines.sensors import (
+    AGAIN,
+    NOTHING,
+    SYNC,
+    _tell_deployed,
+    change_sensor,
+    due_again,
+    tell_of_failure,
+    waiting_sensor,
+)
 from resources.warehouse import Warehouse
 from tests.conftest import _database
 from tests.listeners import letters_listener, posts_listener
@@ -86,6 +97,23 @@ def test_after_our_own_documents_and_write_back_no_sensor_asks_for_a_run(watched
     assert quiet(watched)
     skipped = watched.look("bitrix24")
     assert skipped.skip_message == "nothing changed in Bitrix24 of the sales department"
+
+
+def test_a_sensor_names_what_it_deployed(watched: Watched) -> None:
+    watched.company.warehouse.execute(
+        "update ops.table_version set fingerprint = 'old/old' where table_name = 'marts.operation'"
+    )
+    said: list[str] = []
+    context: Any = SimpleNamespace(log=SimpleNamespace(info=lambda text, *values: said.append(text % values)))
+    road = sync.Road.from_environment()
+    try:
+        for _ in range(2):
+            _tell_deployed(context, sync.prepare(road), road.mappings)
+    finally:
+        road.close()
+    (once,) = said
+    assert "in force from now on: marts.operation" in once
+    assert road.mappings.fingerprint in once
 
 
 def test_an_edit_in_the_portal_asks_for_one_run_of_the_sync_job(watched: Watched) -> None:

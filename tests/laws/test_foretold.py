@@ -11,12 +11,12 @@ import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
-from mappings.difference import rule_changes
+from mappings.difference import RuleChange, rule_changes
 from pipelines import checks, sync
 from pipelines.commands import mapping_diff
 from pipelines.commands.session import CONSOLE
 from pipelines.rehearsal import Foretold, deployed, foretell, proposed
-from resources.warehouse import Warehouse
+from resources.warehouse import Warehouse, WarehouseError
 from tests.laws.acts import ACCOUNTING, BRANCH, CRM, Act, do, history
 from tests.laws.conftest import Towns, examples
 from tests.laws.one_deal import deal_of
@@ -174,6 +174,31 @@ def test_rules_that_are_the_same_touch_nothing(towns: Towns) -> None:
         found = foretold(town, ())
         assert found.rules == []
         assert found.documents == ()
+
+
+def test_nothing_is_foretold_by_a_table_of_another_shape_before_that_is_deployed(towns: Towns) -> None:
+    with towns(Town.sync) as town:
+        town.warehouse.execute(
+            "update ops.table_version set fingerprint = 'another/' || split_part(fingerprint, '/', 2) where table_name = 'core.deal'"
+        )
+        with pytest.raises(
+            WarehouseError, match=r"core\.deal: .* Deploy the table first: .* `sverka mappings diff FOLDER`"
+        ):
+            foretold(town, {"stage"})
+        sync.prepare(town.road)
+        assert foretold(town, {"stage"}).rules
+
+
+def test_deals_that_are_held_no_more_are_counted_where_not_all_are_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rule = RuleChange("bitrix24", "stages", "changed", "a", "b")
+    found = Foretold([rule], released=[f"bitrix24:{number}" for number in range(50)])
+    mapping_diff._Page(found, "en", 40).show()
+    told = capsys.readouterr().out
+    assert "bitrix24:39" in told
+    assert "bitrix24:40" not in told
+    assert "… and 10 more: sverka mappings diff --whole" in told
 
 
 def test_one_file_takes_the_place_of_the_companys_own(tmp_path: Path) -> None:
