@@ -16,6 +16,7 @@ from psycopg import sql
 from mappings import Cleaning, CompiledRead, Mappings, compile_read, write_rules
 from pipelines.core.clean_values import forget_other_cleaning
 from pipelines.history import RawVersions, as_of_sql, keep_before_it_goes, versions_sql
+from pipelines.ledger.reasons import PHRASES
 from pipelines.raw.load import ensure_tables
 from pipelines.refresh import RawRead
 from pipelines.table import VERSION_COLUMNS, Table, tables
@@ -146,6 +147,7 @@ def _make_raw(conn: Connection, mappings: Mappings, reads: Mapping[str, Reads]) 
 
 def _meaning(table: Table, sources: Sequence[RawRead]) -> str:
     text = table.meaning + "".join(s.raw_table + s.changed + s.all + s.rows for s in sources)
+    text += PHRASES if table.name == "ledger.position" else ""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -27,6 +27,7 @@ from pipelines.deploy import Reads, deploy, reads_of
 from pipelines.history import History
 from pipelines.identity.store import refresh_members
 from pipelines.ledger.price_day import turn_the_day
+from pipelines.ledger.reasons import say_reasons
 from pipelines.operations.again import try_again, try_reopened
 from pipelines.operations.carried import Carried, Owned, ReadBack
 from pipelines.operations.carry import carry, is_unsettled, settle
@@ -74,6 +75,9 @@ ASIDE = ("core.accounting_price", "ledger.stock")
 
 # Tables of `@rows python` that have their place among those of SQL, and what brings them up to date there.
 WORKED_OUT: Mapping[str, Callable[..., Outcome]] = {"core.client_member": refresh_members}
+BEFORE_ROWS: Mapping[str, Callable[[Connection], None]] = {
+    "ledger.position": say_reasons
+}  # with its scope at hand
 
 HOOK_SECRET = "hook_secret"  # in a connection: what the address of its webhooks ends with
 
@@ -285,7 +289,8 @@ def watched(road: Road, system: System) -> Watched | None:
 
 
 def catalogue_entities(road: Road) -> list[str]:
-    return [name for name in _mapped_entities(road) if name in CATALOGUES]
+    """What accounting's mapping file reads of its catalogues; asks nobody, so also of a system that is down."""
+    return [name for name in road.accounting.entities if name in CATALOGUES]
 
 
 def document_entities(road: Road) -> list[str]:
@@ -338,13 +343,16 @@ def _with_news(road: Road, chosen: Iterable[Table]) -> set[str]:
 
 def refresh_table(road: Road, table: Table, *, everything: bool = False) -> Outcome:
     reads = road.reads.get(table.name, Reads((), ()))
-    clean, clean_earlier = partial(_clean, reads.cleaning), partial(_clean, reads.cleaning_earlier)
+    clean_earlier = partial(_clean, reads.cleaning_earlier)
+    before_rows = BEFORE_ROWS.get(table.name) or partial(_clean, reads.cleaning)
     history = History(reads.versions, clean_earlier)
     work_out = WORKED_OUT.get(table.name)
     with road.warehouse.transaction() as conn:
         if work_out is not None:
             return work_out(conn, everything=everything)
-        return refresh(conn, table, reads.sources, everything=everything, before_rows=clean, history=history)
+        return refresh(
+            conn, table, reads.sources, everything=everything, before_rows=before_rows, history=history
+        )
 
 
 def _clean(cleanings: Sequence[Cleaning], conn: Connection) -> None:

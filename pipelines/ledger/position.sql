@@ -25,7 +25,8 @@ create table ledger.position (
     is_marked                 boolean not null,          -- marked for deletion in accounting
     is_deal_deleted           boolean not null,          -- the deal is gone from the CRM
     operation_state           text,                      -- state of the writing operation
-    operation_reason          text,                      -- why it is in that state
+    operation_reason          text,                      -- why it is in that state, English; accounting in its own words
+    operation_reason_ru       text,                      -- the same in Russian
     hold_reason               text,                      -- why the gate holds the deal, English
     hold_reason_ru            text,                      -- the same in Russian
     waits_for                 text,                      -- the parent that keeps it from being carried, and why, English
@@ -99,7 +100,7 @@ join ledger.position p on p.document_key = c.target || ':' || c.key
 where p.waits_for is not null
 ;
 
--- @changed ops.setting
+-- @changed ops.setting ops.reason_ru
 
 -- @all
 select document_key as key from documents.document
@@ -175,6 +176,7 @@ with target as (
     group by a.document_key
 ), waiting as (
     select distinct on (o.document_key) o.document_key, parent.kind, coalesce(parent.reason, '') as reason,
+           coalesce(said.reason_ru, parent.reason, '') as reason_ru,
            case parent.state when 'rejected' then ': accounting refused it: ' else ': ' end as why,
            case parent.state when 'rejected' then ': учёт отказал: ' else ': ' end as why_ru,
            case parent.kind when 'counterparty' then 'контрагент' when 'product' then 'номенклатура'
@@ -183,6 +185,7 @@ with target as (
     from operations o
     cross join unnest(o.depends_on) as awaited(operation_id)
     join ops.operation parent on parent.operation_id = awaited.operation_id
+    left join ops.reason_ru said on said.reason = parent.reason
     left join documents.counterparty cp on parent.kind = 'counterparty' and cp.counterparty_id = parent.subject
     left join documents.product pr on parent.kind = 'product' and pr.product_id = parent.subject
     left join documents.contract co on parent.kind = 'contract' and co.contract_id = parent.subject
@@ -220,10 +223,11 @@ select
     coalesce(deal.is_deleted, false) as is_deal_deleted,
     coalesce(w.unfinished, case when w.is_written then 'verified' end) as operation_state,
     w.reason as operation_reason,
+    coalesce(why.reason_ru, w.reason) as operation_reason_ru,
     held.reason as hold_reason,
     held.reason_ru as hold_reason_ru,
     waiting.kind || ' ' || waiting.name || waiting.why || waiting.reason as waits_for,
-    waiting.kind_ru || ' ' || waiting.name || waiting.why_ru || waiting.reason as waits_for_ru,
+    waiting.kind_ru || ' ' || waiting.name || waiting.why_ru || waiting.reason_ru as waits_for_ru,
     ours.copy_of,
     own.fields as accepted
 from (select key as document_key from scope) keys
@@ -231,6 +235,7 @@ cross join target t
 left join expected e on e.position_key = keys.document_key
 left join actual a on a.document_key = keys.document_key
 left join writing w on w.document_key = keys.document_key
+left join ops.reason_ru why on why.reason = w.reason
 left join core.deal deal on deal.deal_id = coalesce(e.deal_id, w.deal_id)
 left join ours on ours.document_key = keys.document_key
 left join waiting on waiting.document_key = keys.document_key

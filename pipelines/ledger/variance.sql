@@ -18,7 +18,7 @@ create table ledger.variance (
     actual           text,                      -- what accounting says
     sentence         text not null,             -- what is the matter, and the remedy
     sentence_ru      text not null,             -- the same in Russian
-    owner            text not null              -- who mends it: accountants, sales or data team
+    owner            text not null              -- who mends it: accountants or sales
 );
 
 create index variance_counterparty on ledger.variance (counterparty_key);
@@ -196,9 +196,13 @@ with rounding as (
 ), differing as (
     select m.document_key, m.reason,
            coalesce(m.name || ' ' || m.told, 'no line') as expected,
-           coalesce(case when m.reason = 'product' then coalesce(l.name, '?') || ' ' else '' end || m.their_told, 'no line') as actual
+           coalesce(their.told, 'no line') as actual,
+           coalesce(m.name || ' ' || m.told, 'нет строки') as expected_ru,
+           coalesce(their.told, 'нет строки') as actual_ru
     from met m
     left join core.accounting_product l on l.product_key = m.their_product_key and m.reason = 'product'
+    cross join lateral (
+        select case when m.reason = 'product' then coalesce(l.name, '?') || ' ' else '' end || m.their_told as told) their
     where m.reason is not null
     union all
     select v.document_key,
@@ -206,20 +210,26 @@ with rounding as (
                   or max(abs(v.vat_amount - coalesce(v.their_vat_amount, 0))) over w > rounding.most
                   or abs(sum(v.vat_amount - coalesce(v.their_vat_amount, 0)) over w) > rounding.most
                 then 'vat' else 'vat_rounding' end,
-           concat_ws(' ', v.name, v.vat, v.vat_amount), concat_ws(' ', coalesce(v.their_vat, 'none'), v.their_vat_amount)
+           concat_ws(' ', v.name, v.vat, v.vat_amount), concat_ws(' ', coalesce(v.their_vat, 'none'), v.their_vat_amount),
+           concat_ws(' ', v.name, v.vat, v.vat_amount), concat_ws(' ', coalesce(v.their_vat, 'нет'), v.their_vat_amount)
     from vat_apart v
     cross join rounding
     window w as (partition by v.document_key)
 ), lines as (
     select document_key, reason, count(*) as n,
-           (array_agg(expected order by expected, actual))[1:3] as expected, (array_agg(actual order by expected, actual))[1:3] as actual
+           (array_agg(expected order by expected, actual))[1:3] as expected, (array_agg(actual order by expected, actual))[1:3] as actual,
+           (array_agg(expected_ru order by expected, actual))[1:3] as expected_ru,
+           (array_agg(actual_ru order by expected, actual))[1:3] as actual_ru
     from differing
     group by document_key, reason
 ), told_lines as (
     select document_key, reason,
-           array_to_string(expected, '; ') || case when n > 3 then format('; and %s more', n - 3) else '' end as expected,
-           array_to_string(actual, '; ') || case when n > 3 then format('; and %s more', n - 3) else '' end as actual
+           array_to_string(expected, '; ') || more.en as expected, array_to_string(actual, '; ') || more.en as actual,
+           array_to_string(expected_ru, '; ') || more.ru as expected_ru, array_to_string(actual_ru, '; ') || more.ru as actual_ru
     from lines
+    cross join lateral (
+        select case when n > 3 then format('; and %s more', n - 3) else '' end as en,
+               case when n > 3 then format('; и ещё %s', n - 3) else '' end as ru) more
 ), main_reason as (
     -- the reason of a difference of sums
     select document_key, (array_agg(reason order by array_position(array['quantity', 'product', 'price_version'], reason)))[1] as reason
@@ -259,8 +269,8 @@ with rounding as (
            case
                when hold_reason is not null then 'не перенесено, удержано проверкой: ' || hold_reason_ru
                when is_marked then format('%s %s от %s удалён(а) в учёте или помечен(а) на удаление; восстановите документ там или верните сделку в CRM', kind_ru, shown_number, shown_date)
-               when operation_state = 'rejected' then 'учёт отказал: ' || coalesce(operation_reason, 'без причины')
-               when operation_state = 'held' then 'операция ждёт решения: ' || coalesce(operation_reason, '')
+               when operation_state = 'rejected' then 'учёт отказал: ' || coalesce(operation_reason_ru, 'без причины')
+               when operation_state = 'held' then 'операция ждёт решения: ' || coalesce(operation_reason_ru, '')
                when operation_state = 'verified' then format('%s: записали и прочитали обратно, теперь документа нет; выясните, кто удалил его в учёте', kind_ru)
                when waits_for is not null then 'не перенесено, ждёт: ' || waits_for_ru
                else 'ещё не перенесено; перенесёт следующая синхронизация'
@@ -325,7 +335,7 @@ with rounding as (
                        else '; post it in accounting, or find out who unposted it' end) as sentence,
            format('%s %s от %s записан(а), но не проведён(а)%s', kind_ru, shown_number, shown_date,
                   case when document_key in (select idle.document_key from idle) then ' и больше ничего не исправляет: пометьте документ в учёте на удаление'
-                       when operation_reason is not null then ': ' || operation_reason
+                       when operation_reason is not null then ': ' || operation_reason_ru
                        else '; проведите документ или выясните, кто отменил проведение' end) as sentence_ru,
            'accountants' as owner
     from both_sides
@@ -353,7 +363,7 @@ with rounding as (
            format('%s %s of %s: %s: the CRM says %s, accounting holds %s; correct the side that is wrong',
                   kind_en, shown_number, shown_date, words.en, l.expected, l.actual) as sentence,
            format('%s %s от %s: %s: в CRM %s, в учёте %s; исправьте там, где ошибка',
-                  kind_ru, shown_number, shown_date, words.ru, l.expected, l.actual) as sentence_ru,
+                  kind_ru, shown_number, shown_date, words.ru, l.expected_ru, l.actual_ru) as sentence_ru,
            'accountants' as owner
     from both_sides b
     join told_lines l on l.document_key = b.document_key
@@ -369,10 +379,15 @@ with rounding as (
     select document_key, measure, deal_id, 'date' as side, expected_counterparty_key as counterparty_key,
            expected_currency_key as currency_key, 0::numeric as amount, 'date' as reason,
            expected_date::text as expected, actual_date::text as actual,
-           format('%s %s: the CRM says %s, accounting %s; the period differs', kind_en, shown_number, expected_date, actual_date) as sentence,
-           format('%s %s: в CRM %s, в учёте %s; период расходится', kind_ru, shown_number, expected_date, actual_date) as sentence_ru,
+           format('%s %s: the CRM says %s, accounting %s; %s; correct the side that is wrong', kind_en, shown_number, expected_date,
+                  actual_date, case when is_other_month then 'the period differs' else 'the day differs, within one month' end) as sentence,
+           format('%s %s: в CRM %s, в учёте %s; %s; исправьте там, где ошибка', kind_ru, shown_number,
+                  to_char(expected_date, 'DD.MM.YYYY'), to_char(actual_date, 'DD.MM.YYYY'),
+                  case when is_other_month then 'период другой' else 'месяц тот же, день другой' end) as sentence_ru,
            'accountants' as owner
     from both_sides
+    cross join lateral (
+        select date_trunc('month', expected_date) is distinct from date_trunc('month', actual_date) as is_other_month) month
     where expected_date is distinct from actual_date
 ), paid as (
     select o.*, coalesce(a.amount, 0) as paid, a.document_key is not null as is_paid

@@ -20,7 +20,7 @@
 -- @column actual text -- what accounting says
 -- @column sentence text -- what is the matter, and the remedy
 -- @column sentence_ru text -- the same in Russian
--- @column owner text -- who has it: a person if it was taken, else accountants, sales or data team
+-- @column owner text -- who has it: a person if it was taken, else accountants or sales
 -- @column status text -- open, unless somebody set another
 -- @column note text -- what somebody wrote about it
 -- @column first_seen_on date -- day (UTC) on which it was first seen; null: not remembered yet
