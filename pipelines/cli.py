@@ -35,7 +35,11 @@ questions_app = typer.Typer(
 )
 sources = typer.Typer(no_args_is_help=True, help="The connected systems.")
 mappings_app = typer.Typer(no_args_is_help=True, help="The mapping files.")
-operations_app = typer.Typer(no_args_is_help=True, help="What was written for a deal, and how it came about.")
+operations_app = typer.Typer(
+    no_args_is_help=True,
+    help="The documents of a deal in accounting, and how they came about; its counterparty and products, and what went back"
+    " to the CRM, are rows of marts.operation.",
+)
 review_app = typer.Typer(
     no_args_is_help=True,
     help="Records of CRMs that may be one client: see them side by side, decide, take it back.",
@@ -55,7 +59,12 @@ def _said(value: str | None) -> str | None:
     return value
 
 
-InLanguage = Annotated[Language, typer.Option("--language", help="Language of the reasons and headings.")]
+InLanguage = Annotated[
+    Language,
+    typer.Option(
+        "--language", help="Language of what is printed; what a system itself said stays in its own words."
+    ),
+]
 Reason = Annotated[
     str, typer.Option("--reason", help="Why, in a sentence; kept with the decision.", callback=_said)
 ]
@@ -185,13 +194,13 @@ def status(language: InLanguage = "en") -> None:
 
 
 @app.command()
-def reconcile() -> None:
+def reconcile(language: InLanguage = "en") -> None:
     """Read the CRM whole and compare every key and version of accounting, carry what differs, then compare both
     sides: what the night does. Exit 1 when a law is broken or a system did not answer.
     """
     from pipelines.commands.work import reconcile as run
 
-    raise typer.Exit(run())
+    raise typer.Exit(run(language))
 
 
 @app.command()
@@ -219,6 +228,7 @@ def hold_release(
     by: By,
     reason: Reason,
     check: Annotated[str, typer.Option(help="Only this check; without it all that hold the deal now.")] = "",
+    language: InLanguage = "en",
 ) -> None:
     """Let a held deal pass, and try again what accounting refused of it; by name and with a reason.
 
@@ -226,7 +236,7 @@ def hold_release(
     """
     from pipelines.commands.work import hold_release as run
 
-    raise typer.Exit(run(deal, by, reason, check))
+    raise typer.Exit(run(deal, by, reason, check, language))
 
 
 @questions_app.command("list")
@@ -243,13 +253,14 @@ def questions_answer(
     action: Annotated[str, typer.Argument(help="update, correction, reversal, post or leave.")],
     by: By,
     reason: Reason,
+    language: InLanguage = "en",
 ) -> None:
     """Decide; the next sync does it. update: change the document (unposting it first); correction: a document beside it;
     reversal: a return, and a new document; post: what accounting unposted is posted again; leave: it stays as it is, and the
     difference stays a variance."""
     from pipelines.commands.decisions import questions_answer as run
 
-    raise typer.Exit(run(question, action, by, reason))
+    raise typer.Exit(run(question, action, by, reason, language))
 
 
 LeftRecord = Annotated[str, typer.Argument(help="A client's record, such as bitrix24:12.")]
@@ -327,11 +338,12 @@ def undo(
     by: By,
     reason: Reason,
     kind: Annotated[str, typer.Option(help="The kind of document.")] = "realization",
+    language: InLanguage = "en",
 ) -> None:
     """Take a posted document back by a return; never by deleting it. The deal gets no other one."""
     from pipelines.commands.decisions import undo_document as run
 
-    raise typer.Exit(run(deal, kind, by, reason))
+    raise typer.Exit(run(deal, kind, by, reason, language))
 
 
 @app.command()
@@ -392,7 +404,8 @@ def mappings_diff(
     path: Annotated[
         Path | None,
         typer.Argument(
-            help="A folder of mapping files, or one file in place of the company's; without it the company's as they are now."
+            help="A folder of mapping files, or one file in place of the company's; edit a copy. Without it the company's as they are"
+            " now, which any other command or sensor deploys."
         ),
     ] = None,
     language: InLanguage = "en",

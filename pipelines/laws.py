@@ -19,6 +19,7 @@ class Law:
     table: str
     holds: bool
     sentence: str
+    sentence_ru: str
 
 
 def check(warehouse: Warehouse) -> list[Law]:
@@ -84,19 +85,28 @@ def every_kopeck_is_explained(warehouse: Warehouse) -> Law:
         """
     )
     told = [
-        f"{measure} of {key} in {currency}: {amount} has no reason"
+        (f"{measure} of {key} in {currency}: {amount} has no reason",
+         f"{measure}, {key}, {currency}: у суммы {amount} нет причины")
         for key, currency, measure, amount in broken
-    ]
+    ]  # fmt: skip
     told += [
-        f"{measure} in all: settlements say {ours}, documents say {theirs}"
+        (f"{measure} in all: settlements say {ours}, documents say {theirs}",
+         f"{measure} всего: по расчётам {ours}, по документам {theirs}")
         for measure, ours, theirs in totals
-    ]
-    return Law(
+    ]  # fmt: skip
+    return _law(
         EVERY_KOPECK_IS_EXPLAINED,
         "ledger.settlement",
-        not told,
-        "; ".join(told) or "every difference between the CRM and accounting has a reason",
+        told,
+        "every difference between the CRM and accounting has a reason",
+        "у каждого расхождения CRM и учёта есть причина",
     )
+
+
+def _law(name: str, table: str, told: list[tuple[str, str]], holds: str, holds_ru: str) -> Law:
+    """A law of which `told` says what breaks it, in English and Russian."""
+    english, russian = zip(*told, strict=True) if told else ((holds,), (holds_ru,))
+    return Law(name, table, not told, "; ".join(english), "; ".join(russian))
 
 
 def debit_equals_credit(warehouse: Warehouse) -> Law:
@@ -155,18 +165,24 @@ def debit_equals_credit(warehouse: Warehouse) -> Law:
         limit 5
         """
     )
-    told = [f"entry {key} lacks an account or an amount" for (key,) in empty]
-    told += [
-        f"document {key} debits {debit or 0} and credits {credit or 0}" for key, debit, credit in unequal
+    told = [
+        (f"entry {key} lacks an account or an amount", f"у проводки {key} нет счёта или суммы")
+        for (key,) in empty
     ]
     told += [
-        f"account {code} of {key or 'nobody'}: entries give {ours}, accounting reports {theirs}"
+        (f"document {key} debits {debit or 0} and credits {credit or 0}",
+         f"документ {key}: по дебету {debit or 0}, по кредиту {credit or 0}")
+        for key, debit, credit in unequal
+    ]  # fmt: skip
+    told += [
+        (f"account {code} of {key or 'nobody'}: entries give {ours}, accounting reports {theirs}",
+         f"счёт {code}, {key or 'без контрагента'}: по проводкам {ours}, по отчёту учёта {theirs}")
         for code, key, ours, theirs in apart
-    ]
-    return Law(
+    ]  # fmt: skip
+    return _law(
         DEBIT_EQUALS_CREDIT,
         "ledger.entry",
-        not told,
-        "; ".join(told)
-        or "every document debits what it credits and the balances of the settlement accounts agree with the entries",
+        told,
+        "every document debits what it credits and the balances of the settlement accounts agree with the entries",
+        "в каждом документе дебет равен кредиту, остатки по счетам расчётов совпадают с проводками",
     )

@@ -8,6 +8,7 @@ from pipelines.commands import show
 from pipelines.commands.session import CONSOLE, road
 from pipelines.operations.decide import answer, questions
 from pipelines.operations.revisions import undo
+from pipelines.operations.told import told_in
 from resources.language import Language
 
 
@@ -38,17 +39,17 @@ def questions_list(language: Language) -> int:
     return 0
 
 
-def questions_answer(question: str, action: str, by: str, reason: str) -> int:
+def questions_answer(question: str, action: str, by: str, reason: str, language: Language = "en") -> int:
     with road() as found:
         with found.warehouse.transaction() as conn:
             told = answer(conn, found.accounting, question, action, by, reason)
-        CONSOLE.print(escape(told.sentence), style=None if told.done else "red")
+        CONSOLE.print(escape(told_in(told.sentence, language)), style=None if told.done else "red")
     return 0 if told.done else 1
 
 
-def undo_document(deal: str, kind: str, by: str, reason: str) -> int:
+def undo_document(deal: str, kind: str, by: str, reason: str, language: Language = "en") -> int:
     with road() as found:
         with found.warehouse.transaction() as conn:
             told = undo(conn, found.accounting, deal, kind, by, reason)
-        CONSOLE.print(escape(told.sentence), style=None if told.done else "red")
+        CONSOLE.print(escape(told_in(told.sentence, language)), style=None if told.done else "red")
     return 0 if told.done else 1

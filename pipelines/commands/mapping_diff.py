@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from mappings.difference import RuleChange
 from pipelines.commands import show
-from pipelines.commands.plan import ARROW, INDENT, KINDS, MAX_SHOWN
+from pipelines.commands.plan import ARROW, INDENT, MAX_SHOWN
 from pipelines.commands.session import CONSOLE, database
+from pipelines.commands.words import KINDS
 from pipelines.rehearsal import Follows, Foretold, Touched, deployed, foretell, proposed
 from pipelines.sync import company_mappings, mappings_folder
 from resources.language import Language
@@ -200,6 +201,7 @@ class _Page:
         if found.released:
             shown = ", ".join(found.released[: self.limit])
             self._say(self.w("released", len(found.released), shown))
+            self._more(len(found.released))
 
     def _more(self, count: int) -> None:
         if self.limit is not None and count > self.limit:

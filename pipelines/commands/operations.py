@@ -7,8 +7,8 @@ from typing import Final
 
 from mappings.words import field_word
 from pipelines.commands import show
-from pipelines.commands.plan import KINDS
 from pipelines.commands.session import CONSOLE, road
+from pipelines.commands.words import ACTIONS, KINDS, STATES
 from pipelines.operations.breaker import open_breakers, retry
 from pipelines.operations.history import Document, Event, documents_of, history_of
 from pipelines.operations.phrases import in_russian
@@ -17,41 +17,6 @@ from resources.warehouse import Warehouse
 
 RECENT_DAYS: Final = 7
 MAX_EDITS: Final = 12
-
-STATES: Final = {
-    "planned": "запланирована",
-    "approved": "утверждена",
-    "sent": "отправляется",
-    "uncertain": "исход неизвестен",
-    "confirmed": "подтверждена",
-    "verified": "сверена",
-    "held": "удержана",
-    "rejected": "отклонена",
-    "superseded": "снята",
-    "reversed": "сторнирована",
-    "corrected": "корректировка",
-    "accepted": "принято",
-    "written back": "записано обратно",
-    "posted again": "проводится снова",
-    "asked": "задан вопрос",
-    "left": "оставлено",
-    "update": "изменить",
-    "correction": "корректировка",
-    "reversal": "возврат",
-    "post": "провести",
-    "leave": "оставить",
-}
-
-ACTIONS: Final = {
-    "create": "создание",
-    "update": "изменение",
-    "unpost": "отмена проведения",
-    "post": "проведение",
-    "void": "аннулирование",
-    "edit": "изменено в учёте",
-    "decision": "решение",
-    "question": "вопрос",
-}
 
 EDITS: Final = {
     "posting": ("posting", "проведение"),

@@ -13,6 +13,7 @@ from typing import Any, Final
 from mappings.words import field_word
 from pipelines.commands import show
 from pipelines.commands.session import CONSOLE
+from pipelines.commands.words import KINDS
 from pipelines.operations.approve import approve_shown
 from pipelines.operations.breaker import open_breakers
 from pipelines.operations.difference import Change, Difference, LineChange, Step, difference
@@ -23,18 +24,6 @@ MAX_SHOWN: Final = 40  # of each part, unless the whole is asked for
 INDENT: Final = "    "
 MONEY: Final = ("amount", "price", "vat_amount")
 ARROW: Final = "→"
-
-KINDS: Final = {
-    "counterparty": ("counterparty", "контрагент"),
-    "product": ("product", "номенклатура"),
-    "contract": ("contract", "договор"),
-    "order": ("order", "заказ"),
-    "invoice": ("invoice", "счёт"),
-    "realization": ("realization", "реализация"),
-    "vat_invoice": ("VAT invoice", "счёт-фактура"),
-    "correction": ("correction", "корректировка"),
-    "return": ("return", "возврат"),
-}
 
 WORDS: Final = {
     "nothing": ("Nothing is to be written into {}.", "Записывать в {} нечего."),

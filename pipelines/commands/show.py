@@ -14,13 +14,16 @@ from rich.table import Table
 from mappings import Mappings
 from pipelines import laws
 from pipelines.commands.session import CONSOLE
+from pipelines.commands.words import LAWS, MEASURES, REASONS, STATES, said, step
 from pipelines.freshness import Freshness, freshness, span
+from pipelines.operations.phrases import in_russian
 from resources.language import Language
 from resources.warehouse import Warehouse
 
 MAX_LINES = 12
 WIDE = 120  # columns from which on a sentence has room beside the rest of its row
 INDENT = "    "
+NAMED = 6  # deals that one cause holds, which `status` names; `hold list` names all
 GLUE = "\N{NO-BREAK SPACE}"
 SOURCES: Mapping[Language, tuple[str, tuple[str, ...], str]] = {
     "en": ("Sources", ("system", "records", "read until (UTC)", "behind", "what is wrong"), "never"),
@@ -87,13 +90,17 @@ def status(warehouse: Warehouse, mappings: Mappings, *, language: Language = "en
     found = freshness(warehouse, mappings)
     sources(warehouse, mappings, found, language=language)
     if all(source.read_until is None for source in found):
-        CONSOLE.print("Nothing has been read yet: sverka sync reads, carries and reconciles.")
+        CONSOLE.print(
+            "Nothing has been read yet: sverka sync reads, carries and reconciles."
+            if language == "en"
+            else "Ещё ничего не прочитано: читает, переносит и сверяет sverka sync."
+        )
         return
-    carried(warehouse)
-    held(warehouse, MAX_LINES)
-    waiting(warehouse, MAX_LINES)
-    lacking(warehouse)
-    reconciliation(warehouse)
+    carried(warehouse, language=language)
+    held(warehouse, MAX_LINES, language=language)
+    waiting(warehouse, MAX_LINES, language=language)
+    lacking(warehouse, NAMED, language=language)
+    reconciliation(warehouse, language=language)
 
 
 def sources(
@@ -117,9 +124,14 @@ def sources(
     CONSOLE.print("")
 
 
-def carried(warehouse: Warehouse) -> None:
+def carried(warehouse: Warehouse, *, language: Language = "en") -> None:
     joint = ", " if CONSOLE.width >= WIDE else "\n"
-    made = table("Carried", "system", "what", "state", "operations", "sum", right=("operations", "sum"))
+    title, *heads = (
+        ("Carried", "system", "what", "state", "operations", "sum")
+        if language == "en"
+        else ("Перенесено", "система", "что", "состояние", "операций", "сумма")
+    )
+    made = table(title, *heads, right=(heads[3], heads[4]))
     for target, kind, action, state, count, amounts in warehouse.rows(
         """
         select target, kind, action, state, sum(n)::bigint,
@@ -131,8 +143,10 @@ def carried(warehouse: Warehouse) -> None:
         order by 1, ops.kind_order(kind), 3, 4
         """
     ):
-        row(made, target, f"{action} {kind}", state, number(count), joint.join(amounts or []))
-    CONSOLE.print(made if made.row_count else "Nothing has been carried yet.", "")
+        what, stands = step(action, kind, language), said(STATES, state, language)
+        row(made, target, what, stands, number(count), joint.join(amounts or []))
+    nothing = "Nothing has been carried yet." if language == "en" else "Ещё ничего не перенесено."
+    CONSOLE.print(made if made.row_count else nothing, "")
 
 
 def held(warehouse: Warehouse, limit: int | None = None, *, language: Language = "en") -> None:
@@ -149,54 +163,90 @@ def held(warehouse: Warehouse, limit: int | None = None, *, language: Language =
             (deal_id, check, client or "", f"{money(amount)} {currency or ''}".rstrip(), why)
             for deal_id, check, client, amount, currency, why in rows[:limit]
         ]
-        sentences(f"Held: {deals} deals", ("deal", "check", "client", "sum", "why"), shown, right=("sum",))
+        title, *heads = (
+            (f"Held: {deals} deals", "deal", "check", "client", "sum", "why")
+            if language == "en"
+            else (f"Удержано сделок: {deals}", "сделка", "проверка", "клиент", "сумма", "почему")
+        )
+        sentences(title, heads, shown, right=(heads[3],))
     else:
-        CONSOLE.print("No deal is held.")
-    if limit is not None and len(rows) > limit:
-        CONSOLE.print(f"… and {len(rows) - limit} more: sverka hold list", style="dim")
+        CONSOLE.print("No deal is held." if language == "en" else "Удержанных сделок нет.")
+    _more(len(rows), limit, language)
     CONSOLE.print("")
 
 
-def waiting(warehouse: Warehouse, limit: int | None = None) -> None:
+def _more(count: int, limit: int | None, language: Language) -> None:
+    if limit is not None and count > limit:
+        left = number(count - limit)
+        CONSOLE.print(
+            f"… and {left} more: sverka hold list"
+            if language == "en"
+            else f"… и ещё {left}: sverka hold list --language ru",
+            style="dim",
+        )
+
+
+def waiting(warehouse: Warehouse, limit: int | None = None, *, language: Language = "en") -> None:
     """Operations that wait for a person: refused by accounting, or not what was sent when read back."""
     rows = warehouse.rows(
         """
-        select subject, action || ' ' || kind, state, reason from ops.operation
+        select subject, action, kind, state, reason from ops.operation
         where state in ('rejected', 'held') and (state = 'rejected' or reason_code is not null)
         order by changed_at
         """
     )
     if not rows:
         return
-    sentences(
-        f"Waiting for a person: {len(rows)} operations",
-        ("about", "what", "state", "why"),
-        [(subject or "", what, state, why or "") for subject, what, state, why in rows[:limit]],
+    title, *heads = (
+        (f"Waiting for a person: {len(rows)} operations", "about", "what", "state", "why")
+        if language == "en"
+        else (f"Ждут человека операций: {len(rows)}", "сделка", "что", "состояние", "почему")
     )
-    if limit is not None and len(rows) > limit:
-        CONSOLE.print(f"… and {len(rows) - limit} more: sverka hold list", style="dim")
+    shown = [
+        (subject or "", step(action, kind, language), said(STATES, state, language), _why(reason, language))
+        for subject, action, kind, state, reason in rows[:limit]
+    ]
+    sentences(title, heads, shown)
+    _more(len(rows), limit, language)
     CONSOLE.print("")
 
 
-def lacking(warehouse: Warehouse) -> None:
-    """What a mapping names and accounting lacks or has closed, and how many deals that holds; the gate knows nothing of it."""
+def lacking(warehouse: Warehouse, named: int | None = None, *, language: Language = "en") -> None:
+    """What a mapping names and accounting lacks, or has closed: which steps of which deals that holds; the gate knows
+    nothing of it. Of each cause `named` deals are named, all without it."""
     rows = warehouse.rows(
         """
-        select reason, count(distinct subject) from ops.operation
-        where state = 'held' and reason_code is null and action <> 'post' and ops.is_document(kind)
+        select reason, array_agg(distinct subject order by subject), array_agg(distinct action || '/' || kind)
+        from ops.operation
+        where state = 'held' and reason_code is null and ops.is_document(kind)
           and not exists (select from documents.held h where h.deal_id = subject)
-        group by reason order by 2 desc, 1
+        group by reason order by count(distinct subject) desc, reason
         """
     )
-    if rows:
-        told = [(number(deals), reason or "") for reason, deals in rows]
-        sentences(
-            "Held until accounting has what the mapping names, or opens what it closed",
-            ("deals", "why"),
-            told,
-            right=("deals",),
-        )
-        CONSOLE.print("")
+    if not rows:
+        return
+    title, *heads = (
+        ("Held until accounting has what the mapping names, or opens what it closed",
+         "deals", "what", "which", "why")
+        if language == "en"
+        else ("Удержано, пока в учёте нет того, что указано в файле соответствия, или период закрыт",
+              "сделок", "что", "какие", "почему")
+    )  # fmt: skip
+    shown = []
+    for reason, deals, steps in rows:
+        parts = (name.partition("/") for name in sorted(steps))
+        what = ", ".join(step(action, kind, language) for action, _, kind in parts)
+        which = ", ".join(deals[:named])
+        if named is not None and len(deals) > named:
+            which += f" … {'and' if language == 'en' else 'и ещё'} {number(len(deals) - named)}"
+            which += " more" if language == "en" else ""
+        shown.append((number(len(deals)), what, which, _why(reason, language)))
+    sentences(title, heads, shown, right=(heads[0],))
+    CONSOLE.print("")
+
+
+def _why(reason: str | None, language: Language) -> str:
+    return in_russian(reason or "") if language == "ru" else reason or ""
 
 
 def held_by_reason(warehouse: Warehouse) -> None:
@@ -208,12 +258,15 @@ def held_by_reason(warehouse: Warehouse) -> None:
     CONSOLE.print(made if made.row_count else "No deal is held.", "")
 
 
-def reconciliation(warehouse: Warehouse) -> bool:
+def reconciliation(warehouse: Warehouse, *, language: Language = "en") -> bool:
     """Both sides and every difference by reason. Whether the laws hold."""
-    made = table(
-        "CRM against accounting", "measure", "currency", "expected", "accounting", "difference", "unexplained",
-        right=("expected", "accounting", "difference", "unexplained"),
+    ru = language == "ru"
+    title, *heads = (
+        ("CRM и учёт", "что", "валюта", "по CRM", "в учёте", "разница", "не объяснено")
+        if ru
+        else ("CRM against accounting", "measure", "currency", "expected", "accounting", "difference", "unexplained")
     )  # fmt: skip
+    made = table(title, *heads, right=tuple(heads[2:]))
     for measure, currency, expected, actual, difference, unexplained in warehouse.rows(
         """
         select s.measure, coalesce(r.code, '?'), sum(s.expected), sum(s.actual), sum(s.expected - s.actual), sum(s.unexplained)
@@ -223,30 +276,34 @@ def reconciliation(warehouse: Warehouse) -> bool:
         group by 1, 2 order by array_position(array['invoiced', 'realized', 'paid'], s.measure), 2
         """
     ):
-        row(made, measure, currency, money(expected), money(actual), money(difference), money(unexplained))
+        sums = (money(expected), money(actual), money(difference), money(unexplained))
+        row(made, said(MEASURES, measure, language), currency, *sums)
     CONSOLE.print(made, "")
     variances = warehouse.rows(
-        """
-        select measure, reason, count(*), sum(amount), min(sentence) from ledger.variance
+        f"""
+        select measure, reason, count(*), sum(amount), min({"sentence_ru" if ru else "sentence"}) from ledger.variance
         group by 1, 2 order by array_position(array['invoiced', 'realized', 'paid'], measure), 3 desc
         """
     )
     if variances:
-        sentences(
-            "Variances",
-            ("measure", "reason", "count", "sum", "for example"),
-            [
-                (measure, reason, number(count), money(amount), sentence)
-                for measure, reason, count, amount, sentence in variances
-            ],
-            right=("count", "sum"),
+        title, *heads = (
+            ("Расхождения", "что", "причина", "число", "сумма", "например")
+            if ru
+            else ("Variances", "measure", "reason", "count", "sum", "for example")
         )
+        shown = [
+            (said(MEASURES, measure, language), said(REASONS, reason, language), number(count), money(amount), sentence)
+            for measure, reason, count, amount, sentence in variances
+        ]  # fmt: skip
+        sentences(title, heads, shown, right=(heads[2], heads[3]))
     else:
-        CONSOLE.print("No variance.")
+        CONSOLE.print("Расхождений нет." if ru else "No variance.")
     CONSOLE.print("")
     found = laws.check(warehouse)
     for law in found:
-        mark = "[green]holds[/]" if law.holds else "[red]BROKEN[/]"
-        CONSOLE.print(f"{mark}  {law.name.replace('_', ' ')}: {escape(law.sentence)}")
+        holds, broken = ("верно", "НАРУШЕНО") if ru else ("holds", "BROKEN")
+        mark = f"[green]{holds}[/]" if law.holds else f"[red]{broken}[/]"
+        name = said(LAWS, law.name, language).replace("_", " ")
+        CONSOLE.print(f"{mark}  {name}: {escape(law.sentence_ru if ru else law.sentence)}")
     CONSOLE.print("")
     return all(law.holds for law in found)

@@ -20,6 +20,7 @@ from pipelines.commands.session import (
 )
 from pipelines.operations.desired import lacking
 from pipelines.operations.release import release
+from pipelines.operations.told import told_in
 from pipelines.raw.stumbles import Stumbled, stumbles
 from pipelines.shapes import missing, unreadable
 from pipelines.signals import called
@@ -41,7 +42,7 @@ def sync(*, full: bool, sweep: bool, allow_deletions: bool) -> int:
         return 0 if ran.success and _all_was_read(warehouse, ran.run_id) else 1
 
 
-def _all_was_read(warehouse: Warehouse, run_id: str) -> bool:
+def _all_was_read(warehouse: Warehouse, run_id: str, language: Language = "en") -> bool:
     """Whether every source answered the run; says which did not. Their data stay as they were."""
     unread = [
         system
@@ -52,7 +53,12 @@ def _all_was_read(warehouse: Warehouse, run_id: str) -> bool:
     ]
     if unread:
         told = ", ".join(unread)
-        CONSOLE.print(f"not everything was read: {told} stays as it was (`sverka status`)", style="red")
+        CONSOLE.print(
+            f"not everything was read: {told} stays as it was (`sverka status`)"
+            if language == "en"
+            else f"прочитано не всё: {told} остаётся как было (`sverka status --language ru`)",
+            style="red",
+        )
     return not unread
 
 
@@ -76,11 +82,7 @@ def plan(
     with road("plan") as found:
         need_sandbox()
         for system in found.mappings.systems:
-            wanted = (
-                system.entities
-                if system.role == "crm"
-                else [e for e in system.entities if e in sync.CATALOGUES]
-            )
+            wanted = system.entities if system.role == "crm" else sync.catalogue_entities(found)
             unread += [batch.error for batch in freshness.read(found, system, wanted) if batch.error]
         for error in [] if as_json else dict.fromkeys(unread):
             CONSOLE.print(error, style="red", markup=False)
@@ -112,14 +114,14 @@ def status(language: Language) -> int:
     return 0
 
 
-def reconcile() -> int:
+def reconcile(language: Language = "en") -> int:
     from pipelines.commands.run import run_job
 
     with database() as warehouse:
         need_sandbox()
         ran = run_job("reconcile")
-        held = show.reconciliation(warehouse)
-        return 0 if _all_was_read(warehouse, ran.run_id) and ran.success and held else 1
+        held = show.reconciliation(warehouse, language=language)
+        return 0 if _all_was_read(warehouse, ran.run_id, language) and ran.success and held else 1
 
 
 def rebuild() -> int:
@@ -149,17 +151,17 @@ def rebuild() -> int:
 def hold_list(language: Language) -> int:
     with road() as found:
         show.held(found.warehouse, language=language)
-        show.waiting(found.warehouse)
-        show.lacking(found.warehouse)
+        show.waiting(found.warehouse, language=language)
+        show.lacking(found.warehouse, language=language)
     return 0
 
 
-def hold_release(deal: str, by: str, reason: str, check: str) -> int:
+def hold_release(deal: str, by: str, reason: str, check: str, language: Language = "en") -> int:
     """Let a deal pass the checks that hold it now, and try again what accounting refused of it."""
     with road() as found:
         with found.warehouse.transaction() as conn:
             told = release(conn, found.accounting, deal, by, reason, check)
-        CONSOLE.print(escape(told.sentence), style=None if told.done else "red")
+        CONSOLE.print(escape(told_in(told.sentence, language)), style=None if told.done else "red")
     return 0 if told.done else 1
 
 
