@@ -31,7 +31,7 @@ from mappings.folder import Read, System
 from mappings.literal_rows import compile_rows
 from mappings.quoting import identifier, literal, table_name
 from mappings.schema import ReadRule
-from mappings.tables import TableLike
+from mappings.tables import STAGES, TableLike
 
 Keying = Literal["own", "each", "child", "value", "member"]
 
@@ -119,8 +119,8 @@ def compile_read(system: System, read: Read, table: TableLike) -> CompiledRead:
 
 
 def keeps_versions(table: TableLike) -> bool:
-    """Whether what a row said before is kept (`Table.has_versions`)."""
-    return table.name.startswith("core.")
+    """Whether what a row said before is kept (`Table.is_told_by_sources`)."""
+    return table.name.split(".")[0] in STAGES
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from mappings import Cleaning, CompiledRead, Mappings, compile_read, write_rules
+from pipelines import as_known
 from pipelines.core.clean_values import forget_other_cleaning
-from pipelines.history import RawVersions, as_of_sql, keep_before_it_goes, versions_sql
+from pipelines.history import RawVersions, keep_before_it_goes
 from pipelines.ledger.reasons import PHRASES
 from pipelines.raw.load import ensure_tables
 from pipelines.refresh import RawRead
@@ -104,33 +105,22 @@ def deploy(warehouse: Warehouse, mappings: Mappings) -> list[str]:
             meaning = _meaning(table, sources)
             shape_before, meaning_before = known.get(table.name, ("", ""))
             missing = table.name not in known or table.name not in there
+            differs = missing or shape_before != table.shape or meaning_before != meaning
             if table.is_view:
-                if missing or fresh_shapes or (shape_before, meaning_before) != (table.shape, meaning):
+                differs = differs or fresh_shapes
+                if differs:
                     _make_view(conn, table)
-                    changed.append(table.name)
-                else:
-                    continue
             elif missing or shape_before != table.shape:
                 _make_table(conn, table)
                 fresh_shapes = True
-                changed.append(table.name)
-            elif meaning_before != meaning:
+            elif differs:
                 conn.execute("delete from ops.watermark where consumer = %s", [table.name])
+            if differs:
                 changed.append(table.name)
-            else:
-                continue
-            if table.name in there:
+                _note(conn, table.name, f"{table.shape}/{meaning}")
+            versions_made = table.has_versions and _make_versions(conn, table)
+            if versions_made or (differs and table.name in there):
                 there = _there(conn)  # what stood on it may have gone with it
-            conn.execute(
-                """
-                insert into ops.table_version (table_name, fingerprint, deployed_at)
-                values (%s, %s, now())
-                on conflict (table_name) do update set fingerprint = excluded.fingerprint,
-                    deployed_at = excluded.deployed_at, lineage = null, metadata = null
-                """,
-                [table.name, f"{table.shape}/{meaning}"],
-            )
-        _make_versions(conn)
         if conn.execute("select from pg_roles where rolname = 'analyst'").fetchone() is not None:
             conn.execute("grant select on all tables in schema core, documents, ledger, marts to analyst")
     return changed
@@ -162,33 +152,34 @@ def _there(conn: Connection) -> set[str]:
     return {name for (name,) in rows}
 
 
-def _make_versions(conn: Connection) -> None:
-    """The function and the view that show the versions of each table that has them, where they are not there as they
-    should be: they go with a table that is made anew."""
-    for table in tables().values():
-        if not table.has_versions:
-            continue
-        statements = as_of_sql(table), versions_sql(table)
-        mark = hashlib.sha256("".join(statements).encode()).hexdigest()[:16]
-        there = conn.execute(
-            "select to_regprocedure(%s) is not null and to_regclass(%s) is not null and exists ("
-            " select from ops.table_version where table_name = %s and fingerprint = %s)",
-            [
-                f"{table.name}_as_of(timestamptz,timestamptz)",
-                f"{table.name}_versions",
-                f"{table.name}_versions",
-                mark,
-            ],
-        ).fetchone()
-        if there and there[0]:
-            continue
-        for statement in statements:
-            conn.execute(trusted(statement))
-        conn.execute(
-            "insert into ops.table_version (table_name, fingerprint, deployed_at) values (%s, %s, now())"
-            " on conflict (table_name) do update set fingerprint = excluded.fingerprint, deployed_at = now()",
-            [f"{table.name}_versions", mark],
-        )
+def _note(conn: Connection, name: str, fingerprint: str) -> None:
+    conn.execute(
+        """
+        insert into ops.table_version (table_name, fingerprint, deployed_at)
+        values (%s, %s, now())
+        on conflict (table_name) do update set fingerprint = excluded.fingerprint,
+            deployed_at = excluded.deployed_at, lineage = null, metadata = null
+        """,
+        [name, fingerprint],
+    )
+
+
+def _make_versions(conn: Connection, table: Table) -> bool:
+    """What shows the versions of a table, where it is not there as it should be: it goes with a table that is made anew."""
+    statements, view = as_known.functions(table), f"{table.name}_versions"
+    mark = hashlib.sha256("".join(statements).encode()).hexdigest()[:16]
+    there = conn.execute(
+        "select bool_and(to_regprocedure(name) is not null) and to_regclass(%(view)s) is not null and exists ("
+        " select from ops.table_version where table_name = %(view)s and fingerprint = %(mark)s)"
+        " from unnest(%(names)s::text[]) name",
+        {"view": view, "mark": mark, "names": list(as_known.names(table))},
+    ).fetchone()
+    if there and there[0]:
+        return False
+    for statement in statements:
+        conn.execute(trusted(statement))
+    _note(conn, view, mark)
+    return True
 
 
 def _make_table(conn: Connection, table: Table) -> None:
@@ -221,10 +212,7 @@ def _make_view(conn: Connection, table: Table) -> None:
 def _comment(conn: Connection, table: Table, what: str) -> None:
     lines = [f"comment on {what} {table.name} is {_quoted(table.description)};"]
     lines += [f"comment on column {table.name}.{c.name} is {_quoted(c.comment)};" for c in table.columns]
-    if table.has_versions:
-        lines += [
-            f"comment on column {table.name}.{n} is {_quoted(said)};" for n, said in VERSION_COLUMNS.items()
-        ]
+    lines += [f"comment on column {table.name}.{n} is {_quoted(VERSION_COLUMNS[n])};" for n in table.times]
     conn.execute(trusted("\n".join(lines)))
 
 

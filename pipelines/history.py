@@ -1,13 +1,15 @@
-"""What a row of core said before, in two times: valid by the source's time, known by ours.
+"""What a row said before, in two times: valid by the source's time, known by ours.
 
-A row carries since when it is valid (`said_from`) and since when it is known (`known_from`). When it is replaced or
-goes, what it said is kept in `ops.core_version`; a row that never changed has no version there, so a first load writes
-none. What a source tells late (a version of a raw record that was never current when a table was refreshed) is read by
-the mapping's own statement as of its own valid time, and known from now.
+A row that mappings fill carries since when it is valid (`said_from`) and since when it is known (`known_from`); one that is
+worked out here (`@known`) the second alone. When it is replaced or goes, what it said is kept in `ops.row_version`; a row
+that never changed has no version there, so a first load writes none. What a source tells late (a version of a raw record
+that was never current when a table was refreshed) is read by the mapping's own statement as of its own valid time, and
+known from now.
 
 As of (valid V, known K) a record is its version with the latest `said_from` up to V among those known by K; of several
 the one known last. A version without a row says that there was none. A changed rule or cleaning is a change of our
 reading: valid as the source's version is, known from the refresh on; what was known before stays as it was read.
+What is worked out here is valid since ever (NEVER): only when we knew it tells its versions apart.
 """
 
 from __future__ import annotations
@@ -15,12 +17,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from psycopg import Connection, sql
+from psycopg import Connection
 
-from pipelines.table import VERSION_COLUMNS, Table
+from pipelines.table import Table
 from resources.warehouse import trusted
 
-TIMES = ", ".join(VERSION_COLUMNS)
+NEVER = "'-infinity'::timestamptz"
+"""SQL: of a row that somebody wrote by hand, without its times, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,14 @@ class History:
 
 
 def first_times(conn: Connection, table: Table) -> str:
-    """SQL of `said_from, known_from` of rows `r` that an empty table is filled with.
+    """SQL of the times of rows `r` that an empty table is filled with.
 
     What stood in raw before the table was ever filled is known since raw saw it.
     """
+    if not table.is_told_by_sources:
+        return "clock.now"
     before = conn.execute(
-        "select exists (select from ops.core_version where table_name = %(name)s)"
+        "select exists (select from ops.row_version where table_name = %(name)s)"
         " or exists (select from ops.version_mark where table_name = %(name)s)",
         {"name": table.name},
     ).fetchone()
@@ -63,8 +68,8 @@ def keep_replaced(conn: Connection, table: Table, history: History) -> None:
     columns = ", ".join(f"d.{column.name}" for column in table.columns)
     gone = conn.execute(
         trusted(
-            f"""insert into ops.core_version (table_name, key, scope, said_from, known_from, row)
-        select '{table.name}', d.{table.key}, d.{table.scope}::text, d.said_from, d.known_from,
+            f"""insert into ops.row_version (table_name, key, scope, said_from, known_from, row)
+        select '{table.name}', d.{table.key}, d.{table.scope}::text, {since(table, "d")},
                (select to_jsonb(r) from (select {columns}) r)
         from differing d where not d.came
         on conflict do nothing"""
@@ -72,6 +77,8 @@ def keep_replaced(conn: Connection, table: Table, history: History) -> None:
     ).rowcount
     if gone:
         _keep_absent(conn, table, history)
+    if not table.is_told_by_sources:
+        return  # what comes bears the clock's time already
     conn.execute(
         trusted(
             f"""update differing d
@@ -91,6 +98,15 @@ def _keep_absent(conn: Connection, table: Table, history: History) -> None:
     row = conn.execute(trusted(f"select exists (select from differing d where {only})")).fetchone()
     if not (row and row[0]):
         return
+    if not table.is_told_by_sources:
+        conn.execute(
+            trusted(
+                f"""insert into ops.row_version (table_name, key, scope, said_from, known_from, row)
+            select '{table.name}', d.{table.key}, d.{table.scope}::text, {NEVER}, clock.now, null
+            from clock, differing d where {only}"""
+            )
+        )
+        return
     times = " union all ".join(source.times for source in history.sources)
     times = times or "select null::text as row_key, null::text as scope_key, null::timestamptz as at"
     conn.execute(
@@ -98,7 +114,7 @@ def _keep_absent(conn: Connection, table: Table, history: History) -> None:
             f"""with gone as materialized (
             select d.{table.key} as key, d.{table.scope}::text as scope from differing d where {only}
         ), times as materialized ({times})
-        insert into ops.core_version (table_name, key, scope, said_from, known_from, row)
+        insert into ops.row_version (table_name, key, scope, said_from, known_from, row)
         select '{table.name}', d.key, d.scope, greatest(coalesce(t.at, clock.now), {_latest(table, "d", "key")}), clock.now, null
         from clock, gone d
         left join lateral (
@@ -180,7 +196,7 @@ def _told(conn: Connection, table: Table, history: History, known: str) -> int:
             join {table.name} t on t.{table.scope}::text = m.key
             union
             select m.key, v.key from (select distinct key from moment) m
-            join ops.core_version v on v.table_name = '{table.name}' and v.scope = m.key
+            join ops.row_version v on v.table_name = '{table.name}' and v.scope = m.key
         ), said as (
             select key, scope, at, row from told
             union all
@@ -188,7 +204,7 @@ def _told(conn: Connection, table: Table, history: History, known: str) -> int:
             join known k on k.scope = m.key and k.key = coalesce(m.row_key, k.key)
             where not exists (select from told t where t.key = k.key and t.at = m.at)
         )
-        insert into ops.core_version (table_name, key, scope, said_from, known_from, row)
+        insert into ops.row_version (table_name, key, scope, said_from, known_from, row)
         select '{table.name}', s.key, s.scope, s.at, {known}, s.row
         from said s
         join moment m on m.key = s.scope and m.at = s.at and s.key = coalesce(m.row_key, s.key)
@@ -204,7 +220,7 @@ def _as_of(table: Table, key: str, at: str) -> str:
     """SQL: what is known by now of a key as of a time, as JSON; no row where nothing is."""
     columns = ", ".join(f"t.{column.name}" for column in table.columns)
     return f"""select x.row from (
-            select v.row, v.said_from, v.known_from from ops.core_version v
+            select v.row, v.said_from, v.known_from from ops.row_version v
             where v.table_name = '{table.name}' and v.key = {key} and v.said_from <= {at}
             union all
             select (select to_jsonb(r) from (select {columns}) r), t.said_from, t.known_from from {table.name} t
@@ -215,7 +231,7 @@ def _as_of(table: Table, key: str, at: str) -> str:
 def _latest(table: Table, alias: str, key: str = "") -> str:
     """SQL: since when the newest version of the row `alias` is valid; null where there is none."""
     return (
-        f"(select max(v.said_from) from ops.core_version v"
+        f"(select max(v.said_from) from ops.row_version v"
         f" where v.table_name = '{table.name}' and v.key = {alias}.{key or table.key})"
     )
 
@@ -228,6 +244,17 @@ def take_the_time(conn: Connection) -> None:
     )
 
 
+def tell_known(conn: Connection, table: Table, *, wrote: bool) -> None:
+    """Note the moment of `clock`: since then the table knows something, or (`wrote`) something more."""
+    conn.execute(
+        """
+        insert into ops.known_moment (table_name, first_at, last_at) select %s, now, now from clock
+        on conflict (table_name) do update set last_at = excluded.last_at where %s
+        """,
+        [table.name, wrote],
+    )
+
+
 def keep_before_it_goes(conn: Connection, table: Table) -> None:
     """Keep all rows of a table that is about to be made anew in another shape."""
     there = conn.execute(
@@ -235,78 +262,35 @@ def keep_before_it_goes(conn: Connection, table: Table) -> None:
         [table.name],
     ).fetchone()
     names = set((there and there[0]) or ())
-    if not {table.key, table.scope, *VERSION_COLUMNS} <= names:
+    if not {table.key, table.scope, *table.times} <= names:
         return
     conn.execute(
         trusted(
-            f"""insert into ops.core_version (table_name, key, scope, said_from, known_from, row)
-        select '{table.name}', t.{table.key}, t.{table.scope}::text, t.said_from, t.known_from,
+            f"""insert into ops.row_version (table_name, key, scope, said_from, known_from, row)
+        select '{table.name}', t.{table.key}, t.{table.scope}::text, {since(table, "t")},
                to_jsonb(t) - array['said_from', 'known_from']
         from {table.name} t on conflict do nothing"""
         )
     )
 
 
-def as_of_sql(table: Table) -> str:
-    """DDL of `core.deal_as_of(valid, known)`, which gives rows as the table has them."""
-    names = [column.name for column in table.columns]
-    stored = ", ".join(f"t.{name}" for name in names)
-    kept = ", ".join(f"r.{name}" for name in names)
-    function = f"{table.name}_as_of"
-    said = f"{table.description} As of a time in the source (valid), as known at a time of ours (known; else now)."
-    return f"""drop function if exists {function}(timestamptz, timestamptz);
-create function {function}(valid timestamptz, known timestamptz default now())
-returns setof {table.name} language sql stable as $function$
-    with kept as materialized (
-        select distinct on (v.key) v.key, v.said_from, v.known_from, v.row from core.kept_version v
-        where v.table_name = '{table.name}' and v.said_from <= valid and v.known_from <= known
-        order by v.key, v.said_from desc, v.known_from desc
-    )
-    select {stored}, t.{TIMES.replace(", ", ", t.")} from {table.name} t
-    left join kept k on k.key = t.{table.key}
-    where t.said_from <= valid and t.known_from <= known
-      and (k.key is null or (t.said_from, t.known_from) >= (k.said_from, k.known_from))
-    union all
-    select {kept}, k.{TIMES.replace(", ", ", k.")} from kept k
-    cross join lateral jsonb_populate_record(null::{table.name}, k.row) r
-    where k.row is not null and not exists (
-        select from {table.name} t
-        where t.{table.key} = k.key and t.said_from <= valid and t.known_from <= known
-          and (t.said_from, t.known_from) >= (k.said_from, k.known_from))
-$function$;
-comment on function {function} is {sql.Literal(said).as_string(None)};"""
+def keep_not_refilled(conn: Connection, table: Table) -> int:
+    """Of a table that was made anew and filled again: what it said before and says no more is gone since now."""
+    return conn.execute(
+        trusted(
+            f"""insert into ops.row_version (table_name, key, scope, said_from, known_from, row)
+        select '{table.name}', v.key, v.scope,
+               {"greatest(clock.now, v.said_from)" if table.is_told_by_sources else NEVER}, clock.now, null
+        from clock, (
+            select distinct on (key) key, scope, said_from, row from ops.row_version where table_name = '{table.name}'
+            order by key desc, said_from desc, known_from desc) v
+        where v.row is not null and not exists (select from {table.name} t where t.{table.key} = v.key)
+        on conflict do nothing"""
+        )
+    ).rowcount
 
 
-def versions_sql(table: Table) -> str:
-    """DDL of `core.deal_versions`: every version with both its times, as intervals."""
-    columns = ", ".join(column.name for column in table.columns)
-    stored = ", ".join(f"t.{column.name}" for column in table.columns)
-    kept = ", ".join(f"r.{column.name}" for column in table.columns)
-    view = f"{table.name}_versions"
-    comments = {column.name: column.comment for column in table.columns} | {
-        **VERSION_COLUMNS,
-        "said_to": "when the next version begins in the source; empty: it is the last",
-        "known_to": "when another reading of the same time took its place; empty: it stands",
-    }
-    said = f"{table.description} Every version that is known, in the source's time and in ours."
-    told = [f"comment on view {view} is {sql.Literal(said).as_string(None)};"]
-    told += [
-        f"comment on column {view}.{n} is {sql.Literal(c).as_string(None)};" for n, c in comments.items()
-    ]
-    return f"""drop view if exists {view};
-create view {view} as
-    select {columns}, said_from, said_to, known_from, known_to from (
-        select s.*,
-               min(said_from) over (partition by {table.key} order by said_from
-                                     groups between 1 following and unbounded following) as said_to,
-               lead(known_from) over (partition by {table.key}, said_from order by known_from) as known_to
-        from (
-            select {stored}, t.{TIMES.replace(", ", ", t.")}, true as is_there from {table.name} t
-            union all
-            select {kept}, v.said_from, v.known_from, v.row is not null from ops.core_version v
-            cross join lateral jsonb_populate_record(
-                null::{table.name}, coalesce(v.row, jsonb_build_object('{table.key}', v.key))) r
-            where v.table_name = '{table.name}'
-        ) s
-    ) w where is_there;
-""" + "\n".join(told)
+def since(table: Table, alias: str) -> str:
+    """SQL of `said_from, known_from` of the row `alias`."""
+    said = f"coalesce({alias}.said_from, {NEVER})" if table.is_told_by_sources else NEVER
+    return f"{said}, coalesce({alias}.known_from, {NEVER})"

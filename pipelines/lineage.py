@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
+from pipelines.as_known import shown_table
 from pipelines.refresh import RawRead
 from pipelines.table import Table, tables
 
@@ -47,6 +48,8 @@ def _of_statement(statement: str) -> Lineage:
         for named in tree.find_all(exp.Table):
             if named.name == SCOPE and not named.db:
                 named.set("db", exp.to_identifier(TEMPORARY))
+            elif isinstance(named.this, exp.Anonymous) and (shown := _shown(named.db, named.this.name)):
+                named.set("this", exp.to_identifier(shown))
         qualified = qualify(
             tree,
             dialect="postgres",
@@ -62,6 +65,12 @@ def _of_statement(statement: str) -> Lineage:
     for projection in getattr(scope.expression, "selects", []):
         result[projection.alias_or_name] = _origins(projection, scope, exp, 0)
     return result
+
+
+def _shown(stage: str, function: str) -> str:
+    """The table whose rows a function shows as known at a time, without its stage; empty: it is no such function."""
+    name = f"{stage}.{function}"
+    return shown_table(function) if name not in tables() and shown_table(name) in tables() else ""
 
 
 MAX_DEPTH = 30  # of nested queries

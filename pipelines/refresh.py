@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from psycopg import Connection
 
 from pipelines.history import (
-    TIMES,
     History,
     first_times,
     keep_late,
+    keep_not_refilled,
     keep_replaced,
     take_the_time,
+    tell_known,
 )
 from pipelines.table import Table
 from resources.warehouse import trusted
@@ -77,8 +78,8 @@ def refresh(
 ) -> Outcome:
     """Refresh one table from what changed since its watermarks; `everything` rebuilds it whole.
 
-    `before_rows` runs once the temporary table `scope(key)` is filled (value cleaning). `history`: of a table whose
-    versions are kept, how late ones are told; without it only what is replaced is kept.
+    `before_rows` runs once the temporary table `scope(key)` is filled (value cleaning). `history`: of a table that
+    mappings fill, how late versions are told; without it only what is replaced is kept.
     """
     lock_changes(conn)
     pending = _pending(conn, table, sources)
@@ -86,20 +87,10 @@ def refresh(
         return Outcome(table.name, 0, 0, 0)
     rebuild = everything or _means_everything(table, pending)
     scopes = _fill_scope(conn, table, sources, pending, rebuild)
-    written = removed = 0
     first = rebuild and _is_empty(conn, table.name)
-    versions = (history or History(())) if table.has_versions else None
-    if versions:
-        take_the_time(conn)
-    if scopes:
-        if before_rows is not None:
-            before_rows(conn)
-        if first:
-            written = _first_load(conn, table, sources)
-        else:
-            written, removed = _replace(conn, table, sources, versions)
-    if versions:
-        keep_late(conn, table, versions, first=first)
+    if scopes and before_rows is not None:
+        before_rows(conn)
+    written, removed = _write(conn, table, sources, history, first=first, scopes=scopes)
     _advance(conn, table, pending, sources)
     return Outcome(table.name, scopes, written, removed)
 
@@ -297,10 +288,37 @@ def _columns(table: Table) -> str:
     return ", ".join(column.name for column in table.columns)
 
 
+def _write(
+    conn: Connection,
+    table: Table,
+    sources: Sequence[RawRead] = (),
+    history: History | None = None,
+    *,
+    first: bool = False,
+    scopes: int = 1,
+) -> tuple[int, int]:
+    """Bring the rows of `scope` up to date, where it holds any, and keep what they said; rows (written, removed)."""
+    versions = (history or History(())) if table.has_versions else None
+    if versions:
+        take_the_time(conn)
+    written = removed = 0
+    if scopes and first:
+        written = _first_load(conn, table, sources)
+    elif scopes:
+        written, removed = _replace(conn, table, sources, versions)
+    if versions:
+        told = keep_not_refilled(conn, table) if first else 0
+        if table.is_told_by_sources:
+            told += keep_late(conn, table, versions, first=first)
+        if first or written or removed or told:
+            tell_known(conn, table, wrote=bool(written or removed or told))
+    return written, removed
+
+
 def _first_load(conn: Connection, table: Table, sources: Sequence[RawRead]) -> int:
     names, into, beside, clock = _columns(table), "", "", ""
     if table.has_versions:
-        into, beside, clock = f", {TIMES}", f", {first_times(conn, table)}", " cross join clock"
+        into, beside, clock = _times(table), f", {first_times(conn, table)}", " cross join clock"
     listed = ", ".join(f"r.{column.name}" for column in table.columns)
     count = conn.execute(
         trusted(
@@ -312,24 +330,26 @@ def _first_load(conn: Connection, table: Table, sources: Sequence[RawRead]) -> i
     return count
 
 
+def _times(table: Table, alias: str = "") -> str:
+    """SQL, begun with a comma: the times of a row."""
+    return "".join(f", {alias}{name}" for name in table.times)
+
+
 def _replace(
     conn: Connection, table: Table, sources: Sequence[RawRead], history: History | None
 ) -> tuple[int, int]:
-    names, key, into = _columns(table), table.key, ""
+    names, key, into = _columns(table), table.key, _times(table)
     casts = ", ".join(f"r.{c.name}::{c.type} as {c.name}" for c in table.columns)
-    made, stood, came, gone = casts, names, "came.*", "gone.*"
+    made, stood, came, gone = casts, f"{names}{into}", "came.*", "gone.*"
     came_of = gone_of = ""
     if history:  # compared without their times, and told with them
-        into = f", {TIMES}"
-        made, stood = f"{casts}, r._valid, r._changed", f"{names}, {TIMES}"
-        came, came_of = (
-            "came.*, f._valid, null::timestamptz, f._changed",
-            f" join fresh f on f.{key} = came.{key}",
-        )
-        gone, gone_of = (
-            "gone.*, s.said_from, s.known_from, null::timestamptz as _changed",
-            f" join stored s on s.{key} = gone.{key}",
-        )
+        gone, gone_of = f"gone.*{_times(table, 's.')}", f" join stored s on s.{key} = gone.{key}"
+        came, came_of = "came.*, clock.now", " cross join clock"
+        if table.is_told_by_sources:
+            made = f"{casts}, r._valid, r._changed"
+            gone += ", null::timestamptz as _changed"
+            came = "came.*, f._valid, null::timestamptz, f._changed"
+            came_of = f" join fresh f on f.{key} = came.{key}"
     conn.execute(
         trusted(
             f"""create temporary table differing on commit drop as
@@ -407,8 +427,7 @@ def refresh_scopes(
     conn.execute("analyze scope")
     if before_rows is not None:
         before_rows(conn)
-    written, removed = _replace(conn, table, (), None)
-    return Outcome(table.name, len(set(keys)), written, removed)
+    return Outcome(table.name, len(set(keys)), *_write(conn, table))
 
 
 def rebuild_scope(conn: Connection, table: Table) -> Outcome:
@@ -416,6 +435,4 @@ def rebuild_scope(conn: Connection, table: Table) -> Outcome:
     lock_changes(conn)
     row = conn.execute("select count(*) from scope").fetchone()
     scopes = int(row[0]) if row else 0
-    if _is_empty(conn, table.name):
-        return Outcome(table.name, scopes, _first_load(conn, table, ()), 0)
-    return Outcome(table.name, scopes, *_replace(conn, table, (), None))
+    return Outcome(table.name, scopes, *_write(conn, table, first=_is_empty(conn, table.name)))

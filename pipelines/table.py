@@ -5,6 +5,7 @@
     -- @scope deal_id                            rows are rebuilt scope by scope
     -- @emits counterparty_id                    also tells consumers which values of this column changed
     -- @money amount currency                    summed in metadata, by that column if one is named
+    -- @known                                    what its rows said before is kept, with since when we knew it
     create table documents.document ( ... );     one column a line, each with a comment
     -- @changed core.deal                        given `change(key)`: which scopes to rebuild
     select key from change;
@@ -14,10 +15,11 @@
     -- @rows                                     the rows of `scope(key)`; or `@rows mapping`, `@rows python`
     select ...
 
-A table of `core` that mappings fill also has `said_from` and `known_from` (VERSION_COLUMNS): `pipelines/history.py`.
+A table that mappings fill also has `said_from` and `known_from` (VERSION_COLUMNS), one with `@known` the second of them:
+`pipelines/history.py`.
 
 A view (marts) has `-- @column name type -- comment` lines instead of `create table` and no scope.
-`-- @arguments as_of date` makes it a function of a date.
+`-- @arguments as_of date, known_at timestamptz default 'infinity'` makes it a function of a date and a time.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ VERSION_COLUMNS = {
     "said_from": "since when the source says what the row says, by its own time",
     "known_from": "since when this table says so",
 }
-"""Behind the columns of the file, where versions are kept. A row is compared without them."""
+"""Behind the columns of the file, where versions are kept (`Table.times`). A row is compared without them."""
 
 _TYPE = r"[a-z]+(?: precision)?(?:\([0-9, ]+\))?(?:\[\])?"
 _COLUMN = re.compile(
@@ -47,7 +49,7 @@ _COLUMN = re.compile(
 )
 _VIEW_COLUMN = re.compile(r"^--\s*@column\s+(?P<name>\S+)\s+(?P<type>.+?)\s+--\s+(?P<comment>.+)$")
 _SECTION = re.compile(r"^-- @(changed|all|rows)\b[ \t]*(.*)$", re.MULTILINE)
-_HEADER = re.compile(r"^-- @(owner|scope|emits|money|arguments|view)\b[ \t]*(.*)$", re.MULTILINE)
+_HEADER = re.compile(r"^-- @(owner|scope|emits|money|known|arguments|view)\b[ \t]*(.*)$", re.MULTILINE)
 
 
 class TableFileError(ValueError):
@@ -88,6 +90,7 @@ class Table:
     money: tuple[str, ...] = ()
     changed: tuple[Changed, ...] = ()
     all_sql: str = ""
+    is_known: bool = False
     is_view: bool = False
     arguments: str = ""
     path: Path = field(default=FOLDER)
@@ -106,9 +109,21 @@ class Table:
         return self.columns[0].name
 
     @property
+    def times(self) -> tuple[str, ...]:
+        """The VERSION_COLUMNS of a row: of what sources say both, of what we work out since when we knew it."""
+        if self.rows == "mapping":
+            return tuple(VERSION_COLUMNS)
+        return ("known_from",) if self.is_known else ()
+
+    @property
     def has_versions(self) -> bool:
-        """Whether what a row said before is kept: of what sources say in our words."""
-        return self.stage == "core" and self.rows == "mapping"
+        """Whether what a row said before is kept."""
+        return bool(self.times)
+
+    @property
+    def is_told_by_sources(self) -> bool:
+        """Whether its rows are valid since a time in the source, beside being known since one of ours."""
+        return "said_from" in self.times
 
     @property
     def upstreams(self) -> tuple[str, ...]:
@@ -163,6 +178,7 @@ def read_table(path: Path) -> Table:
         money=tuple(headers.get("money", "").split()),
         changed=tuple(changed),
         all_sql=all_sql,
+        is_known="known" in headers,
         is_view=is_view,
         arguments=headers.get("arguments", ""),
         path=path,
@@ -210,7 +226,7 @@ def in_order(found: Mapping[str, Table]) -> list[str]:
 
 
 def _with_versions(table: Table) -> Table:
-    added = ", ".join(f"add column {name} timestamptz" for name in VERSION_COLUMNS)
+    added = ", ".join(f"add column {name} timestamptz" for name in table.times)
     return replace(table, create_sql=f"{table.create_sql}\nalter table {table.name} {added};")
 
 
@@ -263,6 +279,11 @@ def _check(table: Table) -> None:
         raise TableFileError(f"{where}: must create {table.name}: the file's name is the table's name")
     if not table.is_view and table.scope not in names:
         raise TableFileError(f"{where}: @scope must name one of its columns")
+    if table.is_known and (table.is_view or table.rows == "mapping"):
+        kept = (
+            "a view stores no rows" if table.is_view else "what mappings fill is kept in both times already"
+        )
+        raise TableFileError(f"{where}: @known: {kept}; leave the line out")
     for column in (*table.emits, *table.money):
         if column not in names:
             raise TableFileError(f"{where}: @emits/@money names {column!r}, which is no column")

@@ -9,6 +9,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from pipelines.as_known import shown_table
 from pipelines.lineage import column_lineage
 from pipelines.table import STAGES, Table, TableFileError, in_order, read_table, tables
 
@@ -75,6 +76,18 @@ def test_a_wrong_table_file_is_refused_by_name(tmp_path: Path, wrong: str, right
     assert "thing.sql" in str(refused.value)
 
 
+def test_what_mappings_fill_is_kept_in_both_times_and_what_is_worked_out_since_it_is_known(
+    tmp_path: Path,
+) -> None:
+    assert thing(tmp_path, GOOD).times == ()
+    known = GOOD.replace("-- @owner", "-- @known\n-- @owner")
+    assert thing(tmp_path, known).times == ("known_from",)
+    mapped = GOOD[: GOOD.index("-- @rows")] + "-- @rows mapping\n"
+    assert thing(tmp_path, mapped).times == ("said_from", "known_from")
+    with pytest.raises(TableFileError, match="kept in both times already; leave the line out"):
+        thing(tmp_path, mapped.replace("-- @owner", "-- @known\n-- @owner"))
+
+
 def test_tables_that_change_each_other_in_a_circle_are_refused(tmp_path: Path) -> None:
     one = thing(tmp_path, GOOD.replace("@changed core.deal", "@changed core.thing2"))
     two = thing(tmp_path, GOOD.replace("@changed core.deal", "@changed core.thing"))
@@ -96,8 +109,13 @@ def test_a_table_names_everything_that_it_reads(name: str) -> None:
     found = [
         (t.db, t.this.name if isinstance(t.this, exp.Anonymous) else t.name) for t in tree.find_all(exp.Table)
     ]
-    read = {f"{schema}.{short}" for schema, short in found if schema}
+    read = {_shown(f"{schema}.{short}") for schema, short in found if schema}
     assert read - set(table.upstreams) - {name} == set()
+
+
+def _shown(name: str) -> str:
+    """What a function that tells rows as known at a time reads; a mart of such a name is read itself."""
+    return name if name in tables() else shown_table(name)
 
 
 def test_lineage_names_the_columns_that_a_figure_is_made_of() -> None:

@@ -7,6 +7,7 @@
 -- @scope counterparty_key
 -- @emits document_key
 -- @money amount currency_key
+-- @known
 create table ledger.allocation (
     allocation_key   text not null primary key, -- payment/document/rule
     counterparty_key text not null,             -- who paid

@@ -5,6 +5,7 @@
 -- @owner accountants
 -- @scope counterparty_key
 -- @money difference own_currency_key
+-- @known
 create table ledger.fx_difference (
     fx_key               text not null primary key, -- ledger.allocation.allocation_key
     counterparty_key     text not null,             -- who paid

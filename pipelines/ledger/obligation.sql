@@ -9,6 +9,7 @@
 -- @scope document_key
 -- @emits counterparty_key deal_id
 -- @money amount currency_key
+-- @known
 create table ledger.obligation (
     document_key     text not null primary key, -- ledger.document
     kind             text not null,             -- invoice, order, realization or correction; a return only of no deal

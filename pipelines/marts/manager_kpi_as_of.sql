@@ -1,9 +1,10 @@
 -- What each manager closed, month by month, and what became of the money, as of a date.
--- A deal closed after `as_of` is open on it; documents and payments after it are not counted. Deals stand as the
--- CRM shows them now (manager, amount); money is accounting's, each deal's under the month in which it was closed.
+-- A deal closed after `as_of` is open on it; documents and payments after it are not counted. Deals stand as the CRM
+-- showed them (manager, amount) when we knew of them what counts: at `known_at`; infinity: now. Money is accounting's, each
+-- deal's under the month in which it was closed.
 --
 -- @owner sales-ops
--- @arguments as_of date
+-- @arguments as_of date, known_at timestamptz default 'infinity'
 -- @column employee_id text -- core.employee; null: the deals name no manager
 -- @column manager text -- name of the manager
 -- @column month date -- first day of the month in which the deals were closed; null: open on `as_of`, or closed on a day that the CRM does not give
@@ -19,14 +20,14 @@
 -- @column paid numeric -- allocated to that up to `as_of`, overpayments included
 -- @column debt numeric -- not paid of it, overpaid documents not netted
 -- @column overdue numeric -- debt whose day has passed on `as_of`
--- @changed marts.deal marts.obligation_as_of
+-- @changed marts.deal_as_known marts.obligation_as_of
 -- @rows
 with deals as (
     select deal_id, employee_id, manager, currency, amount, is_deleted,
            case when closed_on > as_of then 'open' else coalesce(outcome, 'open') end as outcome,
            case when closed_on <= as_of then date_trunc('month', closed_on)::date end as month,
            days_to_close
-    from marts.deal
+    from marts.deal_as_known(known_at)
     where created_on is null or created_on <= as_of
 ), facts as (
     select employee_id, manager, month, currency,
@@ -41,7 +42,7 @@ with deals as (
     -- a document older than its deal's record keeps its manager and counts as of an open deal
     select o.employee_id, o.manager, d.month, o.currency, 0, 0, 0, 0, null,
            o.amount, o.paid, o.debt, case when o.days_overdue > 0 then o.debt else 0 end
-    from marts.obligation_as_of(as_of) o
+    from marts.obligation_as_of(as_of, known_at) o
     left join deals d on d.deal_id = o.deal_id
     where o.deal_id is not null
 )

@@ -1,8 +1,9 @@
 -- Every document that buyers were asked to pay by a date, paid or not, with what was paid by that date.
--- A day counts whole: documents and payments of `as_of` itself are in. Later ones change nothing.
+-- A day counts whole: documents and payments of `as_of` itself are in. Later ones change nothing, and what became known
+-- after `known_at` changes nothing either (infinity: all that is known counts).
 --
 -- @owner accountants
--- @arguments as_of date
+-- @arguments as_of date, known_at timestamptz default 'infinity'
 -- @column document_key text -- ledger.obligation
 -- @column kind text -- invoice, else order, else realization or correction; a return only of no deal
 -- @column number text -- number shown in accounting
@@ -24,16 +25,16 @@
 -- @column overpaid numeric -- paid beyond the amount, never below 0
 -- @column days_overdue integer -- days since `due_on`, 0 up to that day
 -- @column bucket text -- not due, 1-30, 31-60, 61-90, over 90 (days overdue)
--- @changed ledger.obligation ledger.allocation core.accounting_counterparty marts.currency marts.deal
+-- @changed ledger.obligation ledger.allocation core.accounting_counterparty marts.currency marts.deal_as_known
 -- @rows
 with allocated as (
     select document_key, sum(amount) as amount
-    from ledger.allocation
+    from ledger.allocation_as_known(known_at)
     where paid_on is null or paid_on <= as_of
     group by document_key
 ), later as (
     select o.document_key, sum((piece.value ->> 'amount')::numeric) as amount
-    from ledger.obligation o
+    from ledger.obligation_as_known(known_at) o
     cross join jsonb_array_elements(o.lowered) as piece(value)
     where o.lowered is not null and (piece.value ->> 'on')::date > as_of
     group by o.document_key
@@ -42,7 +43,7 @@ with allocated as (
            -- What was taken back later lowers nothing yet.
            o.amount + coalesce(later.amount, 0) as amount,
            coalesce(a.amount, 0) as paid, greatest(as_of - o.due_on, 0) as days_overdue
-    from ledger.obligation o
+    from ledger.obligation_as_known(known_at) o
     left join later on later.document_key = o.document_key
     left join allocated a on a.document_key = o.document_key
     -- money without a readable date must not disappear
@@ -77,6 +78,6 @@ select
         else 'not due'
     end as bucket
 from owed o
-left join core.accounting_counterparty p on p.counterparty_key = o.counterparty_key
+left join core.accounting_counterparty_as_known(known_at) p on p.counterparty_key = o.counterparty_key
 left join marts.currency c on c.currency_key = o.currency_key
-left join marts.deal d on d.deal_id = o.deal_id
+left join marts.deal_as_known(known_at) d on d.deal_id = o.deal_id

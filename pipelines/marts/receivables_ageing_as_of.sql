@@ -1,9 +1,10 @@
 -- What each counterparty owed on a date, by how long it is overdue, down to its whole balance.
+-- As far as it was known at `known_at`; infinity: as it is known; none from before the ledger was first worked out.
 -- balance = debt - overpaid - unallocated + refunded + settled_by_others. Less what is owed for documents on which
 -- nothing is paid, it is expected less actual of the measure `paid` in ledger.settlement.
 --
 -- @owner accountants
--- @arguments as_of date
+-- @arguments as_of date, known_at timestamptz default 'infinity'
 -- @column counterparty_key text -- core.accounting_counterparty; null: not decided in accounting
 -- @column counterparty text -- its name in accounting
 -- @column currency text -- ISO 4217 letters
@@ -20,27 +21,27 @@
 -- @column refunded numeric -- returned to the buyer up to `as_of`
 -- @column settled_by_others numeric -- its documents paid by other counterparties, less what it paid for others
 -- @column balance numeric -- asked for less received plus refunded: above 0 they owe us, below 0 we owe them
--- @changed marts.obligation_as_of ledger.allocation ledger.payment core.accounting_counterparty marts.currency
+-- @changed marts.obligation_as_of ledger.allocation ledger.payment core.accounting_counterparty marts.currency marts.known
 -- @rows
 with owed as (
     select document_key, counterparty_key, currency_key, amount, paid, debt, overpaid, bucket
-    from marts.obligation_as_of(as_of)
+    from marts.obligation_as_of(as_of, known_at)
 ), facts as (
     select counterparty_key, currency_key, amount as asked, paid, debt, overpaid, bucket,
            0::numeric as received, 0::numeric as given, 0::numeric as refunded
     from owed
     union all
     select counterparty_key, currency_key, 0, 0, 0, 0, null, amount, 0, 0
-    from ledger.payment
+    from ledger.payment_as_known(known_at)
     where is_posted and not is_deleted and kind is distinct from 'refund' and (paid_on is null or paid_on <= as_of)
     union all
     select counterparty_key, currency_key, 0, 0, 0, 0, null, 0, 0, amount
-    from ledger.payment
+    from ledger.payment_as_known(known_at)
     where is_posted and not is_deleted and kind = 'refund' and (paid_on is null or paid_on <= as_of)
     union all
     -- a payment made before its invoice is an advance until the invoice's day
     select a.counterparty_key, a.currency_key, 0, 0, 0, 0, null, 0, a.amount, 0
-    from ledger.allocation a
+    from ledger.allocation_as_known(known_at) a
     join owed o on o.document_key = a.document_key
     where a.paid_on is null or a.paid_on <= as_of
 ), sums as (
@@ -74,5 +75,6 @@ select
     s.paid - s.given as settled_by_others,
     s.asked - s.received + s.refunded as balance
 from sums s
-left join core.accounting_counterparty p on p.counterparty_key = s.counterparty_key
+left join core.accounting_counterparty_as_known(known_at) p on p.counterparty_key = s.counterparty_key
 left join marts.currency c on c.currency_key = s.currency_key
+where not exists (select from marts.known k where k.since > known_at)

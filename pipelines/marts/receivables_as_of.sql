@@ -1,8 +1,9 @@
 -- Who owed what on a date: one row a document that asks for payment and was not paid in full by then.
+-- As far as it was known at `known_at`; infinity: as it is known.
 -- The sum of `debt` is that of ledger.obligation less its allocations, overpaid documents left out.
 --
 -- @owner accountants
--- @arguments as_of date
+-- @arguments as_of date, known_at timestamptz default 'infinity'
 -- @column counterparty_key text -- core.accounting_counterparty that owes
 -- @column counterparty text -- its name in accounting
 -- @column client_id text -- core.client of the deal; null: no deal, or a deal without client
@@ -44,5 +45,5 @@ select
     days_overdue,
     bucket,
     currency
-from marts.obligation_as_of(as_of)
+from marts.obligation_as_of(as_of, known_at)
 where debt > 0

@@ -258,7 +258,7 @@ def test_what_raw_held_before_the_table_was_first_filled_is_known_since_raw_saw_
     road = Road(warehouse, load(folder, {}))
     with warehouse.transaction() as conn:
         conn.execute("set local session_replication_role = replica")
-        conn.execute("truncate ops.core_version, ops.version_mark")
+        conn.execute("truncate ops.row_version, ops.version_mark")
         conn.execute("drop table if exists core.deal, core.deal_line cascade")
     sync.prepare(road)
     shop = Shop(road, entity)

@@ -1,0 +1,132 @@
+"""What a table said, as PostgreSQL shows it: functions of a time, and a view of all versions.
+
+    core.deal_as_of(valid, known)     the rows as of a time in the source, as known at a time of ours
+    ledger.payment_as_known(known)    the rows as the table had them at a time of ours; `infinity`: as it has them
+    core.deal_versions                every version, with its times as intervals
+
+Of `infinity` nothing but the table itself is read, so what shows the present by these functions costs no more than the
+table does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg import sql
+
+from pipelines.history import NEVER
+from pipelines.table import VERSION_COLUMNS, Table
+
+
+def functions(table: Table) -> Sequence[str]:
+    """DDL of all that shows what a table said; made anew where it was there."""
+    both = [_as_of(table)] if table.is_told_by_sources else []
+    return [*both, _as_known(table), _versions(table)]
+
+
+def names(table: Table) -> Sequence[str]:
+    """Signatures of these functions, as `to_regprocedure` reads them."""
+    both = [f"{table.name}_as_of(timestamptz,timestamptz)"] if table.is_told_by_sources else []
+    return [*both, f"{table.name}_as_known(timestamptz)"]
+
+
+def shown_table(name: str) -> str:
+    """The table whose rows a function of these shows: `ledger.payment` of `ledger.payment_as_known`."""
+    return name.removesuffix("_as_known")
+
+
+def _as_of(table: Table) -> str:
+    said = f"{table.description} As of a time in the source (valid), as known at a time of ours (known; else now)."
+    return _function(
+        f"{table.name}_as_of",
+        "valid timestamptz, known timestamptz default now()",
+        table,
+        {"said_from": "valid", "known_from": "known"},
+        said,
+    )
+
+
+def _as_known(table: Table) -> str:
+    said = f"{table.description} As the table had them at a time of ours; infinity: as it has them."
+    times = {"said_from": "'infinity'", "known_from": "known"}
+    return _function(
+        f"{table.name}_as_known",
+        "known timestamptz default 'infinity'",
+        table,
+        {name: times[name] for name in table.times},
+        said,
+    )
+
+
+def _function(name: str, arguments: str, table: Table, until: dict[str, str], said: str) -> str:
+    """`until`: by column of the table's times, SQL of the time up to which it counts."""
+    times = list(until)
+    stored = ", ".join(f"t.{n}" for n in [*(c.name for c in table.columns), *times])
+    kept = ", ".join([*(f"r.{c.name}" for c in table.columns), *(f"k.{n}" for n in times)])
+    # Written by hand, a row has no times, and counts as of ever.
+    counts = " and ".join(f"(t.{n} <= {at} or t.{n} is null)" for n, at in until.items())
+    past = " or ".join(f"{at} < 'infinity'" for at in until.values() if at != "'infinity'")
+    named = until | {"said_from": until.get("said_from", "'infinity'")}
+    told = " and ".join(f"v.{n} <= {at}" for n, at in named.items() if at != "'infinity'")
+    later = f"({', '.join(f't.{n}' for n in times)}) >= ({', '.join(f'k.{n}' for n in times)})"
+    signature = f"{name}({', '.join('timestamptz' for _ in arguments.split(','))})"
+    return f"""drop function if exists {signature} cascade;
+create function {name}({arguments})
+returns setof {table.name} language sql stable as $function$
+    with kept as materialized (
+        select distinct on (v.key) v.key, v.said_from, v.known_from, v.row from {table.stage}.kept_version v
+        where ({past}) and v.table_name = '{table.name}' and {told}
+        order by v.key desc, v.said_from desc, v.known_from desc
+    ), won as materialized (
+        select k.* from kept k
+        where not exists (select from {table.name} t where t.{table.key} = k.key and {counts} and {later})
+    )
+    select {stored} from {table.name} t
+    where {counts} and not exists (select from won k where k.key = t.{table.key})
+    union all
+    select {kept} from won k
+    cross join lateral jsonb_populate_record(null::{table.name}, k.row) r
+    where k.row is not null
+$function$;
+comment on function {name} is {_literal(said)};"""
+
+
+def _versions(table: Table) -> str:
+    columns = ", ".join(column.name for column in table.columns)
+    stored = ", ".join(f"t.{column.name}" for column in table.columns)
+    kept = ", ".join(f"r.{column.name}" for column in table.columns)
+    view, both = f"{table.name}_versions", table.is_told_by_sources
+    times = "said_from, said_to, known_from, known_to" if both else "known_from, known_to"
+    ends = {
+        "said_to": "when the next version begins in the source; empty: it is the last",
+        "known_to": "when another reading of the same time took its place; empty: it stands"
+        if both
+        else "when another took its place, or it went; empty: it stands",
+    }
+    comments = {column.name: column.comment for column in table.columns}
+    comments |= {name: said for name, said in (VERSION_COLUMNS | ends).items() if name in times.split(", ")}
+    said = f"{table.description} Every version that is known, in {'the source’s time and in ours' if both else 'our time'}."
+    told = [f"comment on view {view} is {_literal(said)};"]
+    told += [f"comment on column {view}.{n} is {_literal(c)};" for n, c in comments.items()]
+    return f"""drop view if exists {view} cascade;
+create view {view} as
+    select {columns}, {times} from (
+        select s.*,
+               min(said_from) over (partition by {table.key} order by said_from
+                                     groups between 1 following and unbounded following) as said_to,
+               lead(known_from) over (partition by {table.key}, said_from order by known_from) as known_to
+        from (
+            select {stored}, {"t.said_from" if both else f"{NEVER} as said_from"}, t.known_from, true as is_there
+            from {table.name} t
+            union all
+            select {kept}, v.said_from, v.known_from, v.row is not null from ops.row_version v
+            cross join lateral jsonb_populate_record(
+                null::{table.name}, coalesce(v.row, jsonb_build_object('{table.key}', v.key))) r
+            where v.table_name = '{table.name}'
+        ) s
+    ) w where is_there;
+""" + "\n".join(told)
+
+
+def _literal(text: str) -> str:
+    return sql.Literal(text).as_string(None)
