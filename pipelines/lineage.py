@@ -122,5 +122,6 @@ def _schema() -> MappingSchema:
 
     schema: dict[str, dict[str, dict[str, str]]] = {TEMPORARY: {SCOPE: {"key": "text"}}}
     for table in tables().values():
-        schema.setdefault(table.stage, {})[table.short_name] = {c.name: c.type for c in table.columns}
+        columns = {c.name: c.type for c in table.columns} | dict.fromkeys(table.times, "timestamptz")
+        schema.setdefault(table.stage, {})[table.short_name] = columns
     return MappingSchema(dict(schema.items()), dialect="postgres")

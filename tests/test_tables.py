@@ -122,6 +122,8 @@ def test_lineage_names_the_columns_that_a_figure_is_made_of() -> None:
     lineage = column_lineage(tables()["documents.document"])
     assert ("documents.document_line", "amount") in lineage["amount"]
     assert ("documents.deal", "due_on") in lineage["due_on"]
+    as_known = column_lineage(tables()["marts.obligation_as_of"])
+    assert ("ledger.obligation", "amount") in as_known["amount"], "by the function that shows the table"
 
 
 def test_lineage_covers_nearly_every_column_of_the_road() -> None:

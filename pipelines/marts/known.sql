@@ -9,5 +9,6 @@
 -- @changed ops.known_moment
 -- @rows
 select
-    (select max(first_at) from ops.known_moment where table_name in ('ledger.obligation', 'ledger.allocation')) as since,
-    (select max(last_at) from ops.known_moment) as up_to
+    max(first_at) filter (where table_name in ('ledger.obligation', 'ledger.allocation')) as since,
+    max(last_at) as up_to
+from ops.known_moment

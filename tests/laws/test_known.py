@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelines import sync
+from pipelines.refresh import refresh
 from pipelines.sync import Road
 from pipelines.table import tables
 from resources.warehouse import Warehouse
@@ -258,19 +259,13 @@ def test_a_report_made_while_the_ledger_is_worked_out_can_be_asked_for_again(roa
     company.document("i0", "a", FIRST, 900)
     made: list[Any] = []
 
-    def meanwhile(refresh: Callable[[], None]) -> None:
-        with road.warehouse.transaction() as conn:
-            for name in ("ledger.document", "ledger.position", "ledger.obligation"):
-                reads = road.reads.get(name)
-                sync.refresh(conn, tables()[name], reads.sources if reads else ())
-            refresh()
-
-    def report() -> None:
+    with road.warehouse.transaction() as conn:
+        for name in ("ledger.document", "ledger.position", "ledger.obligation"):
+            reads = road.reads.get(name)
+            refresh(conn, tables()[name], reads.sources if reads else ())
         reader = threading.Thread(target=lambda: made.append(company.report()))
         reader.start()
         reader.join()
-
-    meanwhile(report)
     ((moment, figures),) = made
     assert figures["receivables_as_of", DAYS[0]][0][4] == 600
     assert company.as_known(moment) == figures
