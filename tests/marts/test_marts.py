@@ -65,7 +65,12 @@ def test_every_column_of_a_mart_has_its_comment_in_the_database(empty: Warehouse
 def test_a_mart_names_every_table_that_it_reads(empty: Warehouse) -> None:
     known = {
         *tables(),
-        *(row[0] for row in empty.rows("select 'ops.' || tablename from pg_tables where schemaname = 'ops'")),
+        *(
+            row[0]
+            for row in empty.rows(
+                "select 'ops.' || relname from pg_class where relnamespace = 'ops'::regnamespace and relkind in ('r', 'p', 'v')"
+            )
+        ),
     }
     for mart in MARTS:
         read = {name for name in known if _names(mart.rows_sql, name, tables().get(name))}
