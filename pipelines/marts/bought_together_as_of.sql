@@ -29,11 +29,22 @@ with bought as (
     select count(distinct document_key) as documents from bought
 ), products as (
     select product_key, count(*) as documents from bought group by product_key
-), pairs as (
+), often as (
+    -- a pair cannot stand on more documents than each of its products
+    select b.document_key, b.product_key
+    from bought b
+    join products p on p.product_key = b.product_key
+    where p.documents >= (select bought_documents from marts.goods_rule)
+), together as (
     select a.product_key, b.product_key as other_key, count(*) as documents
-    from bought a
-    join bought b on b.document_key = a.document_key and b.product_key <> a.product_key
+    from often a
+    join often b on b.document_key = a.document_key and b.product_key > a.product_key
     group by a.product_key, b.product_key
+    having count(*) >= (select bought_documents from marts.goods_rule)
+), pairs as (
+    select product_key, other_key, documents from together
+    union all
+    select other_key, product_key, documents from together
 ), measured as (
     select p.product_key, p.other_key, w.documents, a.documents as with_product, b.documents as with_other,
            p.documents as with_both,
@@ -63,4 +74,4 @@ from measured m
 cross join marts.goods_rule r
 left join core.accounting_product a on a.product_key = m.product_key
 left join core.accounting_product b on b.product_key = m.other_key
-where m.with_both >= r.bought_documents and m.confidence >= r.bought_confidence and m.lift >= r.bought_lift
+where m.confidence >= r.bought_confidence and m.lift >= r.bought_lift
