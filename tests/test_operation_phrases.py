@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from pipelines.feedback.write import REMEDY
 from pipelines.operations import desired, plan
+from pipelines.operations.bases import Base, changed
 from pipelines.operations.carried import Operation
 from pipelines.operations.carrier import Carrier
 from pipelines.operations.compare import differences
@@ -85,7 +87,31 @@ def holds() -> list[str]:
     return [*entered, *closed, draft[1], *absent, *fields, *gone]
 
 
-@pytest.mark.parametrize("reason", [*faults(), *holds()])
+def refusals() -> list[str]:
+    """Why a correction or a return does not leave: what it rests on is another by now."""
+    lines = {"Товары": [{"Сумма": "900.00"}]}
+    base = Base("k", "correction", "b", frozenset({"2"}), False, "", "1", None)
+    told = [
+        changed("onec", one, body, "Version", "Posted", lines)
+        for one, body in (
+            (base, None),
+            (base, {"Version": "3"}),
+            (base, {"Version": "2", "Товары": [{"Сумма": "950.00"}]}),
+            (replace(base, amiss="changed, deleted, not posted"), {"Version": "2"}),
+            (replace(base, is_passed_over=True), {"Version": "2", "Posted": True}),
+        )
+    ]
+    return [str(refusal) for refusal in told]
+
+
+def test_what_follows_what_we_know_is_refused_for_nothing() -> None:
+    base = Base("k", "correction", "b", frozenset({"1", "2"}), False, "", "1", None)
+    held = {"Version": "2", "Товары": [{"Сумма": "900.00"}], "Комментарий": "другой"}
+    written = {"Товары": [{"Сумма": "900.00"}], "Комментарий": "наш"}
+    assert changed("onec", base, held, "Version", "Posted", written) is None
+
+
+@pytest.mark.parametrize("reason", [*faults(), *holds(), *refusals()])
 def test_nothing_that_we_say_of_a_held_operation_stays_english(reason: str) -> None:
     assert set(ENGLISH.findall(in_russian(reason))) <= NAMES, in_russian(reason)
     assert set(ENGLISH.findall(in_russian(f"{reason}; {reason}"))) <= NAMES, "nor beside another"

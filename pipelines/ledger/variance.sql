@@ -303,6 +303,20 @@ with rounding as (
            'accountants'
     from p
     where expected_amount is null and counted is not null
+    union all
+    -- A draft that we wrote, and that is due no more: it moves no sum, and a person may post it.
+    select document_key, measure, deal_id, 'actual', actual_counterparty_key, actual_currency_key, 0,
+           case when is_deal_deleted then 'deleted_in_crm' else 'missing_in_crm' end,
+           'none', actual_amount || ' (not posted)',
+           format('%s %s of %s was written for deal %s, which %s, and is not posted; mark it for deletion in accounting', kind_en,
+                  shown_number, shown_date, deal_id,
+                  case when is_deal_deleted then 'was deleted in the CRM' else 'does not call for it any more' end),
+           format('%s %s от %s: документ записан по сделке %s, которая %s, и не проведён; пометьте его в учёте на удаление',
+                  kind_ru, shown_number, shown_date, deal_id,
+                  case when is_deal_deleted then 'удалена в CRM' else 'его больше не требует' end),
+           'accountants'
+    from p
+    where expected_amount is null and actual_amount is not null and counted is null and deal_id is not null
 ), both_sides as (
     select p.*,
            expected_counterparty_key is distinct from actual_counterparty_key as other_counterparty,

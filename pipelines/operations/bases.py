@@ -1,7 +1,8 @@
-"""What corrections and returns rest on, looked at once more before they leave.
+"""What corrections and returns rest on, looked at once more before they leave, and before they are posted.
 
 Between the plan and the sending a person may have changed, unposted or deleted the document that is to be corrected or
-taken back, or an earlier correction of it: what follows would not lead to what was meant.
+taken back, or an earlier correction of it: what follows would not lead to what was meant. It is refused, and goes on once
+what it rests on has been read and is as we left it.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from pipelines.operations.revisions import AMISS
+from pipelines.operations.compare import differences
+from pipelines.operations.revisions import AMISS_BESIDE
 from resources.connector import Refused
 from resources.warehouse import Connection, trusted
+
+EDITED: Final = "edited"  # the code of a refusal of ours: accounting holds otherwise what is changed, corrected or taken back
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
     """The document that the record `follower` corrects or takes back, or an earlier correction of that. `versions`: those that
-    we know of it. `is_passed_over`: a correction that was not in the books when the follower was decided."""
+    we know of it; `ours` the last that a write of ours gave. `is_passed_over`: a correction that was not in the books when the
+    follower was decided. `body`: what we last wrote of a correction, whose lines are not read."""
 
     follower: str
     kind: str
@@ -27,47 +32,79 @@ class Base:
     versions: frozenset[str]
     is_passed_over: bool
     amiss: str  # how it was held when it was last read, where that is not as we left it
+    ours: str
+    body: str | None
 
 
 def bases(conn: Connection, operations: Sequence[UUID]) -> list[Base]:
-    """What each of these creates of a correction or return rests on."""
+    """What each of these creates or postings of a correction or return rests on."""
     is_read = conn.execute("select to_regclass('ledger.document') is not null").fetchone() == (True,)
     as_read = "array(select l.version from ledger.document l where l.document_key = b.target || ':' || b.key)"
-    statement = _BASES.format(as_read=as_read if is_read else "'{}'", amiss=AMISS if is_read else "null")
+    statement = _BASES.format(as_read=as_read if is_read else "'{}'", amiss=AMISS_BESIDE if is_read else "null")
     rows = conn.execute(trusted(statement), {"ids": list(operations)}).fetchall()
     return [
-        Base(follower, kind, key, frozenset(filter(None, known)), is_passed_over, amiss or "")
-        for follower, kind, key, known, is_passed_over, amiss in rows
+        Base(
+            follower, kind, key, frozenset(filter(None, known)), is_passed_over, amiss or "", ours or "", body
+        )
+        for follower, kind, key, known, is_passed_over, amiss, ours, body in rows
     ]
 
 
+def go_on(conn: Connection, system: str, actor: str, run_id: str) -> int:
+    """Let go what was refused for what it rests on, of the deals in `scope`, where that has been read by now and is as we left it;
+    how many. What is sent is what was refused, so whoever had to approve it has done so."""
+    ids = [row[0] for row in conn.execute(trusted(_READ_BY_NOW), {"system": system}).fetchall()]
+    if not ids:
+        return 0
+    for state in ("planned", "approved"):
+        conn.execute(
+            "select ops.move_many(%s::uuid[], %s, %s, %s, null, nullif(%s, ''))",
+            [ids, state, actor, "what it rests on was read again, and is as we left it", run_id],
+        )
+    return len(ids)
+
+
 def changed(
-    system: str, base: Base, body: Mapping[str, Any] | None, version_field: str, posted_field: str = ""
+    system: str,
+    base: Base,
+    body: Mapping[str, Any] | None,
+    version_field: str,
+    posted_field: str = "",
+    written: Mapping[str, Any] | None = None,
 ) -> Refused | None:
-    """Why nothing may follow a document that is held like this by now; None where it is as we know it."""
+    """Why nothing may follow a document that is held like this by now; None where it is as we know it. `written`: what we wrote
+    of it, where its lines are to be compared."""
     if base.is_passed_over and not (body and body.get(posted_field)):
         return None  # it is still not in the books
     if base.is_passed_over:
         return Refused(
             f"{system}: a {base.kind} that was a draft was posted in accounting since; unpost it there first",
-            code="edited",
+            code=EDITED,
         )
     if body is None:
         return Refused(
-            f"{system}: the {base.kind} that it rests on is not in accounting any more", code="edited"
+            f"{system}: the {base.kind} that it rests on is not in accounting any more", code=EDITED
         )
     if base.amiss:
         return Refused(
             f"{system}: the {base.kind} that it rests on, or a correction of it, is not as we left it in accounting ({base.amiss});"
             " put that right there first",
-            code="edited",
+            code=EDITED,
         )
     if version_field and str(body.get(version_field, "")) not in base.versions:
         return Refused(
             f"{system}: the {base.kind} that it rests on was changed in accounting since it was read; the next sync looks"
             " at it again",
-            code="edited",
+            code=EDITED,
         )
+    if version_field and written and str(body.get(version_field, "")) != base.ours:
+        lines = {name: rows for name, rows in written.items() if isinstance(rows, list)}
+        if told := differences(lines, body):
+            return Refused(
+                f"{system}: the {base.kind} that it rests on has other lines in accounting than we wrote ({'; '.join(told)});"
+                " put that right there first",
+                code=EDITED,
+            )
     return None
 
 
@@ -79,16 +116,43 @@ _BASES: Final = """
             select from ops.operation x
             where x.target = b.target and x.kind = b.kind and x.key = b.key and x.action = 'post' and x.state = 'verified')
         and exists (select from ops.setting s where s.system = b.target and s.name = 'post_correction' and s.value = 'true'),
-        case when b.kind <> 'correction' then {amiss} end
+        case when b.kind <> 'correction' then {amiss} end,
+        (select x.version from ops.operation x
+          where x.target = b.target and x.kind = b.kind and x.key = b.key and x.state = 'verified' and x.version is not null
+          order by x.changed_at desc limit 1),
+        case when b.kind = 'correction' then (
+            select x.body::text from ops.operation x
+            where x.target = b.target and x.kind = b.kind and x.key = b.key and x.action in ('create', 'update')
+              and x.state = 'verified'
+            order by x.planned_at desc, x.action desc limit 1) end
     from ops.operation o
+    join ops.operation c on c.target = o.target and c.kind = o.kind and c.key = o.key and c.action = 'create'
     cross join lateral (
         select x.* from ops.operation x
-        where x.target = o.target and x.action = 'create'
-          and x.key = substr(o.content #>> '{{document,base_key}}', length(o.target) + 2)
+        where x.target = c.target and x.action = 'create'
+          and x.key = substr(c.content #>> '{{document,base_key}}', length(c.target) + 2)
         union all
         select x.* from ops.operation x
-        where x.target = o.target and x.subject = o.subject and x.kind = 'correction' and x.action = 'create'
-          and x.state = 'verified' and x.content #>> '{{document,base_key}}' = o.content #>> '{{document,base_key}}'
+        where x.target = c.target and x.subject = c.subject and x.kind = 'correction' and x.action = 'create'
+          and x.state = 'verified' and x.content #>> '{{document,base_key}}' = c.content #>> '{{document,base_key}}'
+          and x.key <> c.key
     ) b
-    where o.operation_id = any(%(ids)s) and o.action = 'create' and o.kind in ('correction', 'return')
+    where o.operation_id = any(%(ids)s) and o.action in ('create', 'post') and o.kind in ('correction', 'return')
+"""
+
+# Of the deals in scope: refused for what it rests on, which is as we left it by now.
+_READ_BY_NOW: Final = f"""
+    select o.operation_id
+    from ops.operation o
+    join scope on scope.key = o.subject
+    join desired d on d.key = o.key and d.kind = o.kind
+    join ops.operation c on c.target = o.target and c.kind = o.kind and c.key = o.key and c.action = 'create'
+    join ops.operation b on b.target = c.target and b.action = 'create'
+     and b.key = substr(c.content #>> '{{document,base_key}}', length(c.target) + 2)
+    where o.target = %(system)s and o.kind in ('correction', 'return') and o.action in ('create', 'post')
+      and o.state = 'rejected' and d.hold is null
+      and (select e.answer ->> 'code' from ops.operation_event e
+            where e.operation_id = o.operation_id and e.to_state = 'rejected'
+            order by e.event_id desc limit 1) = '{EDITED}'
+      and {AMISS_BESIDE} is null
 """

@@ -263,17 +263,24 @@ class Carrier:
         return there, to_mend
 
     def _without_base(self, chunk: Sequence[Operation]) -> dict[str, Written | Exception]:
-        """Corrections and returns of what accounting does not hold any more as we know it: they do not leave."""
-        if not chunk or chunk[0].action != "create" or chunk[0].kind not in ("correction", "return"):
+        """Corrections and returns of what accounting does not hold any more as we know it: they do not leave, and are not
+        posted."""
+        if not chunk or chunk[0].action == "update" or chunk[0].kind not in ("correction", "return"):
             return {}
         told: dict[str, Written | Exception] = {}
         for kind, group in by_kind(bases(self.conn, [o.operation_id for o in chunk])).items():
             found = self._find(kind, group)
-            for base in group:
+            bodies = self._named_theirs([base.body for base in group])
+            for base, written in zip(group, map(decoded, bodies), strict=True):
                 if found is None:
                     told[base.follower] = Unsent(f"{self.target.system}: it did not show what this rests on")
                 elif refusal := changed(
-                    self.target.system, base, found.get(base.key), self.version_field, self.posted_field
+                    self.target.system,
+                    base,
+                    found.get(base.key),
+                    self.version_field,
+                    self.posted_field,
+                    without(written, self.owned(kind, True)),
                 ):
                     told[base.follower] = refusal
         return told

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from mappings import System
 from pipelines.operations.approve import ACTOR, approve, move
+from pipelines.operations.bases import go_on
 from pipelines.operations.decide import Decided, decide
 from pipelines.operations.desired import DOCUMENT_KINDS, fill_desired
 from pipelines.operations.edits import IS_CLOSED, LAST_STEP, REFUNDED, TOUCHED, write_back
@@ -211,6 +212,7 @@ def _apply(conn: Connection, accounting: System, looked_at: int, run_id: str, de
     superseded += move(conn, _THERE_BY_NOW, "superseded", "accounting has it by now", parameters)
     held = move(conn, _TO_HOLD, "held", None, parameters)
     released += move(conn, _TO_RELEASE, "planned", "what held it is mended", parameters)
+    released += go_on(conn, system, ACTOR, run_id)
     move(conn, _TO_WAIT, "held", None, parameters)
     approved = approve(conn, accounting, run_id)
     kinds = conn.execute(

@@ -179,7 +179,7 @@ _LAST: Final = """
 # Of the creation `b` of a realization: how accounting holds it, or a correction of it, where that is not as we last wrote it
 # and posted; null where all is well. A correction that was never posted corrects nothing.
 # What has not been read of it yet is taken to be as we left it.
-AMISS: Final = """(
+_AMISS: Final = """(
     select string_agg(distinct said.how, ', ')
     from ops.operation c
     left join ledger.document l on l.document_key = c.target || ':' || c.key
@@ -192,29 +192,35 @@ AMISS: Final = """(
         where x.target = c.target and x.kind = c.kind and x.key = c.key and x.state = 'verified'
     ) ours
     cross join lateral (
+        select c.kind = 'correction' and ours.last_step is null and exists (
+            select from ops.setting s where s.system = c.target and s.name = 'post_correction' and s.value = 'true'
+        ) as is_draft
+    ) left_as
+    cross join lateral (
         select case
-            when c.kind = 'correction' and not coalesce(l.is_posted, false) and ours.last_step is null and exists (
-                select from ops.setting s where s.system = c.target and s.name = 'post_correction' and s.value = 'true') then null
+            when left_as.is_draft and not coalesce(l.is_posted, false) then null
             when l.is_deleted then 'deleted'
             when not coalesce(l.is_posted, ours.last_step = 'post', false) and not exists (
                 select from ops.setting s where s.system = c.target and s.name = 'posted_at_once_' || c.kind) then 'not posted'
             when l.version is null or l.version = ours.version then null
-            when c.kind = 'correction' then 'changed'
+            when left_as.is_draft then 'changed'  -- posted there, not by us
             when exists (
                 select from unnest(ops.edited_fields(ours.content, jsonb_build_object('document', to_jsonb(l), 'lines', (
                     select jsonb_agg(to_jsonb(x)) from ledger.document_line x
-                    where x.document_key = l.document_key and not x.is_deleted)))) f
+                    where x.document_key = l.document_key and not x.is_deleted and c.kind <> 'correction')))) f
                 where f in ('counterparty', 'currency', 'lines')
                    or f = 'amount' and abs(l.amount - (ours.content #>> '{document,amount}')::numeric) > coalesce((
                        select (r.value #>> '{}')::numeric from ops.setting r
                        where r.system = c.target and r.name = 'rounding_up_to'), 0)) then 'changed'
             end as how
     ) said
-    where c.target = b.target and c.action = 'create' and c.state = 'verified'
+    where c.target = b.target and c.action = 'create' and c.state = 'verified' and [but]
       and (c.operation_id = b.operation_id
            or c.kind = 'correction' and c.subject = b.subject
               and c.content #>> '{document,base_key}' = b.target || ':' || b.key))
 """
+AMISS: Final = _AMISS.replace("[but]", "true")
+AMISS_BESIDE: Final = _AMISS.replace("[but]", "c.key <> o.key")  # leaving out what `o` itself writes or posts
 
 # Of the creation of a realization or of a correction.
 _AMISS_OF: Final = f"""
