@@ -135,6 +135,20 @@ with target as (
     from documents.document d
     left join followed f on f.expected_key = d.document_key
     join scope on scope.key = coalesce(f.document_key, d.document_key)
+    -- What was corrected, and its corrections, are due as long as the deal calls for what the last of these leads to.
+    where not ((d.ended = 'corrected' or d.kind = 'correction') and exists (
+        select from (
+            select r.* from ops.revision r
+            where r.deal_id = d.deal_id and r.kind = 'realization'
+            order by r.revision desc, r.number desc limit 1
+        ) last
+        cross join lateral (
+            select split_part(d.document_key, ':', 1) || ':' || ops.key_of(
+                split_part(d.document_key, ':', 1), last.kind, last.deal_id || '/' || last.revision) as document_key
+        ) base
+        where last.ending = 'corrected' and base.document_key in (d.document_key, d.base_key) and not exists (
+            select from documents.document c
+            where c.deal_id = d.deal_id and c.kind = 'correction' and c.base_key = base.document_key and c.revision = last.number)))
 ), actual as (
     select l.* from ledger.document l join scope on scope.key = l.document_key
 ), operations as (
