@@ -13,7 +13,7 @@ import dagster as dg
 from expectations import Suite, suites
 from mappings import Mappings, System, mapping_document
 from pipelines.deploy import Reads, upstream_tables
-from pipelines.laws import DEBIT_EQUALS_CREDIT, EVERY_KOPECK_IS_EXPLAINED
+from pipelines.ledger.apart import DEBIT_EQUALS_CREDIT, EVERY_KOPECK_IS_EXPLAINED
 from pipelines.table import Table, stage_tables
 
 OPERATION = dg.AssetKey(["ops", "operation"])

@@ -26,6 +26,7 @@ from pipelines.core.clean_values import clean_values
 from pipelines.deploy import Reads, deploy, reads_of
 from pipelines.history import History
 from pipelines.identity.store import refresh_members
+from pipelines.ledger.apart import SET_APART
 from pipelines.ledger.price_day import turn_the_day
 from pipelines.ledger.reasons import say_reasons
 from pipelines.operations.again import try_again, try_reopened
@@ -350,9 +351,12 @@ def refresh_table(road: Road, table: Table, *, everything: bool = False) -> Outc
     with road.warehouse.transaction() as conn:
         if work_out is not None:
             return work_out(conn, everything=everything)
-        return refresh(
+        outcome = refresh(
             conn, table, reads.sources, everything=everything, before_rows=before_rows, history=history
         )
+        if table.name in SET_APART and not outcome.quiet:
+            SET_APART[table.name](conn)
+        return outcome
 
 
 def _clean(cleanings: Sequence[Cleaning], conn: Connection) -> None:

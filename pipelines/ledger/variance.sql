@@ -1,5 +1,5 @@
 -- Differences between what the CRM expects and what accounting holds, each with one reason.
--- Per counterparty and measure, expected minus actual is the sum of `amount`: every kopeck explained.
+-- Per counterparty, measure and month, expected minus actual is the sum of `amount`: every kopeck explained.
 --
 -- @owner accountants
 -- @scope document_key
@@ -10,6 +10,7 @@ create table ledger.variance (
     document_key     text not null,             -- ledger.position or ledger.payment
     measure          text not null,             -- ordered, invoiced, realized, vat_invoiced, paid or exchanged
     reason           text not null,             -- reason code, see docs/reconciliation.md
+    period           date,                      -- first day of the month of the document; null where no date could be read
     deal_id          text,                      -- core.deal
     counterparty_key text,                      -- core.accounting_counterparty
     currency_key     text,                      -- core.accounting_currency
@@ -492,17 +493,24 @@ with rounding as (
     union all select * from exchanged
 )
 select
-    document_key || '/' || measure || '/' || reason || '/' || side as variance_key,
-    document_key,
-    measure,
-    reason,
-    deal_id,
-    counterparty_key,
-    currency_key,
-    amount,
-    expected,
-    actual,
-    sentence,
-    sentence_ru,
-    owner
-from told
+    t.document_key || '/' || t.measure || '/' || t.reason || '/' || t.side as variance_key,
+    t.document_key,
+    t.measure,
+    t.reason,
+    date_trunc('month', case t.measure
+        when 'exchanged' then paid.paid_on
+        when 'paid' then coalesce(owed.document_date, paid.paid_on)
+        else coalesce(p.actual_date, p.expected_date) end)::date as period,
+    t.deal_id,
+    t.counterparty_key,
+    t.currency_key,
+    t.amount,
+    t.expected,
+    t.actual,
+    t.sentence,
+    t.sentence_ru,
+    t.owner
+from told t
+left join p on p.document_key = t.document_key
+left join ledger.obligation owed on owed.document_key = t.document_key
+left join ledger.payment paid on paid.payment_key = t.document_key
