@@ -18,7 +18,8 @@ os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")  # as in pipelines/pro
 
 import typer  # noqa: E402 (what stands above must be done first)
 
-from resources.language import Language  # noqa: E402
+from pipelines.cli_ledger import act, variance_app, workbook  # noqa: E402
+from pipelines.options import Approver, By, InLanguage, Reason  # noqa: E402
 
 HOOKS_PORT = 8300  # of the receiver of webhooks; a reverse proxy names it too
 
@@ -50,6 +51,9 @@ app.add_typer(questions_app, name="questions")
 app.add_typer(operations_app, name="operations")
 app.add_typer(sources, name="sources")
 app.add_typer(mappings_app, name="mappings")
+app.add_typer(variance_app, name="variance")
+app.command()(act)
+app.command()(workbook)
 
 
 def _said(value: str | None) -> str | None:

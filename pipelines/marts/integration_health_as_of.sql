@@ -58,7 +58,8 @@ with recent as (
 ), variances as (
     select 5, 'variances', reason, count(*)::numeric, 'variances', sum(amount), currency,
            min(first_seen_on)::timestamp at time zone 'UTC', 'now',
-           format('%s open, expected less actual %s %s', count(*), sum(amount), coalesce(currency, '(no currency)'))
+           format('%s there, %s of them accepted, expected less actual %s %s', count(*),
+                  count(*) filter (where status = 'accepted'), sum(amount), coalesce(currency, '(no currency)'))
     from marts.variance
     group by reason, currency
 ), sources as (
