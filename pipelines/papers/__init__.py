@@ -1,0 +1,1 @@
+"""What accountants print, sign and send: acts of reconciliation and workbooks."""

@@ -1,0 +1,233 @@
+"""Workbooks of what accountants work through: one table each, typed cells, filters, totals by currency.
+
+What a workbook holds is said once, in `TABLES`: the query, and of each column its heading in both languages and its kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from openpyxl import Workbook
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.styles import Alignment, Font, PatternFill
+from openpyxl.utils import get_column_letter
+
+from pipelines.papers.cells import plain, tab_name
+from resources.language import LANGUAGES, Language
+from resources.warehouse import Connection
+
+Kind = Literal["text", "sentence", "code", "money", "count", "day", "moment"]
+MAX_ROWS: Final = 1_048_576 - 100  # of a sheet, less the heading and the totals
+PAGE: Final = 5_000  # rows in memory at a time
+WIDTHS: Final[Mapping[Kind, int]] = {
+    "text": 28, "sentence": 70, "code": 16, "money": 16, "count": 10, "day": 12, "moment": 17,
+}  # fmt: skip
+FORMATS: Final[Mapping[Kind, str]] = {
+    "money": "#,##0.00", "count": "#,##0", "day": "DD.MM.YYYY", "moment": "DD.MM.YYYY HH:MM",
+}  # fmt: skip
+HEAD_FILL: Final = PatternFill("solid", fgColor="E8EEF4")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its name in the query, its headings, its kind. A sentence is the query's own in each language (`_ru`)."""
+
+    name: str
+    en: str
+    ru: str
+    kind: Kind = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A workbook: `query` takes `first` and `last` where it `has_day`. `currency` says in what the money of a row is."""
+
+    en: str
+    ru: str
+    query: str
+    columns: tuple[Column, ...]
+    currency: str = "currency"
+    has_day: bool = False
+
+    def title(self, language: Language) -> str:
+        return self.ru if language == "ru" else self.en
+
+
+def _money(name: str, en: str, ru: str) -> Column:
+    return Column(name, en, ru, "money")
+
+
+_PARTY: Final = Column("counterparty", "Counterparty", "Контрагент")
+_CURRENCY: Final = Column("currency", "Currency", "Валюта", "code")
+_DEAL: Final = Column("deal_id", "Deal", "Сделка", "code")
+_NUMBER: Final = Column("number", "Number", "Номер", "code")
+_AMOUNT: Final = _money("amount", "Amount", "Сумма")
+
+TABLES: Final[Mapping[str, Table]] = {
+    "receivables": Table(
+        "Receivables", "Дебиторская задолженность",
+        "select * from marts.receivables_as_of(%(last)s) order by counterparty, due_on, document_key",
+        (
+            _PARTY, Column("client", "Client", "Клиент"), Column("manager", "Manager", "Менеджер"), _DEAL,
+            Column("kind", "Document", "Документ", "code"), _NUMBER, Column("document_date", "Date", "Дата", "day"),
+            Column("due_on", "Due on", "Срок оплаты", "day"), _AMOUNT, _money("paid", "Paid", "Оплачено"),
+            _money("debt", "Debt", "Долг"), _CURRENCY, Column("days_overdue", "Days overdue", "Дней просрочки", "count"),
+            Column("bucket", "Age", "Срок просрочки", "code"),
+        ),
+        has_day=True,
+    ),
+    "variances": Table(
+        "Variances", "Расхождения",
+        "select * from marts.variance order by counterparty, period, variance_number",
+        (
+            Column("variance_number", "Variance", "Расхождение", "count"), Column("status", "Status", "Состояние", "code"),
+            Column("reason", "Reason", "Причина", "code"), Column("measure", "Measure", "Показатель", "code"), _PARTY, _DEAL,
+            _NUMBER, Column("period", "Month", "Месяц", "day"), _money("amount", "CRM less accounting", "CRM минус учёт"), _CURRENCY,
+            Column("expected", "The CRM says", "В CRM"), Column("actual", "Accounting says", "В учёте"),
+            Column("owner", "Owner", "Кто решает", "code"), Column("first_seen_on", "Since", "Замечено", "day"),
+            Column("cause", "Caused by", "Чем вызвано", "sentence"), Column("sentence", "What to do", "Что делать", "sentence"),
+            Column("accepted_by", "Accepted by", "Кто принял"), Column("accepted_at", "Accepted at (UTC)", "Когда принято (UTC)", "moment"),
+            Column("accepted_reason", "Why accepted", "Почему принято"),
+        ),
+    ),
+    "held": Table(
+        "Held deals", "Задержанные сделки",
+        "select * from documents.held order by check_name, deal_id",
+        (
+            _DEAL, Column("check_name", "Check", "Проверка", "code"), Column("client_name", "Client", "Клиент"),
+            Column("manager", "Manager", "Менеджер"), _AMOUNT, _CURRENCY,
+            Column("reason", "Why, and what to do", "Почему и что делать", "sentence"),
+        ),
+    ),
+    "ledger": Table(
+        "Settlements with buyers", "Расчёты с покупателями",
+        "select * from marts.settlement_turnover(%(first)s, %(last)s) order by organization, counterparty, currency, contract,"
+        " document_date, document_key",
+        (
+            Column("organization", "Organization", "Организация"), _PARTY, Column("contract", "Contract", "Договор"),
+            Column("kind", "Document", "Документ", "code"), _NUMBER, Column("document_date", "Date", "Дата", "day"),
+            _money("opening", "Opening", "Сальдо начальное"), _money("debit", "Debit", "Дебет"), _money("credit", "Credit", "Кредит"),
+            _money("set_off", "Set off", "Зачёт"), _money("closing", "Closing", "Сальдо конечное"), _CURRENCY,
+        ),
+        has_day=True,
+    ),
+}  # fmt: skip
+
+
+class TooMuch(ValueError):
+    """More rows than a sheet holds."""
+
+
+def write(conn: Connection, name: str, language: Language, output: Path, *, first: date, last: date) -> int:
+    """Write one of TABLES; the number of its rows. Raises TooMuch and OSError."""
+    table = TABLES[name]
+    book = Workbook(write_only=True)
+    book.calculation.fullCalcOnLoad = True
+    day = f"{last:%d.%m.%Y}" if table.has_day else ""
+    sheet: Any = book.create_sheet(tab_name((), day, table.title(language)))
+    sheet.freeze_panes = "A2"
+    for place, column in enumerate(table.columns, start=1):
+        sheet.column_dimensions[get_column_letter(place)].width = WIDTHS[column.kind]
+    sheet.append([_head(sheet, column, language) for column in table.columns])
+    count = 0
+    currencies: dict[str, None] = {}
+    for row in _rows(conn, table, first, last):
+        count += 1
+        if count > MAX_ROWS:
+            raise TooMuch(
+                f"more than {MAX_ROWS:,} rows, which no sheet holds; ask the mart with SQL (docs/marts.md)"
+            )
+        currencies.setdefault(_currency(row[table.currency]))
+        sheet.append([_cell(sheet, column, row, table, language) for column in table.columns])
+    end = get_column_letter(len(table.columns))
+    sheet.auto_filter.ref = f"A1:{end}{max(count + 1, 2)}"
+    _totals(sheet, table, count, sorted(currencies), language)
+    sheet.print_title_rows = "1:1"
+    sheet.page_setup.orientation, sheet.page_setup.paperSize = "landscape", 9
+    sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
+    sheet.sheet_properties.pageSetUpPr.fitToPage = True
+    book.save(output)
+    return count
+
+
+def _rows(conn: Connection, table: Table, first: date, last: date) -> Iterator[Mapping[str, Any]]:
+    with conn.cursor(name="workbook") as cursor:
+        cursor.itersize = PAGE
+        cursor.execute(table.query.encode(), {"first": first, "last": last})
+        names: Sequence[str] = []
+        for row in cursor:
+            names = names or [column.name for column in cursor.description or ()]
+            yield dict(zip(names, row, strict=True))
+
+
+def _head(sheet: Any, column: Column, language: Language) -> Any:
+    cell = plain(WriteOnlyCell(sheet), column.ru if language == "ru" else column.en)
+    cell.font, cell.fill = Font(bold=True), HEAD_FILL
+    cell.alignment = Alignment(wrap_text=True, vertical="center")
+    return cell
+
+
+def _cell(sheet: Any, column: Column, row: Mapping[str, Any], table: Table, language: Language) -> Any:
+    value = row[column.name]
+    if column.kind == "sentence":
+        value = row[f"{column.name}_ru" if language == "ru" else column.name]
+    elif column.name == table.currency:
+        value = _currency(value)
+    elif column.kind == "code" and isinstance(value, str):
+        value = VALUES.get(value, {}).get(language, value)
+    cell = plain(WriteOnlyCell(sheet), value)
+    if column.kind in FORMATS:
+        cell.number_format = FORMATS[column.kind]
+    if column.kind in ("sentence", "text"):
+        cell.alignment = Alignment(wrap_text=column.kind == "sentence", vertical="top")
+    return cell
+
+
+def _currency(value: str | None) -> str:
+    return value or "?"  # so that its sum has something to go by
+
+
+def _totals(sheet: Any, table: Table, count: int, currencies: Sequence[str], language: Language) -> None:
+    """Under the table and a free row, outside of the filter: a row a currency, each sum a formula."""
+    if not count:
+        return
+    sheet.append([])
+    place = next(i for i, column in enumerate(table.columns, start=1) if column.name == table.currency)
+    by = f"${get_column_letter(place)}$2:${get_column_letter(place)}${count + 1}"
+    for number, currency in enumerate(currencies):
+        cells = []
+        for i, column in enumerate(table.columns, start=1):
+            letter = get_column_letter(i)
+            if column.kind == "money":
+                cell = WriteOnlyCell(
+                    sheet,
+                    f"=SUMIFS({letter}$2:{letter}${count + 1},{by},${get_column_letter(place)}{count + 3 + number})",
+                )
+                cell.number_format = FORMATS["money"]
+            elif i == place:
+                cell = plain(WriteOnlyCell(sheet), currency)
+            else:
+                cell = plain(
+                    WriteOnlyCell(sheet), (("Всего" if language == "ru" else "Total") if i == 1 else None)
+                )
+            cell.font = Font(bold=True)
+            cells.append(cell)
+        sheet.append(cells)
+
+
+def _translated(*rows: tuple[str, str]) -> dict[str, dict[Language, str]]:
+    return {said: dict(zip(LANGUAGES, (said, ru), strict=True)) for said, ru in rows}
+
+
+VALUES: Final[Mapping[str, Mapping[Language, str]]] = _translated(
+    ("open", "открыто"), ("accepted", "принято"), ("not due", "срок не наступил"), ("over 90", "свыше 90"),
+    ("invoice", "счёт"), ("order", "заказ"), ("realization", "реализация"), ("correction", "корректировка"),
+    ("return", "возврат"), ("receipt", "оплата"), ("refund", "возврат оплаты"), ("accountants", "бухгалтерия"),
+    ("sales", "отдел продаж"), ("data team", "команда данных"), ("ordered", "заказано"), ("invoiced", "выставлено"),
+    ("realized", "реализовано"), ("vat_invoiced", "счета-фактуры"), ("paid", "оплачено"), ("exchanged", "курсовые разницы"),
+)  # fmt: skip
+"""What columns of codes say, in each language."""
