@@ -56,29 +56,6 @@ app.command()(act)
 app.command()(workbook)
 
 
-def _said(value: str | None) -> str | None:
-    """A name or a reason that is only blanks says nothing."""
-    if value is not None and not value.strip():
-        raise typer.BadParameter("it must not be empty")
-    return value
-
-
-InLanguage = Annotated[
-    Language,
-    typer.Option(
-        "--language", help="Language of what is printed; what a system itself said stays in its own words."
-    ),
-]
-Reason = Annotated[
-    str, typer.Option("--reason", help="Why, in a sentence; kept with the decision.", callback=_said)
-]
-By = Annotated[str, typer.Option("--by", help="Who; a name that is kept with the decision.", callback=_said)]
-Approver = Annotated[
-    str | None,
-    typer.Option("--by", help="Who approves; a name that is kept with the decision.", callback=_said),
-]
-
-
 @app.command()
 def demo(
     fresh: Annotated[bool, typer.Option(help="Forget the demo company's state and begin anew.")] = False,

@@ -16,7 +16,12 @@ def said(value: str | None) -> str | None:
     return value
 
 
-InLanguage = Annotated[Language, typer.Option("--language", help="Language of the reasons and headings.")]
+InLanguage = Annotated[
+    Language,
+    typer.Option(
+        "--language", help="Language of what is printed; what a system itself said stays in its own words."
+    ),
+]
 Reason = Annotated[
     str, typer.Option("--reason", help="Why, in a sentence; kept with the decision.", callback=said)
 ]
