@@ -1,4 +1,5 @@
-"""Pairs of records that share a key, as many as grow with the records: a value that too many hold makes none."""
+"""Pairs of records that share a key, as many as grow with the records: a value that too many hold makes none, or of a tax
+number those of all others with the first."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FAN_OUT: Final = 100  # records that may hold a value which still finds candidates
+SURE: Final = "tax_number"  # joins whoever holds it: beyond FAN_OUT each is a pair with the first by id alone
 MEMORY: Final = "2GB"  # of DuckDB
 
 
@@ -23,7 +25,7 @@ def pairs(
     """Candidates among keyed records: left_id < right_id by their letters' codes, each pair once.
 
     `keys`: record_id, kind, value (others are passed over). All rows of a value must be there, for a value is left
-    out by how many records hold it. `touched`: only pairs with at least one of these records.
+    out by how many records hold it (of SURE: paired with the first alone). `touched`: only pairs with at least one of these records.
     """
     import pyarrow as pa
 
@@ -40,8 +42,19 @@ def pairs(
             connection.register("touched", pa.table({"record_id": pa.array(list(touched), pa.string())}))
             connection.execute("create table fresh as select * from held semi join touched using (record_id)")
             first = "fresh"
+        of_touched = (
+            ""
+            if touched is None
+            else "and (hub in (select record_id from touched) or h.record_id in (select record_id from touched))"
+        )
         return connection.sql(f"""
-            select distinct least(l.record_id, r.record_id) as left_id, greatest(l.record_id, r.record_id) as right_id
+            with hubs as (
+                select value, min(record_id) as hub from held where kind = '{SURE}' group by value having count(*) > {limit}
+            )
+            select hub as left_id, h.record_id as right_id
+            from hubs join held h on h.kind = '{SURE}' and h.value = hubs.value and h.record_id <> hub {of_touched}
+            union
+            select least(l.record_id, r.record_id) as left_id, greatest(l.record_id, r.record_id) as right_id
             from {first} l
             join ({within}) using (kind, value)
             join held r using (kind, value)
@@ -55,6 +68,17 @@ def all_pairs(features: pa.Table, limit: int = FAN_OUT, model: str = "clients") 
         connection.register("given", features)
         connection.execute("create table features as select *, row_number() over () - 1 as row from given")
         connection.execute("create table found (l bigint, r bigint)")
+        for key in load(model).keys:
+            if key.kind == SURE:
+                connection.execute(f"""
+                    insert into found
+                    with groups as (
+                        select list(row) as rows, arg_min(row, record_id) as hub
+                        from ({rows(key, "row")}) join (select row, record_id from features) using (row)
+                        group by value having count(*) > {limit}
+                    ), both_ as (select hub, unnest(rows) as other from groups)
+                    select least(hub, other), greatest(hub, other) from both_ where hub <> other
+                """)
         for key in load(model).keys:
             if key.pairs:
                 connection.execute(f"""

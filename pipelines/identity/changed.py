@@ -3,7 +3,7 @@
 Temporary tables, for as long as the transaction: `touched(client_record_id)`, whatever may have changed;
 `changed_record(client_record_id, is_living)`, of these the records whose features did; `value_count(kind, value,
 records, names)`, how many records hold a value, up to one more than matters; `turned(kind, value)`, values that so
-many more or fewer records hold now that pairs which share them weigh otherwise.
+many more or fewer records hold now that pairs which share them weigh otherwise, or that pairs are of others.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from pipelines.identity.candidates import FAN_OUT
+from pipelines.identity.candidates import FAN_OUT, SURE
 from pipelines.identity.model import Model
 from pipelines.table import tables
 from resources.warehouse import Connection, trusted
@@ -178,10 +178,16 @@ _NAMES: Final = """(
     from ops.identity_key k join ops.identity_feature f on f.client_record_id = k.client_record_id
     where v.kind = 'tax_number' and k.kind = v.kind and k.value = v.value)"""
 
+# The first of those who hold a tax number that too many hold.
+_HUB: Final = f"""(
+    select min(k.client_record_id collate "C") from ops.identity_key k
+    where v.kind = '{SURE}' and k.kind = v.kind and k.value = v.value
+    having count(*) > {FAN_OUT})"""
+
 _SEEN: Final = f"""
     drop table if exists pg_temp.seen_value;
     create temporary table seen_value on commit drop as
-    select v.kind, v.value, {_RECORDS} as records, {_NAMES} as names
+    select v.kind, v.value, {_RECORDS} as records, {_NAMES} as names, {_HUB} as hub
     from (
         select k.kind, k.value from changed_record c join ops.identity_key k on k.client_record_id = c.client_record_id
         union
@@ -202,11 +208,12 @@ _TURNED: Final = f"""
     create temporary table turned on commit drop as
     select v.kind, v.value
     from (
-        select v.*, {_RECORDS} as records_now, {_NAMES} as names_now from seen_value v
+        select v.*, {_RECORDS} as records_now, {_NAMES} as names_now, {_HUB} as hub_now from seen_value v
     ) v
     join kind_of k on k.kind = v.kind
     where width_bucket(v.records, k.bounds) <> width_bucket(v.records_now, k.bounds)
        or (v.names > %(names)s) <> (v.names_now > %(names)s)
+       or v.hub is distinct from v.hub_now
 """
 
 # Records whose pairs are scored: those that changed, and those that hold a value which turned.

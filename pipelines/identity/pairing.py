@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pipelines.identity.candidates import FAN_OUT
+from pipelines.identity.candidates import FAN_OUT, SURE
 from pipelines.identity.changed import COUNTS_OF, features_of, name_kinds
 from pipelines.identity.model import Model, load
 from resources.warehouse import Connection, trusted
@@ -35,6 +35,7 @@ def pair_changed(conn: Connection, model: Model, fingerprint: str) -> int:
         )
         if start == 0:
             conn.execute(trusted(_OF_TURNED), {"limit": FAN_OUT})
+            conn.execute(trusted(_OF_CROWDED), {"limit": FAN_OUT})
         conn.execute("analyze candidate")
         _score(conn, model, fingerprint)
     return _merge(conn)
@@ -127,6 +128,7 @@ def _keep(conn: Connection, scored: pa.Table, model: Model, fingerprint: str) ->
 
 
 def _merge(conn: Connection) -> int:
+    conn.execute(_ONCE)
     conn.execute("analyze fresh_pair; analyze former")
     conn.execute(_DIFFERING)
     conn.execute(_REPLACE)
@@ -191,6 +193,29 @@ _OF_TURNED: Final = """
     join looked o on o.client_record_id = y.client_record_id and not o.is_changed
     join ops.identity_key b on b.kind = t.kind and b.value = t.value and b.client_record_id = y.client_record_id
     where a.client_record_id collate "C" < b.client_record_id collate "C"
+"""
+
+# Of a tax number that too many hold: the first of them with those that changed, with all where that one did or is another.
+_OF_CROWDED: Final = f"""
+    insert into candidate
+    select distinct h.hub, k.client_record_id
+    from (
+        select v.kind, v.value, min(k.client_record_id collate "C") as hub
+        from value_count v
+        join ops.identity_key k on k.kind = v.kind and k.value = v.value
+        where v.kind = '{SURE}' and v.records > %(limit)s
+        group by v.kind, v.value
+    ) h
+    join ops.identity_key k on k.kind = h.kind and k.value = h.value and k.client_record_id <> h.hub
+    where (exists (select from looked l where l.client_record_id in (h.hub, k.client_record_id) and l.is_changed)
+           or exists (select from turned t where t.kind = h.kind and t.value = h.value))
+      and not exists (select from candidate c where c.left_id = h.hub and c.right_id = k.client_record_id)
+"""
+
+# A pair of a later slice may have been one of a crowded number, too.
+_ONCE: Final = """
+    delete from fresh_pair p using fresh_pair q
+    where p.left_id = q.left_id and p.right_id = q.right_id and p.ctid > q.ctid
 """
 
 _DIFFERING: Final = """

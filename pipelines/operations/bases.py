@@ -40,7 +40,9 @@ def bases(conn: Connection, operations: Sequence[UUID]) -> list[Base]:
     """What each of these creates or postings of a correction or return rests on."""
     is_read = conn.execute("select to_regclass('ledger.document') is not null").fetchone() == (True,)
     as_read = "array(select l.version from ledger.document l where l.document_key = b.target || ':' || b.key)"
-    statement = _BASES.format(as_read=as_read if is_read else "'{}'", amiss=AMISS_BESIDE if is_read else "null")
+    statement = _BASES.format(
+        as_read=as_read if is_read else "'{}'", amiss=AMISS_BESIDE if is_read else "null"
+    )
     rows = conn.execute(trusted(statement), {"ids": list(operations)}).fetchall()
     return [
         Base(

@@ -39,6 +39,15 @@ def test_a_value_of_too_many_records_finds_nobody() -> None:
     assert as_set(all_pairs(features, 5)) == set() == as_set(pairs(keys(features), limit=5))
 
 
+def test_a_tax_number_of_too_many_records_pairs_each_with_the_first() -> None:
+    words = ["Заря", "Весна", "Лето", "Осень", "Зима", "Роза"]
+    features = derive(profiles(*({"name": word, "tax_numbers": "7707083893"} for word in words)))
+    found = as_set(all_pairs(features, 5))
+    assert found == {("r0", f"r{number}") for number in range(1, 6)} == as_set(pairs(keys(features), limit=5))
+    assert as_set(pairs(keys(features), ["r3"], limit=5)) == {("r0", "r3")}
+    assert as_set(pairs(keys(features), ["r0"], limit=5)) == found
+
+
 def test_fan_out_counts_records_of_a_value_and_names_of_a_number() -> None:
     features = derive(
         profiles(

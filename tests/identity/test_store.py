@@ -365,6 +365,32 @@ def test_a_value_that_very_many_records_hold_finds_nobody(clients: Clients) -> N
     assert clients.pairs() == []
 
 
+def test_a_client_of_very_many_records_stays_one_by_its_tax_number(clients: Clients) -> None:
+    """Of more than a hundred each is compared with the first alone, whichever that is by now."""
+
+    def give(number: int) -> None:
+        clients.give(f"amocrm:{number}", "ООО Агроторг", inn=INNS[0], kpp="770701001", day=number)
+
+    for number in range(100, 200):
+        give(number)
+    clients.sync()
+    assert len(clients.parts()) == 1
+    give(200)
+    clients.sync()
+    assert len(clients.parts()) == 1
+    give(10)  # the first from now on
+    clients.sync()
+    assert len(clients.parts()) == 1
+    assert set(clients.clients().values()) == {"amocrm:100"}
+    clients.delete("amocrm:10")
+    clients.delete("amocrm:100")
+    clients.sync()
+    assert len(clients.parts()) == 1
+    before = (clients.members(), clients.pairs(), clients.logged())
+    clients.sync(everything=True)
+    assert (clients.members(), clients.pairs(), clients.logged()) == before
+
+
 def test_a_record_without_anything_is_a_client_of_its_own(clients: Clients) -> None:
     clients.give("bitrix24:1")
     clients.give("bitrix24:2", day=1)
