@@ -89,7 +89,7 @@ def keep(
 ) -> None:
     for day, price in said:
         conn.execute(
-            "insert into ops.core_version (table_name, key, scope, said_from, known_from, row) values (%s, %s, %s, %s, %s,"
+            "insert into ops.row_version (table_name, key, scope, said_from, known_from, row) values (%s, %s, %s, %s, %s,"
             " jsonb_build_object('price', %s::numeric, 'is_deleted', false) || %s::jsonb)",
             [table, key, key, at(day), at(day), price, psycopg.types.json.Jsonb(row)],
         )

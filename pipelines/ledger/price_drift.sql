@@ -36,7 +36,7 @@ select key from change
 select d.product_id as key from documents.product d join change on d.product_key = change.key
 ;
 
--- @changed ops.setting ops.currency_rule core.accounting_currency ops.core_version ops.cursor
+-- @changed ops.setting ops.currency_rule core.accounting_currency ops.row_version ops.cursor
 
 -- @all
 select product_id as key from core.product
@@ -104,7 +104,7 @@ with accounting as (
             select s.price_type from stated s
             where s.product_key = o.product_key and s.code = o.code and not s.is_deleted
               and s.price_type = coalesce(o.type, s.price_type)
-            order by s.price_type ~* '(баз|основн|base|standard)' desc, s.price_type limit 1) t
+            order by s.price_type ~* '(баз|основн|base|standard)' desc, s.price_type ~* '(розн|retail)' desc, s.price_type limit 1) t
     ) found
     order by drift_key, adds_vat
 ), crm_said as (
@@ -112,7 +112,7 @@ with accounting as (
            case when not coalesce((v.row ->> 'is_deleted')::boolean, true) and v.row ->> 'currency' = p.code
                 then (v.row ->> 'price')::numeric end as price
     from pairs p
-    join ops.core_version v on v.table_name = p.kept_as and v.key = p.record
+    join ops.row_version v on v.table_name = p.kept_as and v.key = p.record
     union all
     select p.drift_key, (x.said_from at time zone p.zone)::date, x.said_from, x.known_from, p.crm_price
     from pairs p
@@ -136,7 +136,7 @@ with accounting as (
             select s.drift_key, s.price_key, s.valid_from, s.valid_to, s.is_dated, s.next_from, v.said_from, v.known_from,
                    (v.row ->> 'price')::numeric as price, coalesce((v.row ->> 'is_deleted')::boolean, true) as is_gone
             from series s
-            join ops.core_version v on v.table_name = 'core.accounting_price' and v.key = s.price_key
+            join ops.row_version v on v.table_name = 'core.accounting_price' and v.key = s.price_key
             union all
             select s.drift_key, s.price_key, s.valid_from, s.valid_to, s.is_dated, s.next_from, s.said_from, s.known_from,
                    s.price, s.is_deleted
