@@ -63,13 +63,29 @@ def first_times(conn: Connection, table: Table) -> str:
     return f"coalesce(greatest(r._changed, {latest}), clock.now), clock.now"
 
 
+def times_of_what_comes(table: Table) -> tuple[str, str]:
+    """SQL: the times of a row `came` that replaces others or is new, and the joins that they need, behind `came`.
+
+    `fresh` are the rows as they are made now, with `_valid` and `_changed`, `stored` those of the table.
+    """
+    if not table.is_told_by_sources:
+        return "clock.now", " cross join clock"
+    key = table.key
+    return (
+        "coalesce(greatest(case when p.latest is null then f._valid else f._changed end, p.latest), clock.now), clock.now",
+        f""" cross join clock join fresh f on f.{key} = came.{key} left join stored s on s.{key} = came.{key}
+        cross join lateral (select greatest(
+            {_latest(table, "came")}, case when s.{key} is not null then coalesce(s.said_from, {NEVER}) end) as latest) p""",
+    )
+
+
 def keep_replaced(conn: Connection, table: Table, history: History) -> None:
-    """Keep what the rows of `differing` said that go, and give those that come their times."""
+    """Keep what the rows of `differing` said that go; `is_absent`: they do not come again."""
     columns = ", ".join(f"d.{column.name}" for column in table.columns)
     gone = conn.execute(
         trusted(
             f"""insert into ops.row_version (table_name, key, scope, said_from, known_from, row)
-        select '{table.name}', d.{table.key}, d.{table.scope}::text, {since(table, "d")},
+        select '{table.name}', d.{table.key}, {_scope(table, "d")}, {since(table, "d")},
                (select to_jsonb(r) from (select {columns}) r)
         from differing d where not d.came
         on conflict do nothing"""
@@ -77,33 +93,19 @@ def keep_replaced(conn: Connection, table: Table, history: History) -> None:
     ).rowcount
     if gone:
         _keep_absent(conn, table, history)
-    if not table.is_told_by_sources:
-        return  # what comes bears the clock's time already
-    conn.execute(
-        trusted(
-            f"""update differing d
-        set said_from = coalesce(greatest(case when p.latest is null then d.said_from else d._changed end, p.latest),
-                                  clock.now), known_from = clock.now
-        from clock, differing c cross join lateral (select {_latest(table, "c")} as latest) p
-        where d.came and c.came and c.{table.key} = d.{table.key}"""
-        )
-    )
 
 
 def _keep_absent(conn: Connection, table: Table, history: History) -> None:
     """Of rows that go and do not come again: since when the source has them no more."""
-    only = (
-        f"not d.came and not exists (select from differing c where c.came and c.{table.key} = d.{table.key})"
-    )
-    row = conn.execute(trusted(f"select exists (select from differing d where {only})")).fetchone()
+    row = conn.execute("select exists (select from differing where is_absent)").fetchone()
     if not (row and row[0]):
         return
     if not table.is_told_by_sources:
         conn.execute(
             trusted(
                 f"""insert into ops.row_version (table_name, key, scope, said_from, known_from, row)
-            select '{table.name}', d.{table.key}, d.{table.scope}::text, {NEVER}, clock.now, null
-            from clock, differing d where {only}"""
+            select '{table.name}', d.{table.key}, {_scope(table, "d")}, {NEVER}, clock.now, null
+            from clock, differing d where d.is_absent"""
             )
         )
         return
@@ -112,7 +114,7 @@ def _keep_absent(conn: Connection, table: Table, history: History) -> None:
     conn.execute(
         trusted(
             f"""with gone as materialized (
-            select d.{table.key} as key, d.{table.scope}::text as scope from differing d where {only}
+            select d.{table.key} as key, d.{table.scope}::text as scope from differing d where d.is_absent
         ), times as materialized ({times})
         insert into ops.row_version (table_name, key, scope, said_from, known_from, row)
         select '{table.name}', d.key, d.scope, greatest(coalesce(t.at, clock.now), {_latest(table, "d", "key")}), clock.now, null
@@ -267,7 +269,7 @@ def keep_before_it_goes(conn: Connection, table: Table) -> None:
     conn.execute(
         trusted(
             f"""insert into ops.row_version (table_name, key, scope, said_from, known_from, row)
-        select '{table.name}', t.{table.key}, t.{table.scope}::text, {since(table, "t")},
+        select '{table.name}', t.{table.key}, {_scope(table, "t")}, {since(table, "t")},
                to_jsonb(t) - array['said_from', 'known_from']
         from {table.name} t on conflict do nothing"""
         )
@@ -288,6 +290,11 @@ def keep_not_refilled(conn: Connection, table: Table) -> int:
         on conflict do nothing"""
         )
     ).rowcount
+
+
+def _scope(table: Table, alias: str) -> str:
+    """SQL: what is told of late is looked up by the scope that a row was in."""
+    return f"{alias}.{table.scope}::text" if table.is_told_by_sources else "null"
 
 
 def since(table: Table, alias: str) -> str:

@@ -24,6 +24,7 @@ from pipelines.history import (
     keep_replaced,
     take_the_time,
     tell_known,
+    times_of_what_comes,
 )
 from pipelines.table import Table
 from resources.warehouse import trusted
@@ -343,13 +344,12 @@ def _replace(
     made, stood, came, gone = casts, f"{names}{into}", "came.*", "gone.*"
     came_of = gone_of = ""
     if history:  # compared without their times, and told with them
-        gone, gone_of = f"gone.*{_times(table, 's.')}", f" join stored s on s.{key} = gone.{key}"
-        came, came_of = "came.*, clock.now", " cross join clock"
+        gone = f"gone.*{_times(table, 's.')}, f.{key} is null as is_absent"
+        gone_of = f" join stored s on s.{key} = gone.{key} left join fresh f on f.{key} = gone.{key}"
+        times, came_of = times_of_what_comes(table)
+        came = f"came.*, {times}, false"
         if table.is_told_by_sources:
             made = f"{casts}, r._valid, r._changed"
-            gone += ", null::timestamptz as _changed"
-            came = "came.*, f._valid, null::timestamptz, f._changed"
-            came_of = f" join fresh f on f.{key} = came.{key}"
     conn.execute(
         trusted(
             f"""create temporary table differing on commit drop as

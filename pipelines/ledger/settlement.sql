@@ -5,7 +5,6 @@
 -- @owner accountants
 -- @scope counterparty_key
 -- @money expected currency_key
--- @known
 create table ledger.settlement (
     settlement_key   text not null primary key, -- counterparty/currency/measure/month
     counterparty_key text not null,             -- core.accounting_counterparty; '-' where it is not decided

@@ -31,13 +31,10 @@ with owed as (
            0::numeric as received, 0::numeric as given, 0::numeric as refunded
     from owed
     union all
-    select counterparty_key, currency_key, 0, 0, 0, 0, null, amount, 0, 0
+    select counterparty_key, currency_key, 0, 0, 0, 0, null,
+           case when kind = 'refund' then 0 else amount end, 0, case when kind = 'refund' then amount else 0 end
     from ledger.payment_as_known(known_at)
-    where is_posted and not is_deleted and kind is distinct from 'refund' and (paid_on is null or paid_on <= as_of)
-    union all
-    select counterparty_key, currency_key, 0, 0, 0, 0, null, 0, 0, amount
-    from ledger.payment_as_known(known_at)
-    where is_posted and not is_deleted and kind = 'refund' and (paid_on is null or paid_on <= as_of)
+    where is_posted and not is_deleted and (paid_on is null or paid_on <= as_of)
     union all
     -- a payment made before its invoice is an advance until the invoice's day
     select a.counterparty_key, a.currency_key, 0, 0, 0, 0, null, 0, a.amount, 0

@@ -11,7 +11,10 @@ down_revision = "0022"
 def upgrade() -> None:
     op.execute("alter table ops.core_version rename to row_version")
     op.execute("alter index ops.core_version_pkey rename to row_version_pkey")
-    op.execute("alter index ops.core_version_scope rename to row_version_scope")
+    op.execute("drop index ops.core_version_scope")
+    op.execute(
+        "create index row_version_scope on ops.row_version (table_name, scope) where scope is not null"
+    )
     op.execute(
         "comment on table ops.row_version is 'What rows of core and of the ledger said before, and of times that were told"
         " of late. What a row says now stands in its table alone, with its own times. Append-only.'"
@@ -19,6 +22,10 @@ def upgrade() -> None:
     op.execute(
         "comment on column ops.row_version.said_from is"
         " 'Since when the source said so, by its own time; -infinity of what is worked out here.'"
+    )
+    op.execute(
+        "comment on column ops.row_version.scope is"
+        " 'The scope that the row was in; empty of what is worked out here, which is never told of late.'"
     )
     # Who reads a stage reads what its rows said before too, and nothing else of ops.
     for stage in ("core", "ledger"):
