@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from typing import get_args
 
 from mappings.field import Condition, FieldRule
 from mappings.folder import Mappings, System
-from mappings.schema import Dated, ReadRule, StageRule
+from mappings.schema import Dated, DocumentKind, ReadRule, StageRule
 from mappings.tables import targets
 from mappings.words import CARRIED, field_word, thing, word
 from mappings.write import WriteRule
 from resources.language import LANGUAGES, Language
 
 NOTHING = "—"
+DOCUMENTS = (*get_args(DocumentKind), "correction", "return")
 
 
 def mapping_document(mappings: Mappings, language: Language = "en") -> str:
@@ -201,7 +203,28 @@ class _Writer:
         yield f"- {self.w('price_digits')}: {money.price_digits}. {self.w(f'inexact_price_{money.inexact_price}')}"
         if money.rate_holds_days is not None:
             yield f"- {self.w('rate_holds_days')}: {money.rate_holds_days}"
+        yield from (f"- {said}" for said in self.allowed(system))
         yield ""
+
+    def allowed(self, system: System) -> Iterator[str]:
+        """Who lets documents go, whose they are, what stands for a value that is lacking, what stops a load."""
+        file, approval = system.file, system.approval
+        if isinstance(approval, str):
+            yield self.w(f"approval_{approval}")
+        else:
+            yield f"{self.w('approval_up_to')} {approval.auto_up_to.normalize():f} {file.currency}"
+        if file.organization is not None:
+            yield f"{self.w('organization')}: {self.w('number')} {file.organization.tax_number}"
+        for name, value in (("contract", file.defaults.contract), ("unit", file.defaults.unit)):
+            if value is not None:
+                yield f"{self.w(f'default_{name}')}: «{value}»"
+        yield f"{self.w('settlement_accounts')}: {', '.join(file.reconcile.settlement_accounts)}"
+        share = (file.gate.max_held_share * 100).normalize()
+        yield self.w("gate").format(share=f"{share:f}", least=file.gate.min_batch)
+        if file.expects:
+            yield f"{self.w('expects')}: {', '.join(thing(kind, self.language) for kind in file.expects)}"
+        for kind, why in file.without.items():
+            yield f"{self.w('without')}: {thing(kind, self.language)} ({why})"
 
     # ---- fields
 
@@ -309,12 +332,28 @@ class _Writer:
                 else ""
             )
             yield from (f"**{thing(kind, self.language)}**{posting}", "")
+            yield from self.policy(kind, rule)
             yield from self.owners(rule)
             yield from self.table(heads, [*self.write_rows(rule.fields)])
             for lines in rule.lines:
                 when = "" if lines.when == "true" else f" (`{lines.when}`)"
                 yield from (f"{thing(kind, self.language)}, {self.w('lines_of')} {lines.into}{when}:", "")
                 yield from self.table(heads, [*self.write_rows(lines.fields)])
+
+    def policy(self, kind: str, rule: WriteRule) -> Iterator[str]:
+        """What becomes of a document that accounting holds, when its deal changes."""
+        if kind not in DOCUMENTS:
+            return
+        if not rule.policy:
+            yield from (self.w("policy_none"), "")
+            return
+        rows = [
+            [self.w(f"state_{state}"), self.f(field), self.w(f"policy_{action}")]
+            for state, actions in rule.policy.items()
+            for field, action in actions.items()
+        ]
+        yield from (f"{self.w('policy')}:", "")
+        yield from self.table([self.w(head) for head in ("state", "changed", "follows")], rows)
 
     def owners(self, rule: WriteRule) -> Iterator[str]:
         """Whose each field is, and what follows when accounting takes something back, where the file says so."""

@@ -62,7 +62,7 @@ def holds() -> list[str]:
     """What is said before anything is sent."""
     period = re.search("format\\('(.*?)'", desired._IN_CLOSED_PERIOD)
     draft = re.search("'reason',\\s*'(.*?)'", plan._TO_WAIT)
-    there = re.sub(r".*format\('|', p\.until\).*", "", desired.CLOSED_THERE)
+    there = re.sub(r".*format\('|', p\.until\).*", "", desired.PERIOD_CLOSED_THERE)
     assert period
     assert draft
     assert there.startswith("the period up to %%s is closed in accounting, and")

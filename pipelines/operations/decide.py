@@ -16,7 +16,7 @@ from typing import Any, Final
 from mappings import System
 from mappings.check import ANOTHERS
 from pipelines.operations.changes import UNASKED, say_changes
-from pipelines.operations.desired import CLOSED, CLOSED_THERE, write_out
+from pipelines.operations.desired import PERIOD_CLOSED, PERIOD_CLOSED_THERE, write_out
 from pipelines.operations.edits import (
     LAST_STEP,
     STATE,
@@ -58,7 +58,7 @@ def decide(conn: Connection, accounting: System, run_id: str = "") -> Decided:
     hand_over(conn, accounting)
     conn.execute(trusted(_AMISS), parameters)
     conn.execute("analyze standing (operation_id, kind, key, deal_id, state, action)")
-    conn.execute(trusted(_IN_CLOSED_PERIOD), parameters)
+    conn.execute(trusted(_WRITTEN_IN_CLOSED_PERIOD), parameters)
     deals = [row[0] for row in conn.execute(trusted(REVISE), parameters).fetchall()]
     conn.execute(trusted(_WITHDRAW), parameters)
     conn.execute(_SPEND)
@@ -283,8 +283,8 @@ _KEPT: Final = """
 
 # Of a document that accounting holds: neither the day that it has there nor the one that it is to get may be closed. Its
 # steps that have not left wait, till the period is open again.
-_IN_CLOSED_PERIOD: Final = f"""
-    update desired d set hold = case when p.until >= there.day then {CLOSED_THERE} else {CLOSED} end
+_WRITTEN_IN_CLOSED_PERIOD: Final = f"""
+    update desired d set hold = case when p.until >= there.day then {PERIOD_CLOSED_THERE} else {PERIOD_CLOSED} end
     from ops.period_lock p
     cross join needed n
     join written w on w.operation_id = n.operation_id

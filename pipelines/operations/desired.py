@@ -278,11 +278,11 @@ _WRITE_OUT: Final = """
     where t.operation_id = made.operation_id
 """
 
-CLOSED: Final = (
+PERIOD_CLOSED: Final = (
     "format('the period up to %%s is closed in accounting; open it, or date the deal later', p.until)"
 )
 
-CLOSED_THERE: Final = (
+PERIOD_CLOSED_THERE: Final = (
     "format('the period up to %%s is closed in accounting, and the document is dated there; open it: another date of the deal"
     " does not help', p.until)"
 )
@@ -290,7 +290,7 @@ CLOSED_THERE: Final = (
 # Nothing is written into a period that accounting has closed: the document waits for the accountant. What accounting was
 # seen to hold: `decide.py`.
 _IN_CLOSED_PERIOD = f"""
-    update desired d set hold = {CLOSED}
+    update desired d set hold = {PERIOD_CLOSED}
     from ops.period_lock p
     cross join needed n
     where n.operation_id = d.operation_id and p.system = %(system)s and d.hold is null

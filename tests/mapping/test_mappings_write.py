@@ -235,6 +235,37 @@ def test_the_mapping_document_tells_everything_that_is_decided(language: Any, wo
     assert text == mapping_document(load(MAPPINGS / "demo", ENVIRON), language)
 
 
+@pytest.mark.parametrize(("language", "words"), [
+    ("en", ["| posted | sum | it is changed, a posted one is unposted and posted again |",
+            "| posted and paid | all others | a person is asked |",
+            "a draft is updated, of everything else a person is asked", "without approval up to, larger ones wait for a person: 100000 RUB",
+            "Our legal entity in accounting: tax number 7701234567", "Name of a contract that is created: «Основной договор»",
+            "debts and advances of buyers stand: 62.01, 62.02", "more than 50 % of at least 20 deals"]),
+    ("ru", ["| проведён | сумма | изменяется, проведённый перепроводится |", "| проведён и оплачен | все прочие | спрашивается решение |",
+            "непроведённый документ изменяется", "большие ждут человека: 100000 RUB", "Наша организация в учёте: ИНН 7701234567",
+            "Название создаваемого договора: «Основной договор»", "62.01, 62.02", "не менее 20) впервые задерживается более 50 %"]),
+])  # fmt: skip
+def test_the_mapping_document_tells_what_becomes_of_posted_documents_and_who_lets_them_go(
+    tmp_path: Path, language: Any, words: list[str]
+) -> None:
+    for file in (MAPPINGS / "demo").glob("*.yaml"):
+        text = file.read_text()
+        if file.name == "onec.yaml":
+            values = yaml.safe_load(text)
+            values["approval"] = {"auto_up_to": 100000}
+            values["organization"] = {"tax_number": "7701234567"}
+            values["defaults"] = {**values.get("defaults", {}), "contract": "Основной договор"}
+            values["write"]["realization"]["policy"] = {
+                "posted": {"amount": "update"},
+                "paid": {"*": "ask"},
+            }
+            text = yaml.safe_dump(values, allow_unicode=True, sort_keys=False)
+        (tmp_path / file.name).write_text(text)
+    said = mapping_document(load(tmp_path, ENVIRON), language)
+    for word in words:
+        assert word in said
+
+
 def test_every_table_and_column_of_the_document_has_a_name_in_both_languages() -> None:
     from mappings.words import CARRIED, TABLES
 
