@@ -57,6 +57,7 @@ RUSSIAN: tuple[tuple[str, str], ...] = (
     (r"was rounded by a spreadsheet, its last digits are lost", "округлён таблицей, последние цифры потеряны"),
     (r"is no INN: an INN has digits only", "не ИНН: в ИНН только цифры"),
     (r"is a placeholder of zeros", "состоит из одних нулей"),
+    (r"is a placeholder of digits in a row", "состоит из цифр подряд"),
     (r"has 9 digits and looks like a KPP", "из 9 цифр и похож на КПП"),
     (r"has (\d+) digits, and with a leading zero its check digit is wrong",
      r"из \1 цифр, и с нулём впереди контрольная цифра неверна"),
