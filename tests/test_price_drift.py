@@ -152,6 +152,15 @@ def test_a_price_that_the_crm_changed_counts_from_the_day_there(conn: Connection
     assert conn.execute("select owner from ledger.price_drift").fetchone() == ("accountants",)
 
 
+def test_before_the_first_version_that_we_know_the_crm_is_taken_to_have_said_the_same(
+    conn: Connection,
+) -> None:
+    crm(conn, ("2026-04-01", "100"))
+    accounting(conn, "2025-06-01", (SEEN, "100"))
+    accounting(conn, "2026-02-10", (SEEN, "120"))
+    assert found(conn) == [(date(2026, 2, 10), "accounting", Decimal(100))]
+
+
 def test_the_first_of_the_days_on_end_counts_and_not_an_earlier_drift(conn: Connection) -> None:
     # 100/100, 100/120 from 1 February, 120/120 from 1 March, 120/90 from 15 March, 80/90 from 1 April
     crm(conn, ("2026-01-01", "100"), ("2026-03-01", "120"), ("2026-04-01", "80"))
@@ -264,12 +273,12 @@ def test_the_mapping_file_says_which_list_goes_with_which_type(conn: Connection)
     assert rows == [("Опт", "Оптовая", 70, 60)]
 
 
-@pytest.mark.parametrize(("without_vat", "drifts"), [("81.9672", False), ("82", True)])
+@pytest.mark.parametrize(("without_vat", "drifts"), [("81.9672", False), ("81.96", False), ("82", True)])
 def test_a_price_without_vat_is_compared_with_vat_added(
     conn: Connection, without_vat: str, drifts: bool
 ) -> None:
     crm(conn, ("2026-01-10", "100"))
-    accounting(conn, "2026-01-01", (SEEN, without_vat))  # 81.9672 * 1.22 = 99.999984, to the kopeck 100.00
+    accounting(conn, "2026-01-01", (SEEN, without_vat))  # 81.96 * 1.22 = 99.9912, a kopeck of rounding
     pairs = '[{"list": null, "type": null, "adds_vat": true}]'
     insert(conn, "ops.setting", {}, "system name value", [("crm", "price_types", pairs)])
     found(conn)
@@ -288,16 +297,16 @@ def test_the_list_with_the_products_own_price_is_the_base_one(conn: Connection) 
     crm(conn, ("2026-01-10", "70"), price_list="Опт", number="1")
     crm(conn, ("2026-01-12", "90"), price_list="BASE", number="2")
     accounting(conn, "2026-01-01", (SEEN, "100"))
-    assert found(conn) == [(date(2026, 1, 12), "crm", None)]
+    assert found(conn) == [(date(2026, 1, 1), "accounting", None)]
     assert conn.execute("select price_list from ledger.price_drift").fetchone() == ("BASE",)
 
 
 def test_a_product_without_lists_has_its_own_price(conn: Connection) -> None:
     conn.execute(OWN)
     accounting(conn, "2026-01-01", (SEEN, "100"))
-    assert found(conn) == [(date(2026, 3, 1), "crm", None)]
+    assert found(conn) == [(date(2026, 1, 1), "accounting", None)]
     (sentence,) = conn.execute("select sentence_en from ledger.price_drift").fetchone() or ("",)
     assert sentence == (
-        "Стол: 90 RUB in the CRM, 100 RUB in accounting («Основная») since 2026-03-01; set the new price in accounting too, or"
-        " correct it in the CRM"
+        "Стол: 90 RUB in the CRM, 100 RUB in accounting («Основная») since 2026-01-01; take the new price over into the CRM's"
+        " price list, or correct it in accounting"
     )

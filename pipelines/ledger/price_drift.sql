@@ -173,7 +173,9 @@ with accounting as (
     from told t
     order by t.drift_key, t.day, t.valid_from desc, t.said_from desc
 ), steps as (
-    select drift_key, day, price, true as is_crm
+    -- before the first that we know of the CRM it is taken to have been the same
+    select drift_key, case when row_number() over (partition by drift_key order by day) = 1 then '-infinity' else day end as day,
+           price, true as is_crm
     from (
         select distinct on (drift_key, day) drift_key, day, price from crm_said
         order by drift_key, day, said_from desc, known_from desc
@@ -197,9 +199,12 @@ with accounting as (
            first_value(accounting) over (partition by drift_key, accounting_turn order by day) as accounting
     from numbered
 ), compared as (
-    select s.*, coalesce(crm <> accounting, false) as differs, lag(crm) over w as crm_before, lag(accounting) over w as accounting_before,
+    select s.*, lag(crm) over w as crm_before, lag(accounting) over w as accounting_before,
+           -- a price without VAT is rounded itself, and comes back to the kopeck at most
+           coalesce(abs(s.crm - s.accounting) > case when p.adds_vat then 0.01 else 0 end, false) as differs,
            row_number() over (partition by drift_key order by day desc) as place
     from standing s
+    join pairs p using (drift_key)
     window w as (partition by drift_key order by day)
 ), agreed as (
     select drift_key, max(day) as day from compared where not differs group by drift_key
