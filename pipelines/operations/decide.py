@@ -418,7 +418,8 @@ _ASK: Final = """
                        when s.by_accounting then 'в учёте его меняют снова после каждой обратной записи: ' || s.changes_ru
                        else 'в сделке теперь иначе: ' || s.changes_ru end,
                   case when s.amiss is not null then '; в учёте он не таков, каким мы его оставили ('
-                           || replace(replace(replace(s.amiss, 'not posted', 'не проведён'), 'deleted', 'удалён'), 'changed', 'изменён')
+                           || replace(replace(replace(replace(s.amiss, 'not posted', 'не проведён'), 'deleted', 'удалён'),
+                                  'changed', 'изменён'), 'corrected or taken back by hand', 'исправлен или возвращён вручную')
                            || '): сначала исправьте это там'
                        when s.is_edited then '; в учёте документ тоже изменён'
                        when s.is_taken_back and s.fields <> '{unposted}' then '; проведение отменили мы, чтобы его изменить' else '' end)

@@ -93,6 +93,17 @@ TOUCHED: Final = """
         select x.version from ops.operation x
         where x.target = o.target and x.kind = o.kind and x.key = o.key and x.state = 'verified' and x.version is not null
         order by x.changed_at desc limit 1)
+    union
+    -- An accountant's own correction or return of a document of ours, about which something is undecided or has not left.
+    select o.subject
+    from change
+    join ledger.document l on l.document_key = change.key and l.kind in ('correction', 'return') and l.base_key is not null
+    join ops.operation o on o.target = l.source and o.key = substr(l.base_key, length(l.source) + 2)
+     and o.action = 'create' and o.state = 'verified' and ops.is_document(o.kind)
+    where not exists (select from ops.operation x where x.target = l.source and x.key = substr(l.document_key, length(l.source) + 2))
+      and (exists (select from ops.question q where q.deal_id = o.subject and q.answer is null and q.withdrawn_at is null)
+           or exists (select from ops.operation u where u.target = o.target and u.subject = o.subject
+                         and u.kind in ('correction', 'return') and u.state in ('planned', 'held', 'approved', 'rejected')))
 """
 
 # Given keys of ledger.payment as `change`: deals whose documents a refund names.

@@ -171,7 +171,7 @@ def plan(warehouse: Warehouse, accounting: System, *, run_id: str = "", everythi
             return decide(conn, accounting, run_id)
 
         conn.execute("select set_config('sverka.run_id', %s, true)", [run_id])
-        dropped = reconsider(conn, decide_anew, run_id)
+        dropped = reconsider(conn, decide_anew, accounting.timezone, run_id)
         decided = decide_anew()
         if decided.deals:
             scope = [row[0] for row in conn.execute("select key from scope").fetchall()]

@@ -22,27 +22,42 @@ from pipelines.table import tables
 from resources.warehouse import Connection, trusted
 
 
-def reconsider(conn: Connection, decide_anew: Callable[[], object], run_id: str = "") -> Sequence[str]:
+def reconsider(
+    conn: Connection, decide_anew: Callable[[], object], zone: str, run_id: str = ""
+) -> Sequence[str]:
     """Drop the decisions about deals in `scope` that would not be made again, and of which nothing has left; whose they were.
 
-    `decide_anew` decides about the deals in `scope`; what it writes is taken back.
+    `decide_anew` decides about the deals in `scope`; what it writes is taken back. `zone`: of accounting's clock.
     """
+    scope = [row[0] for row in conn.execute("select key from scope").fetchall()]
+    dated = _date_anew(conn, zone, run_id)
+    if dated:
+        remake(conn, dated, scope)
     rows = conn.execute(_OPEN).fetchall()
     if not rows:
-        return []
+        return dated
     deals = sorted({row[0] for row in rows})
-    scope = [row[0] for row in conn.execute("select key from scope").fetchall()]
     with conn.transaction(force_rollback=True):
         _forget(conn, deals)
         remake(conn, deals, deals)
         decide_anew()
         again = set(conn.execute(_LAST, [deals]).fetchall())
-    closed = {row[0] for row in conn.execute(_CLOSED_SINCE).fetchall()}
+    closed = {row[0] for row in conn.execute(trusted(_CLOSED_SINCE.format(rows=_OPEN_ROWS))).fetchall()}
     dropped = sorted({row[0] for row in rows if row not in again} | closed)
     if dropped:
         _drop(conn, dropped, run_id)
         remake(conn, dropped, scope)
-    return dropped
+    return [*dated, *dropped]
+
+
+def _date_anew(conn: Connection, zone: str, run_id: str) -> Sequence[str]:
+    """Give what a person took back for good a day of today, where its day was closed before anything of it left; whose it was."""
+    rows = conn.execute(trusted(_CLOSED_SINCE.format(rows=_FINAL_ROWS))).fetchall()
+    deals = sorted({row[0] for row in rows})
+    if deals:
+        _drop(conn, deals, run_id, _FINAL_ROWS)
+        conn.execute(_MADE_ANEW, [zone, deals])
+    return deals
 
 
 def remake(conn: Connection, deals: Sequence[str], scope: Sequence[str]) -> None:
@@ -122,51 +137,75 @@ def what_is_amiss(conn: Connection, operation_id: UUID) -> str:
     return str(row[0]) if row and row[0] else ""
 
 
-def _drop(conn: Connection, deals: Sequence[str], run_id: str = "") -> None:
+def _drop(conn: Connection, deals: Sequence[str], run_id: str = "", rows: str = "") -> None:
     """Forget what was decided last about the documents of these deals, all in `scope`, where nothing of it has left; it is kept."""
     conn.execute(
-        f"insert into ops.revision_dropped select v.*, clock_timestamp(), %s from ({_OPEN_ROWS}) v where v.deal_id = any(%s)",
+        trusted(
+            "insert into ops.revision_dropped select v.*, clock_timestamp(), %s"
+            f" from ({rows or _OPEN_ROWS}) v where v.deal_id = any(%s)"
+        ),
         [run_id, list(deals)],
     )
-    _forget(conn, deals)
+    _forget(conn, deals, rows)
 
 
-def _forget(conn: Connection, deals: Sequence[str]) -> None:
+def _forget(conn: Connection, deals: Sequence[str], rows: str = "") -> None:
     conn.execute(
-        f"delete from ops.revision r using ({_OPEN_ROWS}) v where v.deal_id = any(%s)"
-        " and (r.deal_id, r.kind, r.revision, r.number) = (v.deal_id, v.kind, v.revision, v.number)",
+        trusted(
+            f"delete from ops.revision r using ({rows or _OPEN_ROWS}) v where v.deal_id = any(%s)"
+            " and (r.deal_id, r.kind, r.revision, r.number) = (v.deal_id, v.kind, v.revision, v.number)"
+        ),
         [list(deals)],
     )
 
 
-# The last decision about each document of the deals in scope, where nothing of what follows it has left us. What a person
-# took back for good stays so.
-_OPEN_ROWS: Final = """
+# The last decision about each document of the deals in scope, where nothing of what follows it has left us, or what left is a
+# draft that was deleted in accounting and never was in the books.
+_NOT_LEFT_ROWS: Final = """
     select l.*
     from (
         select distinct on (r.deal_id, r.kind) r.* from ops.revision r join scope on scope.key = r.deal_id
         order by r.deal_id, r.kind, r.revision desc, r.number desc
     ) l
     join ops.operation base on base.operation_id = l.operation_id
-    where not l.is_final and not exists (
+    where {which} and not exists (
         select from ops.operation o
         where o.operation_id in (
                 case l.ending when 'corrected' then ops.key_of(
                     base.target, 'correction', l.deal_id || '/' || l.kind || '/' || l.revision || '/' || l.number) end::uuid,
                 case l.ending when 'reversed' then ops.key_of(
                     base.target, 'return', l.deal_id || '/' || l.kind || '/' || l.revision) end::uuid)
-          and (o.state in ('sent', 'uncertain', 'confirmed', 'verified', 'reversed') or o.reason_code = 'read_back'))
+          and (o.state in ('sent', 'uncertain', 'confirmed', 'verified', 'reversed') or o.reason_code = 'read_back')
+          and not (o.kind = 'correction' and o.state = 'verified' and exists (
+                  select from ledger.document d
+                  where d.document_key = o.target || ':' || o.key and d.is_deleted and not d.is_posted)
+              and not exists (
+                  select from ops.operation p
+                  where p.target = o.target and p.kind = o.kind and p.key = o.key and p.action in ('update', 'post')
+                    and p.state in ('sent', 'uncertain', 'confirmed', 'verified'))))
 """
+
+# What a person took back for good stays so.
+_OPEN_ROWS: Final = _NOT_LEFT_ROWS.format(which="not l.is_final")
+_FINAL_ROWS: Final = _NOT_LEFT_ROWS.format(which="l.is_final")
 
 _OPEN: Final = f"""
     select v.deal_id, v.kind, v.revision, v.number, v.ending, v.decided_by, v.reason, md5(v.held::text) from ({_OPEN_ROWS}) v
 """
 
 # Whose decision has a day in a period that was closed before anything of it left: it is made anew, with a day of today.
-_CLOSED_SINCE: Final = f"""
-    select v.deal_id from ({_OPEN_ROWS}) v join ops.operation base on base.operation_id = v.operation_id
+_CLOSED_SINCE: Final = """
+    select v.deal_id from ({rows}) v join ops.operation base on base.operation_id = v.operation_id
     where exists (select from ops.period_lock p
                    where p.system = base.target and p.until >= v.decided_on and p.until < current_date)
+"""
+
+_MADE_ANEW: Final = """
+    insert into ops.revision (deal_id, kind, revision, number, ending, is_final, held, decided_on, decided_by, reason, operation_id)
+    select d.deal_id, d.kind, d.revision, d.number, d.ending, d.is_final, d.held, (clock_timestamp() at time zone %s)::date,
+           d.decided_by, d.reason, d.operation_id
+    from ops.revision_dropped d
+    where d.deal_id = any(%s) and d.is_final and d.dropped_at >= now()
 """
 
 _LAST: Final = """
@@ -177,8 +216,8 @@ _LAST: Final = """
 """
 
 # Of the creation `b` of a realization: how accounting holds it, or a correction of it, where that is not as we last wrote it
-# and posted; null where all is well. A correction that was never posted corrects nothing.
-# What has not been read of it yet is taken to be as we left it.
+# and posted, or followed by a document of an accountant's own; null where all is well. A correction that was never posted
+# corrects nothing. What has not been read of it yet is taken to be as we left it.
 _AMISS: Final = """(
     select string_agg(distinct said.how, ', ')
     from ops.operation c
@@ -202,6 +241,12 @@ _AMISS: Final = """(
             when l.is_deleted then 'deleted'
             when not coalesce(l.is_posted, ours.last_step = 'post', false) and not exists (
                 select from ops.setting s where s.system = c.target and s.name = 'posted_at_once_' || c.kind) then 'not posted'
+            when c.kind <> 'correction' and exists (
+                select from ledger.document h
+                where h.base_key = c.target || ':' || c.key and h.kind in ('correction', 'return') and not h.is_deleted
+                  and coalesce(h.is_posted, true) and not exists (
+                    select from ops.operation x where x.target = c.target and x.key = substr(h.document_key, length(c.target) + 2))
+            ) then 'corrected or taken back by hand'
             when l.version is null or l.version = ours.version then null
             when left_as.is_draft then 'changed'  -- posted there, not by us
             when exists (

@@ -11,7 +11,9 @@ import pytest
 from pipelines import sync
 from pipelines.operations.approve import approve_shown
 from pipelines.operations.breaker import retry
+from pipelines.operations.decide import answer
 from pipelines.operations.difference import difference
+from pipelines.operations.revisions import undo
 from resources.connector import Refused, SourceError, Uncertain
 from tests.laws.conftest import Towns
 from tests.laws.one_deal import asked, deal_of, only, reprice, settle
@@ -330,3 +332,63 @@ def test_a_decision_whose_day_was_closed_before_it_left_gets_a_day_of_today(town
         assert day > date(2026, 4, 30)
         assert is_one
         assert town.rows("select count(*) from ops.revision_dropped") == [(1,)]
+
+
+@pytest.mark.parametrize("wait", ["refused", "manual"])
+def test_an_undo_whose_day_was_closed_before_it_left_gets_a_day_of_today(towns: Towns, wait: str) -> None:
+    with shipped(towns, "mixed") as (town, deal):
+        if wait == "refused":
+            town.books.refused_kinds = {"return"}
+        else:
+            town.remap("manual")
+        with town.warehouse.transaction() as conn:
+            assert undo(conn, town.road.accounting, f"bitrix24:{deal}", "realization", "Анна", "ошибка").done
+        town.sync()
+        # Decided in April, in place of today.
+        town.warehouse.execute(
+            "set session_replication_role = replica; update ops.revision set decided_on = '2026-04-15', decided_at = '2026-04-15'"
+        )
+        town.warehouse.execute(
+            "insert into ops.change_log (table_name, key) values ('ops.revision', %s)", [f"bitrix24:{deal}"]
+        )
+        town.books.closed_until = date(2026, 4, 30)
+        town.sync()
+        let_go(town)
+        assert held(town, deal) == 0
+        ((day, by, reason, is_final),) = town.rows(
+            "select decided_on, decided_by, reason, is_final from ops.revision"
+        )
+        assert day > date(2026, 4, 30)
+        assert (by, reason, is_final) == ("Анна", "ошибка", True)
+        assert town.rows("select count(*) from ops.revision_dropped") == [(1,)]
+        assert sync.plan_operations(town.road, everything=True).quiet
+
+
+@pytest.mark.parametrize("then", ["deleted", "posted there"])
+def test_a_draft_of_a_correction_is_no_obstacle_to_another_buyer_once_it_is_deleted_or_posted(
+    towns: Towns, then: str
+) -> None:
+    with shipped(towns, "mixed") as (town, deal):
+        refuse(town, "post", "correction")
+        reprice(town, deal, "900.00")
+        town.sync()
+        town.portal.change("deal", deal, companyId=23)
+        town.sync()
+        (key,) = town.books.all("correction")
+        if then == "deleted":
+            town.books.change("correction", key, DeletionMark=True)
+        else:
+            town.books.change("correction", key, Posted=True)
+        town.sync()
+        town.sync()
+        allow(town, "post")
+        let_go(town)
+        for question in asked(town):
+            with town.warehouse.transaction() as conn:
+                answer(
+                    conn, town.road.accounting, str(question["question_id"]), "reversal", "Анна", "так верно"
+                )
+        settle(town)
+        assert held(town, deal) == Decimal("900.00")
+        assert "Гранит" in buyers(town, deal).pop()
+        assert town.rows("select count(*) from ledger.variance where measure = 'realized'") == [(0,)]
