@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -23,6 +25,7 @@ from tests.laws.known_books import Company, folder_of, known_road
 
 FIRST = date(2026, 1, 10)
 DAYS = [FIRST + timedelta(days=n) for n in (10, 40)]
+MIGRATIONS = Path(sync.__file__).parent / "migrations"
 VERSIONS = "select count(*) from ops.row_version"
 
 
@@ -270,3 +273,26 @@ def test_a_report_made_while_the_ledger_is_worked_out_can_be_asked_for_again(roa
     assert figures["receivables_as_of", DAYS[0]][0][4] == 600
     assert company.as_known(moment) == figures
     assert company.as_known("infinity")["receivables_as_of", DAYS[0]][0][4] == 900
+
+
+def test_what_was_kept_of_core_before_the_ledger_kept_anything_is_kept_on(
+    server_url: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(server_url, autocommit=True) as conn:
+        conn.execute("create database known_before")
+    older = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, older)
+    for file in (older / "versions").glob("[0-9]*"):
+        if file.name > "0023":
+            file.unlink()
+    warehouse = Warehouse(f"{server_url.rsplit('/', 1)[0]}/known_before")
+    warehouse._upgrade(older)
+    warehouse.execute(
+        "insert into ops.core_version values ('core.deal', 'shop:1', 'shop:1', '2026-01-01', '2026-01-02', '{\"title\": \"A\"}')"
+    )
+    assert warehouse.migrate()
+    for kept in ("ops.row_version", "core.kept_version"):
+        assert warehouse.rows(f"select key, row ->> 'title' from {kept}") == [("shop:1", "A")]
+    assert warehouse.rows("table ledger.kept_version") == []
+    with pytest.raises(psycopg.Error, match="append-only"):
+        warehouse.execute("delete from ops.row_version")
