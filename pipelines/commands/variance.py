@@ -11,6 +11,7 @@ from pipelines.commands import show
 from pipelines.commands.session import CONSOLE, road
 from pipelines.ledger.decisions import accept, decisions, reopen, resolved, variance, variances
 from pipelines.operations.revisions import Told
+from pipelines.papers.codes import value
 from resources.language import Language
 
 _WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
@@ -73,7 +74,7 @@ def variance_list(language: Language, *, status: str, counterparty: str, reason:
     if len(rows) > limit:
         CONSOLE.print(f"… {len(rows) - limit}: --limit", style="dim")
     if not is_gone:
-        _sums(rows, words)
+        _sums(rows, language)
     return 0
 
 
@@ -90,7 +91,7 @@ def variance_show(number: str, language: Language) -> int:
         ("number", str(row["variance_number"])),
         ("status", words[row["status"]]),
         ("reason", row["reason"]),
-        ("measure", row["measure"]),
+        ("measure", value(row["measure"], language)),
         ("counterparty", row["counterparty"]),
         ("deal", row["deal_id"]),
         ("document", row.get("number") or row["document_key"]),
@@ -99,14 +100,14 @@ def variance_show(number: str, language: Language) -> int:
         ("actual", row.get("actual")),
         ("amount", f"{show.money(row['amount'])} {row['currency'] or ''}".rstrip()),
         ("since", _day(row)),
-        ("owner", row.get("owner")),
+        ("owner", value(row.get("owner") or "", language)),
         ("cause", row[f"cause{tail}"] or words["not known"]),
         ("sentence", row[f"sentence{tail}"]),
         ("resolution", row.get(f"resolution{tail}")),
     ]
-    for name, value in facts:
-        if value:
-            CONSOLE.print(f"[bold]{words[name]}[/]: {escape(str(value))}", soft_wrap=True)
+    for name, told in facts:
+        if told:
+            CONSOLE.print(f"[bold]{words[name]}[/]: {escape(str(told))}", soft_wrap=True)
     if decided:
         CONSOLE.print(f"[bold]{words['decided']}[/]:")
     for one in decided:
@@ -153,8 +154,9 @@ def _decided(one: Mapping[str, Any], words: Mapping[str, str]) -> str:
     return told
 
 
-def _sums(rows: Sequence[Mapping[str, Any]], words: Mapping[str, str]) -> None:
+def _sums(rows: Sequence[Mapping[str, Any]], language: Language) -> None:
     """By measure and currency: an accepted variance is in the sum, and said to be."""
+    words = _WORDS[language]
     made = show.table(
         words["sum"], words["measure"], "", words["amount"], words["accepted sum"],
         right=(words["amount"], words["accepted sum"]),
@@ -162,7 +164,7 @@ def _sums(rows: Sequence[Mapping[str, Any]], words: Mapping[str, str]) -> None:
     for measure, currency in sorted({(row["measure"], row["currency"] or "") for row in rows}):
         of = [row for row in rows if (row["measure"], row["currency"] or "") == (measure, currency)]
         show.row(
-            made, measure, currency, show.money(sum(row["amount"] for row in of)),
+            made, value(measure, language), currency, show.money(sum(row["amount"] for row in of)),
             show.money(sum(row["amount"] for row in of if row["status"] == "accepted")),
         )  # fmt: skip
     CONSOLE.print(made)

@@ -17,7 +17,8 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 
 from pipelines.papers.cells import plain, tab_name
-from resources.language import LANGUAGES, Language
+from pipelines.papers.codes import value as code_value
+from resources.language import Language
 from resources.warehouse import Connection
 
 Kind = Literal["text", "sentence", "code", "money", "count", "day", "moment"]
@@ -178,7 +179,7 @@ def _cell(sheet: Any, column: Column, row: Mapping[str, Any], table: Table, lang
     elif column.name == table.currency:
         value = _currency(value)
     elif column.kind == "code" and isinstance(value, str):
-        value = VALUES.get(value, {}).get(language, value)
+        value = code_value(value, language)
     cell = plain(WriteOnlyCell(sheet), value)
     if column.kind in FORMATS:
         cell.number_format = FORMATS[column.kind]
@@ -217,17 +218,3 @@ def _totals(sheet: Any, table: Table, count: int, currencies: Sequence[str], lan
             cell.font = Font(bold=True)
             cells.append(cell)
         sheet.append(cells)
-
-
-def _translated(*rows: tuple[str, str]) -> dict[str, dict[Language, str]]:
-    return {said: dict(zip(LANGUAGES, (said, ru), strict=True)) for said, ru in rows}
-
-
-VALUES: Final[Mapping[str, Mapping[Language, str]]] = _translated(
-    ("open", "открыто"), ("accepted", "принято"), ("not due", "срок не наступил"), ("over 90", "свыше 90"),
-    ("invoice", "счёт"), ("order", "заказ"), ("realization", "реализация"), ("correction", "корректировка"),
-    ("return", "возврат"), ("receipt", "оплата"), ("refund", "возврат оплаты"), ("accountants", "бухгалтерия"),
-    ("sales", "отдел продаж"), ("data team", "команда данных"), ("ordered", "заказано"), ("invoiced", "выставлено"),
-    ("realized", "реализовано"), ("vat_invoiced", "счета-фактуры"), ("paid", "оплачено"), ("exchanged", "курсовые разницы"),
-)  # fmt: skip
-"""What columns of codes say, in each language."""
