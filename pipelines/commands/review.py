@@ -10,7 +10,7 @@ from typing import Any
 from rich.markup import escape
 
 from pipelines.commands import show
-from pipelines.commands.session import CONSOLE, road
+from pipelines.commands.session import CONSOLE, road, writing
 from pipelines.identity.decisions import Verdict, count_decisions, decide, decisions, undo
 from pipelines.identity.picture import bar, page, steps, svg, total
 from pipelines.identity.review import Explained, Stake, compared, count_questions, explain, questions
@@ -66,7 +66,8 @@ def review_show(left: str, right: str, language: Language, picture: Path | None)
         )
         return 1
     if picture is not None:
-        picture.write_text(PICTURES[picture.suffix](explained, language), encoding="utf-8")
+        with writing(picture, "--picture") as file:
+            file.write(PICTURES[picture.suffix](explained, language))
         CONSOLE.print(f"written to {picture}" if language == "en" else f"записано в {picture}", markup=False)
         return 0
     _beside(explained, language)

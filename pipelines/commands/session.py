@@ -165,13 +165,13 @@ def start_sandbox(processes: Processes, home: Path, *options: str) -> Sandbox:
 
 
 @contextlib.contextmanager
-def writing(output: Path) -> Iterator[TextIO]:
+def writing(output: Path, option: str = "--output") -> Iterator[TextIO]:
     """The file that a command was told to write. Raises ProcessError where that cannot be."""
     try:
         file = output.open("w", encoding="utf-8")
     except OSError as error:
         raise ProcessError(
-            f"{output} cannot be written ({error.strerror}); name another file with --output"
+            f"{output} cannot be written ({error.strerror}); name another file with {option}"
         ) from error
     with file:
         yield file

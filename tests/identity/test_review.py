@@ -20,6 +20,7 @@ from pipelines.identity.decisions import decide
 from pipelines.identity.model import load
 from pipelines.identity.review import compared, explain, questions
 from pipelines.identity.review_words import LABELS_RU, WORDS
+from pipelines.processes import ProcessError
 from resources.warehouse import Warehouse
 from tests.identity.clients import INNS, Clients, deployed
 
@@ -324,6 +325,9 @@ def test_the_picture_is_drawn_into_a_file(say: Say, tmp_path: Path, suffix: str)
     drawn = text[text.index("<svg") : text.index("</svg>") + 6]
     assert sum(1 for element in ElementTree.fromstring(drawn).iter() if element.tag.endswith("rect")) > 2
     assert say("show", "bitrix24:1", "amocrm:1", "--picture", str(tmp_path / "why.bmp")).exit_code == 2
+    nowhere = say("show", "bitrix24:1", "amocrm:1", "--picture", str(tmp_path / "no folder" / path.name))
+    assert isinstance(nowhere.exception, ProcessError)
+    assert "name another file with --picture" in str(nowhere.exception)
 
 
 def test_deciding_and_undoing_by_the_command(say: Say, clients: Clients) -> None:
