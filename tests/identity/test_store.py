@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -179,7 +180,7 @@ def test_an_id_stays_though_the_records_say_another_day_of_their_making(clients:
 
 
 def test_no_card_without_a_name_joins_two_clients_and_a_person_is_asked(clients: Clients) -> None:
-    shared = {"phone": "+79161234501", "email": "buh@firma-x.ru"}
+    shared: dict[str, Any] = {"phone": "+79161234501", "email": "buh@firma-x.ru"}
     clients.give("bitrix24:5", "ООО Альфа", **shared)
     clients.give("amocrm:5", "ООО Лютик", **shared)
     clients.sync()
@@ -256,7 +257,7 @@ def test_merges_round_in_a_circle_are_passed_over(clients: Clients) -> None:
 
 
 def test_records_of_a_circle_are_judged_by_themselves_and_flagged(clients: Clients) -> None:
-    alpha = {"name": "ООО Альфа", "inn": INNS[1], "kpp": "770701001"}
+    alpha: dict[str, Any] = {"name": "ООО Альфа", "inn": INNS[1], "kpp": "770701001"}
     clients.give("bitrix24:5", **alpha)
     clients.give("bitrix24:6", **alpha)
     clients.give("bitrix24:7", "ООО Гамма")
@@ -317,7 +318,7 @@ def test_an_inn_with_a_wrong_checksum_joins_nobody(clients: Clients) -> None:
 
 
 def test_one_row_of_digits_is_two_numbers_in_two_countries(clients: Clients) -> None:
-    trade = {"name": "Alpha Trade", "inn": "200988541", "phone": "+79161234501"}
+    trade: dict[str, Any] = {"name": "Alpha Trade", "inn": "200988541", "phone": "+79161234501"}
     clients.give("bitrix24:5", country="BY", **trade)
     clients.give("amocrm:5", country="US", **trade)
     clients.give("amocrm:6", country="BY", **trade)
