@@ -36,59 +36,76 @@ def shown_table(name: str) -> str:
 
 
 def _as_of(table: Table) -> str:
-    said = f"{table.description} As of a time in the source (valid), as known at a time of ours (known; else now)."
+    """A record is its version with the latest `said_from` up to `valid` among those known by `known`, the row one of them."""
+    row, version = _columns(table)
+    # Written by hand, a row has no times, and counts as of ever.
+    counts = (
+        "(t.said_from <= valid or t.said_from is null) and (t.known_from <= known or t.known_from is null)"
+    )
     return _function(
-        f"{table.name}_as_of",
-        "valid timestamptz, known timestamptz default now()",
         table,
-        {"said_from": "valid", "known_from": "known"},
-        said,
+        "as_of",
+        "valid timestamptz, known timestamptz default now()",
+        f"""
+    with kept as materialized (
+        select distinct on (v.key) v.key, v.said_from, v.known_from, v.row from {table.stage}.kept_version v
+        where (valid < 'infinity' or known < 'infinity')
+          and v.table_name = '{table.name}' and v.said_from <= valid and v.known_from <= known
+        order by v.key desc, v.said_from desc, v.known_from desc
+    ), won as materialized (
+        select k.* from kept k
+        where not exists (
+            select from {table.name} t
+            where t.{table.key} = k.key and {counts} and (t.said_from, t.known_from) >= (k.said_from, k.known_from))
+    )
+    select {row} from {table.name} t
+    where {counts} and not exists (select from won k where k.key = t.{table.key})
+    union all
+    select {version} from won k
+    cross join lateral jsonb_populate_record(null::{table.name}, k.row) r
+    where k.row is not null""",
+        "As of a time in the source (valid), as known at a time of ours (known; else now).",
     )
 
 
 def _as_known(table: Table) -> str:
-    said = f"{table.description} As the table had them at a time of ours; infinity: as it has them."
-    times = {"said_from": "'infinity'", "known_from": "known"}
+    """The row, where it was known by then: none is valid later. Else the version that was the row then."""
+    row, version = _columns(table)
+    counts = "(t.known_from <= known or t.known_from is null)"
     return _function(
-        f"{table.name}_as_known",
-        "known timestamptz default 'infinity'",
         table,
-        {name: times[name] for name in table.times},
-        said,
+        "as_known",
+        "known timestamptz default 'infinity'",
+        f"""
+    select {row} from {table.name} t where {counts}
+    union all
+    select {version} from (
+        select distinct on (v.key) v.key, v.said_from, v.known_from, v.row from {table.stage}.kept_version v
+        where known < 'infinity' and v.table_name = '{table.name}' and v.known_from <= known
+          and not exists (select from {table.name} t where t.{table.key} = v.key and {counts})
+        order by v.key desc, v.said_from desc, v.known_from desc
+    ) k
+    cross join lateral jsonb_populate_record(null::{table.name}, k.row) r
+    where k.row is not null""",
+        "As the table had them at a time of ours; infinity: as it has them.",
     )
 
 
-def _function(name: str, arguments: str, table: Table, until: dict[str, str], said: str) -> str:
-    """`until`: by column of the table's times, SQL of the time up to which it counts."""
-    times = list(until)
-    stored = ", ".join(f"t.{n}" for n in [*(c.name for c in table.columns), *times])
-    kept = ", ".join([*(f"r.{c.name}" for c in table.columns), *(f"k.{n}" for n in times)])
-    # Written by hand, a row has no times, and counts as of ever.
-    counts = " and ".join(f"(t.{n} <= {at} or t.{n} is null)" for n, at in until.items())
-    past = " or ".join(f"{at} < 'infinity'" for at in until.values() if at != "'infinity'")
-    named = until | {"said_from": until.get("said_from", "'infinity'")}
-    told = " and ".join(f"v.{n} <= {at}" for n, at in named.items() if at != "'infinity'")
-    later = f"({', '.join(f't.{n}' for n in times)}) >= ({', '.join(f'k.{n}' for n in times)})"
+def _columns(table: Table) -> tuple[str, str]:
+    """SQL: the columns of the row `t`; those of the version `k`, whose values are in `r`."""
+    values = [column.name for column in table.columns]
+    row = ", ".join(f"t.{name}" for name in [*values, *table.times])
+    return row, ", ".join([*(f"r.{name}" for name in values), *(f"k.{name}" for name in table.times)])
+
+
+def _function(table: Table, what: str, arguments: str, body: str, said: str) -> str:
+    name = f"{table.name}_{what}"
     signature = f"{name}({', '.join('timestamptz' for _ in arguments.split(','))})"
     return f"""drop function if exists {signature} cascade;
 create function {name}({arguments})
-returns setof {table.name} language sql stable as $function$
-    with kept as materialized (
-        select distinct on (v.key) v.key, v.said_from, v.known_from, v.row from {table.stage}.kept_version v
-        where ({past}) and v.table_name = '{table.name}' and {told}
-        order by v.key desc, v.said_from desc, v.known_from desc
-    ), won as materialized (
-        select k.* from kept k
-        where not exists (select from {table.name} t where t.{table.key} = k.key and {counts} and {later})
-    )
-    select {stored} from {table.name} t
-    where {counts} and not exists (select from won k where k.key = t.{table.key})
-    union all
-    select {kept} from won k
-    cross join lateral jsonb_populate_record(null::{table.name}, k.row) r
-    where k.row is not null
+returns setof {table.name} language sql stable as $function${body}
 $function$;
-comment on function {name} is {_literal(said)};"""
+comment on function {name} is {_literal(f"{table.description} {said}")};"""
 
 
 def _versions(table: Table) -> str:
