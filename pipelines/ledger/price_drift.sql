@@ -87,148 +87,149 @@ with accounting as (
     where w.list is null and w.price is not null
       and not exists (
         select from core.price x where x.product_id = w.product_id and not x.is_deleted and x.price is not null)
-), stated as (
-    -- prices of the product as such: of its own unit, of no variety of it
-    select p.*, letters.code
-    from core.accounting_price p
-    join letters on letters.currency_key = p.currency_key
-    join core.accounting_product a on a.product_key = p.product_key
-    where p.product_key in (select product_key from wanted) and p.characteristic_key is null
-      and coalesce(p.unit_key, a.unit_key) is not distinct from a.unit_key
 ), pairs as (
+    -- Prices are looked up by their product, again and again: what is joined here has few rows for each.
     select distinct on (drift_key) *
     from (
         select o.*, t.price_type, concat_ws('/', o.product_id, coalesce(o.price_list, ''), t.price_type) as drift_key
         from offered o
         cross join lateral (
-            select s.price_type from stated s
-            where s.product_key = o.product_key and s.code = o.code and not s.is_deleted
+            select s.price_type
+            from core.accounting_price s
+            join letters l on l.currency_key = s.currency_key
+            where s.product_key = o.product_key and l.code = o.code and not s.is_deleted and s.characteristic_key is null
+              and coalesce(s.unit_key, o.unit_key) is not distinct from o.unit_key
               and s.price_type = coalesce(o.type, s.price_type)
             order by s.price_type ~* '(баз|основн|base|standard)' desc, s.price_type ~* '(розн|retail)' desc, s.price_type limit 1) t
     ) found
     order by drift_key, adds_vat
 ), crm_said as (
-    select p.drift_key, (v.said_from at time zone p.zone)::date as day, v.said_from, v.known_from,
+    select p.drift_key, p.product_id, p.price_list, p.price_type, p.code, (v.said_from at time zone p.zone)::date as day,
+           v.said_from, v.known_from,
            case when not coalesce((v.row ->> 'is_deleted')::boolean, true) and v.row ->> 'currency' = p.code
                 then (v.row ->> 'price')::numeric end as price
     from pairs p
     join ops.row_version v on v.table_name = p.kept_as and v.key = p.record
     union all
-    select p.drift_key, (x.said_from at time zone p.zone)::date, x.said_from, x.known_from, p.crm_price
+    select p.drift_key, p.product_id, p.price_list, p.price_type, p.code, (x.said_from at time zone p.zone)::date,
+           x.said_from, x.known_from, p.crm_price
     from pairs p
     join core.price x on x.price_id = p.record and p.kept_as = 'core.price'
     union all
-    select p.drift_key, (x.said_from at time zone p.zone)::date, x.said_from, x.known_from, p.crm_price
+    select p.drift_key, p.product_id, p.price_list, p.price_type, p.code, (x.said_from at time zone p.zone)::date,
+           x.said_from, x.known_from, p.crm_price
     from pairs p
     join core.product x on x.product_id = p.record and p.kept_as = 'core.product'
 ), series as (
-    select p.drift_key, s.price_key, s.valid_from, s.valid_to, s.is_dated, s.price, s.is_deleted, s.said_from, s.known_from,
+    -- prices of the product as such: of its own unit, of no variety of it
+    select p.drift_key, p.product_id, p.price_list, p.price_type, p.code, case when p.adds_vat then 1 + p.vat_rate / 100 end as vat,
+           p.adds_vat, p.product_key, p.unit_key, s.currency_key, s.price_key, s.valid_from, s.valid_to, s.is_dated, s.price,
+           s.is_deleted, s.said_from, s.known_from,
            lead(s.valid_from) over (partition by p.drift_key order by s.valid_from, s.price_key) as next_from
     from pairs p
-    join stated s on s.product_key = p.product_key and s.price_type = p.price_type and s.code = p.code
-    where s.valid_from is not null or not s.is_dated
+    join core.accounting_price s on s.product_key = p.product_key and s.price_type = p.price_type
+    join letters l on l.currency_key = s.currency_key and l.code = p.code
+    where s.characteristic_key is null and coalesce(s.unit_key, p.unit_key) is not distinct from p.unit_key
+      and (s.valid_from is not null or not s.is_dated)
 ), accounting_said as (
     -- what was said of each row, newest knowledge of each time alone; the first counts from the day that the row names
-    select r.*, row_number() over (partition by r.drift_key, r.price_key order by r.said_from) as turn
+    select r.*, row_number() over (partition by r.drift_key, r.price_key order by r.said_at) as turn
     from (
-        select distinct on (k.drift_key, k.price_key, k.said_from) k.*
+        select distinct on (k.drift_key, k.price_key, k.said_at) k.*
         from (
-            select s.drift_key, s.price_key, s.valid_from, s.valid_to, s.is_dated, s.next_from, v.said_from, v.known_from,
-                   (v.row ->> 'price')::numeric as price, coalesce((v.row ->> 'is_deleted')::boolean, true) as is_gone
+            select s.*, v.said_from as said_at, v.known_from as known_at, (v.row ->> 'price')::numeric as said_price,
+                   coalesce((v.row ->> 'is_deleted')::boolean, true) as is_gone
             from series s
             join ops.row_version v on v.table_name = 'core.accounting_price' and v.key = s.price_key
             union all
-            select s.drift_key, s.price_key, s.valid_from, s.valid_to, s.is_dated, s.next_from, s.said_from, s.known_from,
-                   s.price, s.is_deleted
-            from series s
+            select s.*, s.said_from, s.known_from, s.price, s.is_deleted from series s
         ) k
-        order by k.drift_key, k.price_key, k.said_from, k.known_from desc
+        order by k.drift_key, k.price_key, k.said_at, k.known_at desc
     ) r
 ), moved as (
-    select a.drift_key, a.valid_from, a.said_from, a.price, a.is_gone,
-           case when a.turn = 1 and a.is_dated then a.valid_from
-                else greatest(a.valid_from, (a.said_from at time zone accounting.zone)::date) end as day,
-           a.next_from, a.valid_to
+    select a.*, case when a.turn = 1 and a.is_dated then a.valid_from
+                     else greatest(a.valid_from, (a.said_at at time zone accounting.zone)::date) end as day
     from accounting_said a
     cross join accounting
     cross join today
     where not (a.turn = 1 and a.is_gone) and coalesce(a.valid_from, today.day) <= today.day
 ), told as (
-    select drift_key, day, valid_from, said_from, price, is_gone from moved
-    where day < coalesce(next_from, 'infinity') and day <= coalesce(valid_to, 'infinity')
+    select m.drift_key, m.product_id, m.price_list, m.price_type, m.code, m.vat, m.adds_vat, m.product_key, m.unit_key, m.currency_key,
+           m.day, m.valid_from, m.said_at, m.said_price, m.is_gone
+    from moved m
+    where m.day < coalesce(m.next_from, 'infinity') and m.day <= coalesce(m.valid_to, 'infinity')
     union all
-    select s.drift_key, s.valid_to + 1, s.valid_from, s.said_from, null, true
+    select s.drift_key, s.product_id, s.price_list, s.price_type, s.code, s.vat, s.adds_vat, s.product_key, s.unit_key, s.currency_key,
+           s.valid_to + 1, s.valid_from, s.said_from, null, true
     from series s
     cross join today
     where not s.is_deleted and s.valid_to < '9999-01-01' and s.valid_to + 1 < coalesce(s.next_from, 'infinity')
       and s.valid_to < today.day
 ), accounting_steps as (
-    select distinct on (t.drift_key, t.day) t.drift_key, t.day,
-           case when t.is_gone then (
-               -- where a price goes, the one before it holds again
-               select s.price from series s
-               where s.drift_key = t.drift_key and not s.is_deleted and s.valid_from <= t.day
-                 and coalesce(s.valid_to, 'infinity') >= t.day
-               order by s.valid_from desc, s.price_key desc limit 1) else t.price end as price
+    select distinct on (t.drift_key, t.day) t.*, case when t.is_gone then before.price else t.said_price end as price
     from told t
-    order by t.drift_key, t.day, t.valid_from desc, t.said_from desc
+    left join lateral (
+        -- where a price goes, the one before it holds again
+        select s.price from core.accounting_price s
+        where t.is_gone and s.product_key = t.product_key and s.price_type = t.price_type and s.currency_key = t.currency_key
+          and not s.is_deleted and s.characteristic_key is null and coalesce(s.unit_key, t.unit_key) is not distinct from t.unit_key
+          and s.valid_from <= t.day and coalesce(s.valid_to, 'infinity') >= t.day
+        order by s.valid_from desc, s.price_key desc limit 1) before on true
+    order by t.drift_key, t.day, t.valid_from desc, t.said_at desc
 ), steps as (
     -- before the first that we know of the CRM it is taken to have been the same
-    select drift_key, case when row_number() over (partition by drift_key order by day) = 1 then '-infinity' else day end as day,
-           price, true as is_crm
+    select drift_key, product_id, price_list, price_type, code, price, null::numeric as stated, false as adds_vat, true as is_crm,
+           case when row_number() over (partition by drift_key order by day) = 1 then '-infinity' else day end as day
     from (
-        select distinct on (drift_key, day) drift_key, day, price from crm_said
+        select distinct on (drift_key, day) * from crm_said
         order by drift_key, day, said_from desc, known_from desc
     ) c
     union all
-    select s.drift_key, s.day, case when p.adds_vat then round(s.price * (1 + p.vat_rate / 100), 2) else s.price end, false
-    from accounting_steps s
-    join pairs p using (drift_key)
+    select drift_key, product_id, price_list, price_type, code, case when adds_vat then round(price * vat, 2) else price end,
+           price, adds_vat, false, day
+    from accounting_steps
 ), days as (
-    select s.drift_key, s.day, bool_or(s.is_crm) as has_crm, bool_or(not s.is_crm) as has_accounting,
-           max(s.price) filter (where s.is_crm) as crm, max(s.price) filter (where not s.is_crm) as accounting
-    from steps s
-    group by s.drift_key, s.day
+    select drift_key, product_id, price_list, price_type, code, day, bool_or(adds_vat) as adds_vat,
+           bool_or(is_crm) as has_crm, bool_or(not is_crm) as has_accounting, max(price) filter (where is_crm) as crm,
+           max(price) filter (where not is_crm) as accounting, max(stated) as stated
+    from steps
+    group by drift_key, product_id, price_list, price_type, code, day
 ), numbered as (
     select d.*, count(*) filter (where has_crm) over w as crm_turn, count(*) filter (where has_accounting) over w as accounting_turn
     from days d
     window w as (partition by drift_key order by day)
 ), standing as (
-    select drift_key, day,
-           first_value(crm) over (partition by drift_key, crm_turn order by day) as crm,
-           first_value(accounting) over (partition by drift_key, accounting_turn order by day) as accounting
-    from numbered
+    select n.drift_key, n.product_id, n.price_list, n.price_type, n.code, n.day,
+           first_value(n.crm) over (partition by n.drift_key, n.crm_turn order by n.day) as crm,
+           first_value(n.accounting) over a as accounting, first_value(n.stated) over a as stated,
+           bool_or(n.adds_vat) over (partition by n.drift_key) as adds_vat
+    from numbered n
+    window a as (partition by n.drift_key, n.accounting_turn order by n.day)
 ), compared as (
-    select s.*, lag(crm) over w as crm_before, lag(accounting) over w as accounting_before,
+    select s.*, lag(s.crm) over w as crm_before, lag(s.accounting) over w as accounting_before,
+           first_value(s.crm) over l as crm_now, first_value(s.accounting) over l as accounting_now, first_value(s.stated) over l as stated_now,
            -- a price without VAT is rounded itself, and comes back to the kopeck at most
-           coalesce(abs(s.crm - s.accounting) > case when p.adds_vat then 0.01 else 0 end, false) as differs,
-           row_number() over (partition by drift_key order by day desc) as place
+           coalesce(abs(s.crm - s.accounting) > case when s.adds_vat then 0.01 else 0 end, false) as differs
     from standing s
-    join pairs p using (drift_key)
-    window w as (partition by drift_key order by day)
+    window w as (partition by s.drift_key order by s.day), l as (partition by s.drift_key order by s.day desc)
 ), agreed as (
-    select drift_key, max(day) as day from compared where not differs group by drift_key
-), begun as (
-    select distinct on (c.drift_key) c.*,
+    select c.*, max(c.day) filter (where not c.differs) over (partition by c.drift_key) as agreed_on,
            c.crm is distinct from c.crm_before as crm_moved, c.accounting is distinct from c.accounting_before as accounting_moved
     from compared c
-    left join agreed a on a.drift_key = c.drift_key
-    where c.differs and (a.day is null or c.day > a.day)
-    order by c.drift_key, c.day
+), begun as (
+    select distinct on (drift_key) * from agreed
+    where differs and (agreed_on is null or day > agreed_on)
+    order by drift_key, day
 ), found as (
-    select p.drift_key, p.product_id, p.product_key, p.price_list, p.price_type, p.name, p.adds_vat, p.code as currency,
-           n.crm as crm_price, n.accounting as compared_price, nullif(b.day, '-infinity') as since,
+    select b.drift_key, b.product_id, d.product_key, b.price_list, b.price_type, p.name, b.adds_vat, b.code as currency,
+           b.crm_now as crm_price, b.stated_now as accounting_price, b.accounting_now as compared_price, nullif(b.day, '-infinity') as since,
            case when b.crm_moved and b.accounting_moved then 'both' when b.crm_moved then 'crm' else 'accounting' end as changed,
-           case when b.crm_moved and b.accounting_moved then null when b.crm_moved then b.crm_before else b.accounting_before end as before,
-           p.vat_rate
+           case when b.crm_moved and b.accounting_moved then null when b.crm_moved then b.crm_before else b.accounting_before end as before
     from begun b
-    join compared n on n.drift_key = b.drift_key and n.place = 1
-    join pairs p on p.drift_key = b.drift_key
+    join core.product p on p.product_id = b.product_id
+    join documents.product d on d.product_id = b.product_id
 ), worded as (
     select f.*,
-           case when adds_vat then (
-               select s.price from accounting_steps s where s.drift_key = f.drift_key order by s.day desc limit 1)
-           else compared_price end as accounting_price,
            format('%s: %s in the CRM%s, %s in accounting («%s»%s)', coalesce(name, product_id),
                   trim_scale(crm_price) || ' ' || currency, coalesce(' («' || price_list || '»)', ''),
                   trim_scale(compared_price) || ' ' || currency, price_type, case when adds_vat then ', with VAT' else '' end) as what_en,

@@ -168,7 +168,7 @@ class Books:
             self.book(kind, key)
         return key
 
-    def set_price(self, product: str, day: str, price: str, kind: str = "Основная цена") -> str:
+    def set_price(self, product: str, day: str, price: str, kind: str = "Розничная") -> str:
         """Set a price of a product (by name) from a day on, as the connector tells of it; its key."""
         types = {row["Description"]: key for key, row in self.all("price_type").items()}
         if kind not in types:
