@@ -127,6 +127,11 @@ def test_exactly_the_prices_that_drifted_are_told_since_the_very_day_and_a_secon
     read(road)
     assert len(truth(sandbox, name)) >= 2
     assert told(drifts(road), name) == told(truth(sandbox, name), name)
+    seller = road.warehouse.rows(
+        "select code, price_list, crm_price, compared_price, drift_since, drift_changed from marts.price_and_stock"
+        " where price_state = 'drift'"
+    )
+    assert set(seller) == drifts(road)
     for table in GOODS:
         assert road.warehouse.rows(f"select problems from {table} where problems <> '{{}}'") == []
         assert int(road.warehouse.scalar(f"select count(*) from {table} where product_key is not null")) > 3

@@ -9,7 +9,7 @@ import pytest
 
 from resources.warehouse import Warehouse
 from tests.marts.company import deploy_empty, found_company
-from tests.marts.shop import found_basket, found_months
+from tests.marts.shop import found_basket, found_counter, found_months
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,24 @@ def shop(server_url: str, shop_database: str) -> Warehouse:
 def own_shop(server_url: str, shop_database: str) -> Iterator[Warehouse]:
     """The same for one test that changes it."""
     for name in _database(server_url, shop_database, f"{shop_database}_copy"):
+        yield Warehouse(_url(server_url, name))
+
+
+@pytest.fixture(scope="module")
+def counter_database(server_url: str, template: str) -> Iterator[str]:
+    yield from _database(server_url, template, "marts_counter", found_counter)
+
+
+@pytest.fixture(scope="module")
+def counter(server_url: str, counter_database: str) -> Warehouse:
+    """What stands on a seller's counter, read-only."""
+    return _read_only(server_url, counter_database)
+
+
+@pytest.fixture
+def own_counter(server_url: str, counter_database: str) -> Iterator[Warehouse]:
+    """The same for one test that changes it."""
+    for name in _database(server_url, counter_database, f"{counter_database}_copy"):
         yield Warehouse(_url(server_url, name))
 
 

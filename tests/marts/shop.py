@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 
 from resources.warehouse import Connection, Warehouse
-from tests.marts.company import BOOKS, CRM, DOLLAR, ROUBLE, deploy_empty, insert
+from tests.marts.company import BOOKS, CRM, DOLLAR, ROUBLE, deploy_empty, insert, refresh_table
 
 PRODUCTS = (
     # key, article, name, service
@@ -162,3 +162,69 @@ def found_stock(conn: Connection) -> None:
         ("w1/W", "W", "w1", 4, None, 40),
     ]
     insert(conn, "ledger.stock", BOOKS, "stock_key product_key warehouse_key quantity reserved cost", rows)
+
+
+SEEN = "2026-01-05 12:00Z"  # when prices were read for the first time
+PAIRS = [
+    {"list": "BASE", "type": "Розничная", "adds_vat": False},
+    {"list": "Оптовая", "type": "Оптовая", "adds_vat": True},
+]
+"""What the CRM's lists are compared with: `prices` in its mapping file."""
+
+
+def found_counter(warehouse: Warehouse) -> None:
+    """What stands on a seller's counter: prices of both sides, up to 20 April 2026, and what lies in two warehouses."""
+    deploy_empty(warehouse)
+    with warehouse.transaction() as conn:
+        found_catalogue(conn)
+        settings = [("onec", "price_entities", '["price"]'), ("crm", "price_types", json.dumps(PAIRS))]
+        insert(conn, "ops.setting", {}, "system name value", settings)
+        insert(conn, "ops.cursor", {}, "source entity read_until", [("onec", "price", "2026-04-20 09:00Z")])
+        names = [
+            (f"crm:{key}", name, code, service) for key, code, name, service in PRODUCTS if key in "PVMSN"
+        ]
+        products = [*names, ("crm:X", "Лампа", "A-9", False)]
+        insert(conn, "core.product", CRM | {"vat_rate": 22}, "product_id name code is_service", products)
+        known = {"origin": "found", "matches": 1, "is_service": False}
+        pairs = [(product[0], product[0][4:] if product[0] != "crm:X" else None) for product in products]
+        insert(conn, "documents.product", known, "product_id product_key", pairs)
+        listed = [
+            ("crm:P", "BASE", 120, "RUB"),
+            ("crm:P", "Оптовая", 122, "RUB"),
+            ("crm:V", "BASE", 50, "RUB"),
+            ("crm:V", "Оптовая", 45, "RUB"),
+            ("crm:S", "BASE", 500, "USD"),
+            ("crm:N", "BASE", 10, "RUB"),
+            ("crm:N", "Дилеры", 8, "RUB"),
+            ("crm:X", "BASE", 70, "RUB"),
+        ]
+        rows = [(f"{product}/{name}", product, name, price, code) for product, name, price, code in listed]
+        said = {"said_from": SEEN, "known_from": SEEN}
+        insert(conn, "core.price", CRM | said, "price_id product_id price_list price currency", rows)
+        stated = [
+            ("P", "Розничная", "2026-01-01", 120, False),
+            ("P", "Оптовая", "2026-01-01", 100, False),  # 122 with VAT
+            ("V", "Розничная", "2026-01-01", 50, False),
+            ("V", "Розничная", "2026-02-10", 55, False),
+            ("V", "Розничная", "2026-06-01", 60, False),  # not yet
+            ("M", "Розничная", "2026-01-01", 300, False),
+            ("S", "Розничная", "2026-01-01", 500, False),  # roubles, and dollars in the CRM
+            ("N", "Розничная", "2026-01-01", 10, False),
+            ("N", "Розничная", "2026-03-01", None, True),
+        ]
+        insert(
+            conn,
+            "core.accounting_price",
+            BOOKS | said | {"currency_key": ROUBLE},
+            "price_key product_key price_type valid_from price is_withdrawn",
+            [(f"{row[0]}/{row[1]}/{row[2]}", *row) for row in stated],
+        )
+        stock = [
+            ("w1/P", "P", "w1", 30, 5),
+            ("w2/P", "P", "w2", 10, None),
+            ("w1/V", "V", "w1", -2, None),
+            ("w1/M", "M", "w1", 5, 7),
+            ("w1/N", "N", "w1", 0, 0),
+        ]
+        insert(conn, "ledger.stock", BOOKS, "stock_key product_key warehouse_key quantity reserved", stock)
+        refresh_table(conn, "ledger.price_drift")

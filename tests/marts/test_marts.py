@@ -88,6 +88,7 @@ def test_only_conveniences_ask_for_the_time_of_day() -> None:
         "marts.bought_together",
         "marts.discount_tier",
         "marts.open_order_missing",
+        "marts.product_abc_xyz",
         "marts.receivables",
         "marts.receivables_ageing",
         "marts.manager_kpi",

@@ -1,0 +1,33 @@
+-- Products by what they bring and how evenly they sell, as of today: marts.product_abc_xyz_as_of(current_date).
+--
+-- @owner sales-ops
+-- @view
+-- @column product_key text -- core.accounting_product
+-- @column code text -- article
+-- @column product text -- name in accounting
+-- @column is_service boolean -- rendered, not shipped
+-- @column currency text -- ISO 4217 letters
+-- @column from_day date -- first day of the period
+-- @column to_day date -- last day of the period: the end of the last month that was over on today
+-- @column quantity numeric(18,4) -- sold in the period in this currency, in the product's unit; null: no line said how much
+-- @column revenue numeric(18,2) -- of the period without VAT
+-- @column revenue_share numeric(9,4) -- of the revenue of all products in this currency, 0..1; null: there is none
+-- @column abc text -- by revenue: A, B or C; null: not sold in the period, or nothing brought revenue
+-- @column unit_cost numeric(18,4) -- cost of a unit by the stock that accounting holds now, in its own currency; null: none is known
+-- @column margin numeric(18,2) -- revenue less quantity at unit_cost; null: no cost known, or another currency
+-- @column abc_margin text -- by margin, among products whose margin is known
+-- @column months bigint -- months of the period since the product was first sold; null: not sold in the period
+-- @column months_sold bigint -- months with a sale
+-- @column mean_quantity numeric(18,4) -- sold in a month, mean of `months`
+-- @column variation numeric(18,4) -- standard deviation of the months' quantities / mean_quantity; null: fewer months than the least, or a mean of 0
+-- @column xyz text -- X even, Y changing, Z irregular
+-- @column revenue_before numeric(18,2) -- revenue of the period before
+-- @column growth numeric(18,4) -- revenue / revenue_before - 1; null: there was none before
+-- @column bcg text -- star, cow, question or dog; null: not sold in the period, or growth or share cannot be told
+-- @column abc_before text -- abc of the period before
+-- @column xyz_before text -- xyz of the period before
+-- @column moved text -- same, new, gone, or both classes then and now: BX -> AY
+-- @column reasons text[] -- why a class is null: not sold, no revenue, no cost, other currency, few months, no quantity, new
+-- @changed marts.product_abc_xyz_as_of
+-- @rows
+select * from marts.product_abc_xyz_as_of(current_date)
