@@ -33,6 +33,7 @@ from pipelines.operations.again import try_again, try_reopened
 from pipelines.operations.carried import Carried, Owned, ReadBack
 from pipelines.operations.carry import carry, is_unsettled, settle
 from pipelines.operations.plan import Planned, plan
+from pipelines.payments.proposals import refresh_proposals
 from pipelines.raw.hints import forget_hooks
 from pipelines.raw.load import Batch, read_source
 from pipelines.raw.stumbles import stumbles
@@ -75,7 +76,10 @@ log = logging.getLogger(__name__)
 ASIDE = ("core.accounting_price", "ledger.stock")
 
 # Tables of `@rows python` that have their place among those of SQL, and what brings them up to date there.
-WORKED_OUT: Mapping[str, Callable[..., Outcome]] = {"core.client_member": refresh_members}
+WORKED_OUT: Mapping[str, Callable[..., Outcome]] = {
+    "core.client_member": refresh_members,
+    "ledger.payment_proposal": refresh_proposals,
+}
 BEFORE_ROWS: Mapping[str, Callable[[Connection], None]] = {
     "ledger.position": say_reasons
 }  # with its scope at hand

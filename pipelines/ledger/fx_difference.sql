@@ -4,11 +4,12 @@
 --
 -- @owner accountants
 -- @scope counterparty_key
+-- @emits payment_key
 -- @money difference own_currency_key
 -- @known
 create table ledger.fx_difference (
     fx_key               text not null primary key, -- ledger.allocation.allocation_key
-    counterparty_key     text not null,             -- who paid
+    counterparty_key     text not null,             -- who paid; '-' where accounting does not know
     payment_key          text not null,             -- ledger.payment
     document_key         text not null,             -- ledger.obligation
     realization_key      text not null,             -- ledger.document: the sale that is paid
@@ -37,7 +38,7 @@ select key from change
 ;
 
 -- @changed ledger.payment
-select p.counterparty_key as key from ledger.payment p join change on p.payment_key = change.key
+select coalesce(p.counterparty_key, '-') as key from ledger.payment p join change on p.payment_key = change.key
 ;
 
 -- @changed ledger.document

@@ -84,7 +84,7 @@ with keys as (
 ), allocated as (
     select a.payment_key, a.document_key, sum(a.amount) as amount
     from ledger.allocation a
-    where a.counterparty_key in (select key from keys)
+    where a.counterparty_key in (select key from scope)
     group by a.payment_key, a.document_key
 ), facts as (
     select expected_counterparty_key as counterparty_key, expected_currency_key as currency_key,
@@ -121,9 +121,9 @@ with keys as (
       and (p.counterparty_key in (select key from keys) or (p.counterparty_key is null and (select yes from has_none)))
     union all
     -- Foreign money that was paid, in accounting's own currency.
-    select counterparty_key, own_currency_key, 'exchanged', paid_on, own_realized, own_paid, 0
+    select nullif(counterparty_key, '-'), own_currency_key, 'exchanged', paid_on, own_realized, own_paid, 0
     from ledger.fx_difference
-    where counterparty_key in (select key from keys)
+    where counterparty_key in (select key from scope)
     union all
     select counterparty_key, currency_key, measure, period, 0, 0, amount
     from ledger.variance

@@ -67,18 +67,16 @@ join ledger.variance v on v.document_key = p.payment_key and v.reason = 'organiz
 select key from change
 ;
 
--- @changed ledger.allocation
-select p.payment_key as key from ledger.payment p join change on p.counterparty_key = change.key
-union
-select a.document_key from ledger.allocation a join change on a.counterparty_key = change.key
+-- @changed ledger.allocation.payment_key
+select key from change
 ;
 
 -- @changed ledger.payment
 select key from change
 ;
 
--- @changed ledger.fx_difference
-select p.payment_key as key from ledger.payment p join change on p.counterparty_key = change.key
+-- @changed ledger.fx_difference.payment_key
+select key from change
 ;
 
 -- @all
@@ -424,9 +422,9 @@ with rounding as (
 ), elsewhere as (
     -- paid by another counterparty than the one that owes
     select a.document_key, 'paid', o.deal_id, s.side || '/' || a.payment_key,
-           case s.side when 'owes' then o.counterparty_key else a.counterparty_key end,
+           case s.side when 'owes' then o.counterparty_key else nullif(a.counterparty_key, '-') end,
            a.currency_key, case s.side when 'owes' then a.amount else -a.amount end, 'counterparty',
-           o.counterparty_key, a.counterparty_key,
+           o.counterparty_key, nullif(a.counterparty_key, '-'),
            format('payment of %s over %s came from another counterparty than the one that owes; see who paid for whom', a.paid_on, a.amount),
            format('оплата от %s на %s поступила не от того контрагента, который должен; выясните, кто за кого платил', to_char(a.paid_on, 'DD.MM.YYYY'), a.amount),
            'accountants'
@@ -467,7 +465,7 @@ with rounding as (
     where pay.is_posted and not pay.is_deleted
       and (pay.kind = 'refund' or pay.amount <> coalesce(a.amount, 0))
 ), exchanged as (
-    select f.payment_key, 'exchanged', f.deal_id, f.fx_key, f.counterparty_key, f.own_currency_key,
+    select f.payment_key, 'exchanged', f.deal_id, f.fx_key, nullif(f.counterparty_key, '-'), f.own_currency_key,
            f.own_realized - f.own_paid, 'fx_difference', f.own_realized::text, f.own_paid::text,
            format('%s of the payment of %s pay a realization of %s: %s at the rate of that day (%s for %s), %s at the rate of the payment (%s for %s); see that accounting entered the exchange difference of %s',
                   f.amount, f.paid_on, f.realized_on, f.own_realized, trim_scale(f.realization_rate), trim_scale(f.realization_units),

@@ -37,7 +37,7 @@ with owed as (
     where is_posted and not is_deleted and (paid_on is null or paid_on <= as_of)
     union all
     -- a payment made before its invoice is an advance until the invoice's day
-    select a.counterparty_key, a.currency_key, 0, 0, 0, 0, null, 0, a.amount, 0
+    select nullif(a.counterparty_key, '-'), a.currency_key, 0, 0, 0, 0, null, 0, a.amount, 0
     from ledger.allocation_as_known(known_at) a
     join owed o on o.document_key = a.document_key
     where a.paid_on is null or a.paid_on <= as_of

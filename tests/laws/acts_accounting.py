@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from pipelines.payments.decisions import allocate, pays_none, undo
 from tests.laws.act import ACCOUNTING, DAYS, NAMES, PRICES, RULES, act, pick
 from tests.laws.acts_crm import deal_of
 from tests.laws.books import COUNTERPARTY, EMPTY, OTHERS, Books
@@ -224,3 +225,19 @@ def release(town: Town, a: int, b: int, c: int) -> None:
         )
     elif b % 2:
         town.warehouse.execute("update ops.release set revoked_at = now() where revoked_at is null")
+
+
+@act(RULES)
+def decide_payment(town: Town, a: int, b: int, c: int) -> None:
+    """A person says what a payment pays, or that it pays nothing, or takes a word back. What is refused is not said."""
+    payment = pick(town.rows("select payment_key from ledger.payment order by 1"), a)
+    document = pick(town.rows("select document_key from ledger.obligation order by 1"), b)
+    said = pick(town.rows("select decision_id::text from ops.payment_decision order by decided_at"), a)
+    with town.warehouse.transaction() as conn:
+        if c == 0 and said:
+            undo(conn, *said, "anna", "mistaken")
+        elif c == 1 and payment:
+            pays_none(conn, *payment, "anna", "a loan")
+        elif payment and document:
+            amount = Decimal(PRICES[c % 5]) if c % 2 else None
+            allocate(conn, *payment, *document, amount, "anna", "said on the phone")

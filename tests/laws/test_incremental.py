@@ -101,6 +101,7 @@ def copy_memory(old: QuickWarehouse, new: QuickWarehouse) -> None:
             "ops.identity_decision",
             "ops.identity_kept",
             "ops.client_id",
+            "ops.payment_decision",
         ):
             columns = ", ".join(
                 row[0] for row in source.execute(

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from pipelines import laws
 from tests.laws import reckoning
-from tests.laws.acts import ACCOUNTING, CRM, Act, do, history
+from tests.laws.acts import ACCOUNTING, CRM, RULES, Act, do, history
 from tests.laws.conftest import Towns, examples
 from tests.laws.town import Done, Town
 
 # The clients stay as they are, so that a deal's counterparty can be told without the road.
 EDITS = {verb: ACCOUNTING[verb] for verb in ACCOUNTING if verb != "keep_catalogues"}
 SALES = {verb: CRM[verb] for verb in ("new_deal", "edit_line", "remove_line", "move_stage", "delete_deal")}
+
+SAID = {"decide_payment": RULES["decide_payment"]}
 
 
 def open_for_business(town: Town) -> None:
@@ -35,7 +37,7 @@ def live_through(town: Town, acts: list[Act]) -> None:
 
 
 @settings(max_examples=examples(6))
-@given(acts=history(EDITS, SALES, least=3, most=12))
+@given(acts=history(EDITS, SALES, SAID, least=3, most=12))
 @example(
     acts=[
         Act("pay", 0, 2, 0),
@@ -48,6 +50,14 @@ def live_through(town: Town, acts: list[Act]) -> None:
 @example(
     acts=[Act("new_rate", 2, 9, 9), *(Act("pay", number, 0, 0) for number in range(8))]
 )  # in dollars too, dearer by then
+@example(
+    acts=[
+        Act("pay", 1, 2, 2),
+        Act("edit_payment", 0, 0, 7),
+        Act("decide_payment", 0, 2, 2),
+        Act("edit_payment", 0, 3, 4),
+    ]
+)  # of nobody, allocated by a person, then of another sum
 @example(
     acts=[Act("foreign_document", 5, 8, 5), Act("pay", 4, 2, 9)]
 )  # a payment of nothing, stated to be for it

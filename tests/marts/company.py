@@ -193,7 +193,7 @@ def allocate(conn: Connection, *pairs: str) -> None:
             """
             insert into ledger.allocation
             select payment_key || '/' || %s || '/stated', counterparty_key, payment_key, %s, currency_key,
-                   paid_on, amount, 'stated'
+                   paid_on, amount, 'stated', 'stated', 'stated'
             from ledger.payment where payment_key = %s
             """,
             [document_key, document_key, payment_key],
