@@ -31,6 +31,8 @@ from resources.warehouse import trusted
 
 EVERYTHING = "*"
 MAX_LOGGED_KEYS = 50_000  # beyond it a change is told as "everything": cheaper than its list
+LARGE = 50_000  # scopes, from which on memory and bulk are worth their setting up
+WORK_MEMORY = "256MB"  # of one sort or join of such a refresh: what does not fit goes to the disk and back
 MANY_SCOPES = 500  # from so many on, a bad plan costs more than fresh statistics
 FEW_BYTES = 1_000_000  # that a temporary table may take before truncating it costs less than deleting
 
@@ -89,6 +91,8 @@ def refresh(
     rebuild = everything or _means_everything(table, pending)
     scopes = _fill_scope(conn, table, sources, pending, rebuild)
     first = rebuild and _is_empty(conn, table.name)
+    if scopes >= LARGE:
+        conn.execute(trusted(f"set local work_mem = '{WORK_MEMORY}'"))
     if scopes and before_rows is not None:
         before_rows(conn)
     written, removed = _write(conn, table, sources, history, first=first, scopes=scopes)
@@ -304,7 +308,7 @@ def _write(
         take_the_time(conn)
     written = removed = 0
     if scopes and first:
-        written = _first_load(conn, table, sources)
+        written = _first_load(conn, table, sources, bulk=scopes >= LARGE)
     elif scopes:
         written, removed = _replace(conn, table, sources, versions)
     if versions:
@@ -316,7 +320,9 @@ def _write(
     return written, removed
 
 
-def _first_load(conn: Connection, table: Table, sources: Sequence[RawRead]) -> int:
+def _first_load(conn: Connection, table: Table, sources: Sequence[RawRead], *, bulk: bool = False) -> int:
+    """Fill an empty table. `bulk`: its indexes are made when it is full, not row by row."""
+    indexes = _taken_off(conn, table) if bulk else []
     names, into, beside, clock = _columns(table), "", "", ""
     if table.has_versions:
         into, beside, clock = _times(table), f", {first_times(conn, table)}", " cross join clock"
@@ -326,9 +332,23 @@ def _first_load(conn: Connection, table: Table, sources: Sequence[RawRead]) -> i
             f"insert into {table.name} ({names}{into}) select {listed}{beside} from (\n{_select(table, sources)}\n) r{clock}"
         )
     ).rowcount
+    for statement in indexes:
+        conn.execute(trusted(statement))
     conn.execute(trusted(f"analyze {table.name}"))
     log_everything(conn, table.name, *(f"{table.name}.{column}" for column in table.emits))
     return count
+
+
+def _taken_off(conn: Connection, table: Table) -> list[str]:
+    """Drop the indexes of a table, but for those that say what may not be twice; the statements that make them again."""
+    rows = conn.execute(
+        "select indexrelid::regclass::text, pg_get_indexdef(indexrelid) from pg_index"
+        " where indrelid = %s::regclass and not indisunique order by 1",
+        [table.name],
+    ).fetchall()
+    for name, _ in rows:
+        conn.execute(trusted(f"drop index {name}"))
+    return [statement for _, statement in rows]
 
 
 def _times(table: Table, alias: str = "") -> str:

@@ -130,3 +130,18 @@ def test_changes_that_every_consumer_saw_are_forgotten(conn: Connection) -> None
     assert go(conn).scopes == 1
     assert prune_changes(conn) == 1
     assert go(conn).scopes == 0
+
+
+def test_a_large_first_load_leaves_the_same_rows_and_all_indexes(
+    conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = rows(conn)
+    conn.execute("create index total_client on core.total (client) where client is not null")
+    indexes = "select indexname, indexdef from pg_indexes where tablename = 'total' order by 1"
+    listed = conn.execute(indexes).fetchall()
+    conn.execute("truncate core.total")
+    monkeypatch.setattr("pipelines.refresh.LARGE", 1)
+    assert go(conn, everything=True).written == 2
+    assert rows(conn) == before
+    assert conn.execute(indexes).fetchall() == listed
+    assert len(listed) == 2

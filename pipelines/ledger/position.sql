@@ -112,7 +112,8 @@ select document_key from ledger.document
 with target as (
     select n.value #>> '{}' as system,
            array(select substr(p.name, 6) from ops.setting p
-                  where p.system = n.value #>> '{}' and p.name like 'post\_%' and p.value = 'true') as posting_kinds
+                  where p.system = n.value #>> '{}' and p.name like 'post\_%' and p.value = 'true') as posting_kinds,
+           (select c.value #>> '{}' from ops.setting c where c.system = n.value #>> '{}' and c.name = 'currency') as currency
     from ops.setting n where n.name = 'accounting_system'
 ), followed as (
     -- Made by accounting of an order of ours: one for each document that a deal expects and we do not write.
@@ -124,17 +125,22 @@ with target as (
     join documents.document o on o.deal_id = d.deal_id and o.kind = 'order'
     join ledger.document a on a.base_key = o.document_key and a.kind = d.kind and not a.is_deleted
     where n.name = 'accounting_system'
+      and (select exists (select from ops.setting e where e.name = 'expects' and e.value <> '[]'))  -- else nothing is looked for
       and d.deal_id in (
         select y.deal_id from documents.document y join scope on scope.key = y.document_key
         union all
         select y.deal_id from ledger.document b join scope on scope.key = b.document_key
         join documents.document y on y.document_key = b.base_key)
     order by d.document_key, coalesce(a.is_posted, false) desc, a.document_date, a.document_key
-), expected as (
-    select coalesce(f.document_key, d.document_key) as position_key, d.*
-    from documents.document d
-    left join followed f on f.expected_key = d.document_key
-    join scope on scope.key = coalesce(f.document_key, d.document_key)
+), expected as not materialized (
+    select k.position_key, d.*
+    from (
+        select scope.key as position_key, scope.key as document_key from scope
+        where not exists (select from followed f where f.expected_key = scope.key)
+        union all
+        select f.document_key, f.expected_key from followed f join scope on scope.key = f.document_key
+    ) k
+    join documents.document d on d.document_key = k.document_key
     -- What was corrected, and its corrections, are due as long as the deal calls for what the last of these leads to.
     where not ((d.ended = 'corrected' or d.kind = 'correction') and exists (
         select from (
@@ -149,11 +155,11 @@ with target as (
         where last.ending = 'corrected' and base.document_key in (d.document_key, d.base_key) and not exists (
             select from documents.document c
             where c.deal_id = d.deal_id and c.kind = 'correction' and c.base_key = base.document_key and c.revision = last.number)))
-), actual as (
+), actual as not materialized (
     select l.* from ledger.document l join scope on scope.key = l.document_key
-), operations as (
-    select t.system || ':' || o.key as document_key, o.*,
-           o.state in ('rejected', 'held') as is_stopped
+), operations as not materialized (
+    select t.system || ':' || o.key as document_key, o.operation_id, o.kind, o.subject, o.action, o.state, o.reason, o.amount,
+           o.planned_at, o.key, o.depends_on, o.state in ('rejected', 'held') as is_stopped
     from ops.operation o
     cross join target t
     join scope on o.key = substr(scope.key, length(t.system) + 2)
@@ -169,8 +175,8 @@ with target as (
               filter (where o.state in ('verified', 'reversed') and o.action in ('create', 'update')))[1] as sent_amount,
            bool_or(o.state in ('verified', 'reversed')) as is_written,
            bool_or(o.action = 'post' and o.state in ('sent', 'uncertain', 'confirmed', 'verified')) as is_posted,
-           (array_agg(o.content order by o.planned_at desc, o.action desc)
-              filter (where o.state = 'verified' and o.action in ('create', 'update')))[1] as content
+           (array_agg(o.operation_id order by o.planned_at desc, o.action desc)
+              filter (where o.state = 'verified' and o.action in ('create', 'update')))[1] as content_of
     from operations o
     group by o.document_key, o.kind, o.subject
 ), accepted as (
@@ -179,8 +185,9 @@ with target as (
     from actual a
     cross join target t
     join ops.setting owners on owners.system = t.system and owners.name = 'owner_' || a.kind
-    join writing w on w.document_key = a.document_key and w.content is not null
-    cross join lateral unnest(ops.edited_fields(w.content, jsonb_build_object(
+    join writing w on w.document_key = a.document_key
+    join ops.operation c on c.operation_id = w.content_of and c.content is not null
+    cross join lateral unnest(ops.edited_fields(c.content, jsonb_build_object(
         'document', (select to_jsonb(held) from ledger.document held where held.document_key = a.document_key),
         'lines', (select jsonb_agg(to_jsonb(l)) from ledger.document_line l
                    where l.document_key = a.document_key and not l.is_deleted)))) as f(field)
@@ -206,13 +213,12 @@ with target as (
     where o.state in ('planned', 'approved') and parent.key <> o.key
       and (parent.state = 'rejected' or (parent.state = 'held' and parent.reason_code is not null))
     order by o.document_key, ops.kind_order(parent.kind), parent.operation_id
-), ours as (
-    select distinct on (a.document_key) a.document_key, o.document_key as copy_of
-    from actual a
-    join documents.document o on o.deal_id = substr(a.comment, 5) and o.kind = a.kind
-    where a.comment like 'crm:%' and o.document_key <> a.document_key
-      and not exists (select from writing w where w.document_key = a.document_key)
-    order by a.document_key, o.document_key
+), holding as (
+    select h.deal_id, string_agg(h.reason, '; ' order by h.check_name) as reason,
+           string_agg(h.reason_ru, '; ' order by h.check_name) as reason_ru
+    from documents.held h
+    where h.deal_id in (select e.deal_id from expected e)
+    group by h.deal_id
 )
 select
     keys.document_key,
@@ -225,16 +231,21 @@ select
     case when not a.is_deleted then a.currency_key end as actual_currency_key,
     case when 'date' = any(own.fields) then a.document_date else e.document_date end as expected_date,
     a.document_date as actual_date,
-    coalesce(e.due_on, (w.content #>> '{document,due_on}')::date) as due_on,
-    rated.rate,
-    rated.rate_units,
+    coalesce(e.due_on, (sent.content #>> '{document,due_on}')::date) as due_on,
+    case when a.rate > 0 then a.rate
+         when (sent.content #>> '{document,rate}')::numeric > 0 then (sent.content #>> '{document,rate}')::numeric
+         when e.rate > 0 then e.rate end as rate,
+    case when a.rate > 0 then coalesce(nullif(a.rate_units, 0), 1)
+         when (sent.content #>> '{document,rate}')::numeric > 0
+         then coalesce(nullif((sent.content #>> '{document,rate_units}')::numeric, 0), 1)
+         when e.rate > 0 then coalesce(nullif(e.rate_units, 0), 1) end as rate_units,
     case when 'amount' = any(own.fields) then a.amount else e.amount end * ops.sign(e.kind) as expected_amount,
     w.sent_amount * ops.sign(w.kind) as sent_amount,
     case when not a.is_deleted then a.amount * ops.sign(coalesce(e.kind, a.kind)) end as actual_amount,
     a.is_posted,
     coalesce(e.kind, a.kind, w.kind) = any(t.posting_kinds) as is_posting_kind,
     coalesce(a.is_deleted, false) as is_marked,
-    coalesce(deal.is_deleted, false) as is_deal_deleted,
+    deal.deal_id is not null as is_deal_deleted,
     coalesce(w.unfinished, case when w.is_written then 'verified' end) as operation_state,
     w.reason as operation_reason,
     coalesce(why.reason_ru, w.reason) as operation_reason_ru,
@@ -250,23 +261,26 @@ left join expected e on e.position_key = keys.document_key
 left join actual a on a.document_key = keys.document_key
 left join writing w on w.document_key = keys.document_key
 left join ops.reason_ru why on why.reason = w.reason
-left join core.deal deal on deal.deal_id = coalesce(e.deal_id, w.deal_id)
-left join ours on ours.document_key = keys.document_key
+left join core.deal deal on deal.deal_id = coalesce(e.deal_id, w.deal_id) and deal.is_deleted
 left join waiting on waiting.document_key = keys.document_key
-left join lateral (
-    select r.rate, coalesce(nullif(r.units, 0), 1) as rate_units
-    from (values (1, a.rate, a.rate_units),
-                 (2, (w.content #>> '{document,rate}')::numeric, (w.content #>> '{document,rate_units}')::numeric),
-                 (3, e.rate, e.rate_units)) r(place, rate, units)
-    where r.rate > 0
-    order by r.place limit 1
-) rated on true
 left join accepted own on own.document_key = keys.document_key and e.document_key is not null and e.ended is null
-left join lateral (
-    select string_agg(h.reason, '; ' order by h.check_name) as reason,
-           string_agg(h.reason_ru, '; ' order by h.check_name) as reason_ru
-    from documents.held h where h.deal_id = e.deal_id
-      -- A return for good is not held.
+-- A return for good is not held.
+left join holding held on held.deal_id = e.deal_id
       and not (e.kind = 'return' and exists (select from ops.revision r where r.deal_id = e.deal_id and r.is_final))
-) held on true
+left join lateral (
+    -- What we sent is looked at where neither side says all of it: it is long, and there is one of every document. What
+    -- stands in our own currency on both sides has no rate.
+    select c.content from ops.operation c
+    where c.operation_id = case
+        when e.due_on is null or coalesce(a.rate, 0) <= 0 and (e.currency is distinct from t.currency
+                                                              or a.currency_key is distinct from e.currency_key)
+        then w.content_of end
+) sent on true
+left join lateral (
+    select o.document_key as copy_of
+    from documents.document o
+    where a.comment like 'crm:%' and o.deal_id = case when w.document_key is null then substr(a.comment, 5) end
+      and o.kind = a.kind and o.document_key <> a.document_key
+    order by o.document_key limit 1
+) ours on true
 where e.document_key is not null or a.document_key is not null

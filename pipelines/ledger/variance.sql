@@ -94,31 +94,30 @@ with rounding as (
     from ops.setting r
     where r.name = 'rounding_up_to'
       and r.system = (select n.value #>> '{}' from ops.setting n where n.name = 'accounting_system')
-), p as (
-    select p.*, ops.measure(p.kind) as measure,
-           case when p.is_posting_kind and not coalesce(p.is_posted, false) then null else p.actual_amount end as counted,
-           coalesce(p.number, 'без номера') as shown_number,
-           to_char(p.actual_date, 'DD.MM.YYYY') as shown_date,
-           ops.kind_name(p.kind) as kind_en,
-           ops.kind_name_ru(p.kind) as kind_ru
-    from ledger.position p join scope on scope.key = p.document_key
-), own_lines as not materialized (
-    select d.document_key, l.product_key, l.quantity, l.price, l.amount, l.vat, l.vat_amount, l.product_name
+), ours as materialized (
+    select d.document_key, d.deal_id, d.lines is not null as has_own_lines
     from documents.document d
-    join documents.document_line l on l.deal_id = d.deal_id
-    where d.lines is null
+    join scope on scope.key = d.document_key
+), of_deals as (
+    -- Documents of a deal as it is now share its lines: summed up once.
+    select l.deal_id, sum(hash_record_extended(row(l.product_key, l.quantity, l.price, l.amount, l.vat, l.vat_amount), 0)) as content
+    from documents.document_line l
+    where l.deal_id in (select o.deal_id from ours o where not o.has_own_lines)
+    group by l.deal_id
+), our_lines as (
+    select o.document_key, l.content
+    from ours o
+    join of_deals l on l.deal_id = o.deal_id
+    where not o.has_own_lines
     union all
     -- A document that stays as it was, or takes one back, has lines of its own; a correction has no whole ones.
-    select d.document_key, l.product_key, l.quantity, l.price, l.amount, l.vat, l.vat_amount, l.product_name
-    from documents.document d
+    select o.document_key,
+           sum(hash_record_extended(row(l.product_key, l.quantity, l.price, l.amount, l.vat, l.vat_amount), 0))
+    from ours o
+    join documents.document d on d.document_key = o.document_key
     cross join jsonb_populate_recordset(null::documents.document_line, d.lines) l
-    where d.lines is not null and d.kind <> 'correction'
-), our_lines as (
-    select e.document_key,
-           sum(hash_record_extended(row(e.product_key, e.quantity, e.price, e.amount, e.vat, e.vat_amount), 0)) as content
-    from own_lines e
-    join scope on scope.key = e.document_key
-    group by e.document_key
+    where o.has_own_lines and d.kind <> 'correction'
+    group by o.document_key
 ), their_lines as (
     select a.document_key,
            sum(hash_record_extended(row(a.product_key, a.quantity, a.price, a.amount, a.vat, a.vat_amount), 0)) as content
@@ -129,10 +128,11 @@ with rounding as (
 ), comparable as (
     -- Documents whose lines both sides know, and know otherwise. Most are equal, and a sum of hashes says so soon.
     select p.document_key
-    from p
-    join our_lines o on o.document_key = p.document_key
-    join their_lines t on t.document_key = p.document_key
-    where o.content <> t.content and p.expected_amount is not null and p.counted is not null
+    from our_lines o
+    join their_lines t on t.document_key = o.document_key
+    join ledger.position p on p.document_key = o.document_key
+    where o.content <> t.content and p.expected_amount is not null and p.actual_amount is not null
+      and (not p.is_posting_kind or coalesce(p.is_posted, false))
       and p.expected_currency_key is not distinct from p.actual_currency_key
       and not coalesce('lines' = any(p.accepted), false)
 ), unlike as (
@@ -141,7 +141,19 @@ with rounding as (
     from (
         select c.document_key, e.product_key, e.quantity, e.price, e.amount, e.vat, e.vat_amount, 1 as n,
                e.product_name as name
-        from comparable c join own_lines e on e.document_key = c.document_key
+        from comparable c
+        cross join lateral (
+            -- Few differ: their lines are looked up, whatever the planner thinks of how many they are.
+            select l.product_key, l.quantity, l.price, l.amount, l.vat, l.vat_amount, l.product_name
+            from documents.document d
+            join documents.document_line l on l.deal_id = d.deal_id
+            where d.document_key = c.document_key and d.lines is null
+            union all
+            select l.product_key, l.quantity, l.price, l.amount, l.vat, l.vat_amount, l.product_name
+            from documents.document d
+            cross join jsonb_populate_recordset(null::documents.document_line, d.lines) l
+            where d.document_key = c.document_key and d.lines is not null and d.kind <> 'correction'
+            offset 0) e
         union all
         select c.document_key, a.product_key, a.quantity, a.price, a.amount, a.vat, a.vat_amount, -1, null
         from comparable c join ledger.document_line a on a.document_key = c.document_key and not a.is_deleted
@@ -229,6 +241,22 @@ with rounding as (
     cross join lateral (
         select case when n > 3 then format('; and %s more', n - 3) else '' end as en,
                case when n > 3 then format('; и ещё %s', n - 3) else '' end as ru) more
+), p as (
+    -- Only of what differs is more asked, and worded.
+    select p.*, ops.measure(p.kind) as measure,
+           case when p.is_posting_kind and not coalesce(p.is_posted, false) then null else p.actual_amount end as counted,
+           coalesce(p.number, 'без номера') as shown_number,
+           to_char(p.actual_date, 'DD.MM.YYYY') as shown_date,
+           ops.kind_name(p.kind) as kind_en,
+           ops.kind_name_ru(p.kind) as kind_ru
+    from ledger.position p
+    join scope on scope.key = p.document_key
+    where p.expected_amount is null or p.actual_amount is null or p.expected_amount <> p.actual_amount
+       or (p.is_posting_kind and not coalesce(p.is_posted, false))
+       or p.expected_counterparty_key is distinct from p.actual_counterparty_key
+       or p.expected_currency_key is distinct from p.actual_currency_key
+       or p.expected_date is distinct from p.actual_date
+       or p.document_key in (select l.document_key from lines l)
 ), main_reason as (
     -- the reason of a difference of sums
     select document_key, (array_agg(reason order by array_position(array['quantity', 'product', 'price_version'], reason)))[1] as reason
