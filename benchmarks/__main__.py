@@ -25,6 +25,8 @@ BENCHMARKS: Final = {
     "identity": "9. Records of one client found, beside exact matching and Splink",
     "identity_speed": "10. Records of one client found among a million",
     "identity_store": "11. A thousand new records of clients in PostgreSQL, beside a million",
+    "payments": "12. Payments without a reference, matched with what they pay",
+    "reconcile": "13. A million documents of each side reconciled, with reasons",
 }
 
 
