@@ -17,6 +17,7 @@ from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 
+from pipelines.figures import FigureError, figure
 from pipelines.papers.cells import plain, tab_name
 from pipelines.papers.codes import value as code_value
 from resources.language import Language
@@ -59,15 +60,20 @@ class Table:
         return self.ru if language == "ru" else self.en
 
 
-def _money(name: str, en: str, ru: str) -> Column:
-    return Column(name, en, ru, "money")
+def _figure(name: str, mart: str) -> Column:
+    """A figure of a mart under the title that it has everywhere (`pipelines/figures.py`)."""
+    found = figure(mart, name)
+    if found is None:
+        raise FigureError(
+            f"{name} of marts.{mart} has no definition; add one to pipelines/marts/figures.yaml"
+        )
+    return Column(name, found.en, found.ru, "money" if found.unit == "money" else "count")
 
 
 _PARTY: Final = Column("counterparty", "Counterparty", "Контрагент")
 _CURRENCY: Final = Column("currency", "Currency", "Валюта", "code")
 _DEAL: Final = Column("deal_id", "Deal", "Сделка", "code")
 _NUMBER: Final = Column("number", "Number", "Номер", "code")
-_AMOUNT: Final = _money("amount", "Amount", "Сумма")
 
 TABLES: Final[Mapping[str, Table]] = {
     "receivables": Table(
@@ -76,8 +82,8 @@ TABLES: Final[Mapping[str, Table]] = {
         (
             _PARTY, Column("client", "Client", "Клиент"), Column("manager", "Manager", "Менеджер"), _DEAL,
             Column("kind", "Document", "Документ", "code"), _NUMBER, Column("document_date", "Date", "Дата", "day"),
-            Column("due_on", "Due on", "Срок оплаты", "day"), _AMOUNT, _money("paid", "Paid", "Оплачено"),
-            _money("debt", "Debt", "Долг"), _CURRENCY, Column("days_overdue", "Days overdue", "Дней просрочки", "count"),
+            Column("due_on", "Due on", "Срок оплаты", "day"), _figure("amount", "receivables"),
+            _figure("paid", "receivables"), _figure("debt", "receivables"), _CURRENCY, _figure("days_overdue", "receivables"),
             Column("bucket", "Age", "Срок просрочки", "code"),
         ),
         has_day=True,
@@ -88,7 +94,7 @@ TABLES: Final[Mapping[str, Table]] = {
         (
             Column("variance_number", "Variance", "Расхождение", "count"), Column("status", "Status", "Состояние", "code"),
             Column("reason", "Reason", "Причина", "code"), Column("measure", "Measure", "Показатель", "code"), _PARTY, _DEAL,
-            _NUMBER, Column("period", "Month", "Месяц", "day"), _money("amount", "CRM less accounting", "CRM минус учёт"), _CURRENCY,
+            _NUMBER, Column("period", "Month", "Месяц", "day"), _figure("amount", "variance"), _CURRENCY,
             Column("expected", "The CRM says", "В CRM"), Column("actual", "Accounting says", "В учёте"),
             Column("owner", "Owner", "Кто решает", "code"), Column("first_seen_on", "Since", "Замечено", "day"),
             Column("cause", "Caused by", "Чем вызвано", "sentence"), Column("sentence", "What to do", "Что делать", "sentence"),
@@ -101,7 +107,7 @@ TABLES: Final[Mapping[str, Table]] = {
         "select * from documents.held order by check_name, deal_id",
         (
             _DEAL, Column("check_name", "Check", "Проверка", "code"), Column("client_name", "Client", "Клиент"),
-            Column("manager", "Manager", "Менеджер"), _AMOUNT, _CURRENCY,
+            Column("manager", "Manager", "Менеджер"), _figure("amount", "held_by_reason"), _CURRENCY,
             Column("reason", "Why, and what to do", "Почему и что делать", "sentence"),
         ),
     ),
@@ -112,8 +118,7 @@ TABLES: Final[Mapping[str, Table]] = {
         (
             Column("organization", "Organization", "Организация"), _PARTY, Column("contract", "Contract", "Договор"),
             Column("kind", "Document", "Документ", "code"), _NUMBER, Column("document_date", "Date", "Дата", "day"),
-            _money("opening", "Opening", "Сальдо начальное"), _money("debit", "Debit", "Дебет"), _money("credit", "Credit", "Кредит"),
-            _money("set_off", "Set off", "Зачёт"), _money("closing", "Closing", "Сальдо конечное"), _CURRENCY,
+            *(_figure(name, "settlement_turnover") for name in ("opening", "debit", "credit", "set_off", "closing")), _CURRENCY,
         ),
         has_day=True,
     ),
