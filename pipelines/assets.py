@@ -19,6 +19,7 @@ from pipelines.table import Table, stage_tables
 OPERATION = dg.AssetKey(["ops", "operation"])
 READING = dg.AssetKey(["ops", "batch"])
 MAPPING = dg.AssetKey(["ops", "mapping_version"])
+REPORT = dg.AssetKey(["report", "pages"])
 UP_TO_DATE = "is_up_to_date"  # the check of every raw table, by runs and by the sensor `sources_behind`
 
 
@@ -262,6 +263,28 @@ def feedback_step(
     return step
 
 
+def report_step() -> dg.AssetsDefinition:
+    """The pages that people look at, made of the marts that they read."""
+    from pipelines.report.sections import SECTIONS
+
+    marts = {mart for section in SECTIONS for block in section.blocks for mart in block.marts}
+
+    @dg.asset(
+        key=REPORT,
+        deps=[asset_key(table.name) for table in stage_tables("marts") if table.short_name in marts],
+        group_name="report",
+        owners=["team:analysts"],
+        kinds={"html"},
+        description="The report in Russian and English: pages in the folder `report` of the home, with pictures and evidence.",
+    )
+    def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        from pipelines.report.step import write_report
+
+        return write_report(context)
+
+    return report
+
+
 def all_assets(mappings: Mappings, reads: Mapping[str, Reads]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """Every step of the road, in its order, and the mapping files."""
     from pipelines.sync import CATALOGUES
@@ -290,6 +313,7 @@ def all_assets(mappings: Mappings, reads: Mapping[str, Reads]) -> list[dg.Assets
     )
     steps.append(stage_step("ledger", stage_tables("ledger"), reads))
     steps.append(stage_step("marts", stage_tables("marts"), reads))
+    steps.append(report_step())
     feedback = stage_tables("feedback")
     writable = [system for system in crms if system.feedback]
     steps.append(feedback_step(feedback, reads, writable))

@@ -19,7 +19,7 @@ os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")  # as in pipelines/pro
 import typer  # noqa: E402 (what stands above must be done first)
 
 from pipelines.cli_ledger import act, variance_app, workbook  # noqa: E402
-from pipelines.cli_report import metrics  # noqa: E402
+from pipelines.cli_report import export, metrics, report  # noqa: E402
 from pipelines.options import Approver, By, InLanguage, Reason  # noqa: E402
 
 HOOKS_PORT = 8300  # of the receiver of webhooks; a reverse proxy names it too
@@ -59,6 +59,8 @@ app.add_typer(mappings_app, name="mappings")
 app.add_typer(variance_app, name="variance")
 app.command()(act)
 app.command()(workbook)
+app.command()(report)
+app.command()(export)
 app.command()(metrics)
 
 

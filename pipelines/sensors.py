@@ -35,8 +35,8 @@ def sync_jobs(mappings: Mappings) -> list[Any]:
     """`sync`: what changed. `reconcile`: the same after comparing every key of every system."""
     tags = {SYNC_TAG: "true"}
     everything = dg.AssetSelection.all()
-    # Marts are views, made when their files change; checks of whole tables are the night's.
-    daily = everything - dg.AssetSelection.groups("marts") - quality_checks()
+    # Marts are views, made when their files change; checks of whole tables and the report are the night's.
+    daily = everything - dg.AssetSelection.groups("marts", "report") - quality_checks()
     steps = {
         # Lines of a deal may change without touching the deal: a CRM is read whole at night.
         **{f"read_{s.name}": {"config": {"full": True}} for s in mappings.systems if s.role == "crm"},

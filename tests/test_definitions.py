@@ -17,7 +17,7 @@ from pipelines.definitions import sverka
 from pipelines.sync import mappings_folder
 from pipelines.table import tables
 
-HEAVY = ("great_expectations", "pandas", "phonenumbers", "openpyxl", "playwright")
+HEAVY = ("great_expectations", "pandas", "phonenumbers", "openpyxl", "playwright", "vl_convert")
 
 
 @pytest.fixture(scope="module")

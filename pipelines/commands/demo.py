@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.commands import show
 from pipelines.commands.run import Ran, run_job
 from pipelines.commands.session import CONSOLE, Sandbox, claim, database, forget, start_sandbox
 from pipelines.processes import Processes
-from pipelines.sync import DEMO_FOLDER
+from pipelines.sync import DEMO_FOLDER, Road, company_mappings
 from resources.warehouse import Warehouse, home_folder
 
 TICK = {"days": 3, "deals": 20}
@@ -56,6 +57,14 @@ def demo(*, fresh: bool) -> int:
                 f"The second sync planned {planned} operations; it should have planned none.", style="red"
             )
         return 0 if good and planned == 0 else 1
+
+
+def _report(warehouse: Warehouse) -> Path:
+    """Write the pages of what came of it, in English and Russian; the one to begin with."""
+    from pipelines.report.step import write_both
+
+    road = Road(warehouse, company_mappings())
+    return write_both(road, datetime.now(UTC).date())["en"].start
 
 
 def _rest(folder: Path) -> None:
@@ -118,6 +127,7 @@ def _summary(warehouse: Warehouse, sandbox: Sandbox) -> bool:
             f"{show.money(debt)} {currency}",
         )
     CONSOLE.print(made, "")
+    CONSOLE.print(f"The report:      {_report(warehouse)}", markup=False, soft_wrap=True)
     CONSOLE.print(
         "Open the UI:     [bold]make up[/]   (asset graph, runs, checks; Ctrl-C stops it)\n"
         "What is held:    [bold].venv/bin/sverka hold list[/]\n"

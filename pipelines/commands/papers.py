@@ -58,7 +58,7 @@ def act(
         from pipelines.papers.act_page import write
     else:
         from pipelines.papers.act_sheet import write
-    with _written(output):
+    with written(output):
         write(acts, language, output)
     for one in acts:
         CONSOLE.print(
@@ -87,7 +87,7 @@ def workbook(name: str, output: Path, as_of: date | None, language: Language) ->
             if language == "en"
             else f"{table.ru}: только на сейчас, прошлой даты нет; уберите --as-of"
         )
-    with road() as found, found.warehouse.transaction() as conn, _written(output):
+    with road() as found, found.warehouse.transaction() as conn, written(output):
         last = as_of or datetime.now(UTC).date()
         try:
             count = write(conn, name, language, output, first=last.replace(month=1, day=1), last=last)
@@ -104,7 +104,7 @@ def _refused(sentence: str) -> int:
 
 
 @contextlib.contextmanager
-def _written(output: Path) -> Iterator[None]:
+def written(output: Path) -> Iterator[None]:
     """Within the block `output` is written. Raises ProcessError where that cannot be."""
     try:
         yield

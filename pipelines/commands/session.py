@@ -76,7 +76,7 @@ def forget(home: Path) -> None:
     if not _made_by(home):
         raise ProcessError(f"{home} was made by no demonstration; nothing of it is thrown away")
     postgres.stop_server(home)
-    for name in ("postgres", "sandbox", "drop", "dagster", "mappings", "sandbox.json"):
+    for name in ("postgres", "sandbox", "drop", "dagster", "mappings", "report", "sandbox.json"):
         path = home / name
         if path.is_dir():
             shutil.rmtree(path)

@@ -1,0 +1,204 @@
+"""Why a deal's documents are what they are: the CRM's versions, the mapping file in force, the checks, the operations with
+their events, what accounting holds, and what was paid. A few statements for all deals together.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from psycopg import sql
+
+from pipelines.commands.operations import REASONS
+from pipelines.commands.words import step
+from pipelines.operations.phrases import in_russian
+from pipelines.report import formats
+from pipelines.report.words import WORDS, head, value
+from resources.language import Language
+from resources.warehouse import Connection
+
+MAX_VERSIONS: Final = 20  # of a deal, the latest
+MAX_EVENTS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A link of the chain: a table whose cells are texts already. `nothing` is said where it has no rows."""
+
+    name: str
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    nothing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    deal_id: str
+    title: str
+    parts: Sequence[Part]
+
+
+def chains(
+    conn: Connection, deals: Sequence[str], raw_tables: Mapping[str, str], language: Language
+) -> list[Chain]:
+    """The evidence of each of these deals (`core.deal`). `raw_tables` names the raw table of each CRM's deals."""
+    words = WORDS[language]
+    given = {"deals": list(deals), "most": MAX_EVENTS}
+    ru = language == "ru"
+    facts = {row["deal_id"]: row for row in _rows(conn, _DEALS, given)}
+    found: dict[str, dict[str, list[Sequence[str]]]] = defaultdict(lambda: defaultdict(list))
+
+    def put(name: str, row: Mapping[str, Any], *cells: Any) -> None:
+        found[row["deal_id"]][name].append([_cell(cell, language) for cell in cells])
+
+    for row in facts.values():
+        put("crm", row, row["client"], row["manager"], _code("stage", row["stage"], language), row["created_on"],
+            row["closed_on"], _money(row["amount"], row["currency"], language),
+            words["yes"] if row["is_deleted"] else words["no"])  # fmt: skip
+    for source, table in raw_tables.items():
+        own = {facts[deal]["source_id"]: deal for deal in facts if facts[deal]["source"] == source}
+        query = sql.SQL(_VERSIONS).format(sql.Identifier(*table.split(".")))
+        for row in _rows(conn, query, {"ids": list(own), "most": MAX_VERSIONS}):
+            put("versions", {"deal_id": own[row["source_id"]]}, str(row["version_id"]), row["said_from"], row["seen_at"],
+                words["yes"] if row["deleted"] else words["no"])  # fmt: skip
+    for row in _rows(conn, _MAPPINGS, given):
+        put("mapping", row, row["system"], row["fingerprint"][:12], row["loaded_at"])
+    for row in _rows(conn, _CHECKS, given):
+        said = row["reason_ru"] if ru else row["reason"]
+        if row["actor"]:
+            told = words["released"].format(by=row["actor"], at=_cell(row["at"], language), why=row["why"])
+            said = f"{said} ({told})"
+        put("checks", row, row["check_name"], _code("severity", row["severity"], language), said)
+    for row in _rows(conn, _OPERATIONS, given):
+        why = row["reason"] or ""
+        if ru:
+            why = REASONS.get(why) or in_russian(why)
+        put("operations", row, row["at"], step(row["action"], row["kind"], language),
+            _code("state", row["to_state"], language), row["actor"], why)  # fmt: skip
+    for row in _rows(conn, _DOCUMENTS, given):
+        sums = (
+            _money(row[name], row["currency"], language)
+            for name in ("expected_amount", "sent_amount", "actual_amount")
+        )
+        put("documents", row, _code("kind", row["kind"], language), row["number"], row["actual_date"] or row["expected_date"],
+            *sums, words["yes"] if row["is_posted"] else words["no"])  # fmt: skip
+    for row in _rows(conn, _PAYMENTS, given):
+        put("payments", row, row["paid_on"], row["payment"], f"{_code('kind', row['kind'], language)} {row['number'] or ''}",
+            _money(row["amount"], row["currency"], language), _code("rule", row["rule"], language))  # fmt: skip
+    for row in _rows(conn, _VARIANCES, given):
+        put("variances", row, _code("reason", row["reason"], language), _money(row["amount"], row["currency"], language),
+            row["sentence_ru" if ru else "sentence"], row["cause_ru" if ru else "cause"])  # fmt: skip
+    heads = _heads(language)
+    nothing = {"checks": words["passed"], "mapping": words["mapping_none"]}
+    return [
+        Chain(
+            deal,
+            facts[deal]["title"] or deal if deal in facts else deal,
+            [
+                Part(name, words[name], heads[name], found[deal][name], nothing.get(name, words["nothing"]))
+                for name in heads
+            ],
+        )
+        for deal in deals
+    ]
+
+
+def _heads(language: Language) -> Mapping[str, Sequence[str]]:
+    words = WORDS[language]
+
+    def named(*names: str) -> list[str]:
+        titles = (head(name, language) or words[name] for name in names)
+        return [title[:1].upper() + title[1:] for title in titles]
+
+    return {
+        "crm": named("client", "manager", "stage", "created", "closed", "amount", "deleted"),
+        "versions": named("version", "said", "seen", "deleted"),
+        "mapping": named("source", "fingerprint", "since"),
+        "checks": named("check_name", "state", "why"),
+        "operations": named("when", "what", "state", "who", "why"),
+        "documents": named("kind", "number", "document_date", "expected", "sent", "actual", "posted"),
+        "payments": named("paid_on", "number", "kind", "amount", "rule"),
+        "variances": named("reason", "amount", "sentence", "cause"),
+    }
+
+
+def _rows(conn: Connection, query: str | sql.Composed, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    cursor = conn.execute(query.encode() if isinstance(query, str) else query, given)
+    names = [column.name for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _cell(found: Any, language: Language) -> str:
+    if found is None:
+        return ""
+    if hasattr(found, "hour"):
+        return formats.moment(found, language)
+    if hasattr(found, "year"):
+        return formats.day(found, language)
+    return str(found)
+
+
+def _code(column: str, found: str | None, language: Language) -> str:
+    return value(column, found or "", language)
+
+
+def _money(amount: Any, currency: str | None, language: Language) -> str:
+    return "" if amount is None else formats.figure(amount, "money", language, currency or "?")
+
+
+_DEALS: Final = """
+    select deal_id, source, source_id, title, client, manager, stage, created_on, closed_on, amount, currency, is_deleted
+    from marts.deal where deal_id = any(%(deals)s)
+"""
+_VERSIONS: Final = """
+    select source_id, version_id, said_from, seen_at, deleted
+    from (select *, row_number() over (partition by source_id order by version_id desc) as place
+          from {} where source_id = any(%(ids)s)) v
+    where place <= %(most)s order by source_id, version_id
+"""
+_MAPPINGS: Final = """
+    select distinct on (d.deal_id, v.system) d.deal_id, v.system, v.fingerprint, v.loaded_at
+    from (select subject as deal_id, min(planned_at) as planned_at, array_agg(distinct target) as targets
+          from ops.operation where subject = any(%(deals)s) group by subject) d
+    join core.deal c on c.deal_id = d.deal_id
+    join ops.mapping_version v on v.system = any(d.targets || c.source) and v.loaded_at <= d.planned_at
+    order by d.deal_id, v.system, v.mapping_version_id desc
+"""
+_CHECKS: Final = """
+    select f.deal_id, f.check_name, f.severity, f.reason, f.reason_ru, r.actor, r.at, r.reason as why
+    from documents.failure f
+    left join lateral (select actor, at, reason from ops.release x
+                       where x.deal_id = f.deal_id and x.check_name = f.check_name and x.revoked_at is null
+                       order by release_id desc limit 1) r on true
+    where f.deal_id = any(%(deals)s) order by f.deal_id, f.failure_id
+"""
+_OPERATIONS: Final = """
+    select deal_id, kind, action, at, to_state, actor, reason
+    from (select o.subject as deal_id, o.kind, o.action, e.at, e.to_state, e.actor, e.reason, e.event_id,
+                 row_number() over (partition by o.subject order by e.event_id desc) as place
+          from ops.operation o join ops.operation_event e on e.operation_id = o.operation_id
+          where o.subject = any(%(deals)s)) e
+    where place <= %(most)s order by deal_id, event_id
+"""
+_DOCUMENTS: Final = """
+    select p.deal_id, p.kind, p.number, p.actual_date, p.expected_date, p.expected_amount, p.sent_amount, p.actual_amount,
+           coalesce(p.is_posted, false) as is_posted, c.currency
+    from ledger.position p
+    left join marts.currency c on c.currency_key = coalesce(p.actual_currency_key, p.expected_currency_key)
+    where p.deal_id = any(%(deals)s) order by p.deal_id, ops.kind_order(p.kind), p.document_key
+"""
+_PAYMENTS: Final = """
+    select o.deal_id, a.paid_on, y.number as payment, o.kind, o.number, a.amount, c.currency, a.rule
+    from ledger.obligation o
+    join ledger.allocation a on a.document_key = o.document_key
+    left join ledger.payment y on y.payment_key = a.payment_key
+    left join marts.currency c on c.currency_key = a.currency_key
+    where o.deal_id = any(%(deals)s) order by o.deal_id, a.paid_on, a.allocation_key
+"""
+_VARIANCES: Final = """
+    select deal_id, reason, amount, currency, sentence, sentence_ru, cause, cause_ru from marts.variance
+    where deal_id = any(%(deals)s) order by deal_id, variance_key
+"""

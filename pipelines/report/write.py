@@ -1,0 +1,231 @@
+"""Writes the pages of the report into a folder: one a section, and one a deal that they name, with its evidence."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pipelines import laws
+from pipelines.report import formats
+from pipelines.report.blocks import Section
+from pipelines.report.charts import Picture, picture
+from pipelines.report.content import Cell, Content, Head, content, is_there
+from pipelines.report.evidence import Chain, Part, chains
+from pipelines.report.sections import SECTIONS
+from pipelines.report.words import WORDS
+from pipelines.sync import Road
+from resources.language import Language
+from resources.warehouse import Connection, Warehouse
+
+MAX_DEALS: Final = 300  # deals that have a page of their own, the first that the pages name
+EVIDENCE: Final = "deals"
+FOLDER: Final = Path(__file__).parent
+
+
+@dataclass(slots=True)
+class Written:
+    """What was written: the page to begin with, rows by section, and the first picture of each section."""
+
+    start: Path
+    pages: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    pictures: dict[str, Picture] = field(default_factory=dict)
+
+
+def write(
+    warehouse: Warehouse, folder: Path, language: Language, as_of: date, raw_tables: Mapping[str, str], *,
+    other: str = "", with_png: bool = False,
+) -> Written:  # fmt: skip
+    """Write the report as it stood at the end of `as_of`. `raw_tables`: of `evidence.chains`.
+
+    All is read in one transaction, from one moment. `other` is the way to the same report in the other language. Raises
+    OSError.
+    """
+    sections = [there for section in SECTIONS if (there := _there(section)).blocks]
+    with warehouse.transaction() as conn:
+        conn.execute("set transaction isolation level repeatable read, read only")
+        known = _known(conn)
+        found = {
+            section.name: [content(conn, block, as_of, language) for block in section.blocks]
+            for section in sections
+        }
+        deals = _deals(found)
+        evidence = chains(conn, deals, raw_tables, language)
+    page = _Page(sections, language, as_of, known, other)
+    written = Written(folder / "index.html")
+    (folder / EVIDENCE).mkdir(parents=True, exist_ok=True)
+    files = {deal: f"{EVIDENCE}/{_file(deal)}" for deal in deals}
+    for section in sections:
+        blocks = []
+        for one in found[section.name]:
+            pictures = [
+                picture(drawn, with_png=with_png and not place and section.name not in written.pictures)
+                for place, drawn in enumerate(one.drawn)
+            ]
+            if pictures:
+                written.pictures.setdefault(section.name, pictures[0])
+            blocks.append(page.block(one, pictures, files))
+        if section.name == "reconciliation":
+            blocks.insert(0, page.laws(laws.check(warehouse)))
+        text = page.made(f"{section.name}.html", section.title(language), section.says(language), blocks)
+        (folder / f"{section.name}.html").write_text(text, encoding="utf-8")
+        written.rows[section.name] = sum(one.count for one in found[section.name])
+    for path in (folder / EVIDENCE).glob("*.html"):
+        if f"{EVIDENCE}/{path.name}" not in files.values():
+            path.unlink()  # of an earlier report
+    for chain in evidence:
+        (folder / files[chain.deal_id]).write_text(page.chain(chain), encoding="utf-8")
+    written.pages = len(sections) + len(evidence)
+    return written
+
+
+def raw_tables(road: Road) -> dict[str, str]:
+    """The raw table of each CRM's deals."""
+    reads = road.reads.get("core.deal")
+    own = {f"raw.{s.name}_{entity}": s.name for s in road.mappings.systems for entity in s.entities}
+    return {own[s.raw_table]: s.raw_table for s in (reads.sources if reads else ()) if s.raw_table in own}
+
+
+def _there(section: Section) -> Section:
+    return replace(section, blocks=tuple(block for block in section.blocks if is_there(block)))
+
+
+def _known(conn: Connection) -> datetime | None:
+    row = conn.execute("select up_to from marts.known").fetchone()
+    return row[0] if row else None
+
+
+def _deals(found: Mapping[str, Sequence[Content]]) -> list[str]:
+    """The deals that shown rows name, those of the reconciliation first."""
+    sections = sorted(found, key=lambda name: name != "reconciliation")
+    named = (
+        cell.deal_id
+        for name in sections
+        for one in found[name]
+        for row in one.rows
+        for cell in row
+        if cell.deal_id
+    )
+    return list(dict.fromkeys(named))[:MAX_DEALS]
+
+
+def _file(deal: str) -> str:
+    """A name that says nothing to a file system, whatever the deal's id holds."""
+    return f"{hashlib.sha256(deal.encode()).hexdigest()[:16]}.html"
+
+
+class _Page:
+    """What all pages share."""
+
+    def __init__(
+        self, sections: Sequence[Section], language: Language, as_of: date, known: datetime | None, other: str
+    ) -> None:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+        # Names come from CRMs and may hold anything: nothing here is marked safe but our own style sheet.
+        environment = Environment(
+            loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=False
+        )
+        self.template = environment.get_template("page.html")
+        self.words = WORDS[language]
+        self.language = language
+        self.is_past = as_of < datetime.now(UTC).date()
+        self.day = self.words["as_of"].format(day=formats.day(as_of, language))
+        self.other = other
+        self.pages = [{"file": f"{s.name}.html", "title": s.title(language)} for s in sections]
+        made = self.words["made"].format(moment=formats.moment(datetime.now(UTC), language))
+        if known:
+            made += "; " + self.words["known"].format(moment=formats.moment(known, language))
+        self.made_line = made
+
+    def made(
+        self, file: str, title: str, says: str, blocks: Sequence[Mapping[str, Any]], root: str = ""
+    ) -> str:
+        from markupsafe import Markup
+
+        style = (FOLDER / "style.css").read_text(encoding="utf-8")
+        other = f"{self.other}/{file}" if self.other and not root else ""
+        return self.template.render(
+            title=title, says=says, day=self.day, blocks=blocks, current=file, root=root, pages=self.pages,
+            language=self.language, words=self.words, made=f"{self.words['page']}. {self.made_line}.",
+            style=Markup(style), other=other,
+        )  # fmt: skip
+
+    def block(self, one: Content, pictures: Sequence[Picture], files: Mapping[str, str]) -> dict[str, Any]:
+        notes = list(one.notes)
+        if one.block.is_now and self.is_past:
+            notes.insert(0, self.words["stands"])
+        shown = _empty_block(one.block.name, one.block.title(self.language)) | {
+            "note": " ".join(f"{note.rstrip('.')}." for note in notes),
+            "pictures": pictures,
+        }
+        if not one.rows:
+            return shown | {"nothing": self.words["none"]}
+        if one.block.is_tiles:
+            told = [row for row in one.raw if any(row[head.name] for head in one.heads)]
+            return shown | {
+                "tiles": [self._tiles(one, row) for row in told],
+                "nothing": "" if told else self.words["none"],
+            }
+        rows = [[replace(cell, link=files.get(cell.deal_id, "")) for cell in row] for row in one.rows]
+        more = ""
+        if one.count > len(rows):
+            mart = one.block.mart.removesuffix("_as_of")
+            command = f"sverka export {mart} --format csv --output {mart}.csv"
+            more = self.words["more"].format(
+                shown=formats.figure(len(rows), "count", self.language),
+                count=formats.figure(one.count, "count", self.language),
+                command=command,
+            )
+        return shown | {"heads": one.heads, "rows": rows, "totals": one.totals, "more": more}
+
+    def _tiles(self, one: Content, row: Mapping[str, Any]) -> list[dict[str, str]]:
+        currency = row.get("currency") or "?"
+        return [
+            {
+                "name": head.name, "currency": currency, "title": f"{head.title}, {currency}",
+                "text": formats.figure(row[head.name], head.figure.unit, self.language, currency),
+            }
+            for head in one.heads
+            if head.figure
+        ]  # fmt: skip
+
+    def laws(self, found: Sequence[laws.Law]) -> dict[str, Any]:
+        """Whether both sides add up, each law in its sentence."""
+        ru = self.language == "ru"
+        lines = [
+            {
+                "text": f"{'✓' if law.holds else '✗'} {law.sentence_ru if ru else law.sentence}",
+                "bad": "" if law.holds else self.words["broken"],
+            }
+            for law in found
+        ]
+        return _empty_block("laws", self.words["laws"]) | {"lines": lines}
+
+    def chain(self, chain: Chain) -> str:
+        blocks = [self._part(part) for part in chain.parts]
+        return self.made(
+            _file(chain.deal_id),
+            chain.title,
+            f"{self.words['evidence']} {chain.deal_id}.",
+            blocks,
+            root="../",
+        )
+
+    def _part(self, part: Part) -> dict[str, Any]:
+        shown = _empty_block(part.name, part.title)
+        if not part.rows:
+            return shown | {"nothing": part.nothing}
+        heads = [Head(f"{part.name}_{place}", title, "", None) for place, title in enumerate(part.heads)]
+        return shown | {"heads": heads, "rows": [[Cell(text) for text in row] for row in part.rows]}
+
+
+def _empty_block(name: str, title: str) -> dict[str, Any]:
+    return {
+        "name": name, "title": title, "note": "", "tiles": [], "pictures": [], "lines": [], "rows": [], "heads": [],
+        "totals": [], "nothing": "", "more": "",
+    }  # fmt: skip
