@@ -111,6 +111,7 @@ def settings(system: System) -> dict[str, Any]:
         found["gate_min_batch"] = file.gate.min_batch
         found |= {f"default_{name}": value for name, value in file.defaults.model_dump().items()}
         found |= file.goods.settings()
+        found |= file.sales.settings()
         found["accounting_system"] = system.name
         found["currency"] = file.currency
         found["price_entities"] = list(system.entities_of("core.accounting_price"))

@@ -21,6 +21,7 @@ from mappings.field import (
 )
 from mappings.goods import Goods
 from mappings.money import Amounts, Money
+from mappings.sales import Sales
 from mappings.section import Section
 from mappings.write import WriteRule
 
@@ -315,6 +316,7 @@ class SystemFile(Section):
     amounts: Amounts = Amounts()  # of a CRM
     money: Money = Money()  # of accounting
     goods: Goods = Goods()  # of accounting
+    sales: Sales = Sales()  # of accounting
     gate: Gate = Gate()
     write: dict[str, WriteRule] = Field(default_factory=dict)
     feedback: dict[str, WriteRule] = Field(default_factory=dict)

@@ -31,8 +31,8 @@ def names(table: Table) -> Sequence[str]:
 
 
 def shown_table(name: str) -> str:
-    """The table whose rows a function of these shows: `ledger.payment` of `ledger.payment_as_known`."""
-    return name.removesuffix("_as_known")
+    """The table whose rows one of these shows: `ledger.payment` of `ledger.payment_as_known` and `ledger.payment_versions`."""
+    return name.removesuffix("_as_known").removesuffix("_versions")
 
 
 def _as_of(table: Table) -> str:

@@ -48,7 +48,9 @@ def _of_statement(statement: str) -> Lineage:
         for named in tree.find_all(exp.Table):
             if named.name == SCOPE and not named.db:
                 named.set("db", exp.to_identifier(TEMPORARY))
-            elif isinstance(named.this, exp.Anonymous) and (shown := _shown(named.db, named.this.name)):
+            elif isinstance(named.this, exp.Anonymous | exp.Identifier) and (
+                shown := _shown(named.db, named.this.name)
+            ):
                 named.set("this", exp.to_identifier(shown))
         qualified = qualify(
             tree,
@@ -68,7 +70,7 @@ def _of_statement(statement: str) -> Lineage:
 
 
 def _shown(stage: str, function: str) -> str:
-    """The table whose rows a function shows as known at a time, without its stage; empty: it is no such function."""
+    """The table whose rows a function or view shows in time, without its stage; empty: it is none of these."""
     name = f"{stage}.{function}"
     return shown_table(function) if name not in tables() and shown_table(name) in tables() else ""
 
@@ -122,6 +124,10 @@ def _schema() -> MappingSchema:
 
     schema: dict[str, dict[str, dict[str, str]]] = {TEMPORARY: {SCOPE: {"key": "text"}}}
     for table in tables().values():
-        columns = {c.name: c.type for c in table.columns} | dict.fromkeys(table.times, "timestamptz")
+        times = [
+            *table.times,
+            *(name.replace("_from", "_to") for name in table.times),
+        ]  # versions tell their ends too
+        columns = {c.name: c.type for c in table.columns} | dict.fromkeys(times, "timestamptz")
         schema.setdefault(table.stage, {})[table.short_name] = columns
     return MappingSchema(dict(schema.items()), dialect="postgres")

@@ -21,6 +21,7 @@ create table core.deal (
     vat_included     boolean,                   -- whether `amount`, and lines that do not say, include VAT; null: they do
     discount_percent numeric(9,6),              -- of the whole deal, off the sum of its lines
     discount_amount  numeric(15,2),             -- of the whole deal as money, on the VAT terms of `amount`
+    loss_reason      text,                      -- why it was lost, as the CRM names it; null: the CRM does not say
     created_at       timestamptz,               -- in the source
     closed_on        date,                      -- day it was (or is to be) closed
     modified_at      timestamptz,               -- in the source

@@ -23,6 +23,7 @@
 -- @column created_on date -- day it was created, in the CRM's time zone
 -- @column closed_on date -- day it was won or lost; without one, the day it was last modified; null while open
 -- @column days_to_close integer -- from created to closed; null while open
+-- @column loss_reason text -- why it was lost, as the CRM names it; null: the CRM does not say
 -- @column is_deleted boolean -- gone from the CRM; its documents may live on in accounting
 -- @changed marts.deal_as_known
 -- @rows

@@ -25,6 +25,7 @@
 -- @column created_on date -- day it was created, in the CRM's time zone
 -- @column closed_on date -- day it was won or lost; without one, the day it was last modified; null while open
 -- @column days_to_close integer -- from created to closed; null while open
+-- @column loss_reason text -- why it was lost, as the CRM names it; null: the CRM does not say
 -- @column is_deleted boolean -- gone from the CRM; its documents may live on in accounting
 -- @changed core.deal core.client_member core.client core.employee core.lead_source core.stage marts.zone
 -- @rows
@@ -67,6 +68,7 @@ select
     d.created_on,
     d.ended_on as closed_on,
     d.ended_on - d.created_on as days_to_close,
+    d.loss_reason,
     d.is_deleted
 from dated d
 left join core.client_member m on m.client_record_id = d.client_record_id

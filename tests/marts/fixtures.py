@@ -10,6 +10,7 @@ import pytest
 from resources.warehouse import Warehouse
 from tests.marts.company import deploy_empty, found_company
 from tests.marts.shop import found_basket, found_counter, found_months
+from tests.marts.stages import found_stages
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,24 @@ def counter(server_url: str, counter_database: str) -> Warehouse:
 def own_counter(server_url: str, counter_database: str) -> Iterator[Warehouse]:
     """The same for one test that changes it."""
     for name in _database(server_url, counter_database, f"{counter_database}_copy"):
+        yield Warehouse(_url(server_url, name))
+
+
+@pytest.fixture(scope="module")
+def stages_database(server_url: str, template: str) -> Iterator[str]:
+    yield from _database(server_url, template, "marts_stages", found_stages)
+
+
+@pytest.fixture(scope="module")
+def stages(server_url: str, stages_database: str) -> Warehouse:
+    """Deals on their way through the stages, read-only."""
+    return _read_only(server_url, stages_database)
+
+
+@pytest.fixture
+def own_stages(server_url: str, stages_database: str) -> Iterator[Warehouse]:
+    """The same for one test that changes it."""
+    for name in _database(server_url, stages_database, f"{stages_database}_copy"):
         yield Warehouse(_url(server_url, name))
 
 

@@ -1,0 +1,30 @@
+-- What came into each open stage in a month, and what became of it up to today: marts.stage_flow_as_of(current_date).
+--
+-- @owner sales-ops
+-- @view
+-- @column month date -- first day of the month in which the stays began
+-- @column source text -- connected CRM
+-- @column pipeline_code text -- pipeline's id in the source
+-- @column stage_position integer -- order of the stage within its pipeline
+-- @column stage_code text -- stage's id in the source
+-- @column stage text -- name of the stage shown in the CRM
+-- @column employee_id text -- manager at the end of the stay, core.employee
+-- @column manager text -- name of the manager
+-- @column lead_source text -- where the deals come from; null: not said
+-- @column entered bigint -- stays that began in the month
+-- @column deals bigint -- deals of these; do not add up
+-- @column returned bigint -- of `entered`, those of deals that had been in the stage before
+-- @column here bigint -- of `entered`, those that last on today
+-- @column left_stage bigint -- of `entered`, those that ended up to today
+-- @column went_on bigint -- of `left_stage`, those that went to a later stage or were won
+-- @column skipped bigint -- of `went_on`, those that passed over a stage
+-- @column went_back bigint -- of `left_stage`, those that went to an earlier stage
+-- @column lost bigint -- of `left_stage`, those that were lost
+-- @column gone bigint -- of `left_stage`, those that were deleted, or went where no order tells
+-- @column conversion numeric(9,4) -- went_on / (went_on + went_back + lost), 0..1; null where none of them
+-- @column timed bigint -- of those three, the ones whose beginning is known
+-- @column average_days numeric(9,1) -- of the timed ones, mean; null where none
+-- @column median_days numeric(9,1) -- of the timed ones, median; do not add up
+-- @changed marts.stage_flow_as_of
+-- @rows
+select * from marts.stage_flow_as_of(current_date)

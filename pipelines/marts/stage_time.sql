@@ -1,0 +1,28 @@
+-- Every stay of a deal in a stage, as the CRM told it, as of today: marts.stage_time_as_of(current_date).
+--
+-- @owner sales-ops
+-- @view
+-- @column deal_id text -- core.deal
+-- @column visit bigint -- 1 for the first stay of the deal in any stage that is known, then 2, 3 ...
+-- @column visit_of_stage bigint -- 1 for the first stay in this stage, 2 when it came back ...
+-- @column source text -- connected CRM
+-- @column pipeline_code text -- pipeline's id in the source
+-- @column stage_code text -- stage's id in the source
+-- @column stage text -- name of the stage shown in the CRM; null: the CRM lists no such stage
+-- @column stage_position integer -- order of the stage within its pipeline
+-- @column outcome text -- of the stage: open, won or lost; null: the CRM lists no such stage
+-- @column employee_id text -- responsible manager at the end of the stay, core.employee
+-- @column manager text -- name of the manager
+-- @column lead_source text -- where the deal comes from, as the CRM names it
+-- @column month date -- first day of the month of `entered_at`, in the CRM's time zone
+-- @column entered_at timestamptz -- since when it stood there; without a known start, since when that is known; null: not even that
+-- @column is_start_known boolean -- whether the deal came there at `entered_at`: its versions begin before, or within a day of its creation
+-- @column left_at timestamptz -- until when; null: it stands there on today
+-- @column days numeric(9,1) -- from entered to left, or to the end of today; without a known start at least so many
+-- @column moved text -- on, back, won, lost, reopened; elsewhere: to another pipeline or a stage without order; deleted; null: still there
+-- @column next_stage_code text -- the stage that it went to
+-- @column next_stage text -- name of that
+-- @column skipped bigint -- open stages between this one and that, of on and won; null where the CRM lists one of them no more
+-- @changed marts.stage_time_as_of
+-- @rows
+select * from marts.stage_time_as_of(current_date)

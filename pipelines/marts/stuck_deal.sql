@@ -1,0 +1,24 @@
+-- Open deals that somebody should look at today, stuck or forgotten: marts.stuck_deal_as_of(current_date).
+--
+-- @owner sales-ops
+-- @view
+-- @column deal_id text -- core.deal
+-- @column why text -- stuck or forgotten; a deal that is both has a row for each
+-- @column deal text -- name of the deal
+-- @column source text -- connected CRM
+-- @column pipeline_code text -- pipeline's id in the source
+-- @column stage_code text -- stage's id in the source
+-- @column stage text -- name of the stage
+-- @column employee_id text -- responsible manager, core.employee
+-- @column manager text -- name of the manager
+-- @column amount numeric(18,2) -- header sum with VAT
+-- @column currency text -- ISO 4217
+-- @column days numeric(9,1) -- stuck: days in the stage, at least; forgotten: days without a change
+-- @column usual_days numeric(9,1) -- stuck: within so many days the share of marts.sales_rule went on; forgotten: its limit
+-- @column compared bigint -- stuck: how many went on from the stage; forgotten: null
+-- @column since timestamptz -- stuck: in the stage since; forgotten: last changed
+-- @column sentence text -- what is the matter, and the remedy
+-- @column sentence_ru text -- the same in Russian
+-- @changed marts.stuck_deal_as_of
+-- @rows
+select * from marts.stuck_deal_as_of(current_date)

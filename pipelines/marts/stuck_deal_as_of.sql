@@ -1,0 +1,97 @@
+-- Open deals that somebody should look at on a date: stuck ones, longer in their stage than most of those that went on from it,
+-- and forgotten ones, without a change for long. From what share, how many and how long: marts.sales_rule. A change is one of
+-- what the CRM tells of the deal; where we write back to it, a new stamp alone is none.
+--
+-- @owner sales-ops
+-- @arguments as_of date
+-- @column deal_id text -- core.deal
+-- @column why text -- stuck or forgotten; a deal that is both has a row for each
+-- @column deal text -- name of the deal
+-- @column source text -- connected CRM
+-- @column pipeline_code text -- pipeline's id in the source
+-- @column stage_code text -- stage's id in the source
+-- @column stage text -- name of the stage
+-- @column employee_id text -- responsible manager, core.employee
+-- @column manager text -- name of the manager
+-- @column amount numeric -- header sum with VAT
+-- @column currency text -- ISO 4217
+-- @column days numeric -- stuck: days in the stage, at least; forgotten: days without a change
+-- @column usual_days numeric -- stuck: within so many days the share of marts.sales_rule went on; forgotten: its limit
+-- @column compared bigint -- stuck: how many went on from the stage; forgotten: null
+-- @column since timestamptz -- stuck: in the stage since; forgotten: last changed
+-- @column sentence text -- what is the matter, and the remedy
+-- @column sentence_ru text -- the same in Russian
+-- @changed core.deal marts.stage_time_as_of marts.sales_rule marts.operation marts.zone
+-- @rows
+with stays as (
+    select * from marts.stage_time_as_of(as_of) where outcome = 'open'
+), usual as (
+    select s.source, s.pipeline_code, s.stage_code, count(*) as compared,
+           round((percentile_cont(r.stuck_share::double precision) within group (order by s.days::double precision))::numeric, 1) as days
+    from stays s
+    cross join marts.sales_rule r
+    where s.moved in ('on', 'won') and s.is_start_known
+    group by s.source, s.pipeline_code, s.stage_code, r.stuck_share
+), told as (
+    select v.*, (as_of + 1)::timestamp at time zone coalesce(z.zone, 'UTC') as ends_at,
+           coalesce(v.said_from, '-infinity') as told_at
+    from core.deal_versions v
+    left join marts.zone z on z.system = v.source
+    where v.known_to is null
+), compared as (
+    select deal_id, title, amount, currency, source, told_at, ends_at,
+           to_jsonb(t) - array['modified_at', 'said_from', 'said_to', 'known_from', 'known_to', 'told_at', 'ends_at'] as said,
+           lag(to_jsonb(t) - array['modified_at', 'said_from', 'said_to', 'known_from', 'known_to', 'told_at', 'ends_at'])
+               over (partition by deal_id order by told_at) as said_before
+    from told t
+    where told_at < ends_at and deal_id in (select deal_id from stays where left_at is null)
+), changed as (
+    select c.deal_id, max(c.ends_at) as ends_at,
+           nullif(max(c.told_at) filter (where w.subject is null or c.said is distinct from c.said_before), '-infinity') as at,
+           (array_agg(c.title order by c.told_at desc))[1] as title,
+           (array_agg(c.amount order by c.told_at desc))[1] as amount,
+           (array_agg(c.currency order by c.told_at desc))[1] as currency
+    from compared c
+    left join (select distinct target, subject from marts.operation where subject is not null) w
+      on w.target = c.source and w.subject = c.deal_id
+    group by c.deal_id
+), found as (
+    select s.deal_id, 'stuck' as why, s.days, u.days as usual_days, u.compared, s.entered_at as since,
+           format('%s days in the stage %s; of the %s deals that went on from there %s %% did so within %s days. Take it on, or close it.',
+                  s.days, coalesce(s.stage, s.stage_code), u.compared, round(r.stuck_share * 100), u.days) as sentence,
+           format('%s дн. на стадии «%s»; из %s сделок, ушедших с неё дальше, %s %% ушли за %s дн. Продвиньте сделку или закройте.',
+                  s.days, coalesce(s.stage, s.stage_code), u.compared, round(r.stuck_share * 100), u.days) as sentence_ru
+    from stays s
+    cross join marts.sales_rule r
+    join usual u on u.source = s.source and u.pipeline_code is not distinct from s.pipeline_code and u.stage_code = s.stage_code
+    where s.left_at is null and u.compared >= r.stuck_deals and s.days > u.days
+    union all
+    select c.deal_id, 'forgotten', a.days, r.forgotten_days, null, c.at,
+           format('Nothing changed for %s days, since %s. Take it on, or close it.', a.days, (c.at at time zone 'UTC')::date),
+           format('Ничего не менялось %s дн., с %s. Продвиньте сделку или закройте.', a.days, (c.at at time zone 'UTC')::date)
+    from changed c
+    cross join marts.sales_rule r
+    cross join lateral (select round(extract(epoch from c.ends_at - c.at) / 86400, 1) as days) a
+    where a.days > r.forgotten_days
+)
+select
+    f.deal_id,
+    f.why,
+    c.title as deal,
+    s.source,
+    s.pipeline_code,
+    s.stage_code,
+    s.stage,
+    s.employee_id,
+    s.manager,
+    c.amount,
+    c.currency,
+    f.days,
+    f.usual_days,
+    f.compared,
+    f.since,
+    f.sentence,
+    f.sentence_ru
+from found f
+join stays s on s.deal_id = f.deal_id and s.left_at is null
+join changed c on c.deal_id = f.deal_id
