@@ -50,6 +50,8 @@ class Sales(Section):
 
     stuck: Stuck = Stuck()
     rating: Rating = Rating()
+    # Codes of the accounts on which the cost of what was sold stands, with their sub-accounts.
+    cost_accounts: tuple[Annotated[str, Field(min_length=1)], ...] | None = None
 
     def settings(self) -> dict[str, Any]:
         """What is said, by the names that the marts ask for: numbers as text, which SQL reads without loss."""
@@ -57,4 +59,5 @@ class Sales(Section):
             f"sales_{name}": section.model_dump(mode="json", exclude_none=True)
             for name, section in (("stuck", self.stuck), ("rating", self.rating))
         }
-        return {name: said for name, said in found.items() if said}
+        accounts = {} if self.cost_accounts is None else {"sales_cost_accounts": list(self.cost_accounts)}
+        return {name: said for name, said in found.items() if said} | accounts

@@ -56,12 +56,30 @@ def test_why_a_deal_was_lost_is_read_where_the_crm_says_it(
 
 
 def test_thresholds_of_sales_are_settings_of_accounting(tmp_path: Path) -> None:
-    said = ACCOUNTING + "sales:\n  stuck: {share: 0.8, forgotten_days: 10}\n"
+    said = (
+        ACCOUNTING
+        + "sales:\n  stuck: {share: 0.8, forgotten_days: 10}\n  cost_accounts: [Cost of Goods Sold]\n"
+    )
     (found,) = load(write_folder(tmp_path, books=said), {}, connected=False).systems
-    assert found.file.sales.settings() == {"sales_stuck": {"share": "0.8", "forgotten_days": 10}}
+    assert found.file.sales.settings() == {
+        "sales_stuck": {"share": "0.8", "forgotten_days": 10},
+        "sales_cost_accounts": ["Cost of Goods Sold"],
+    }
     assert json.dumps(Sales().settings()) == "{}"
 
 
 def test_a_crm_says_nothing_of_the_marts_of_sales(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="sales"):
         crm(tmp_path, "sales: {stuck: {deals: 3}}\n")
+
+
+def test_a_rating_of_nothing_is_refused(tmp_path: Path) -> None:
+    weights = ", ".join(
+        f"{name}: 0" for name in ("revenue", "paid", "margin", "won", "conversion", "cycle", "overdue")
+    )
+    with pytest.raises(Exception, match="nothing is rated"):
+        load(
+            write_folder(tmp_path, books=f"{ACCOUNTING}sales: {{rating: {{{weights}}}}}\n"),
+            {},
+            connected=False,
+        )

@@ -99,6 +99,7 @@ def test_only_conveniences_ask_for_the_time_of_day() -> None:
         "marts.receivables",
         "marts.receivables_ageing",
         "marts.manager_kpi",
+        "marts.manager_rating",
         "marts.stage_flow",
         "marts.stage_time",
         "marts.stuck_deal",

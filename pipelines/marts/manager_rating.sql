@@ -1,0 +1,34 @@
+-- What each manager brought in over the last months, and their rating, as of today: marts.manager_rating_as_of(current_date).
+--
+-- @owner sales-ops
+-- @view
+-- @column employee_id text -- core.employee; null: the deals name no manager
+-- @column manager text -- name of the manager
+-- @column currency text -- ISO 4217: of the deals, and of the documents
+-- @column period_from date -- first day of the period
+-- @column period_to date -- its last day
+-- @column deals_won bigint -- won in the period
+-- @column deals_lost bigint -- lost in the period
+-- @column won_amount numeric(18,2) -- header sums of those won, with VAT
+-- @column average_deal numeric(18,2) -- won_amount / deals_won, to the kopeck; null where none was won
+-- @column conversion numeric(9,4) -- deals_won / (deals_won + deals_lost), 0..1; null where none was closed
+-- @column average_days_to_close numeric(9,1) -- won deals: days from created to closed, mean
+-- @column moves bigint -- moves of their deals from stage to stage in the period, by the CRM's versions
+-- @column activities bigint -- calls, letters and meetings; null: no CRM that is connected tells of them
+-- @column revenue numeric(18,2) -- posted realizations dated in the period, without VAT
+-- @column documents bigint -- how many these are
+-- @column cost numeric(18,2) -- what accounting wrote off for them on the accounts of the cost; null: it says so of none of them
+-- @column documents_with_cost bigint -- of `documents`, those whose cost accounting says
+-- @column margin numeric(18,2) -- net of those documents less `cost`; null where no cost is said, or in a currency that is not accounting's own
+-- @column margin_share numeric(9,4) -- margin / net of those documents
+-- @column paid numeric(18,2) -- allocated in the period to documents of their deals
+-- @column debt numeric(18,2) -- not paid on the last day, overpaid documents not netted
+-- @column overdue numeric(18,2) -- debt whose day has passed on the last day
+-- @column overdue_share numeric(9,4) -- overdue / (paid + debt), 0..1; null where nothing was paid or owed
+-- @column rating numeric(5,1) -- 0 the last in everything, 100 the first: the weighted mean of places (docs/marts.md); null: see `rating_reason`
+-- @column figures bigint -- how many figures the rating is made of
+-- @column rating_reason text -- why there is no rating; null: there is one
+-- @column rating_reason_ru text -- the same in Russian
+-- @changed marts.manager_rating_as_of
+-- @rows
+select * from marts.manager_rating_as_of(current_date)
