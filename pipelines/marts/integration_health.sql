@@ -3,8 +3,8 @@
 -- @owner data-team
 -- @view
 -- @column position integer -- order of reading
--- @column section text -- won to posted, held, operations, variances, sources, failures
--- @column subject text -- what is measured within it: a kind, a check, a state, a reason, a source
+-- @column section text -- won to posted, first time right, write-back, held, operations, variances, variances by age, sources, freshness, failures
+-- @column subject text -- what is measured within it: a kind, a check, a state, a reason, an age, a source
 -- @column value numeric -- the measure
 -- @column unit text -- of `value`: hours, documents, share, deals, operations, variances, readings
 -- @column amount numeric(18,2) -- money that it concerns, in `currency`; null where none
