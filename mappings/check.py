@@ -32,7 +32,7 @@ ANOTHERS = ("counterparty", "contract", "currency")  # fields of which another d
 CRM_ONLY = ("stages", "feedback", "products", "tax_numbers", "amounts", "clients", "prices")
 ACCOUNTING_ONLY = (
     "write", "vat", "units", "currency", "currencies", "organization", "defaults", "reconcile", "gate", "approval",
-    "expects", "goods", "keys", "money", "sales", "without",
+    "expects", "goods", "buyers", "keys", "money", "sales", "without",
 )  # fmt: skip
 FED_BACK = ("deal", "company", "task", "duplicate")  # sections of `feedback`
 LONGEST_NAME = 63  # bytes of a table's name in PostgreSQL

@@ -219,6 +219,7 @@ class _Writer:
             if value is not None:
                 yield f"{self.w(f'default_{name}')}: «{value}»"
         yield f"{self.w('settlement_accounts')}: {', '.join(file.reconcile.settlement_accounts)}"
+        yield f"{self.w('cost_accounts')}: {', '.join(file.reconcile.cost_accounts)}"
         share = (file.gate.max_held_share * 100).normalize()
         yield self.w("gate").format(share=f"{share:f}", least=file.gate.min_batch)
         if file.expects:

@@ -107,11 +107,13 @@ def settings(system: System) -> dict[str, Any]:
         found |= file.money.model_dump()
         found["rounding_up_to"] = file.reconcile.rounding_up_to
         found["settlement_accounts"] = list(file.reconcile.settlement_accounts)
+        found["cost_accounts"] = list(file.reconcile.cost_accounts)
         found["gate_max_held_share"] = file.gate.max_held_share
         found["gate_min_batch"] = file.gate.min_batch
         found |= {f"default_{name}": value for name, value in file.defaults.model_dump().items()}
         found |= file.goods.settings()
         found |= file.sales.settings()
+        found |= file.buyers.settings()
         found["accounting_system"] = system.name
         found["currency"] = file.currency
         found["price_entities"] = list(system.entities_of("core.accounting_price"))

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from mappings.buyers import Buyers
 from mappings.field import (
     Conditions,
     DateStyle,
@@ -249,10 +250,12 @@ class Defaults(Section):
 
 class Reconcile(Section):
     """`rounding_up_to`: up to what difference, in accounting's currency, a variance counts as one of rounding.
-    `settlement_accounts`: the codes of the accounts on which buyers' debts and advances stand."""
+    `settlement_accounts`: the codes of the accounts on which buyers' debts and advances stand. `cost_accounts`: those of
+    the cost of sales, with the accounts below them ("90.02" is "90.02.1" too)."""
 
     rounding_up_to: Decimal = Field(Decimal("0.05"), ge=0, le=1)
     settlement_accounts: tuple[Text, ...] = ("62.01", "62.02")
+    cost_accounts: tuple[Text, ...] = ("90.02",)
 
 
 class Gate(Section):
@@ -317,6 +320,7 @@ class SystemFile(Section):
     money: Money = Money()  # of accounting
     goods: Goods = Goods()  # of accounting
     sales: Sales = Sales()  # of accounting
+    buyers: Buyers = Buyers()  # of accounting
     gate: Gate = Gate()
     write: dict[str, WriteRule] = Field(default_factory=dict)
     feedback: dict[str, WriteRule] = Field(default_factory=dict)

@@ -139,6 +139,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Accounts on which debts and advances of buyers stand",
         "Счета долгов и авансов покупателей",
     ),
+    "cost_accounts": ("Accounts of the cost of sales", "Счета себестоимости продаж"),
     "gate": (
         "A load is stopped where more than {share} % of at least {least} deals of a CRM would newly be held",
         "Загрузка останавливается, если из сделок одной CRM (не менее {least}) впервые задерживается более {share} %",

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from resources.warehouse import Warehouse
+from tests.marts.buyers import found_buyers
 from tests.marts.company import deploy_empty, found_company
 from tests.marts.shop import found_basket, found_counter, found_months
 from tests.marts.stages import found_stages
@@ -108,6 +109,24 @@ def stages(server_url: str, stages_database: str) -> Warehouse:
 def own_stages(server_url: str, stages_database: str) -> Iterator[Warehouse]:
     """The same for one test that changes it."""
     for name in _database(server_url, stages_database, f"{stages_database}_copy"):
+        yield Warehouse(_url(server_url, name))
+
+
+@pytest.fixture(scope="module")
+def buyers_database(server_url: str, template: str) -> Iterator[str]:
+    yield from _database(server_url, template, "marts_buyers", found_buyers)
+
+
+@pytest.fixture(scope="module")
+def buyers(server_url: str, buyers_database: str) -> Warehouse:
+    """Six buyers and what they brought, read-only."""
+    return _read_only(server_url, buyers_database)
+
+
+@pytest.fixture
+def own_buyers(server_url: str, buyers_database: str) -> Iterator[Warehouse]:
+    """The same for one test that changes it."""
+    for name in _database(server_url, buyers_database, f"{buyers_database}_copy"):
         yield Warehouse(_url(server_url, name))
 
 

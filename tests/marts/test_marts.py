@@ -18,6 +18,7 @@ pytest_plugins = ("tests.marts.fixtures",)
 MARTS = [table for table in tables().values() if table.stage == "marts"]
 END_OF_MARCH = date(2026, 3, 31)
 NEVER_EMPTY = {
+    "marts.buyer_rule",
     "marts.currency",
     "marts.document_kind",
     "marts.goods_rule",
@@ -93,11 +94,18 @@ def test_only_conveniences_ask_for_the_time_of_day() -> None:
     asking = {mart.name for mart in MARTS if "current_date" in mart.rows_sql or "now()" in mart.rows_sql}
     assert asking == {
         "marts.bought_together",
+        "marts.client_abc_xyz",
+        "marts.client_churn",
+        "marts.client_cohort",
+        "marts.client_profit",
+        "marts.client_rfm",
+        "marts.client_value",
         "marts.discount_tier",
         "marts.open_order_missing",
         "marts.product_abc_xyz",
         "marts.receivables",
         "marts.receivables_ageing",
+        "marts.repeat_sale",
         "marts.manager_kpi",
         "marts.manager_rating",
         "marts.stage_flow",

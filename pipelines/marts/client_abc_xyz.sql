@@ -1,0 +1,31 @@
+-- Clients by what they bring and how evenly they buy, as of today: marts.client_abc_xyz_as_of(current_date).
+--
+-- @owner sales-ops
+-- @view
+-- @column buyer_key text -- marts.buyer: the client, else the counterparty
+-- @column buyer text -- its name
+-- @column client_id text -- core.client; null: none is known
+-- @column counterparty_key text -- core.accounting_counterparty; null: the row is a client's
+-- @column currency text -- ISO 4217 letters
+-- @column from_day date -- first day of the period
+-- @column to_day date -- last day of the period: the end of the last month that was over on today
+-- @column revenue numeric(18,2) -- of the period without VAT, less what was taken back
+-- @column revenue_share numeric(9,4) -- of the revenue of all clients in this currency, 0..1; null: there is none
+-- @column abc text -- by revenue: A, B or C; null: nothing sold in the period, or nothing brought revenue
+-- @column margin numeric(18,2) -- revenue less accounting's cost; null: the cost of something is not known
+-- @column abc_margin text -- by margin, among clients whose margin is known
+-- @column months bigint -- months of the period since the client first bought; null: nothing sold in the period
+-- @column months_sold bigint -- months with a sale
+-- @column mean_revenue numeric(18,2) -- revenue of a month, mean of `months`
+-- @column variation numeric(18,4) -- standard deviation of the months' revenue / mean_revenue; null: fewer months than the least, or a mean not above 0
+-- @column xyz text -- X even, Y changing, Z irregular
+-- @column revenue_before numeric(18,2) -- revenue of the period before
+-- @column growth numeric(18,4) -- revenue / revenue_before - 1; null: there was none before
+-- @column bcg text -- star, cow, question or dog; null: nothing sold in the period, or growth or share cannot be told
+-- @column abc_before text -- abc of the period before
+-- @column xyz_before text -- xyz of the period before
+-- @column moved text -- same, new, gone, or both classes then and now: BX -> AY
+-- @column reasons text[] -- why a class is null: not sold, no revenue, no cost, few months, no mean, new
+-- @changed marts.client_abc_xyz_as_of
+-- @rows
+select * from marts.client_abc_xyz_as_of(current_date)

@@ -1,0 +1,23 @@
+-- Which clients are silent for longer than is usual with them, as of today: marts.client_churn_as_of(current_date).
+--
+-- @owner sales-ops
+-- @view
+-- @column buyer_key text -- marts.buyer: the client, else the counterparty
+-- @column buyer text -- its name
+-- @column client_id text -- core.client; null: none is known
+-- @column counterparty_key text -- core.accounting_counterparty; null: the row is a client's
+-- @column employee_id text -- core.employee who answers for the client
+-- @column manager text -- name of the manager
+-- @column phone text -- of the client
+-- @column first_on date -- day of the first realization
+-- @column last_on date -- day of the last one
+-- @column silent_days integer -- days since
+-- @column intervals bigint -- between days with realizations
+-- @column median_days numeric(9,1) -- middle interval; null: there is none
+-- @column usual_days numeric(9,1) -- see above; null: there are too few intervals
+-- @column times_usual numeric(18,4) -- silent_days / usual_days
+-- @column expected_on date -- last_on and usual_days, rounded up
+-- @column state text -- usual, late, gone, few sales
+-- @changed marts.client_churn_as_of
+-- @rows
+select * from marts.client_churn_as_of(current_date)

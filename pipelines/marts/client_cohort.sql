@@ -1,0 +1,21 @@
+-- Clients by the month of their first realization, as of today: marts.client_cohort_as_of(current_date).
+--
+-- @owner sales-ops
+-- @view
+-- @column cohort date -- first day of the month of the first realization
+-- @column currency text -- ISO 4217 letters
+-- @column age integer -- months since, 0 in the cohort's own
+-- @column month date -- first day of that month
+-- @column is_over boolean -- the month was over on today
+-- @column clients bigint -- clients of the cohort
+-- @column active bigint -- of these, who bought in the month
+-- @column retention numeric(9,4) -- active / clients
+-- @column repeated bigint -- of these, who had bought more than once by the end of the month
+-- @column repeat_share numeric(9,4) -- repeated / clients
+-- @column documents bigint -- posted realizations of the month
+-- @column revenue numeric(18,2) -- of the month without VAT, less what was taken back
+-- @column revenue_to_date numeric(18,2) -- of all months up to it
+-- @column margin numeric(18,2) -- of the month; null: the cost of something is not known
+-- @changed marts.client_cohort_as_of
+-- @rows
+select * from marts.client_cohort_as_of(current_date)

@@ -1,0 +1,20 @@
+-- What each client brought, month by month up to today: marts.client_profit_as_of(current_date).
+--
+-- @owner sales-ops
+-- @view
+-- @column buyer_key text -- marts.buyer: the client, else the counterparty
+-- @column buyer text -- its name
+-- @column client_id text -- core.client; null: none is known
+-- @column counterparty_key text -- core.accounting_counterparty; null: the row is a client's
+-- @column month date -- first day of the month of the documents; null: without a readable date
+-- @column currency text -- ISO 4217 letters
+-- @column documents bigint -- posted realizations
+-- @column revenue numeric(18,2) -- without VAT, less what was taken back
+-- @column revenue_costed numeric(18,2) -- the part of it whose cost is known
+-- @column cost numeric(18,2) -- cost of that part; null: no cost is known
+-- @column margin numeric(18,2) -- revenue_costed less cost; null: no cost is known
+-- @column margin_share numeric(9,4) -- margin / revenue_costed; null: no cost is known, or revenue_costed is not above 0
+-- @column reasons text[] -- why cost is not known of all: no entries, no cost entry, other currency
+-- @changed marts.client_profit_as_of
+-- @rows
+select * from marts.client_profit_as_of(current_date)

@@ -1,0 +1,24 @@
+-- How lately, how often and for how much each client bought, as of today: marts.client_rfm_as_of(current_date).
+--
+-- @owner sales-ops
+-- @view
+-- @column buyer_key text -- marts.buyer: the client, else the counterparty
+-- @column buyer text -- its name
+-- @column client_id text -- core.client; null: none is known
+-- @column counterparty_key text -- core.accounting_counterparty; null: the row is a client's
+-- @column currency text -- ISO 4217 letters
+-- @column from_day date -- first day of the period
+-- @column to_day date -- last day of the period, today
+-- @column last_on date -- day of the last realization
+-- @column recency_days integer -- days since
+-- @column frequency bigint -- posted realizations
+-- @column monetary numeric(18,2) -- revenue without VAT, less what was taken back
+-- @column recency integer -- quintile, 5: lately; null: fewer than 5 clients
+-- @column often integer -- quintile of frequency, 5: often
+-- @column money integer -- quintile of monetary, 5: much
+-- @column segment text -- best, loyal, new, at risk, lost or other; null: fewer than 5 clients
+-- @column clients bigint -- clients of the currency that bought in the period
+-- @column reason text -- why quintiles are null: fewer than 5 clients
+-- @changed marts.client_rfm_as_of
+-- @rows
+select * from marts.client_rfm_as_of(current_date)

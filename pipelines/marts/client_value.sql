@@ -1,0 +1,23 @@
+-- What each client is worth as of today: marts.client_value_as_of(current_date).
+--
+-- @owner sales-ops
+-- @view
+-- @column buyer_key text -- marts.buyer: the client, else the counterparty
+-- @column buyer text -- its name
+-- @column client_id text -- core.client; null: none is known
+-- @column counterparty_key text -- core.accounting_counterparty; null: the row is a client's
+-- @column currency text -- ISO 4217 letters
+-- @column cohort date -- first day of the month of the first realization
+-- @column months bigint -- months of its life that are over
+-- @column months_bought bigint -- months of these with a realization
+-- @column documents bigint -- posted realizations
+-- @column revenue numeric(18,2) -- without VAT, less what was taken back
+-- @column margin numeric(18,2) -- margin to date; null: the cost of something is not known
+-- @column expected_months bigint -- of the months ahead, how many some client has lived
+-- @column expected_revenue numeric(18,2) -- of these months; null: there are none
+-- @column expected_margin numeric(18,2) -- of these months, by clients whose margin is known; null: there are none
+-- @column value numeric(18,2) -- margin + expected_margin; null where either is
+-- @column reason text -- why value is null: no cost, or no older client
+-- @changed marts.client_value_as_of
+-- @rows
+select * from marts.client_value_as_of(current_date)

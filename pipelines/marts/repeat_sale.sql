@@ -1,0 +1,19 @@
+-- How much of each month was sold to clients who had bought before, up to today: marts.repeat_sale_as_of(current_date).
+--
+-- @owner sales-ops
+-- @view
+-- @column month date -- first day of the month
+-- @column currency text -- ISO 4217 letters
+-- @column clients bigint -- who bought in the month
+-- @column new_clients bigint -- of these, for whom it was the first month
+-- @column repeat_clients bigint -- of these, who bought for the second time or later
+-- @column repeat_share numeric(9,4) -- repeat_clients / clients
+-- @column documents bigint -- posted realizations
+-- @column repeat_documents bigint -- of these, not the client's first
+-- @column revenue numeric(18,2) -- of the realizations, without VAT; what was taken back later is not taken off
+-- @column repeat_revenue numeric(18,2) -- of the repeat documents
+-- @column repeat_revenue_share numeric(9,4) -- repeat_revenue / revenue; null: no revenue above 0
+-- @column median_days numeric(9,1) -- days since the client's realization before, middle of the repeat documents; null: there are none
+-- @changed marts.repeat_sale_as_of
+-- @rows
+select * from marts.repeat_sale_as_of(current_date)
