@@ -290,6 +290,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "core.accounting_contract": ("Contract", "Договор"),
     "core.accounting_product": ("Product in accounting", "Номенклатура"),
     "core.accounting_price": ("Price in accounting", "Цена в учёте"),
+    "core.payment_schedule": ("Instalment", "Платёж по графику"),
     "ledger.stock": ("Stock", "Остаток товара"),
     "ledger.document": ("Document", "Документ"),
     "ledger.document_line": ("Line of a document", "Строка документа"),

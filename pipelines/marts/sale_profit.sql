@@ -19,7 +19,7 @@
 -- @column cost numeric(18,2) -- accounting's cost; 0 where only services were sold and none was booked; null: see reason
 -- @column margin numeric(18,2) -- net less cost; null where the cost is
 -- @column reason text -- no entries: accounting publishes none of it; no cost entry: goods whose cost is not booked; other currency than the cost
--- @changed marts.sold_document marts.buyer_rule ledger.document ledger.document_line ledger.position ledger.entry core.accounting_account core.accounting_product ops.setting
+-- @changed marts.sold_document marts.counterparty_client marts.buyer_rule ledger.document ledger.document_line ledger.position ledger.entry core.accounting_account core.accounting_product ops.setting
 -- @rows
 with costing as (
     select a.account_key
@@ -45,7 +45,7 @@ with costing as (
     where not l.is_deleted
     group by l.document_key
 ), told as (
-    select s.document_key, s.kind, s.document_date, s.client_id, s.counterparty_key, p.deal_id, s.currency, s.gross,
+    select s.document_key, s.kind, s.document_date, coalesce(s.client_id, o.client_id) as client_id, s.counterparty_key, p.deal_id, s.currency, s.gross,
            case when s.kind <> 'correction' and l.document_key is not null then l.vat * ops.sign(s.kind)
                 else coalesce(round(s.gross * b.vat / nullif(b.gross, 0), 2), 0) end as vat,
            case when s.currency is distinct from r.own_currency then 'other currency'
@@ -55,6 +55,7 @@ with costing as (
            k.cost
     from marts.sold_document s
     cross join marts.buyer_rule r
+    left join marts.counterparty_client o on o.counterparty_key = s.counterparty_key
     left join ledger.position p on p.document_key = s.document_key
     left join ledger.document d on d.document_key = s.document_key
     left join lines l on l.document_key = s.document_key

@@ -106,4 +106,5 @@ def test_balances_are_read_after_the_documents_behind_them(towns: Towns) -> None
         apart = [[entity] for entity in sync._aside(town.road.accounting)]
         *documents, last = [batch for batch in asked if batch not in apart]
         assert last == ["balance"]
-        assert documents and all("balance" not in entities for entities in documents)
+        assert documents
+        assert all("balance" not in entities for entities in documents)

@@ -1,0 +1,27 @@
+-- Whom to call about money today, and why: marts.call_today_as_of(current_date).
+--
+-- @owner accountants
+-- @view
+-- @column position bigint -- place in the list of the currency: by sum, of equal sums the older debt first
+-- @column buyer_key text -- marts.buyer: the client, else the counterparty
+-- @column buyer text -- its name
+-- @column phone text -- of the client, E.164; null: none is known
+-- @column email text -- of the client
+-- @column counterparty_key text -- core.accounting_counterparty that owes
+-- @column counterparty text -- its name in accounting
+-- @column employee_id text -- manager of the deal with the largest of the debts, else of the client
+-- @column manager text -- name of the manager
+-- @column currency text -- ISO 4217 letters
+-- @column reason text -- promise broken, overdue or due soon
+-- @column documents bigint -- to be spoken of
+-- @column debt numeric(18,2) -- of these documents
+-- @column overdue numeric(18,2) -- of that, what is overdue
+-- @column oldest_due_on date -- day of the oldest of them
+-- @column days_overdue integer -- days since, 0 up to it
+-- @column promised_on date -- last day that was promised and not kept; null: none
+-- @column numbers text -- numbers of the documents, the oldest first
+-- @column sentence text -- what to call about, English
+-- @column sentence_ru text -- the same in Russian
+-- @changed marts.call_today_as_of
+-- @rows
+select * from marts.call_today_as_of(current_date)

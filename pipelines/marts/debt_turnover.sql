@@ -1,0 +1,18 @@
+-- For how many days of sales each debt stands today: marts.debt_turnover_as_of(current_date).
+--
+-- @owner accountants
+-- @view
+-- @column level text -- all, manager or client
+-- @column subject_key text -- core.employee or marts.buyer; null: all, or what has no manager
+-- @column subject text -- name of the manager or client
+-- @column currency text -- ISO 4217 letters
+-- @column debt numeric(18,2) -- owed on today, overpaid documents not netted
+-- @column overdue numeric(18,2) -- of that, what is overdue
+-- @column overdue_share numeric(9,4) -- overdue / debt; null: no debt
+-- @column sales numeric(18,2) -- with VAT, of the last `days`
+-- @column days integer -- length of the period of sales
+-- @column days_sales_outstanding numeric(9,1) -- debt / sales * days; null: see reason
+-- @column reason text -- no sales: nothing was sold in the period, or more came back
+-- @changed marts.debt_turnover_as_of
+-- @rows
+select * from marts.debt_turnover_as_of(current_date)

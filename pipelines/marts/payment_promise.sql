@@ -1,0 +1,18 @@
+-- Payments that clients promised, and whether they came up to today: marts.payment_promise_as_of(current_date).
+--
+-- @owner accountants
+-- @view
+-- @column instalment_id text -- core.payment_schedule
+-- @column deal_id text -- core.deal; null: none was found
+-- @column said_on date -- day on which it was promised; null: the source does not say, and all payments count
+-- @column promised_on date -- day by which the client said it would pay
+-- @column currency text -- ISO 4217 letters: of the documents
+-- @column documents bigint -- for which it was promised; 0: none was found
+-- @column promised numeric(18,2) -- to be paid by that day
+-- @column paid numeric(18,2) -- of that, paid since said_on and up to the day of the promise
+-- @column paid_late numeric(18,2) -- paid after it, up to today
+-- @column missing numeric(18,2) -- promised less both, never below 0
+-- @column state text -- kept, waiting, kept late, broken; unknown: no document of it was found
+-- @changed marts.payment_promise_as_of
+-- @rows
+select * from marts.payment_promise_as_of(current_date)

@@ -1,0 +1,24 @@
+-- What each client owes today, by manager and by how long it is overdue: marts.receivables_by_client_as_of(current_date).
+--
+-- @owner accountants
+-- @view
+-- @column buyer_key text -- marts.buyer: the client, else the counterparty
+-- @column buyer text -- its name
+-- @column client_id text -- core.client; null: none is known
+-- @column counterparty_key text -- core.accounting_counterparty; null: the row is a client's
+-- @column employee_id text -- responsible manager of the deals, core.employee; null: no deal, or none is named
+-- @column manager text -- name of the responsible manager
+-- @column currency text -- ISO 4217 letters
+-- @column documents bigint -- unpaid and partly paid ones
+-- @column debt numeric(18,2) -- amount less paid
+-- @column not_due numeric(18,2) -- debt whose day has not passed
+-- @column days_1_30 numeric(18,2) -- debt 1 to 30 days overdue
+-- @column days_31_60 numeric(18,2) -- debt 31 to 60 days overdue
+-- @column days_61_90 numeric(18,2) -- debt 61 to 90 days overdue
+-- @column over_90 numeric(18,2) -- debt more than 90 days overdue
+-- @column overdue numeric(18,2) -- debt less not_due
+-- @column oldest_due_on date -- day by which the oldest of them was to be paid
+-- @column days_overdue integer -- days since that day, 0 up to it
+-- @changed marts.receivables_by_client_as_of
+-- @rows
+select * from marts.receivables_by_client_as_of(current_date)
