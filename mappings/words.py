@@ -290,6 +290,8 @@ TABLES: dict[str, tuple[str, str]] = {
     "core.accounting_contract": ("Contract", "Договор"),
     "core.accounting_product": ("Product in accounting", "Номенклатура"),
     "core.accounting_price": ("Price in accounting", "Цена в учёте"),
+    "core.marketing_spend": ("Cost of marketing", "Затраты на рекламу"),
+    "core.property_object": ("Object of property", "Объект недвижимости"),
     "core.payment_schedule": ("Instalment", "Платёж по графику"),
     "ledger.stock": ("Stock", "Остаток товара"),
     "ledger.document": ("Document", "Документ"),

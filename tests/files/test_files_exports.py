@@ -28,7 +28,7 @@ from tests.files.dropped import sheet_time
 from tests.mapping.mapping_road import ENVIRON, MAPPINGS, Road, write_folder
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
-EXPORTS = ("deal_list", "onec_crm", "spreadsheet")
+EXPORTS = ("deal_list", "marketing_spend", "onec_crm", "payment_schedule", "property_list", "spreadsheet")
 numbers = itertools.count(1)
 Rows = Sequence[Sequence[Any]]
 

@@ -103,6 +103,7 @@ def test_only_conveniences_ask_for_the_time_of_day() -> None:
         "marts.client_value",
         "marts.debt_turnover",
         "marts.discount_tier",
+        "marts.marketing_roi",
         "marts.open_order_missing",
         "marts.product_abc_xyz",
         "marts.receivables",

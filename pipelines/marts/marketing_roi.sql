@@ -1,0 +1,25 @@
+-- What marketing brought for what it cost, up to today: marts.marketing_roi_as_of(current_date).
+--
+-- @owner marketing
+-- @view
+-- @column month date -- first day of the month of the spend, and of the deals' creation
+-- @column lead_source text -- name of the source; null: the deals name none
+-- @column campaign text -- name of the campaign; null: none, or the source as a whole
+-- @column currency text -- ISO 4217: of the spend, of the deals, of accounting's documents
+-- @column spend numeric(18,2) -- spent in the month; 0: nothing is known
+-- @column leads bigint -- deals created
+-- @column won bigint -- of these, won up to today
+-- @column new_clients bigint -- clients whose first touch is in the month, and who have won deals by today
+-- @column revenue numeric(18,2) -- sold by the deals up to today, without VAT, less what was taken back
+-- @column revenue_costed numeric(18,2) -- the part of it whose cost accounting says
+-- @column margin numeric(18,2) -- revenue_costed less cost; null: no cost is known
+-- @column cost_per_lead numeric(18,2) -- spend / leads; null: no leads, or no spend
+-- @column cac numeric(18,2) -- spend / new_clients; null: no new clients, or no spend
+-- @column roi numeric(18,4) -- (margin - spend) / spend; null: no spend, or no cost is known
+-- @column paid_back_on date -- day on which the margin of the deals came up to the spend; null: it did not, or no spend
+-- @column payback_days integer -- days from the first spend of the month to that day
+-- @column state text -- spend and deals, spend without deals, deals without spend
+-- @column reasons text[] -- why a figure is null: no new clients, nothing sold, no cost, not paid back
+-- @changed marts.marketing_roi_as_of
+-- @rows
+select * from marts.marketing_roi_as_of(current_date)
