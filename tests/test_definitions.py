@@ -103,6 +103,15 @@ def test_the_mapping_document_stands_in_the_ui(definitions: dg.Definitions) -> N
     assert "UF_CRM_SVERKA_DEBT" in (node.description or "")
 
 
+def test_the_report_is_made_of_marts_at_night_and_not_by_a_sync(definitions: dg.Definitions) -> None:
+    report = dg.AssetKey(["report", "pages"])
+    node = definitions.resolve_asset_graph().get(report)
+    assert dg.AssetKey(["marts", "receivables_as_of"]) in node.parent_keys
+    repository = definitions.get_repository_def()
+    assert report in repository.get_job("reconcile").asset_layer.executable_asset_keys
+    assert report not in repository.get_job("sync").asset_layer.executable_asset_keys
+
+
 def test_help_names_every_verb() -> None:
     program = str(Path(sys.executable).parent / "sverka")
     said = subprocess.run([program, "--help"], capture_output=True, text=True, check=True, timeout=60).stdout

@@ -20,7 +20,8 @@ from resources.language import Language
 VERSION: Final = "6.1"  # of Vega-Lite
 FONT: Final = "Arial, Liberation Sans, DejaVu Sans, sans-serif"
 # Pixels of a letter of 12 in the widest of these: which of them a reader has is not known here.
-CAPITAL, LETTER = 9.4, 7.4
+CAPITAL, LETTER, BROAD = 9.4, 7.4, 3.0  # and so much more of a broad one
+BROAD_LETTERS: Final = frozenset("mwMWшщюжмыфдцШЩЮЖМЫФ@")
 WIDE, NARROW = 700, 328  # pixels: a page of A4, and a phone of 360
 STEP: Final = 26  # pixels of a bar
 ONE: Final = "#2f6690"
@@ -128,7 +129,10 @@ def _cut(label: str, most: float) -> str:
 
 
 def _pixels(text: str) -> float:
-    return sum(CAPITAL if letter.isupper() else LETTER for letter in text)
+    return sum(
+        (CAPITAL if letter.isupper() else LETTER) + (BROAD if letter in BROAD_LETTERS else 0.0)
+        for letter in text
+    )
 
 
 def _bars(drawn: Drawn, is_narrow: bool) -> dict[str, Any]:

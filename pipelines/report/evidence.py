@@ -153,11 +153,13 @@ _DEALS: Final = """
     select deal_id, source, source_id, title, client, manager, stage, created_on, closed_on, amount, currency, is_deleted
     from marts.deal where deal_id = any(%(deals)s)
 """
+# A deal of a spreadsheet is the rows of one number, its `parent_id`.
 _VERSIONS: Final = """
-    select source_id, version_id, said_from, seen_at, deleted
-    from (select *, row_number() over (partition by source_id order by version_id desc) as place
-          from {} where source_id = any(%(ids)s)) v
-    where place <= %(most)s order by source_id, version_id
+    select subject as source_id, version_id, said_from, seen_at, deleted
+    from (select v.*, row_number() over (partition by subject order by version_id desc) as place
+          from (select r.*, case when source_id = any(%(ids)s) then source_id else parent_id end as subject
+                from {} r where source_id = any(%(ids)s) or parent_id = any(%(ids)s)) v) v
+    where place <= %(most)s order by subject, version_id
 """
 _MAPPINGS: Final = """
     select distinct on (d.deal_id, v.system) d.deal_id, v.system, v.fingerprint, v.loaded_at
