@@ -45,11 +45,19 @@ class Rating(Section):
         return self
 
 
+class Forecast(Section):
+    """So many months are foretold; a chance is only told of a stage through which so many closed deals went."""
+
+    months: int | None = Field(None, ge=1, le=24)
+    deals: int | None = Field(None, ge=1)
+
+
 class Sales(Section):
     """Of accounting: the thresholds and weights of the marts of sales."""
 
     stuck: Stuck = Stuck()
     rating: Rating = Rating()
+    forecast: Forecast = Forecast()
     # Codes of the accounts on which the cost of what was sold stands, with their sub-accounts.
     cost_accounts: tuple[Annotated[str, Field(min_length=1)], ...] | None = None
 
@@ -57,7 +65,11 @@ class Sales(Section):
         """What is said, by the names that the marts ask for: numbers as text, which SQL reads without loss."""
         found = {
             f"sales_{name}": section.model_dump(mode="json", exclude_none=True)
-            for name, section in (("stuck", self.stuck), ("rating", self.rating))
+            for name, section in (
+                ("stuck", self.stuck),
+                ("rating", self.rating),
+                ("forecast", self.forecast),
+            )
         }
         accounts = {} if self.cost_accounts is None else {"sales_cost_accounts": list(self.cost_accounts)}
         return {name: said for name, said in found.items() if said} | accounts

@@ -111,6 +111,8 @@ def refresh_stage(context: dg.AssetExecutionContext, stage: str) -> Iterator[Any
     else:
         for outcome in sync.refresh_stage(road, stage, only=selected):
             outcomes[outcome.table] = outcome
+        if "marts.sales_forecast" in selected:
+            _foretell(context, road)
         if stage == "ledger":
             found = compared_ledger(context, road, selected, outcomes)
         results = checks.quality(road, context.selected_asset_check_keys)
@@ -240,6 +242,15 @@ def conclude(context: dg.AssetExecutionContext, systems: Sequence[str]) -> Itera
         },
         check_results=[_accounted_for(name, [b for b in batches if b[0] == name]) for name in systems],
     )
+
+
+def _foretell(context: dg.AssetExecutionContext, road: Road) -> None:
+    from pipelines.forecast import foretell
+
+    with road.warehouse.transaction() as conn:
+        row = conn.execute("select current_date").fetchone()
+        assert row is not None
+        context.log.info("sales foretold: %s rows", foretell(conn, row[0]))
 
 
 def _sources(sources: Sequence[freshness.Freshness]) -> str:

@@ -6,6 +6,8 @@
 -- @column stuck_share numeric(9,4) -- stuck_deal: longer than this share of the deals that went on, 0..1
 -- @column stuck_deals integer -- stuck_deal: at least so many that went on to compare with
 -- @column forgotten_days integer -- stuck_deal: so many days without a change
+-- @column forecast_months integer -- sales_forecast: so many months ahead
+-- @column forecast_deals integer -- open_pipeline: at least so many closed deals that stood in the stage
 -- @column rating_months integer -- manager_rating: figures of so many months
 -- @column weight_revenue numeric(9,4) -- manager_rating: weight of the revenue
 -- @column weight_paid numeric(9,4) -- manager_rating: weight of what was paid
@@ -22,6 +24,8 @@ with said as (
                     '{}'::jsonb) as stuck,
            coalesce((select s.value from ops.setting s where s.system = n.value #>> '{}' and s.name = 'sales_rating'),
                     '{}'::jsonb) as rating,
+           coalesce((select s.value from ops.setting s where s.system = n.value #>> '{}' and s.name = 'sales_forecast'),
+                    '{}'::jsonb) as forecast,
            coalesce((select s.value from ops.setting s where s.system = n.value #>> '{}' and s.name = 'sales_cost_accounts'),
                     '["90.02"]'::jsonb) as cost_accounts
     from ops.setting n
@@ -31,6 +35,8 @@ select
     coalesce((d.stuck ->> 'share')::numeric, 0.9) as stuck_share,
     coalesce((d.stuck ->> 'deals')::integer, 10) as stuck_deals,
     coalesce((d.stuck ->> 'forgotten_days')::integer, 30) as forgotten_days,
+    coalesce((d.forecast ->> 'months')::integer, 6) as forecast_months,
+    coalesce((d.forecast ->> 'deals')::integer, 5) as forecast_deals,
     coalesce((d.rating ->> 'months')::integer, 3) as rating_months,
     coalesce((d.rating ->> 'revenue')::numeric, 1) as weight_revenue,
     coalesce((d.rating ->> 'paid')::numeric, 1) as weight_paid,

@@ -113,6 +113,7 @@ def test_only_conveniences_ask_for_the_time_of_day() -> None:
         "marts.repeat_sale",
         "marts.manager_kpi",
         "marts.manager_rating",
+        "marts.open_pipeline",
         "marts.stage_flow",
         "marts.stage_time",
         "marts.stuck_deal",

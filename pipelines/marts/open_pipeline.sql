@@ -1,0 +1,25 @@
+-- What each open deal is worth by what became of deals before it, as of today: marts.open_pipeline_as_of(current_date).
+--
+-- @owner sales-ops
+-- @view
+-- @column deal_id text -- core.deal
+-- @column deal text -- name of the deal
+-- @column source text -- connected CRM
+-- @column pipeline_code text -- pipeline's id in the source
+-- @column stage_code text -- stage's id in the source
+-- @column stage text -- name of the stage
+-- @column employee_id text -- responsible manager, core.employee
+-- @column manager text -- name of the manager
+-- @column currency text -- ISO 4217 of the deal
+-- @column amount numeric(18,2) -- header sum with VAT
+-- @column closed bigint -- closed deals that had stood in this stage
+-- @column won bigint -- those of them that were won
+-- @column chance numeric(9,4) -- won / closed, 0..1; null where fewer than marts.sales_rule asks for are closed
+-- @column expected_amount numeric(18,2) -- amount times chance
+-- @column usual_days numeric(9,1) -- days from entering the stage to being won, median of the won ones whose beginning is known
+-- @column expected_on date -- day on which the deal would be won by that; today where that has passed; null: not known
+-- @column reason text -- why something is not foretold; null: all is
+-- @column reason_ru text -- the same in Russian
+-- @changed marts.open_pipeline_as_of
+-- @rows
+select * from marts.open_pipeline_as_of(current_date)
