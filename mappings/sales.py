@@ -58,8 +58,6 @@ class Sales(Section):
     stuck: Stuck = Stuck()
     rating: Rating = Rating()
     forecast: Forecast = Forecast()
-    # Codes of the accounts on which the cost of what was sold stands, with their sub-accounts.
-    cost_accounts: tuple[Annotated[str, Field(min_length=1)], ...] | None = None
 
     def settings(self) -> dict[str, Any]:
         """What is said, by the names that the marts ask for: numbers as text, which SQL reads without loss."""
@@ -71,5 +69,4 @@ class Sales(Section):
                 ("forecast", self.forecast),
             )
         }
-        accounts = {} if self.cost_accounts is None else {"sales_cost_accounts": list(self.cost_accounts)}
-        return {name: said for name, said in found.items() if said} | accounts
+        return {name: said for name, said in found.items() if said}

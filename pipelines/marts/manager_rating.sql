@@ -15,11 +15,11 @@
 -- @column average_days_to_close numeric(9,1) -- won deals: days from created to closed, mean
 -- @column moves bigint -- moves of their deals from stage to stage in the period, by the CRM's versions
 -- @column activities bigint -- calls, letters and meetings; null: no CRM that is connected tells of them
--- @column revenue numeric(18,2) -- posted realizations dated in the period, without VAT
+-- @column revenue numeric(18,2) -- posted realizations dated in the period, corrections and returns with their sign, without VAT
 -- @column documents bigint -- how many these are
--- @column cost numeric(18,2) -- what accounting wrote off for them on the accounts of the cost; null: it says so of none of them
+-- @column cost numeric(18,2) -- of them by marts.sale_profit; null: accounting says it of none of them
 -- @column documents_with_cost bigint -- of `documents`, those whose cost accounting says
--- @column margin numeric(18,2) -- net of those documents less `cost`; null where no cost is said, or in a currency that is not accounting's own
+-- @column margin numeric(18,2) -- net of those documents less `cost`; null where no cost is said
 -- @column margin_share numeric(9,4) -- margin / net of those documents
 -- @column paid numeric(18,2) -- allocated in the period to documents of their deals
 -- @column debt numeric(18,2) -- not paid on the last day, overpaid documents not netted

@@ -17,11 +17,11 @@
 -- @column average_days_to_close numeric -- won deals: days from created to closed, mean
 -- @column moves bigint -- moves of their deals from stage to stage in the period, by the CRM's versions
 -- @column activities bigint -- calls, letters and meetings; null: no CRM that is connected tells of them
--- @column revenue numeric -- posted realizations dated in the period, without VAT
+-- @column revenue numeric -- posted realizations dated in the period, corrections and returns with their sign, without VAT
 -- @column documents bigint -- how many these are
--- @column cost numeric -- what accounting wrote off for them on the accounts of the cost; null: it says so of none of them
+-- @column cost numeric -- of them by marts.sale_profit; null: accounting says it of none of them
 -- @column documents_with_cost bigint -- of `documents`, those whose cost accounting says
--- @column margin numeric -- net of those documents less `cost`; null where no cost is said, or in a currency that is not accounting's own
+-- @column margin numeric -- net of those documents less `cost`; null where no cost is said
 -- @column margin_share numeric -- margin / net of those documents
 -- @column paid numeric -- allocated in the period to documents of their deals
 -- @column debt numeric -- not paid on the last day, overpaid documents not netted
@@ -31,13 +31,11 @@
 -- @column figures bigint -- how many figures the rating is made of
 -- @column rating_reason text -- why there is no rating; null: there is one
 -- @column rating_reason_ru text -- the same in Russian
--- @changed marts.sales_rule marts.goods_rule marts.deal marts.stage_time_as_of ledger.entry core.accounting_account marts.revenue_document ledger.allocation marts.obligation_as_of
+-- @changed marts.sales_rule marts.deal marts.stage_time_as_of marts.sale_profit ledger.allocation marts.obligation_as_of
 -- @rows
 with period as (
-    select r.*, g.own_currency,
-           ((as_of + 1) - make_interval(months => coalesce(of_months, r.rating_months)))::date as period_from
+    select r.*, ((as_of + 1) - make_interval(months => coalesce(of_months, r.rating_months)))::date as period_from
     from marts.sales_rule r
-    cross join marts.goods_rule g
 ), closed as (
     select d.employee_id, d.manager, d.currency, (d.outcome = 'won')::integer as won, (d.outcome = 'lost')::integer as lost,
            d.amount, d.days_to_close
@@ -50,31 +48,11 @@ with period as (
     join marts.deal d on d.deal_id = s.deal_id
     join period p on s.left_at >= p.period_from::timestamp at time zone 'UTC'
     where s.moved <> 'deleted' and not d.is_deleted
-), costs as (
-    select e.document_key,
-           sum(case when dr.account_key is not null then e.amount else 0 end)
-           - sum(case when cr.account_key is not null then e.amount else 0 end) as cost
-    from ledger.entry e
-    left join (
-        select a.account_key from core.accounting_account a
-        where exists (select from period p cross join unnest(p.cost_accounts) as c(code)
-                      where a.code = c.code or starts_with(a.code, c.code || '.'))
-    ) dr on dr.account_key = e.account_dr_key
-    left join (
-        select a.account_key from core.accounting_account a
-        where exists (select from period p cross join unnest(p.cost_accounts) as c(code)
-                      where a.code = c.code or starts_with(a.code, c.code || '.'))
-    ) cr on cr.account_key = e.account_cr_key
-    where not e.is_deleted and coalesce(e.is_active, true) and (dr.account_key is not null or cr.account_key is not null)
-    group by e.document_key
 ), sold as (
-    select d.employee_id, d.manager, r.currency, r.net,
-           -- Entries are in accounting's own currency: in another one cost and revenue do not compare.
-           case when r.currency = p.own_currency then c.cost end as cost
-    from marts.revenue_document r
-    join marts.deal d on d.deal_id = r.deal_id
-    join period p on r.document_date between p.period_from and as_of
-    left join costs c on c.document_key = r.document_key
+    select d.employee_id, d.manager, s.currency, s.net, s.cost
+    from marts.sale_profit s
+    join marts.deal d on d.deal_id = s.deal_id
+    join period p on s.document_date between p.period_from and as_of
 ), paid as (
     select o.employee_id, o.manager, o.currency, a.amount
     from ledger.allocation a

@@ -16,7 +16,6 @@
 -- @column weight_conversion numeric(9,4) -- manager_rating: weight of won / (won + lost)
 -- @column weight_cycle numeric(9,4) -- manager_rating: weight of the days to close, fewer are better
 -- @column weight_overdue numeric(9,4) -- manager_rating: weight of the overdue share, less is better
--- @column cost_accounts text[] -- manager_rating: codes of the accounts of the cost of what was sold; their sub-accounts count too
 -- @changed ops.setting
 -- @rows
 with said as (
@@ -25,9 +24,7 @@ with said as (
            coalesce((select s.value from ops.setting s where s.system = n.value #>> '{}' and s.name = 'sales_rating'),
                     '{}'::jsonb) as rating,
            coalesce((select s.value from ops.setting s where s.system = n.value #>> '{}' and s.name = 'sales_forecast'),
-                    '{}'::jsonb) as forecast,
-           coalesce((select s.value from ops.setting s where s.system = n.value #>> '{}' and s.name = 'sales_cost_accounts'),
-                    '["90.02"]'::jsonb) as cost_accounts
+                    '{}'::jsonb) as forecast
     from ops.setting n
     where n.name = 'accounting_system'
 )
@@ -44,6 +41,5 @@ select
     coalesce((d.rating ->> 'won')::numeric, 1) as weight_won,
     coalesce((d.rating ->> 'conversion')::numeric, 1) as weight_conversion,
     coalesce((d.rating ->> 'cycle')::numeric, 1) as weight_cycle,
-    coalesce((d.rating ->> 'overdue')::numeric, 1) as weight_overdue,
-    array(select jsonb_array_elements_text(d.cost_accounts)) as cost_accounts
+    coalesce((d.rating ->> 'overdue')::numeric, 1) as weight_overdue
 from said d

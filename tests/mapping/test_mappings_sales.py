@@ -56,14 +56,10 @@ def test_why_a_deal_was_lost_is_read_where_the_crm_says_it(
 
 
 def test_thresholds_of_sales_are_settings_of_accounting(tmp_path: Path) -> None:
-    said = (
-        ACCOUNTING
-        + "sales:\n  stuck: {share: 0.8, forgotten_days: 10}\n  cost_accounts: [Cost of Goods Sold]\n"
-    )
+    said = ACCOUNTING + "sales:\n  stuck: {share: 0.8, forgotten_days: 10}\n"
     (found,) = load(write_folder(tmp_path, books=said), {}, connected=False).systems
     assert found.file.sales.settings() == {
         "sales_stuck": {"share": "0.8", "forgotten_days": 10},
-        "sales_cost_accounts": ["Cost of Goods Sold"],
     }
     assert json.dumps(Sales().settings()) == "{}"
 
