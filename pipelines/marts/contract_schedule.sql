@@ -1,0 +1,26 @@
+-- Contracts with schedules: what was due, paid and overdue up to today: marts.contract_schedule_as_of(current_date).
+--
+-- @owner accountants
+-- @view
+-- @column agreement_key text -- marts.agreement; null: the source names no contract and no deal
+-- @column contract_kind text -- leasing, instalments, shared construction ...
+-- @column contract_number text -- as the source has it
+-- @column counterparty text -- name in accounting of who pays
+-- @column deal_id text -- core.deal
+-- @column manager text -- responsible manager of the deal
+-- @column currency text -- ISO 4217
+-- @column instalments bigint -- of the whole contract
+-- @column agreed numeric(18,2) -- their sum
+-- @column due numeric(18,2) -- of that, to be paid by today
+-- @column paid numeric(18,2) -- paid up to today, no more than agreed
+-- @column paid_ahead numeric(18,2) -- of that, for instalments whose day has not come
+-- @column overdue numeric(18,2) -- due before today and not paid
+-- @column instalments_overdue bigint -- of which something is overdue
+-- @column days_overdue integer -- of the oldest of them
+-- @column left_to_pay numeric(18,2) -- agreed less paid
+-- @column next_due_on date -- day of the next instalment that is not paid in full; null: none is to come
+-- @column next_amount numeric(18,2) -- what is owed of it
+-- @column reason text -- not in accounting: neither contract nor deal was found there, or several fit
+-- @changed marts.contract_schedule_as_of
+-- @rows
+select * from marts.contract_schedule_as_of(current_date)

@@ -1,0 +1,24 @@
+-- Instalments that contracts agree, and what of each was paid up to today: marts.payment_schedule_as_of(current_date).
+--
+-- @owner accountants
+-- @view
+-- @column instalment_id text -- core.payment_schedule
+-- @column agreement_key text -- marts.agreement; null: the source names no contract and no deal
+-- @column contract_kind text -- leasing, instalments, shared construction ...
+-- @column contract_number text -- as the source has it
+-- @column counterparty text -- name in accounting of who pays; null: the contract was not found there
+-- @column deal_id text -- core.deal
+-- @column manager text -- responsible manager of the deal
+-- @column position integer -- place in the contract
+-- @column due_on date -- day by which it is to be paid
+-- @column currency text -- ISO 4217
+-- @column amount numeric(18,2) -- of the instalment
+-- @column paid numeric(18,2) -- of that, paid up to today
+-- @column debt numeric(18,2) -- amount less paid
+-- @column paid_on date -- day on which it was paid in full; null: it is not
+-- @column days_overdue integer -- days since due_on while something is owed, 0 up to that day
+-- @column state text -- paid, overdue, due today, to come
+-- @column reason text -- not in accounting: neither contract nor deal was found there, or several fit
+-- @changed marts.payment_schedule_as_of
+-- @rows
+select * from marts.payment_schedule_as_of(current_date)

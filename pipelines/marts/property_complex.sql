@@ -1,0 +1,20 @@
+-- Complexes of property: what is free, reserved and sold today, and what a square metre costs: marts.property_complex_as_of(current_date).
+--
+-- @owner sales-ops
+-- @view
+-- @column complex text -- complex or building; null: the source names none
+-- @column currency text -- ISO 4217
+-- @column objects bigint -- all of them
+-- @column free bigint -- neither contract nor deal
+-- @column reserved bigint -- a contract or a deal, nothing paid
+-- @column sold bigint -- something paid
+-- @column area numeric(18,2) -- square metres of all
+-- @column area_sold numeric(18,2) -- of the sold ones
+-- @column value_left numeric(18,2) -- price of the free and the reserved ones
+-- @column price_per_metre numeric(18,2) -- average of all; null: no object has price and area
+-- @column price_per_metre_free numeric(18,2) -- average of the free ones
+-- @column price_per_metre_sold numeric(18,2) -- average of the sold ones
+-- @column sold_share numeric(9,4) -- sold / objects
+-- @changed marts.property_complex_as_of
+-- @rows
+select * from marts.property_complex_as_of(current_date)

@@ -1,0 +1,22 @@
+-- Objects of property, and whether they are free, reserved or sold today: marts.property_object_as_of(current_date).
+--
+-- @owner sales-ops
+-- @view
+-- @column object_id text -- core.property_object
+-- @column complex text -- complex or building
+-- @column number text -- number within it
+-- @column area numeric(18,2) -- square metres
+-- @column price numeric(18,2) -- of the object
+-- @column currency text -- ISO 4217
+-- @column price_per_metre numeric(18,2) -- price / area; null: either is not known, or an area of 0
+-- @column state text -- free, reserved or sold
+-- @column sold_on date -- day of the first payment; null: it is not sold
+-- @column paid numeric(18,2) -- paid up to today in the object's currency
+-- @column contract_number text -- as the source has it
+-- @column deal_id text -- core.deal
+-- @column client text -- client of the deal
+-- @column manager text -- responsible manager of the deal
+-- @column reason text -- not in accounting: a contract is named, and neither it nor a deal was found
+-- @changed marts.property_object_as_of
+-- @rows
+select * from marts.property_object_as_of(current_date)
