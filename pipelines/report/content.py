@@ -20,7 +20,7 @@ from resources.warehouse import Connection
 
 MAX_MONTHS: Final = 600  # rows of a block by month: months times currencies
 MAX_CHARTS: Final = 3  # currencies that have a picture each
-COUNTED: Final = ("receivables", "variances")  # numbers of HEADS
+COUNTED: Final = ("receivables", "variances", "products", "clients_counted")  # numbers of HEADS
 LEAST: Final = 2  # values that are worth a picture; of one the table tells as much
 SENTENCES: Final = ("sentence", "example", "expected", "actual")
 WORD_COLUMNS: Final = (
@@ -33,6 +33,9 @@ WORD_COLUMNS: Final = (
     "number",
     "check_name",
     "owner",
+    "buyer",
+    "phone",
+    "why",
 )
 
 
@@ -141,7 +144,11 @@ def _text(row: Mapping[str, Any], one: Head, language: Language) -> str:
     if one.name == "deal" and not found:
         return str(row.get("deal_id") or "")
     if found is None:
-        return WORDS[language]["unsaid"] if one.name in ("manager", "lead_source", "month") else ""
+        return (
+            WORDS[language]["unsaid"]
+            if one.name in ("manager", "lead_source", "month", "loss_reason")
+            else ""
+        )
     if isinstance(found, datetime):
         return formats.moment(found, language)
     if isinstance(found, date):

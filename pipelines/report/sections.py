@@ -47,6 +47,13 @@ SECTIONS: Final = (
         "Who owes what, since when, and who answers for it.", "Кто, сколько и с какого срока должен и кто за это отвечает.",
         (
             Block(
+                "call_today", "Whom to call", "Кому звонить",
+                """select buyer, phone, manager, reason, debt, overdue, days_overdue, currency, sentence, sentence_ru
+                   from marts.call_today_as_of(%(as_of)s) order by position, currency, buyer_key, counterparty_key""",
+                ("buyer", "phone", "manager", "reason", "debt", "overdue", "days_overdue", "currency", "sentence"), None,
+                ("debt", "overdue"), limit=20,
+            ),
+            Block(
                 "ageing", "How old the debt is", "Долг по срокам",
                 """select counterparty, currency, debt, not_due, days_1_30, days_31_60, days_61_90, over_90, balance
                    from marts.receivables_ageing_as_of(%(as_of)s) where debt <> 0 order by debt desc, counterparty, currency""",
@@ -59,6 +66,13 @@ SECTIONS: Final = (
                    from marts.receivables_as_of(%(as_of)s) group by manager, currency order by sum(debt) desc, manager, currency""",
                 ("manager", "receivables", "debt", "overdue", "currency"), Bars("manager", ("debt",)),
                 ("receivables", "debt", "overdue"),
+            ),
+            Block(
+                "days_of_sales", "For how many days of sales the debt stands", "За сколько дней продаж накопился долг",
+                """select subject as manager, debt, overdue_share, sales, days_sales_outstanding, currency
+                   from marts.debt_turnover_as_of(%(as_of)s) where level = 'manager' order by debt desc, subject, currency""",
+                ("manager", "debt", "overdue_share", "sales", "days_sales_outstanding", "currency"),
+                Bars("manager", ("days_sales_outstanding",)),
             ),
             Block(
                 "invoices", "Documents that are not paid, the oldest first", "Неоплаченные документы, сначала давние",
@@ -87,6 +101,30 @@ SECTIONS: Final = (
                 is_now=True,
             ),
             Block(
+                "stage_days", "How long deals stay in a stage", "Сколько сделки стоят на этапе",
+                """select concat_ws(' ', source, pipeline_code) as pipeline, coalesce(stage, stage_code) as stage,
+                          sum(entered)::bigint as entered, sum(went_on)::bigint as went_on, sum(went_back)::bigint as went_back,
+                          sum(lost)::bigint as lost, sum(here)::bigint as here,
+                          round(sum(average_days * timed) / nullif(sum(timed), 0), 1) as average_days
+                   from marts.stage_flow_as_of(%(as_of)s)
+                   group by source, pipeline_code, stage_position, coalesce(stage, stage_code)
+                   order by source, pipeline_code, stage_position""",
+                ("pipeline", "stage", "entered", "went_on", "went_back", "lost", "here", "average_days"),
+                Bars("stage", ("average_days",), apart="pipeline"),
+            ),
+            Block(
+                "stuck", "Stuck and forgotten deals", "Застрявшие и забытые сделки",
+                """select deal_id, deal, why, stage, manager, amount, currency, days, usual_days, sentence, sentence_ru
+                   from marts.stuck_deal_as_of(%(as_of)s) order by amount desc nulls last, deal_id, why""",
+                ("deal", "why", "stage", "manager", "amount", "currency", "days", "usual_days", "sentence"), None, ("amount",), limit=30,
+            ),
+            Block(
+                "loss_reasons", "Why deals were lost", "Почему сделки проиграны",
+                """select loss_reason, currency, sum(deals)::bigint as deals, sum(amount) as amount from marts.loss_reason
+                   group by loss_reason, currency order by sum(deals) desc, loss_reason, currency""",
+                ("loss_reason", "deals", "amount", "currency"), Bars("loss_reason", ("deals",)), ("deals", "amount"), is_now=True,
+            ),
+            Block(
                 "cohorts", "Deals by the month in which they were created", "Сделки по месяцу создания",
                 """select month, sum(deals)::bigint as cohort_deals,
                           coalesce(sum(deals) filter (where outcome = 'won'), 0)::bigint as cohort_won,
@@ -101,6 +139,13 @@ SECTIONS: Final = (
         "managers", "Managers", "Менеджеры",
         "What each closed, and what became of the money.", "Что закрыл каждый и что стало с деньгами.",
         (
+            Block(
+                "rating", "Rating", "Рейтинг",
+                """select manager, rating, deals_won, conversion, won_amount, revenue, margin, paid, overdue, currency
+                   from marts.manager_rating_as_of(%(as_of)s) order by currency, rating desc nulls last, manager""",
+                ("manager", "rating", "deals_won", "conversion", "won_amount", "revenue", "margin", "paid", "overdue", "currency"),
+                Bars("manager", ("rating",)), ("deals_won", "won_amount", "revenue", "paid", "overdue"),
+            ),
             Block(
                 "won", "Won, invoiced, paid and owed: the last twelve months",
                 "Выиграно, выставлено, оплачено, не оплачено: год",
@@ -127,6 +172,21 @@ SECTIONS: Final = (
         "marketing", "Marketing", "Маркетинг",
         "Where deals come from, and how many of them are won.", "Откуда приходят сделки и сколько из них выигрывают.",
         (
+            Block(
+                "roi", "What marketing brought for what it cost: the last twelve months",
+                "Что принёс маркетинг и сколько стоил: двенадцать месяцев",
+                """select lead_source, campaign, currency, sum(spend) as spend, sum(leads)::bigint as leads, sum(won)::bigint as won,
+                          sum(new_clients)::bigint as new_clients, sum(revenue) as revenue,
+                          round(sum(spend) / nullif(sum(leads), 0), 2) as cost_per_lead,
+                          round(sum(spend) / nullif(sum(new_clients), 0), 2) as cac,
+                          case when bool_and(margin is not null or revenue = 0)
+                               then round((coalesce(sum(margin), 0) - sum(spend)) / nullif(sum(spend), 0), 4) end as roi
+                   from marts.marketing_roi_as_of(%(as_of)s) where month > %(as_of)s::date - interval '12 months'
+                   group by lead_source, campaign, currency having sum(spend) > 0
+                   order by sum(spend) desc, lead_source, campaign, currency""",
+                ("lead_source", "campaign", "spend", "leads", "won", "new_clients", "revenue", "cost_per_lead", "cac", "roi", "currency"),
+                Bars("lead_source", ("spend",)), ("spend", "leads", "won", "new_clients", "revenue"),
+            ),
             Block(
                 "sources", "Deals by lead source", "Сделки по источникам",
                 """select lead_source, sum(deals)::bigint as cohort_deals,
@@ -157,10 +217,44 @@ SECTIONS: Final = (
                 ("product", "quantity", "unit", "gross", "net", "currency"), Bars("product", ("net",)), ("gross", "net"), limit=30,
             ),
             Block(
+                "classes", "Classes of products: ABC and XYZ", "Классы товаров: ABC и XYZ",
+                """select abc || coalesce(xyz, '–') as abc_xyz, currency, count(*) as products, sum(revenue) as revenue,
+                          sum(revenue_share) as revenue_share
+                   from marts.product_abc_xyz_as_of(%(as_of)s) where abc is not null group by abc, xyz, currency
+                   order by currency, abc, xyz""",
+                ("abc_xyz", "products", "revenue", "revenue_share", "currency"), Bars("abc_xyz", ("revenue",)), ("products", "revenue"),
+            ),
+            Block(
+                "class_of_products", "Each product's class", "Класс каждого товара",
+                """select product, abc, xyz, bcg, moved, revenue, revenue_share, growth, currency
+                   from marts.product_abc_xyz_as_of(%(as_of)s) where abc is not null order by revenue desc, product, currency""",
+                ("product", "abc", "xyz", "bcg", "moved", "revenue", "revenue_share", "growth", "currency"), None, ("revenue",), limit=40,
+            ),
+            Block(
                 "together", "Usually bought together", "Обычно покупают вместе",
                 """select product, other, documents_with_both, confidence, lift from marts.bought_together_as_of(%(as_of)s)
                    order by lift desc, documents_with_both desc, product_key, other_key""",
                 ("product", "other", "documents_with_both", "confidence", "lift"), limit=20,
+            ),
+        ),
+    ),
+    Section(
+        "clients", "Clients", "Клиенты",
+        "Who is worth how much, and who falls silent.", "Сколько стоит каждый клиент и кто перестаёт покупать.",
+        (
+            Block(
+                "segments", "Segments: how lately, often and much they buy", "Сегменты: как давно, часто и много покупают",
+                """select segment, currency, count(*) as clients_counted, sum(monetary) as monetary
+                   from marts.client_rfm_as_of(%(as_of)s) where segment is not null group by segment, currency
+                   order by sum(monetary) desc, segment, currency""",
+                ("segment", "clients_counted", "monetary", "currency"), Bars("segment", ("monetary",)), ("clients_counted", "monetary"),
+            ),
+            Block(
+                "worth", "What each is worth", "Чего стоит каждый",
+                """select buyer, revenue, margin, expected_margin, value, months, months_bought, currency
+                   from marts.client_value_as_of(%(as_of)s) order by revenue desc, buyer_key, currency""",
+                ("buyer", "revenue", "margin", "expected_margin", "value", "months", "months_bought", "currency"),
+                Bars("buyer", ("revenue",)), ("revenue",), limit=30,
             ),
         ),
     ),

@@ -18,7 +18,10 @@ HEADS: Final[Mapping[str, tuple[str, str]]] = {
     "reason": ("Reason", "Причина"), "measure": ("Measure", "Показатель"), "variance_number": ("Variance", "Расхождение"),
     "expected": ("The CRM says", "В CRM"), "actual": ("Accounting says", "В учёте"), "owner": ("Owner", "Кто решает"),
     "sentence": ("What to do", "Что делать"), "receivables": ("Documents", "Документов"), "variances": ("Number", "Число"),
-    "state": ("State", "Состояние"),
+    "state": ("State", "Состояние"), "buyer": ("Client", "Клиент"), "phone": ("Phone", "Телефон"), "why": ("Why", "Почему"),
+    "loss_reason": ("Reason", "Причина"), "campaign": ("Campaign", "Кампания"), "abc": ("ABC", "ABC"), "xyz": ("XYZ", "XYZ"),
+    "bcg": ("BCG", "БКГ"), "abc_xyz": ("Class", "Класс"), "moved": ("Moved", "Движение"), "products": ("Products", "Товаров"),
+    "segment": ("Segment", "Сегмент"), "clients_counted": ("Clients", "Клиентов"),
 }  # fmt: skip
 """Headings of columns that are no figures of a mart, English and Russian."""
 
@@ -27,9 +30,27 @@ _SAID: Final[Mapping[str, str]] = {
     "accepted": "принято", "stated": "указано в учёте", "reference": "по номеру в назначении", "exact": "по сумме",
     "oldest": "сначала давние", "receipt": "оплата", "refund": "возврат оплаты", "critical": "держит", "warning": "предупреждение",
     "info": "к сведению", "create": "создать", "update": "изменить", "post": "провести", "unpost": "отменить проведение",
+    "promise broken": "обещали и не заплатили", "overdue": "просрочено", "due soon": "скоро срок", "stuck": "застряла",
+    "forgotten": "забыта", "best": "лучшие", "loyal": "постоянные", "new": "новые", "at risk": "под угрозой", "lost": "потерянные",
+    "other": "прочие", "star": "звезда", "cow": "корова", "question": "вопрос", "dog": "собака", "same": "без перемен",
+    "gone": "не продаётся",
 }  # fmt: skip
 _CODES: Final = frozenset(
-    {"kind", "reason", "measure", "owner", "state", "action", "rule", "severity", "to_state"}
+    {
+        "kind",
+        "reason",
+        "measure",
+        "owner",
+        "state",
+        "action",
+        "rule",
+        "severity",
+        "to_state",
+        "why",
+        "segment",
+        "bcg",
+        "moved",
+    }
 )
 
 WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
