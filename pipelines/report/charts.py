@@ -46,7 +46,7 @@ class Drawn:
 
     says: str
     labels: Sequence[str]
-    series: Mapping[str, Sequence[Decimal]]
+    series: Mapping[str, Sequence[Decimal | None]]  # None: nothing is drawn there
     is_time: bool
     language: Language
 
@@ -79,7 +79,11 @@ def specification(drawn: Drawn, width: int) -> dict[str, Any]:
     """The Vega-Lite specification of a picture so many pixels wide."""
     is_narrow = width <= NARROW
     rows = [
-        {"label": f"{place}", "series": name, "value": float(values[place])}
+        {
+            "label": f"{place}",
+            "series": name,
+            "value": None if (value := values[place]) is None else float(value),
+        }
         for name, values in drawn.series.items()
         for place in range(len(drawn.labels))
     ]
@@ -138,7 +142,7 @@ def _pixels(text: str) -> float:
 def _bars(drawn: Drawn, is_narrow: bool) -> dict[str, Any]:
     names = list(drawn.series)
     totals = [
-        sum((values[place] for values in drawn.series.values()), Decimal())
+        sum((values[place] or Decimal() for values in drawn.series.values()), Decimal())
         for place in range(len(drawn.labels))
     ]
     ends = [
@@ -150,7 +154,7 @@ def _bars(drawn: Drawn, is_narrow: bool) -> dict[str, Any]:
         for place, total in enumerate(totals)
     ]
     most = max([float(total) for total in totals] + [0.0])
-    least = min([float(value) for values in drawn.series.values() for value in values] + [0.0])
+    least = min([float(value or 0) for values in drawn.series.values() for value in values] + [0.0])
     room = 0.45 if is_narrow else 0.16  # beside the longest bar, for its figure
     labels = [_cut(label, LABEL_NARROW if is_narrow else LABEL_WIDE) for label in drawn.labels]
     label = {

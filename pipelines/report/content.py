@@ -239,7 +239,13 @@ def _drawn(
     apart: str | None, language: Language, *, is_time: bool = False,
 ) -> Drawn:  # fmt: skip
     heads = [_head(block, name, language) for name in values]
-    series = {one.title: [Decimal(row.get(one.name) or 0) for row in rows] for one in heads}
+    series = {one.title: [_value(row, one.name) for row in rows] for one in heads}
     title = heads[0].title if len(heads) == 1 else block.title(language)
     says = WORDS[language]["of"].format(title=title, currency=apart) if apart else title
     return Drawn(says, labels, series, is_time, language)
+
+
+def _value(row: Mapping[str, Any], name: str) -> Decimal | None:
+    """What is drawn: 0 where there is no row, nothing where the row has no figure."""
+    found = row.get(name, 0)
+    return None if found is None else Decimal(found)

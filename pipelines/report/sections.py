@@ -259,6 +259,36 @@ SECTIONS: Final = (
         ),
     ),
     Section(
+        "forecast", "Forecast", "Прогноз",
+        "What buyers are expected to pay, and how wrong such forecasts were before.",
+        "Сколько заплатят покупатели и насколько ошибались такие прогнозы прежде.",
+        (
+            Block(
+                "foretold", "Payments that came, and those foretold", "Оплаты: факт и прогноз",
+                """with foretold as (select month, currency, amount from marts.sales_forecast where is_latest and method = 'theta'),
+                     came as (select month, currency, paid as actual from marts.paid_by_month
+                              where month > %(as_of)s::date - interval '12 months')
+                   select month, currency, c.actual, f.amount from came c full join foretold f using (month, currency)
+                   order by month, currency""",
+                ("month", "currency", "actual", "amount"), Months(("actual", "amount")), is_now=True,
+            ),
+            Block(
+                "methods", "Methods side by side", "Методы рядом",
+                """select month, method, amount, mean_absolute_error, share_of_actual, skill, currency, reason, reason_ru
+                   from marts.sales_forecast where is_latest order by currency, month, method""",
+                ("month", "method", "amount", "mean_absolute_error", "share_of_actual", "skill", "currency", "reason"),
+                is_now=True, limit=60,
+            ),
+            Block(
+                "open_deals", "Open deals and what they are worth by their stage", "Открытые сделки и чего они стоят по этапу",
+                """select deal_id, deal, stage, manager, amount, chance, expected_amount, expected_on, currency
+                   from marts.open_pipeline_as_of(%(as_of)s) order by expected_amount desc nulls last, amount desc, deal_id""",
+                ("deal", "stage", "manager", "amount", "chance", "expected_amount", "expected_on", "currency"), None,
+                ("amount", "expected_amount"), limit=40,
+            ),
+        ),
+    ),
+    Section(
         "reconciliation", "Reconciliation", "Сверка",
         "Where the CRM and accounting differ, why, and what to do; each deal leads to its evidence.",
         "В чём расходятся CRM и учёт, почему и что делать; каждая сделка ведёт к своим основаниям.",

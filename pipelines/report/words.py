@@ -21,7 +21,8 @@ HEADS: Final[Mapping[str, tuple[str, str]]] = {
     "state": ("State", "Состояние"), "buyer": ("Client", "Клиент"), "phone": ("Phone", "Телефон"), "why": ("Why", "Почему"),
     "loss_reason": ("Reason", "Причина"), "campaign": ("Campaign", "Кампания"), "abc": ("ABC", "ABC"), "xyz": ("XYZ", "XYZ"),
     "bcg": ("BCG", "БКГ"), "abc_xyz": ("Class", "Класс"), "moved": ("Moved", "Движение"), "products": ("Products", "Товаров"),
-    "segment": ("Segment", "Сегмент"), "clients_counted": ("Clients", "Клиентов"),
+    "segment": ("Segment", "Сегмент"), "clients_counted": ("Clients", "Клиентов"), "method": ("Method", "Метод"),
+    "expected_on": ("Expected on", "Ожидается"),
 }  # fmt: skip
 """Headings of columns that are no figures of a mart, English and Russian."""
 
@@ -31,7 +32,9 @@ _SAID: Final[Mapping[str, str]] = {
     "oldest": "сначала давние", "receipt": "оплата", "refund": "возврат оплаты", "critical": "держит", "warning": "предупреждение",
     "info": "к сведению", "create": "создать", "update": "изменить", "post": "провести", "unpost": "отменить проведение",
     "promise broken": "обещали и не заплатили", "overdue": "просрочено", "due soon": "скоро срок", "stuck": "застряла",
-    "forgotten": "забыта", "best": "лучшие", "loyal": "постоянные", "new": "новые", "at risk": "под угрозой", "lost": "потерянные",
+    "forgotten": "забыта", "seasonal_naive": "как год назад", "naive": "как в прошлом месяце",
+    "pipeline": "по открытым сделкам", "theta": "тета", "best": "лучшие", "loyal": "постоянные",
+    "new": "новые", "at risk": "под угрозой", "lost": "потерянные",
     "other": "прочие", "star": "звезда", "cow": "корова", "question": "вопрос", "dog": "собака", "same": "без перемен",
     "gone": "не продаётся",
 }  # fmt: skip
@@ -50,6 +53,7 @@ _CODES: Final = frozenset(
         "segment",
         "bcg",
         "moved",
+        "method",
     }
 )
 
