@@ -26,6 +26,9 @@ DEAL_COLUMNS = (
     "№ сделки", "Клиент", "ИНН", "КПП", "Товар", "Кол-во", "Цена", "Сумма", "Ставка НДС", "Стадия",
     "Дата закрытия", "Менеджер", "Валюта", "Дата",
 )  # fmt: skip
+SPEND_COLUMNS = ("Дата", "Источник", "Кампания", "Сумма", "Валюта")
+SPENT_ON = (("Реклама", "Контекст"), ("Веб-сайт", "-"), ("Радио", "-"))
+"""Sources as the head office's CRM names them, and the campaign; nobody ever came by the radio."""
 CLIENT_COLUMNS = ("Клиент", "ИНН", "КПП", "ОГРН", "Телефон", "E-mail", "Город", "Адрес")
 STAGE_NAMES = {
     "NEW": "Новая",
@@ -67,8 +70,9 @@ def drop(company: Company, folder: Path, store: Store) -> dict[str, Any]:
     _write_csv(folder / "Сделки.csv", DEAL_COLUMNS, _deal_rows(company, from_csv))
     _write_xlsx(folder / "Клиенты.xlsx", "Клиенты", CLIENT_COLUMNS, _client_rows(from_xlsx))
     _write_xlsx(folder / "Сделки.xlsx", "Сделки", DEAL_COLUMNS, _deal_rows(company, from_xlsx))
+    _write_csv(folder / "Реклама.csv", SPEND_COLUMNS, _spend_rows(company))
     drops.put("last", {"round": turn, "today": today, "folder": str(folder), "soiled": soiled})
-    names = [f"{what}.{kind}" for what in ("Клиенты", "Сделки") for kind in ("csv", "xlsx")]
+    names = [f"{what}.{kind}" for what in ("Клиенты", "Сделки") for kind in ("csv", "xlsx")] + ["Реклама.csv"]
     return {"folder": str(folder), "files": names, "deals": len(deals), "round": turn}
 
 
@@ -147,6 +151,18 @@ def _deal_rows(company: Company, deals: Iterable[BranchDeal]) -> list[list[Any]]
             rows.append([])
     rows.append(["Итого", "", "", "", "", "", "", total, "", "", "", "", "", ""])
     return rows
+
+
+def _spend_rows(company: Company) -> list[list[Any]]:
+    """What marketing cost, a row a month, source and campaign; every month in which the company had deals."""
+    rng = random.Random(f"{company.seed}:marketing")
+    months = sorted({deal.created_at.date().replace(day=1) for deal in company.deals.values()})
+    rows: list[list[Any]] = [
+        [month, source, campaign, Decimal(rng.randrange(20, 200) * 1000), "RUB"]
+        for month in months
+        for source, campaign in SPENT_ON
+    ]
+    return [*rows, ["Итого", "", "", sum((row[3] for row in rows), Decimal(0)), ""]]
 
 
 def _client_rows(deals: Iterable[BranchDeal]) -> list[list[Any]]:

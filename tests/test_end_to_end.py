@@ -272,3 +272,24 @@ def figures(said: str, label: str) -> tuple[str, str]:
     line = next(line for line in said.splitlines() if line.strip().startswith(label))
     count, *money = line.strip().removeprefix(label).split("reasons")[0].split()
     return count, " ".join(money)
+
+
+def test_what_marketing_cost_stands_beside_the_deals_that_came_by_it(demo: Demo) -> None:
+    ask = demo.company.warehouse.rows
+    assert ask("select count(*) from core.marketing_spend where problems <> '{}'") == [(0,)]
+    ((spent,),) = ask("select sum(amount) from core.marketing_spend")
+    ((deals,),) = ask(
+        "select count(*) from marts.deal where not is_deleted and (created_on is null or created_on <= current_date)"
+    )
+    by_radio = "sum(leads) filter (where lead_source = 'Радио')"
+    assert ask(f"select sum(spend), sum(leads), {by_radio} from marts.marketing_roi") == [(spent, deals, 0)]
+    states = [row[0] for row in ask("select distinct state from marts.marketing_roi order by 1")]
+    assert states == ["deals without spend", "spend and deals", "spend without deals"]
+
+
+def test_the_entries_of_1c_say_what_sales_cost(demo: Demo) -> None:
+    told = demo.company.warehouse.rows(
+        "select currency, count(*) > 0, bool_and(margin < net) from marts.sale_profit"
+        " where kind = 'realization' and cost > 0 group by currency"
+    )
+    assert told == [("RUB", True, True)]

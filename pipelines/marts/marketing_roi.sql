@@ -2,7 +2,7 @@
 --
 -- @owner marketing
 -- @view
--- @column month date -- first day of the month of the spend, and of the deals' creation
+-- @column month date -- first day of the month of the spend, and of the deals' creation; null: no date could be read
 -- @column lead_source text -- name of the source; null: the deals name none
 -- @column campaign text -- name of the campaign; null: none, or the source as a whole
 -- @column currency text -- ISO 4217: of the spend, of the deals, of accounting's documents

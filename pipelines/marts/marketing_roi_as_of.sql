@@ -5,7 +5,7 @@
 --
 -- @owner marketing
 -- @arguments as_of date
--- @column month date -- first day of the month of the spend, and of the deals' creation
+-- @column month date -- first day of the month of the spend, and of the deals' creation; null: no date could be read
 -- @column lead_source text -- name of the source; null: the deals name none
 -- @column campaign text -- name of the campaign; null: none, or the source as a whole
 -- @column currency text -- ISO 4217: of the spend, of the deals, of accounting's documents
@@ -32,7 +32,8 @@ with deals as (
     join core.deal k on k.deal_id = d.deal_id
     left join core.campaign c on c.campaign_id = k.campaign_id
     left join core.lead_source l on l.lead_source_id = c.lead_source_id
-    where not d.is_deleted and d.created_on <= as_of
+    -- what has no readable date must not disappear
+    where not d.is_deleted and (d.created_on is null or d.created_on <= as_of)
 ), touches as (
     select distinct on (client_id) client_id, deal_id, lead_source, campaign
     from deals
@@ -53,7 +54,7 @@ with deals as (
            s.spent_on, s.amount as spend, 0 as leads, 0 as won, 0 as new_clients,
            null::date as sold_on, null::numeric as revenue, null::numeric as margin, null as reason
     from core.marketing_spend s
-    where not s.is_deleted and s.amount is not null and s.spent_on <= as_of
+    where not s.is_deleted and s.amount is not null and (s.spent_on is null or s.spent_on <= as_of)
     union all
     select month, lead_source, campaign, currency, null, 0, 1, is_won::integer, is_new_client::integer, null, null, null, null
     from credited
@@ -68,8 +69,8 @@ with deals as (
     from facts f
 ), sums as (
     select month, source_key, campaign_key, currency,
-           coalesce(min(btrim(lead_source)) filter (where spent_on is null), min(btrim(lead_source))) as lead_source,
-           coalesce(min(btrim(campaign)) filter (where spent_on is null), min(btrim(campaign))) as campaign,
+           coalesce(min(btrim(lead_source)) filter (where spend = 0), min(btrim(lead_source))) as lead_source,
+           coalesce(min(btrim(campaign)) filter (where spend = 0), min(btrim(campaign))) as campaign,
            sum(spend) as spend, min(spent_on) as spent_from, sum(leads) as leads, sum(won) as won, sum(new_clients) as new_clients,
            coalesce(sum(revenue), 0) as revenue, coalesce(sum(revenue) filter (where reason is null), 0) as revenue_costed,
            sum(margin) as margin, count(sold_on) as documents
@@ -83,7 +84,7 @@ with deals as (
 ), paid_back as (
     select s.month, s.source_key, s.campaign_key, s.currency, min(e.sold_on) as paid_back_on
     from sums s
-    join earned e on e.month = s.month and e.source_key = s.source_key and e.campaign_key = s.campaign_key
+    join earned e on e.month is not distinct from s.month and e.source_key = s.source_key and e.campaign_key = s.campaign_key
      and e.currency is not distinct from s.currency
     where s.spend > 0 and e.margin_so_far >= s.spend
     group by s.month, s.source_key, s.campaign_key, s.currency
@@ -114,5 +115,5 @@ select
         case when s.documents > 0 and s.margin is null then 'no cost' end,
         case when s.spend > 0 and p.paid_back_on is null then 'not paid back' end], null) as reasons
 from sums s
-left join paid_back p on p.month = s.month and p.source_key = s.source_key and p.campaign_key = s.campaign_key
+left join paid_back p on p.month is not distinct from s.month and p.source_key = s.source_key and p.campaign_key = s.campaign_key
  and p.currency is not distinct from s.currency

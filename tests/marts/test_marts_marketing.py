@@ -87,3 +87,13 @@ def test_all_spend_and_all_deals_are_there_once(advertised: Warehouse) -> None:
     sold = "select sum(revenue) from marts.marketing_roi_as_of('2026-03-31') where currency = 'RUB'"
     ours = "select sum(net) from marts.sale_profit where deal_id is not null and currency = 'RUB'"
     assert advertised.scalar(sold) == advertised.scalar(ours) == 1500
+
+
+def test_what_has_no_readable_date_is_still_there(advertised: Warehouse) -> None:
+    advertised.execute("update core.marketing_spend set spent_on = null where spend_id = 's4'")
+    advertised.execute("update core.deal set created_at = null where deal_id = 'd3'")
+    found = roi(advertised, "spend, leads, revenue, state", where="month is null")
+    assert found == [
+        (None, "Радио", None, "RUB", 70, 0, 0, "spend without deals"),
+        (None, "Сайт", None, "USD", 0, 1, 500, "deals without spend"),
+    ]
