@@ -74,13 +74,37 @@ def is_there(block: Block) -> bool:
     return all(f"marts.{mart}" in tables() for mart in block.marts)
 
 
-def content(conn: Connection, block: Block, as_of: date, language: Language) -> Content:
-    """Ask a block's query. Raises FigureError where a column has neither a definition nor a heading."""
-    given = {"as_of": as_of}
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a block's query said: its first rows, and of each currency the number and sums of all rows."""
+
+    rows: list[dict[str, Any]]
+    sums: list[dict[str, Any]]
+
+
+def answer(conn: Connection, block: Block, as_of: date) -> Answer:
+    """Ask a block's query, once."""
     limit = MAX_MONTHS if isinstance(block.chart, Months) else max(block.limit, _most(block))
-    rows = _rows(conn, f"select * from ({block.query}) block limit {limit}", given)
+    conn.execute(
+        "create temp table report_block on commit drop as select row_number() over () as report_row, block.*"
+        f" from ({block.query}) block".encode(),
+        {"as_of": as_of},
+    )
+    rows = _rows(conn, f"select * from report_block order by report_row limit {limit}")
+    by = "currency" if "currency" in block.columns else "null::text"
+    sums = "".join(f", sum({name}) as {name}" for name in block.totals)
+    counted = f"select {by} as currency, count(*) as rows{sums} from report_block group by 1 order by count(*) desc, 1"
+    found = Answer(rows, _rows(conn, counted))
+    conn.execute("drop table report_block")
+    return found
+
+
+def content(block: Block, said: Answer, language: Language) -> Content:
+    """A block in a language. Raises FigureError where a column has neither a definition nor a heading."""
+    rows = said.rows
     heads = [_head(block, name, language) for name in block.columns]
-    count, totals = _totals(conn, block, heads, given, language) if rows else (0, [])
+    totals = _totals(block, heads, said.sums, language) if block.totals else []
+    count = sum(row["rows"] for row in said.sums)
     shown_rows = rows if isinstance(block.chart, Months) else rows[: block.limit]
     made = Content(block, heads, [_cells(row, heads, language) for row in shown_rows], totals, rows, count)
     if isinstance(block.chart, Bars):
@@ -99,8 +123,8 @@ def _most(block: Block) -> int:
     return block.chart.most * 20 if isinstance(block.chart, Bars) else 0
 
 
-def _rows(conn: Connection, query: str, given: Mapping[str, Any]) -> list[dict[str, Any]]:
-    cursor = conn.execute(query.encode(), given)
+def _rows(conn: Connection, query: str) -> list[dict[str, Any]]:
+    cursor = conn.execute(query.encode(), prepare=False)  # of a table that is another every time
     names = [column.name for column in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
@@ -157,21 +181,11 @@ def _text(row: Mapping[str, Any], one: Head, language: Language) -> str:
 
 
 def _totals(
-    conn: Connection, block: Block, heads: Sequence[Head], given: Mapping[str, Any], language: Language
-) -> tuple[int, list[list[Cell]]]:
-    """The number of rows, and the sums over all of them, shown or not: a row a currency."""
-    by = "currency" if any(one.name == "currency" for one in heads) else "null::text"
-    sums = "".join(f", sum({name}) as {name}" for name in block.totals)
-    rows = _rows(
-        conn,
-        f"select {by} as currency, count(*) as rows{sums} from ({block.query}) block group by 1 order by count(*) desc, 1",
-        given,
-    )
-    count = sum(row["rows"] for row in rows)
-    if not block.totals:
-        return count, []
+    block: Block, heads: Sequence[Head], sums: Sequence[Mapping[str, Any]], language: Language
+) -> list[list[Cell]]:
+    """The sums over all rows, shown or not: a row a currency."""
     told = []
-    for row in rows:
+    for row in sums:
         cells = []
         for place, one in enumerate(heads):
             if one.name in block.totals:
@@ -181,7 +195,7 @@ def _totals(
             else:
                 cells.append(Cell(WORDS[language]["total"] if place == 0 else ""))
         told.append(cells)
-    return count, told
+    return told
 
 
 def _bars(block: Block, chart: Bars, rows: Sequence[Mapping[str, Any]], language: Language) -> list[Drawn]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import dagster as dg
 
 from pipelines import stages
-from pipelines.report.write import Written, raw_tables, write
+from pipelines.report.write import Written, ask, raw_tables, write
 from pipelines.sync import Road
 from resources.language import LANGUAGES, Language
 from resources.warehouse import home_folder
@@ -31,11 +31,11 @@ def folder() -> Path:
 
 def write_both(road: Road, as_of: date, *, with_png: bool = False) -> dict[Language, Written]:
     """Write the report in every language, each leading to the other. Raises OSError."""
-    tables = raw_tables(road)
+    asked = ask(road.warehouse, as_of, raw_tables(road))
     others: Mapping[Language, Language] = {"en": "ru", "ru": "en"}
     return {
         language: write(
-            road.warehouse, folder() / language, language, as_of, tables, other=f"../{others[language]}",
+            road.warehouse, folder() / language, language, asked, other=f"../{others[language]}",
             with_png=with_png and language == "en",
         )
         for language in LANGUAGES

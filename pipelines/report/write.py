@@ -13,7 +13,7 @@ from pipelines import laws
 from pipelines.report import formats
 from pipelines.report.blocks import Section
 from pipelines.report.charts import Picture, picture
-from pipelines.report.content import Cell, Content, Head, content, is_there
+from pipelines.report.content import Answer, Cell, Content, Head, answer, content, is_there
 from pipelines.report.evidence import Chain, Part, chains
 from pipelines.report.sections import SECTIONS
 from pipelines.report.words import WORDS
@@ -36,26 +36,47 @@ class Written:
     pictures: dict[str, Picture] = field(default_factory=dict)
 
 
-def write(
-    warehouse: Warehouse, folder: Path, language: Language, as_of: date, raw_tables: Mapping[str, str], *,
-    other: str = "", with_png: bool = False,
-) -> Written:  # fmt: skip
-    """Write the report as it stood at the end of `as_of`. `raw_tables`: of `evidence.chains`.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the report tells, in whatever language: all read from one moment."""
 
-    All is read in one transaction, from one moment. `other` is the way to the same report in the other language. Raises
-    OSError.
-    """
+    sections: Sequence[Section]
+    as_of: date
+    known: datetime | None
+    answers: Mapping[str, Answer]
+    laws: Sequence[laws.Law]
+    raw_tables: Mapping[str, str]
+
+
+def ask(warehouse: Warehouse, as_of: date, raw_tables: Mapping[str, str]) -> Asked:
+    """Ask all that the report tells as it stood at the end of `as_of`. `raw_tables`: of `evidence.chains`."""
     sections = [there for section in SECTIONS if (there := _there(section)).blocks]
     with warehouse.transaction() as conn:
-        conn.execute("set transaction isolation level repeatable read, read only")
+        conn.execute("set transaction isolation level repeatable read")
+        answers = {block.name: answer(conn, block, as_of) for section in sections for block in section.blocks}
         known = _known(conn)
-        found = {
-            section.name: [content(conn, block, as_of, language) for block in section.blocks]
-            for section in sections
-        }
-        deals = _deals(found)
-        evidence = chains(conn, deals, raw_tables, language)
-    page = _Page(sections, language, as_of, known, other)
+    return Asked(sections, as_of, known, answers, laws.check(warehouse), raw_tables)
+
+
+def write(
+    warehouse: Warehouse,
+    folder: Path,
+    language: Language,
+    asked: Asked,
+    *,
+    other: str = "",
+    with_png: bool = False,
+) -> Written:
+    """Write what was asked in a language. `other` is the way to the same report in the other one. Raises OSError."""
+    sections = asked.sections
+    found = {
+        section.name: [content(block, asked.answers[block.name], language) for block in section.blocks]
+        for section in sections
+    }
+    deals = _deals(found)
+    with warehouse.transaction() as conn:
+        evidence = chains(conn, deals, asked.raw_tables, language)
+    page = _Page(sections, language, asked.as_of, asked.known, other)
     written = Written(folder / "index.html")
     (folder / EVIDENCE).mkdir(parents=True, exist_ok=True)
     files = {deal: f"{EVIDENCE}/{_file(deal)}" for deal in deals}
@@ -70,7 +91,7 @@ def write(
                 written.pictures.setdefault(section.name, pictures[0])
             blocks.append(page.block(one, pictures, files))
         if section.name == "reconciliation":
-            blocks.insert(0, page.laws(laws.check(warehouse)))
+            blocks.insert(0, page.laws(asked.laws))
         text = page.made(f"{section.name}.html", section.title(language), section.says(language), blocks)
         (folder / f"{section.name}.html").write_text(text, encoding="utf-8")
         written.rows[section.name] = sum(one.count for one in found[section.name])
