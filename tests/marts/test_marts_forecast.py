@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from datetime import date
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from pipelines import stages as steps
+from pipelines.assets import asset_key
 from pipelines.forecast import (
     METHODS,
     Method,
@@ -182,3 +187,22 @@ def test_the_pipeline_stands_beside_the_payments(own_stages: Warehouse) -> None:
         )
         foretell(conn, date(2026, 1, 31))
     assert [row[3] for row in own_stages.rows(SHOWN, ["RUB"]) if row[0] == "naive"] == [50, 50]
+
+
+def test_the_step_of_the_marts_foretells(own_company: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    road: Any = SimpleNamespace(warehouse=own_company, reads={})
+    monkeypatch.setitem(steps._ROADS, "night", road)
+    context: Any = SimpleNamespace(
+        run_id="night",
+        log=logging.getLogger(__name__),
+        selected_asset_keys={asset_key("marts.sales_forecast")},
+        selected_asset_check_keys=set(),
+    )
+    (told,) = steps.refresh_stage(context, "marts")
+    assert told.asset_key == asset_key("marts.sales_forecast")
+    assert (
+        own_company.scalar(
+            "select count(*) from marts.sales_forecast where is_latest and foretold_in = date_trunc('month', current_date)"
+        )
+        == 2 * 4 * 6
+    )
