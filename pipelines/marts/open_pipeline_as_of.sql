@@ -24,19 +24,18 @@
 -- @changed marts.stage_time_as_of marts.deal marts.sales_rule
 -- @rows
 with stays as materialized (
-    select * from marts.stage_time_as_of(as_of)
-), ended as (
-    select deal_id, outcome, entered_at as ended_at
-    from stays
-    where left_at is null and outcome in ('won', 'lost')
+    select s.*,
+           max(s.outcome) filter (where s.left_at is null and s.outcome in ('won', 'lost')) over deal as ended,
+           max(s.entered_at) filter (where s.left_at is null and s.outcome in ('won', 'lost')) over deal as ended_at
+    from marts.stage_time_as_of(as_of) s
+    window deal as (partition by s.deal_id)
 ), seen as (
     -- a deal that came back to a stage counts once there, since it came first
-    select s.source, s.pipeline_code, s.stage_code, s.deal_id, e.outcome,
-           extract(epoch from e.ended_at - min(s.entered_at) filter (where s.is_start_known)) / 86400 as days
-    from stays s
-    join ended e on e.deal_id = s.deal_id
-    where s.outcome = 'open'
-    group by s.source, s.pipeline_code, s.stage_code, s.deal_id, e.outcome, e.ended_at
+    select source, pipeline_code, stage_code, deal_id, ended as outcome,
+           extract(epoch from ended_at - min(entered_at) filter (where is_start_known)) / 86400 as days
+    from stays
+    where outcome = 'open' and ended is not null
+    group by source, pipeline_code, stage_code, deal_id, ended, ended_at
 ), usual as (
     select source, pipeline_code, stage_code, count(*) as closed, count(*) filter (where outcome = 'won') as won,
            round((percentile_cont(0.5) within group (order by days::double precision)

@@ -23,7 +23,7 @@
 -- @column sentence_ru text -- the same in Russian
 -- @changed core.deal marts.stage_time_as_of marts.sales_rule marts.operation marts.zone
 -- @rows
-with stays as (
+with stays as materialized (
     select * from marts.stage_time_as_of(as_of) where outcome = 'open'
 ), usual as (
     select s.source, s.pipeline_code, s.stage_code, count(*) as compared,
@@ -44,7 +44,7 @@ with stays as (
            lag(to_jsonb(t) - array['modified_at', 'said_from', 'said_to', 'known_from', 'known_to', 'told_at', 'ends_at'])
                over (partition by deal_id order by told_at) as said_before
     from told t
-    where told_at < ends_at and deal_id in (select deal_id from stays where left_at is null)
+    where told_at < ends_at
 ), changed as (
     select c.deal_id, max(c.ends_at) as ends_at,
            nullif(max(c.told_at) filter (where w.subject is null or c.said is distinct from c.said_before), '-infinity') as at,
@@ -55,43 +55,56 @@ with stays as (
     left join (select distinct target, subject from marts.operation where subject is not null) w
       on w.target = c.source and w.subject = c.deal_id
     group by c.deal_id
-), found as (
-    select s.deal_id, 'stuck' as why, s.days, u.days as usual_days, u.compared, s.entered_at as since,
-           format('%s days in the stage %s; of the %s deals that went on from there %s %% did so within %s days. Take it on, or close it.',
-                  s.days, coalesce(s.stage, s.stage_code), u.compared, round(r.stuck_share * 100), u.days) as sentence,
-           format('%s дн. на стадии «%s»; из %s сделок, ушедших с неё дальше, %s %% ушли за %s дн. Продвиньте сделку или закройте.',
-                  s.days, coalesce(s.stage, s.stage_code), u.compared, round(r.stuck_share * 100), u.days) as sentence_ru
-    from stays s
-    cross join marts.sales_rule r
-    join usual u on u.source = s.source and u.pipeline_code is not distinct from s.pipeline_code and u.stage_code = s.stage_code
-    where s.left_at is null and u.compared >= r.stuck_deals and s.days > u.days
-    union all
-    select c.deal_id, 'forgotten', a.days, r.forgotten_days, null, c.at,
-           format('Nothing changed for %s days, since %s. Take it on, or close it.', a.days, (c.at at time zone 'UTC')::date),
-           format('Ничего не менялось %s дн., с %s. Продвиньте сделку или закройте.', a.days, (c.at at time zone 'UTC')::date)
-    from changed c
-    cross join marts.sales_rule r
-    cross join lateral (select round(extract(epoch from c.ends_at - c.at) / 86400, 1) as days) a
-    where a.days > r.forgotten_days
+), standing as (
+    -- brought together by grouping: of joins of two of these nobody can tell beforehand how large they are
+    select deal_id, max(source) as source, max(pipeline_code) as pipeline_code, max(stage_code) as stage_code, max(stage) as stage,
+           max(employee_id) as employee_id, max(manager) as manager, max(days) as days, max(entered_at) as entered_at,
+           max(title) as deal, max(amount) as amount, max(currency) as currency, max(changed_at) as changed_at,
+           max(ends_at) as ends_at
+    from (
+        select deal_id, true as is_open, source, pipeline_code, stage_code, stage, employee_id, manager, days, entered_at,
+               null::text as title, null::numeric as amount, null::text as currency, null::timestamptz as changed_at,
+               null::timestamptz as ends_at
+        from stays
+        where left_at is null
+        union all
+        select deal_id, false, null, null, null, null, null, null, null, null, title, amount, currency, at, ends_at from changed
+    ) both_sides
+    group by deal_id
+    having bool_or(is_open)
 )
 select
-    f.deal_id,
+    s.deal_id,
     f.why,
-    c.title as deal,
+    s.deal,
     s.source,
     s.pipeline_code,
     s.stage_code,
     s.stage,
     s.employee_id,
     s.manager,
-    c.amount,
-    c.currency,
+    s.amount,
+    s.currency,
     f.days,
     f.usual_days,
     f.compared,
     f.since,
     f.sentence,
     f.sentence_ru
-from found f
-join stays s on s.deal_id = f.deal_id and s.left_at is null
-join changed c on c.deal_id = f.deal_id
+from standing s
+cross join marts.sales_rule r
+left join usual u on u.source = s.source and u.pipeline_code is not distinct from s.pipeline_code and u.stage_code = s.stage_code
+cross join lateral (select round(extract(epoch from s.ends_at - s.changed_at) / 86400, 1) as days) a
+cross join lateral (
+    select 'stuck' as why, s.days, u.days as usual_days, u.compared, s.entered_at as since,
+           format('%s days in the stage %s; of the %s deals that went on from there %s %% did so within %s days. Take it on, or close it.',
+                  s.days, coalesce(s.stage, s.stage_code), u.compared, round(r.stuck_share * 100), u.days) as sentence,
+           format('%s дн. на стадии «%s»; из %s сделок, ушедших с неё дальше, %s %% ушли за %s дн. Продвиньте сделку или закройте.',
+                  s.days, coalesce(s.stage, s.stage_code), u.compared, round(r.stuck_share * 100), u.days) as sentence_ru
+    where u.compared >= r.stuck_deals and s.days > u.days
+    union all
+    select 'forgotten', a.days, r.forgotten_days, null, s.changed_at,
+           format('Nothing changed for %s days, since %s. Take it on, or close it.', a.days, (s.changed_at at time zone 'UTC')::date),
+           format('Ничего не менялось %s дн., с %s. Продвиньте сделку или закройте.', a.days, (s.changed_at at time zone 'UTC')::date)
+    where a.days > r.forgotten_days
+) f
