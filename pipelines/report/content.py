@@ -130,9 +130,9 @@ def _rows(conn: Connection, query: str) -> list[dict[str, Any]]:
 
 
 def _head(block: Block, name: str, language: Language) -> Head:
-    title = head(name, language)
-    found = None if title else figure(block.mart, name)
-    if title is None and found is None:
+    found = figure(block.mart, name) if block.mart else None
+    title = found.title(language) if found else head(name, language)
+    if title is None:
         raise FigureError(
             f"{name} of the report's block {block.name} is no figure of marts.{block.mart} and has no heading;"
             " add it to pipelines/marts/figures.yaml or pipelines/report/words.py"
@@ -140,7 +140,7 @@ def _head(block: Block, name: str, language: Language) -> Head:
     kind = "number" if found or name in COUNTED else "sentence" if name in SENTENCES else ""
     if name in WORD_COLUMNS:
         kind = "word"
-    return Head(name, title or (found.title(language) if found else ""), kind, found)
+    return Head(name, title, kind, found)
 
 
 def _cells(row: Mapping[str, Any], heads: Sequence[Head], language: Language) -> list[Cell]:

@@ -48,10 +48,9 @@ SECTIONS: Final = (
         (
             Block(
                 "call_today", "Whom to call", "Кому звонить",
-                """select buyer, phone, manager, reason, debt, overdue, days_overdue, currency, sentence, sentence_ru
+                """select buyer, phone, manager, reason, debt, days_overdue, currency, sentence, sentence_ru
                    from marts.call_today_as_of(%(as_of)s) order by position, currency, buyer_key, counterparty_key""",
-                ("buyer", "phone", "manager", "reason", "debt", "overdue", "days_overdue", "currency", "sentence"), None,
-                ("debt", "overdue"), limit=20,
+                ("buyer", "phone", "manager", "reason", "debt", "days_overdue", "currency", "sentence"), None, ("debt",), limit=20,
             ),
             Block(
                 "ageing", "How old the debt is", "Долг по срокам",
@@ -142,7 +141,7 @@ SECTIONS: Final = (
             Block(
                 "rating", "Rating", "Рейтинг",
                 """select manager, rating, deals_won, conversion, won_amount, revenue, margin, paid, overdue, currency
-                   from marts.manager_rating_as_of(%(as_of)s) order by currency, rating desc nulls last, manager""",
+                   from marts.manager_rating_as_of(%(as_of)s) order by rating desc nulls last, currency, manager""",
                 ("manager", "rating", "deals_won", "conversion", "won_amount", "revenue", "margin", "paid", "overdue", "currency"),
                 Bars("manager", ("rating",)), ("deals_won", "won_amount", "revenue", "paid", "overdue"),
             ),
