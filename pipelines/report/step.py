@@ -11,6 +11,7 @@ from typing import Any, Final
 import dagster as dg
 
 from pipelines import stages
+from pipelines.report.sections import SECTIONS
 from pipelines.report.write import Written, ask, raw_tables, write
 from pipelines.sync import Road
 from resources.language import LANGUAGES, Language
@@ -45,13 +46,14 @@ def write_both(road: Road, as_of: date, *, with_png: bool = False) -> dict[Langu
 def write_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     written = write_both(stages.road_of(context), datetime.now(UTC).date(), with_png=True)
     told = written["en"]
+    titles = {section.name: section.en.lower() for section in SECTIONS}
     metadata: dict[str, Any] = {
         TITLES[language]: dg.MetadataValue.path(str(one.start)) for language, one in written.items()
     }
     metadata |= {"pages": told.pages, "dagster/row_count": sum(told.rows.values())}
-    metadata |= {f"rows of {name}": rows for name, rows in told.rows.items()}
+    metadata |= {f"rows of {titles[name]}": rows for name, rows in told.rows.items()}
     for name in SHOWN:
         if (found := told.pictures.get(name)) is not None:
             address = f"data:image/png;base64,{base64.b64encode(found.png).decode()}"
-            metadata[f"picture of {name}"] = dg.MetadataValue.md(f"![{found.says}]({address})")
+            metadata[f"picture of {titles[name]}"] = dg.MetadataValue.md(f"![{found.says}]({address})")
     return dg.MaterializeResult(metadata=metadata)
