@@ -73,6 +73,11 @@ def test_every_block_runs_on_an_empty_company_and_says_that_there_is_nothing(
     assert "Нет." in written.start.read_text(encoding="utf-8")
 
 
+def test_every_block_has_a_name_of_its_own() -> None:
+    names = [block.name for section in SECTIONS for block in section.blocks]
+    assert len(names) == len(set(names)), "answers are kept by it"
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_figures_on_the_page_are_those_of_the_marts(
     reported: tuple[Warehouse, Path], browser: Any, language: Language
