@@ -198,13 +198,19 @@ def upstreams_of(table: Table, sources: Sequence[RawRead] = ()) -> list[str]:
 def _pending(conn: Connection, table: Table, sources: Sequence[RawRead]) -> dict[str, _Pending]:
     rows = conn.execute(
         """
-        select u.name, coalesce(max(log.seq), 0), coalesce(min(w.seq), 0),
-               bool_or(w.seq is null) or coalesce(bool_or(log.key = '*'), false)
-        from unnest(%s::text[]) as u(name)
+        select u.name, coalesce(newest.seq, 0), coalesce(w.seq, 0),
+               w.seq is null
+               or exists (select from ops.change_log log
+                           where log.table_name = u.name and log.seq > w.seq and log.key = '*')
+        from (select distinct name from unnest(%s::text[]) as given(name)) u
         left join ops.watermark w on w.consumer = %s and w.upstream = u.name
-        left join ops.change_log log on log.table_name = u.name and log.seq > coalesce(w.seq, 0)
-        group by u.name
-        having max(log.seq) is not null or bool_or(w.seq is null)
+        left join lateral (
+            -- Only the end of the log is looked at, however much other tables have not seen yet.
+            select log.seq from ops.change_log log
+            where log.table_name = u.name and log.seq > coalesce(w.seq, 0)
+            order by log.table_name desc, log.seq desc limit 1
+        ) newest on true
+        where newest.seq is not null or w.seq is null
         """,
         [upstreams_of(table, sources), table.name],
     ).fetchall()
