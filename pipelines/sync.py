@@ -244,10 +244,11 @@ def read(
     and what is posted between the two is little. Errors of the source stand in the batches. Raises WarehouseError."""
     with road.warehouse.explained():
         watch = watched(road, system)
-        return [
-            batch
-            for part in _parts(road, system, entities, full=full)
-            for batch in read_source(
+        batches: list[Batch] = []
+        for part in _parts(road, system, entities, full=full):
+            if batches and all(batch.error for batch in batches):
+                break  # the system is away, or lets us not in: that is told once
+            batches += read_source(
                 road.warehouse,
                 road.source(system),
                 watch=watch,
@@ -259,7 +260,7 @@ def read(
                 run_id=road.run_id,
                 echo={kind: system.echo_fields(kind) for kind in ("deal", "company")},
             )
-        ]
+        return batches
 
 
 def _parts(

@@ -22,12 +22,12 @@ from resources.warehouse import PROJECT, LockHeld, Warehouse, WarehouseError, ho
 MIGRATIONS = Path(__file__).parent.parent / "pipelines" / "migrations"
 ALLOWED = {
     "planned": {"held", "approved", "superseded"},
-    "held": {"planned", "superseded", "rejected", "verified"},
+    "held": {"planned", "superseded", "verified"},
     "approved": {"sent", "held", "superseded", "planned"},
     "sent": {"confirmed", "uncertain", "planned", "rejected", "held"},
     "uncertain": {"confirmed", "planned"},
     "confirmed": {"verified", "held", "uncertain"},
-    "verified": {"superseded", "reversed"},
+    "verified": {"reversed"},
     "rejected": {"planned", "superseded", "held"},
     "superseded": {"planned"},
     "reversed": set(),
@@ -40,7 +40,7 @@ ROAD = {  # a way to each state from planned
     "uncertain": ["approved", "sent", "uncertain"],
     "confirmed": ["approved", "sent", "confirmed"],
     "verified": ["approved", "sent", "confirmed", "verified"],
-    "rejected": ["held", "rejected"],
+    "rejected": ["approved", "sent", "rejected"],
     "superseded": ["superseded"],
     "reversed": ["approved", "sent", "confirmed", "verified", "reversed"],
 }
