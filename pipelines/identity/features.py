@@ -32,6 +32,7 @@ CLIENTS: Final[dict[str, bool]] = {  # column: a list of texts?
     "wrong_numbers": True,
     "number": False,
     "kpps": True,
+    "registrations": True,
     "phones": True,
     "emails": True,
     "domains": True,
@@ -124,6 +125,7 @@ def _client(row: Row) -> Row:
         "wrong_numbers": wrong,
         "number": next(iter([*numbers, *wrong]), None),
         "kpps": _once(kpp for kpp in row["kpps"] or () if kpp),
+        "registrations": _once(_registrations(row)),
         "phones": _once(phone for phone in row["phones"] or () if len(set(phone[-7:])) > 1),
         "emails": emails,
         "domains": _once(domain for email in emails if (domain := email.partition("@")[2]) not in FREE_MAIL),
@@ -131,6 +133,13 @@ def _client(row: Row) -> Row:
         "town": town,
         "street": re.sub(r"[^\w]+", " ", row["address"].lower()).strip() if row.get("address") else None,
     }
+
+
+def _registrations(row: Row) -> Iterator[str]:
+    """Numbers with their own KPP: that in the same place of the profile; KPPs beyond the numbers are of none."""
+    for number, kpp in zip(row["tax_numbers"] or (), row["kpps"] or (), strict=False):
+        if kpp and number not in PLACEHOLDERS:
+            yield f"{number} {kpp}"
 
 
 def _told(who: Person, contacts: Iterable[str]) -> Person:

@@ -116,6 +116,7 @@ LABELS_RU: Final[Mapping[str, str]] = {
     "mistyped": "описка",
     "another number": "другой ИНН",
     "no KPP": "нет КПП",
+    "the KPP of another number": "КПП другого ИНН",
     "one KPP, of 3 records": "один КПП, до 3 карточек",
     "one KPP, of 10": "один КПП, до 10",
     "one KPP, of 100": "один КПП, до 100",

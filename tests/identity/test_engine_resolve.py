@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -28,6 +29,7 @@ WORDS = [
     "Сосна",
     "Тополь",
 ]
+RECORDS = 60
 INN, OTHER, PERSONAL = "7707083893", "7736050003", "500100732259"
 
 
@@ -61,6 +63,44 @@ def test_a_number_alone_under_another_name_may_be_a_slip_and_is_asked_about() ->
     assert judged(one, {"name": "Василёк", "tax_numbers": INN})["outcome"] == "ask"
     phone = {"phones": "+74951234567"}
     assert judged(one | phone, {"name": "Василёк", "tax_numbers": INN} | phone)["outcome"] == "same"
+
+
+def test_the_kpp_of_another_number_of_a_record_is_not_this_numbers() -> None:
+    two = {"name": "ООО Ромашка", "tax_numbers": [INN, OTHER], "kpps": ["770701001", "773601001"]}
+    lotus = {"name": "ООО Лютик", "tax_numbers": INN}
+    pair = judged(two, lotus | {"kpps": "773601001"})
+    assert (pair["rule"], pair["outcome"]) == ("inn", "ask")
+    assert pair["kpp"] == "the KPP of another number"
+    own = judged(two, lotus | {"kpps": "770701001"})
+    assert (own["rule"], own["outcome"]) == ("inn_kpp", "same")
+
+
+def test_a_number_and_its_kpp_join_exactly_those_who_give_them_together() -> None:
+    """Records of up to three numbers, each with one of three KPPs or none; every pair is judged."""
+    random = Random(14)
+    kpps = ("770701001", "773601001", "540243001", "")
+    clients = [
+        [
+            (number, random.choice(kpps))
+            for number in random.sample((INN, OTHER, PERSONAL), random.randint(1, 3))
+        ]
+        for _ in range(200)
+    ]
+    features = derive(
+        profiles(
+            *(
+                {"id": f"r{place:03}", "tax_numbers": [n for n, _ in given], "kpps": [k for _, k in given]}
+                for place, given in enumerate(clients)
+            )
+        )
+    )
+    pairs = [(f"r{one:03}", f"r{other:03}") for one in range(RECORDS) for other in range(one + 1, RECORDS)]
+    told = pa.table({"left_id": [left for left, _ in pairs], "right_id": [right for _, right in pairs]})
+    rare = fan_out(features.slice(0, 0))
+    for row in judge(score(features, told, rare)).to_pylist():
+        one, other = (clients[int(row[side][1:])] for side in ("left_id", "right_id"))
+        shared = {(number, kpp) for number, kpp in one if kpp} & set(other)
+        assert row["rule"] == ("inn_kpp" if shared else "inn"), (one, other)
 
 
 def test_a_number_of_many_different_names_joins_nothing_by_itself() -> None:
