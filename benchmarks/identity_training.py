@@ -202,10 +202,13 @@ def _figures(value: float) -> float:
 
 
 def written(said: Said) -> str:
-    """A line a key and a line a level, so that a change of one shows."""
+    """A line a key, a level and a kind of stand-ins, so that a change of one shows."""
 
     def line(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
+
+    def kinds(value: Said) -> str:
+        return "{\n" + ",\n".join(f"  {line(name)}: {line(one)}" for name, one in value.items()) + "\n }"
 
     comparisons = ",\n".join(
         f'  {{"name": {line(one["name"])}, "levels": [\n'
@@ -215,7 +218,7 @@ def written(said: Said) -> str:
     )
     keys = ",\n".join(f"  {line(key)}" for key in said["keys"])
     plain = "".join(
-        f" {line(name)}: {line(value)},\n"
+        f" {line(name)}: {kinds(value) if isinstance(value, dict) else line(value)},\n"
         for name, value in said.items()
         if name not in ("keys", "comparisons")
     )

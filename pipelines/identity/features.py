@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pipelines.core.cleaning import PLACEHOLDERS
+from pipelines.identity.model import StandIns, load
 from pipelines.identity.names import NOBODY, Name, Person, city, person, taken_apart
-from pipelines.identity.words import FREE_MAIL, NO_DOMAINS, NO_LOGINS
+from pipelines.identity.words import FREE_MAIL
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,7 +70,7 @@ def derive(profile: pa.Table, model: str = "clients") -> pa.Table:
     `core.client_profile`, its id as `record_id` or `client_record_id`; values are clean (`core.cleaning`). Columns
     that it may lack: `address`, and `wrong_numbers` (digits of tax numbers given that are not valid).
     A profile of people has the columns of PEOPLE, as they were given; those that it lacks are null.
-    Stand-ins (names like "тест", addresses like noreply@, phones of one digit) are no values.
+    Stand-ins (names like "тест", phones and e-mails that the model's `stand_ins` name) are no values.
     """
     import pyarrow as pa
 
@@ -78,7 +79,11 @@ def derive(profile: pa.Table, model: str = "clients") -> pa.Table:
         [("record_id", pa.string())]
         + [(name, pa.list_(pa.string()) if many else pa.string()) for name, many in columns.items()]
     )
-    made = [_batch(batch, schema, row) for batch in profile.to_batches(max_chunksize=ROWS)]
+    stand_ins = load(model).stand_ins
+    made = [
+        _batch(batch, schema, lambda one: row(one, stand_ins))
+        for batch in profile.to_batches(max_chunksize=ROWS)
+    ]
     return pa.Table.from_batches(made, schema)
 
 
@@ -102,13 +107,13 @@ def _batch(batch: pa.RecordBatch, schema: pa.Schema, derived: Callable[[Row], Ro
 # ---- clients -------------------------------------------------------------------------------
 
 
-def _client(row: Row) -> Row:
+def _client(row: Row, stand_ins: StandIns) -> Row:
     numbers = _once(number for number in row["tax_numbers"] or () if number not in PLACEHOLDERS)
     wrong = _once(_digits(row.get("wrong_numbers") or ()))
     town = city(row["city"]) if row.get("city") else None
     name = taken_apart(row["name"], row["name_key"], town, _holder(numbers, row.get("country")))
     who = _told(name.person, row["contact_names"] or ())
-    emails = _once(filter(_mailbox, row["emails"] or ()))
+    emails = _once(email for email in row["emails"] or () if not stand_ins.has_email(email))
     return {
         "holder": name.holder,
         "name": name.squashed,
@@ -126,7 +131,7 @@ def _client(row: Row) -> Row:
         "number": next(iter([*numbers, *wrong]), None),
         "kpps": _once(kpp for kpp in row["kpps"] or () if kpp),
         "registrations": _once(_registrations(row)),
-        "phones": _once(phone for phone in row["phones"] or () if len(set(phone[-7:])) > 1),
+        "phones": _once(phone for phone in row["phones"] or () if not stand_ins.has_phone(phone)),
         "emails": emails,
         "domains": _once(domain for email in emails if (domain := email.partition("@")[2]) not in FREE_MAIL),
         **_contacts(row["contact_names"] or (), name),
@@ -174,11 +179,6 @@ def _digits(given: Iterable[str]) -> Iterator[str]:
             yield digits
 
 
-def _mailbox(email: str) -> bool:
-    login, _, domain = email.partition("@")
-    return login not in NO_LOGINS and domain not in NO_DOMAINS
-
-
 def _contacts(names: Iterable[str], client: Name) -> dict[str, list[str]]:
     """Parts of the names of those who speak for the client; a person's own name is no second evidence of it."""
     made: dict[str, list[str]] = {name: [] for name in CLIENTS if name.startswith("contacts")}
@@ -206,7 +206,7 @@ def _once(values: Iterable[str]) -> list[str]:
 # ---- people --------------------------------------------------------------------------------
 
 
-def _one_of_people(row: Row) -> Row:
+def _one_of_people(row: Row, _: StandIns) -> Row:
     found = {name: str(row[name]).strip().lower() for name in PEOPLE if row.get(name)}
     if "date_of_birth" in found:
         found["date_of_birth"] = re.sub(r"\D", "", found["date_of_birth"])  # yyyymmdd

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal
+
+from pipelines.identity.words import FREE_MAIL
 
 FOLDER: Final = Path(__file__).parent / "models"
 SAME_WEIGHT: Final = 1e-9  # weights nearer than this are one
@@ -77,6 +79,35 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class StandIns:
+    """What people type where a phone or an e-mail is demanded and none is known: it says nothing, and joins nobody.
+
+    `phones`: E.164; `phone_ends`: last digits of any; `logins`: at any domain; `free_logins`: at free mail;
+    `domains`: with all below them, so a last label alone ("test") stands for all of its own.
+    """
+
+    phones: frozenset[str] = frozenset()
+    phone_ends: tuple[str, ...] = ()
+    emails: frozenset[str] = frozenset()
+    logins: frozenset[str] = frozenset()
+    free_logins: frozenset[str] = frozenset()
+    domains: frozenset[str] = frozenset()
+
+    def has_phone(self, phone: str) -> bool:
+        return phone in self.phones or phone.endswith(self.phone_ends)
+
+    def has_email(self, email: str) -> bool:
+        login, _, domain = email.partition("@")
+        labels = domain.split(".")
+        return (
+            email in self.emails
+            or login in self.logins
+            or (login in self.free_logins and domain in FREE_MAIL)
+            or any(".".join(labels[at:]) in self.domains for at in range(len(labels)))
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """`join`: pairs of this weight and above are the same; `ask`: from here up to it a person is asked.
 
@@ -93,6 +124,7 @@ class Model:
     names_of_number: int
     keys: tuple[Key, ...]
     comparisons: tuple[Comparison, ...]
+    stand_ins: StandIns
     fingerprint: str
 
     def comparison(self, name: str) -> Comparison:
@@ -126,10 +158,16 @@ def parsed(said: Mapping[str, Any]) -> Model:
         names_of_number=said["names_of_number"],
         keys=tuple(Key(**{**key, "buckets": tuple(key.get("buckets", ()))}) for key in said["keys"]),
         comparisons=comparisons,
+        stand_ins=_stand_ins(said.get("stand_ins", {})),
         fingerprint=sha256(
             json.dumps({k: v for k, v in said.items() if k != "made"}, sort_keys=True).encode()
         ).hexdigest()[:16],
     )
+
+
+def _stand_ins(said: Mapping[str, Sequence[str]]) -> StandIns:
+    kinds: dict[str, Any] = {kind: frozenset(values) for kind, values in said.items()}
+    return StandIns(**{**kinds, "phone_ends": tuple(said.get("phone_ends", ()))})
 
 
 def _distinct(comparison: Comparison) -> None:

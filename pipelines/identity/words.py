@@ -89,24 +89,6 @@ NO_NAMES: Final = frozenset(
         "заявка с сайта", "звонок", "входящий звонок", "а", "аа", "ааа", "xxx", "asdf", "qwerty", "йцукен", "фыва",
     )
 )  # fmt: skip
-NO_LOGINS: Final = frozenset(
-    (
-        "noreply", "no-reply", "no_reply", "donotreply", "do-not-reply", "mailer-daemon", "postmaster", "test",
-        "tester", "example", "none", "null", "qwerty", "asdf", "123", "1234", "12345",
-    )
-)  # fmt: skip
-NO_DOMAINS: Final = frozenset(
-    (
-        "example.com",
-        "example.org",
-        "example.ru",
-        "test.ru",
-        "test.com",
-        "mail.test",
-        "noemail.ru",
-        "nomail.ru",
-    )
-)
 FREE_MAIL: Final = frozenset(
     (
         "mail.ru", "yandex.ru", "ya.ru", "yandex.com", "gmail.com", "googlemail.com", "bk.ru", "inbox.ru", "list.ru",

@@ -82,7 +82,7 @@ def test_a_client_with_branches_has_records_of_several_kpps(made: Made) -> None:
 
 @pytest.mark.parametrize("seed", range(50))
 def test_a_phone_in_any_spelling_is_the_same_phone(seed: int) -> None:
-    assert clean("phone", [dirt.phone(Random(seed), "+79161234567")])[0].value == "+79161234567"
+    assert clean("phone", [dirt.phone(Random(seed), "+79161234507")])[0].value == "+79161234507"
 
 
 @pytest.mark.parametrize("seed", range(50))

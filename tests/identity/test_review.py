@@ -39,7 +39,7 @@ def clients(made: Warehouse) -> Clients:
     """Two records of one INN and KPP under names that have nothing in common, and three that nothing joins."""
     found = Clients(made)
     found.clear()
-    found.give("bitrix24:1", "ООО Ромашка", inn=INNS[0], kpp="770701001", phone="+79161234567", city="Казань")
+    found.give("bitrix24:1", "ООО Ромашка", inn=INNS[0], kpp="770701001", phone="+79161234507", city="Казань")
     found.give("amocrm:1", "ООО Северный ветер", inn=INNS[0], kpp="770701001", city="Казань", day=1)
     for number in (2, 3, 4):
         found.give(f"amocrm:{number}", f"ООО Дом {number}", inn=INNS[1] if number == 2 else (), day=number)

@@ -14,7 +14,7 @@ from pipelines.table import tables
 from resources.warehouse import Warehouse
 from tests.identity.clients import INNS, Clients, deployed, unsound
 
-SHARED = {"phone": "+79161234567", "email": "info@romashka.ru"}
+SHARED = {"phone": "+79161234507", "email": "info@romashka.ru"}
 
 
 @pytest.fixture(scope="module")
@@ -403,12 +403,12 @@ def test_a_record_without_anything_is_a_client_of_its_own(clients: Clients) -> N
 
 
 def test_pairs_are_scored_again_when_others_come_to_hold_their_value(clients: Clients) -> None:
-    clients.give("bitrix24:1", "ООО Ромашка", phone="+79161234567", city="Казань")
-    clients.give("amocrm:1", "Ромашка", phone="+79161234567", city="Казань", day=1)
+    clients.give("bitrix24:1", "ООО Ромашка", phone="+79161234507", city="Казань")
+    clients.give("amocrm:1", "Ромашка", phone="+79161234507", city="Казань", day=1)
     clients.sync()
     ((*_, before, _, _),) = clients.pairs()
     for number in range(2, 7):
-        clients.give(f"amocrm:{number}", f"ООО Совсем другое {number}", phone="+79161234567", day=number)
+        clients.give(f"amocrm:{number}", f"ООО Совсем другое {number}", phone="+79161234507", day=number)
     clients.sync()
     after = {(left, right): weight for left, right, _, weight, _, _ in clients.pairs()}
     assert after.get(("amocrm:1", "bitrix24:1"), -100) < before
