@@ -53,13 +53,16 @@ FORMS: dict[str, str] = {
     "B.V.": r"b\.v\.|bv",
     "Oy": r"oy",
 }
-NEVER_FIRST = frozenset(("AG", "S.A.", "B.V.", "Oy", "Inc", "Corp", "Ltd", "PLC"))  # "AG Motors" is a name
+NEVER_FIRST = frozenset(("AG", "S.A.", "B.V.", "Oy", "Inc", "Corp", "PLC"))  # "AG Motors" is a name
+FIRST_OTHERWISE = {"Ltd": r"ltd\.?"}  # "Limited Edition" is a name
 EDGE = r"[\s\"',.;:()\-]"
 SPELLINGS = {form: f"(?P<f{number}>{pattern})" for number, (form, pattern) in enumerate(FORMS.items())}
-FIRST = re.compile(
-    rf"{EDGE}*(?:{'|'.join(SPELLINGS[form] for form in FORMS if form not in NEVER_FIRST)})(?=[\s\",(]|$)",
-    re.I,
-)
+FIRST_SPELLINGS = {
+    form: f"(?P<f{number}>{FIRST_OTHERWISE.get(form, pattern)})"
+    for number, (form, pattern) in enumerate(FORMS.items())
+    if form not in NEVER_FIRST
+}
+FIRST = re.compile(rf"{EDGE}*(?:{'|'.join(FIRST_SPELLINGS.values())})(?:\)|(?=[\s\",(]|$))", re.I)
 LAST = re.compile(rf"(?:^|[\s\",)])\(?(?:{'|'.join(SPELLINGS.values())}){EDGE}*$", re.I)
 NAMES = tuple(FORMS)
 QUOTES = re.compile(r"<<|>>|''|[«»„“”‟‹›″〝〞`´]|(?<!\w)'|'(?!\w)")
@@ -71,6 +74,10 @@ LATIN_FORMS = (
     (re.compile(r"(?<!\w)[3Зз][AАaа][OОoо](?!\w)"), "ЗАО"),
     (re.compile(r"(?<!\w)[TТtт][OОoо]{2}(?!\w)"), "ТОО"),
     (re.compile(r"(?<!\w)(?:[AА]О|А[OО])(?!\w)"), "АО"),
+)
+# ОООРомашка, РомашкаООО; in capitals throughout only what begins no word, as ЗАО begins ЗАОЧНЫЙ
+GLUED = re.compile(
+    r"^(\W*)([OО]{3}(?=[A-ZА-ЯЁ])|(?:[OО][AА][OО]|З[AА][OО]|ПАО|НАО|ИП)(?=[А-ЯЁ][а-яё]))|(?<=[a-zа-яё])()([OО]{3}|ОАО|ЗАО|ПАО)(?=\W*$)"
 )
 INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202c\u2060\ufeff\0"))
 LOOKALIKES = str.maketrans("ABCEHKMOPTXYaceopxy", "АВСЕНКМОРТХУасеорху")
@@ -121,6 +128,7 @@ def _split(text: str) -> tuple[str, str]:
     whole = re.fullmatch(r"(.*\S)\s*\((.+)\)", text)
     if whole and FIRST.match(_russian_forms(whole[2])) and _key(whole[2]) == _key(whole[1]) != "":
         text = whole[1]  # Общество с ... «Ромашка» (ООО «Ромашка»)
+    text = GLUED.sub(lambda glued: f"{glued[1] or ''} {glued[2] or glued[4]} ", text).strip()
     folded = _russian_forms(text)
     last, first = LAST.search(folded), FIRST.match(folded)
     if last and (not first or _form(last)[0] > "z"):

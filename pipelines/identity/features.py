@@ -109,9 +109,10 @@ def _batch(batch: pa.RecordBatch, schema: pa.Schema, derived: Callable[[Row], Ro
 
 def _client(row: Row, stand_ins: StandIns) -> Row:
     numbers = _once(number for number in row["tax_numbers"] or () if number not in PLACEHOLDERS)
-    wrong = _once(_digits(row.get("wrong_numbers") or ()))
     town = city(row["city"]) if row.get("city") else None
     name = taken_apart(row["name"], row["name_key"], town, _holder(numbers, row.get("country")))
+    in_name = (number for number in name.numbers if number not in numbers)
+    wrong = _once(_digits([*(row.get("wrong_numbers") or ()), *in_name]))
     who = _told(name.person, row["contact_names"] or ())
     emails = _once(email for email in row["emails"] or () if not stand_ins.has_email(email))
     return {

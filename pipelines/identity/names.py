@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
 from pipelines.core.legal_name import FORMS
+from pipelines.identity.around import INITIALS, plain
 from pipelines.identity.words import (
     ABBREVIATIONS,
     CITY_ALIASES,
@@ -36,7 +37,6 @@ SOUNDS: Final = (
 )  # fmt: skip
 TWICE: Final = re.compile(r"(.)\1+")
 PATRONYMIC: Final = re.compile(r"..(?:oviQ|eviQ|iQ|ovna|evna|iQna)$")
-INITIALS: Final = re.compile(r"\w{3,} \w \w|\w \w \w{3,}")
 BEFORE_A_TOWN: Final = frozenset(("g", "gor", "gorod"))
 SOLE: Final = frozenset(("ИП", "ЧП", "КФХ"))
 LATIN_SOLE: Final = "ip "
@@ -98,6 +98,7 @@ class Name:
     whose surname is not said.
 
     `initials`: of a name of several words; `digits`: all of the name's; `holder`: person, company or None.
+    `numbers`: tax numbers that stand in the name.
     """
 
     squashed: str | None
@@ -106,6 +107,7 @@ class Name:
     digits: str
     holder: str | None
     person: Person
+    numbers: tuple[str, ...] = ()
 
 
 NO_NAME: Final = Name(None, (), None, "", None, NOBODY)
@@ -118,19 +120,23 @@ def taken_apart(name: str | None, key: str | None, town: str | None, kind: str |
     """
     if not key or key in NO_NAMES:
         return NO_NAME
+    found = plain(name, key)
+    name, key = found.name, found.key
+    if not key or key in NO_NAMES:
+        return replace(NO_NAME, numbers=found.numbers)
     form = next((form for form in FORMS if name and name.endswith(f" {form}")), None)
     if not form and key.startswith(LATIN_SOLE):
         form, key = "ИП", key.removeprefix(LATIN_SOLE)
-    parts = person(key) if _personal(key, form, kind) else NOBODY
-    sure = form in SOLE or (parts.surname and parts.first and parts.patronymic)
+    parts = person(key) if found.is_person or _personal(key, form, kind) else NOBODY
+    sure = found.is_person or form in SOLE or (parts.surname and parts.first and parts.patronymic)
     own = "person" if sure else "company" if form else None
     if parts is not NOBODY and not parts.surname:
-        return Name(None, (), None, "", _agreed(own, kind), parts)
+        return Name(None, (), None, "", _agreed(own, kind), parts, found.numbers)
     short = key
     for written, abbreviated in ABBREVIATIONS:
         if written in short:
             short = short.replace(written, abbreviated)
-    words = [found for word in short.split() if (found := latin(word))]
+    words = [written for word in short.split() if (written := latin(word))]
     if parts is NOBODY:
         behind = {latin(word) for word in town.split()} if town else set()
         while len(words) > 1 and (words[-1] in FIRST or words[-1] in TOWN or words[-1] in behind):
@@ -138,7 +144,7 @@ def taken_apart(name: str | None, key: str | None, town: str | None, kind: str |
             if len(words) > 1 and words[-1] in BEFORE_A_TOWN:
                 words.pop()
     if not words:
-        return NO_NAME
+        return replace(NO_NAME, numbers=found.numbers)
     given = key.split()
     return Name(
         squashed="".join(words),
@@ -147,6 +153,7 @@ def taken_apart(name: str | None, key: str | None, town: str | None, kind: str |
         digits="".join(letter for word in words for letter in word if letter.isdigit()),
         holder=_agreed(own, kind),
         person=parts,
+        numbers=found.numbers,
     )
 
 
