@@ -32,7 +32,7 @@ create table documents.deal (
     tax_number_problem   text,                      -- why it is not valid
     tax_number_missing   boolean not null,          -- demanded for this country and not there
     counterparty_key     text,                      -- core.accounting_counterparty
-    counterparty_origin  text,                      -- found, created, ambiguous
+    counterparty_origin  text,                      -- found, created, ambiguous, branchless: as documents.counterparty says
     counterparty_matches integer not null,          -- how many records of accounting fit
     contract_id          text,                      -- documents.contract
     currency             text,                      -- ISO 4217

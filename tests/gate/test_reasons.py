@@ -63,6 +63,7 @@ FAULTS: list[tuple[dict[str, Any], dict[str, Any], set[str]]] = [
         {"tax_number_doubtful"},
     ),
     ({"counterparty_origin": "ambiguous", "counterparty_key": None}, {}, {"counterparty_unambiguous"}),
+    ({"counterparty_origin": "branchless", "counterparty_key": None}, {}, {"counterparty_branch_told"}),
     ({"currency": None, "currency_key": None, "rate": None}, {}, {"currency_given"}),
     ({"currency": "XAU", "currency_key": None, "rate": None}, {}, {"currency_known", "rate_known"}),
     ({"document_date": None, "due_on": None}, {}, {"document_date_given"}),
