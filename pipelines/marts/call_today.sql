@@ -3,7 +3,7 @@
 -- @owner accountants
 -- @view
 -- @column position bigint -- place in the list of the currency: by sum, of equal sums the older debt first
--- @column buyer_key text -- marts.buyer: the client, else the counterparty
+-- @column buyer_key text -- marts.buyer: the client, else the counterparty; null: the documents name nobody
 -- @column buyer text -- its name
 -- @column phone text -- of the client, E.164; null: none is known
 -- @column email text -- of the client

@@ -5,7 +5,7 @@
 -- @owner accountants
 -- @arguments as_of date
 -- @column position bigint -- place in the list of the currency: by sum, of equal sums the older debt first
--- @column buyer_key text -- marts.buyer: the client, else the counterparty
+-- @column buyer_key text -- marts.buyer: the client, else the counterparty; null: the documents name nobody
 -- @column buyer text -- its name
 -- @column phone text -- of the client, E.164; null: none is known
 -- @column email text -- of the client
@@ -34,7 +34,7 @@ with promised as (
     where p.state in ('broken', 'waiting')
     group by p.deal_id, s.document_number, p.currency
 ), debts as (
-    select coalesce('client ' || coalesce(r.client_id, o.client_id), 'counterparty ' || coalesce(r.counterparty_key, '')) as buyer_key,
+    select coalesce('client ' || coalesce(r.client_id, o.client_id), 'counterparty ' || r.counterparty_key) as buyer_key,
            r.counterparty_key, r.counterparty, r.employee_id, r.manager, r.currency, r.number, r.debt, r.due_on, r.days_overdue,
            t.broken_on, coalesce(t.is_waiting, false) as is_waiting
     from marts.receivables_as_of(as_of) r

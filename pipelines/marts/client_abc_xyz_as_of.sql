@@ -46,7 +46,7 @@ with rule as (
     select buyer_key, currency, date_trunc('month', document_date)::date as month, sum(net) as net,
            count(*) = count(margin) as is_costed, sum(margin) as margin
     from marts.sale_profit
-    where document_date is not null
+    where document_date is not null and buyer_key is not null
     group by buyer_key, currency, date_trunc('month', document_date)
 ), sums as (
     select p.period, s.buyer_key, s.currency, sum(s.net) as revenue, case when bool_and(s.is_costed) then sum(s.margin) end as margin

@@ -26,7 +26,7 @@
 with days as (
     select distinct buyer_key, document_date as day
     from marts.sale_profit
-    where kind = 'realization' and document_date <= as_of
+    where kind = 'realization' and document_date <= as_of and buyer_key is not null
 ), gaps as (
     select buyer_key, day, day - lag(day) over (partition by buyer_key order by day) as gap
     from days

@@ -1,6 +1,6 @@
 -- Every month of every client since its first purchase, in which it bought or not: what cohorts and values are made of.
 -- The cohort is the month of the first posted realization in the currency; month 0 is that month itself. The last month is
--- that of `as_of`, with what was sold in it so far.
+-- that of `as_of`, with what was sold in it so far. What was sold to nobody who is named makes no client.
 --
 -- @owner sales-ops
 -- @arguments as_of date
@@ -21,7 +21,7 @@ with monthly as (
            count(*) filter (where kind = 'realization') as documents, sum(net) as revenue,
            case when count(*) = count(margin) then sum(margin) end as margin
     from marts.sale_profit
-    where document_date <= as_of
+    where document_date <= as_of and buyer_key is not null
     group by buyer_key, currency, date_trunc('month', document_date)
 ), begun as (
     select buyer_key, currency, min(month) as cohort

@@ -4,7 +4,7 @@
 --
 -- @owner sales-ops
 -- @arguments as_of date
--- @column buyer_key text -- marts.buyer: the client, else the counterparty
+-- @column buyer_key text -- marts.buyer: the client, else the counterparty; null: the documents name nobody
 -- @column buyer text -- its name
 -- @column client_id text -- core.client; null: none is known
 -- @column counterparty_key text -- core.accounting_counterparty; null: the row is a client's

@@ -28,7 +28,7 @@ with sold as (
            count(*) filter (where s.kind = 'realization') as frequency, sum(s.net) as monetary
     from marts.sale_profit s
     cross join marts.buyer_rule r
-    where s.document_date > as_of - r.rfm_days and s.document_date <= as_of
+    where s.document_date > as_of - r.rfm_days and s.document_date <= as_of and s.buyer_key is not null
     group by s.buyer_key, s.currency
     having count(*) filter (where s.kind = 'realization') > 0
 ), ranked as (

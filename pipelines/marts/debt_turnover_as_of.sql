@@ -6,7 +6,7 @@
 -- @owner accountants
 -- @arguments as_of date
 -- @column level text -- all, manager or client
--- @column subject_key text -- core.employee or marts.buyer; null: all, or what has no manager
+-- @column subject_key text -- core.employee or marts.buyer; null: all, or what has no manager or names nobody
 -- @column subject text -- name of the manager or client
 -- @column currency text -- ISO 4217 letters
 -- @column debt numeric -- owed on as_of, overpaid documents not netted

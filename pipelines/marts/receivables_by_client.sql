@@ -2,7 +2,7 @@
 --
 -- @owner accountants
 -- @view
--- @column buyer_key text -- marts.buyer: the client, else the counterparty
+-- @column buyer_key text -- marts.buyer: the client, else the counterparty; null: the documents name nobody
 -- @column buyer text -- its name
 -- @column client_id text -- core.client; null: none is known
 -- @column counterparty_key text -- core.accounting_counterparty; null: the row is a client's

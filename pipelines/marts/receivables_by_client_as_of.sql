@@ -4,7 +4,7 @@
 --
 -- @owner accountants
 -- @arguments as_of date, known_at timestamptz default 'infinity'
--- @column buyer_key text -- marts.buyer: the client, else the counterparty
+-- @column buyer_key text -- marts.buyer: the client, else the counterparty; null: the documents name nobody
 -- @column buyer text -- its name
 -- @column client_id text -- core.client; null: none is known
 -- @column counterparty_key text -- core.accounting_counterparty; null: the row is a client's
@@ -24,7 +24,7 @@
 -- @changed marts.receivables_as_of marts.counterparty_client marts.buyer
 -- @rows
 with owed as (
-    select coalesce('client ' || coalesce(r.client_id, o.client_id), 'counterparty ' || coalesce(r.counterparty_key, '')) as buyer_key,
+    select coalesce('client ' || coalesce(r.client_id, o.client_id), 'counterparty ' || r.counterparty_key) as buyer_key,
            r.employee_id, r.manager, r.currency, r.debt, r.bucket, r.due_on, r.days_overdue
     from marts.receivables_as_of(as_of, known_at) r
     left join marts.counterparty_client o on o.counterparty_key = r.counterparty_key and r.deal_id is null

@@ -4,7 +4,7 @@
 -- @view
 -- @column month date -- first day of the month
 -- @column currency text -- ISO 4217 letters
--- @column clients bigint -- who bought in the month
+-- @column clients bigint -- who bought in the month; documents that name nobody are of no client
 -- @column new_clients bigint -- of these, for whom it was the first month
 -- @column repeat_clients bigint -- of these, who bought for the second time or later
 -- @column repeat_share numeric(9,4) -- repeat_clients / clients

@@ -5,7 +5,7 @@
 -- @arguments as_of date
 -- @column month date -- first day of the month
 -- @column currency text -- ISO 4217 letters
--- @column clients bigint -- who bought in the month
+-- @column clients bigint -- who bought in the month; documents that name nobody are of no client
 -- @column new_clients bigint -- of these, for whom it was the first month
 -- @column repeat_clients bigint -- of these, who bought for the second time or later
 -- @column repeat_share numeric -- repeat_clients / clients
@@ -19,7 +19,7 @@
 -- @rows
 with sold as (
     select buyer_key, currency, document_date, date_trunc('month', document_date)::date as month, net,
-           row_number() over bought as place,
+           case when buyer_key is not null then row_number() over bought end as place,
            document_date - lag(document_date) over bought as days,
            min(document_date) over (partition by buyer_key, currency) as first_on
     from marts.sale_profit
@@ -41,7 +41,7 @@ select
     clients,
     new_clients,
     repeat_clients,
-    round(repeat_clients::numeric / clients, 4) as repeat_share,
+    round(repeat_clients::numeric / nullif(clients, 0), 4) as repeat_share,
     documents,
     repeat_documents,
     revenue,

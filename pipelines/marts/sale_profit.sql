@@ -8,7 +8,7 @@
 -- @column document_key text -- ledger.document
 -- @column kind text -- realization, correction or return
 -- @column document_date date -- its date in accounting
--- @column buyer_key text -- marts.buyer: the client, else the counterparty
+-- @column buyer_key text -- marts.buyer: the client, else the counterparty; null: the document names nobody
 -- @column client_id text -- core.client; null: none is known
 -- @column counterparty_key text -- core.accounting_counterparty
 -- @column deal_id text -- core.deal; null: the document is not ours
@@ -66,7 +66,7 @@ select
     document_key,
     kind,
     document_date,
-    coalesce('client ' || client_id, 'counterparty ' || coalesce(counterparty_key, '')) as buyer_key,
+    coalesce('client ' || client_id, 'counterparty ' || counterparty_key) as buyer_key,
     client_id,
     counterparty_key,
     deal_id,
