@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -233,45 +230,6 @@ def _with_aliases(found: Company, folder: Path) -> None:
                 "  match: [code, name]\n", "\n".join(["  match: [code, name]", "  aliases:", *lines, ""])
             )
         (folder / path.name).write_text(text)
-
-
-@pytest.mark.shared_data
-@pytest.mark.timeout(600)
-def test_the_public_sample_is_carried_to_the_last_unit_of_money(shared_data: Path, server_home: Path) -> None:
-    """`sverka real`: 4,238 won opportunities; 729 of them name a product by a spelling that needs an alias."""
-    data = shared_data / "crm_sales_opportunities"
-    if not data.is_dir():
-        pytest.skip(f"the sample of sales opportunities is not at {data}")
-    unset = {name for name in os.environ if name.startswith("SVERKA_")} | {"DAGSTER_HOME"}
-    environ = {name: value for name, value in os.environ.items() if name not in unset}
-    ran = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "real", str(data)],
-        env={**environ, "SVERKA_HOME": str(server_home), "DAGSTER_DISABLE_TELEMETRY": "1", "COLUMNS": "200"},
-        cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-2000:]
-    without, _, rest = ran.stdout.partition("2. The alias is added")
-    with_alias, _, again = rest.partition("3. Another sync")
-    assert figures(without, "won deals") == ("4,238", "10 005 534.00")
-    assert figures(without, "realizations, posted") == ("3,509", "6 494 956.00")
-    assert figures(without, "held") == ("729", "3 510 578.00")
-    assert "reasons: 1" in without
-    assert (
-        figures(with_alias, "invoices")
-        == figures(with_alias, "realizations, posted")
-        == ("4,238", "10 005 534.00")
-    )
-    assert figures(with_alias, "held")[0] == "0"
-    assert "variances 0, documents there twice 0" in with_alias
-    assert "operations planned: 0" in again
-    assert "No variance." in again
-
-
-def figures(said: str, label: str) -> tuple[str, str]:
-    """Count and sum of the line that begins with the label."""
-    line = next(line for line in said.splitlines() if line.strip().startswith(label))
-    count, *money = line.strip().removeprefix(label).split("reasons")[0].split()
-    return count, " ".join(money)
 
 
 def test_what_marketing_cost_stands_beside_the_deals_that_came_by_it(demo: Demo) -> None:
