@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -167,22 +168,37 @@ def inn(number: int) -> str:
     return f"{nine}{check}"
 
 
-@cache
-def mappings_of(folder: Path, reworded: frozenset[str]) -> Mappings:
-    """The demo company's files, with these rewordings. One request at a time, so that faults fall in order."""
-    place = folder / ("+".join(sorted(reworded)) or "plain")  # no name has a plus in it
-    shutil.copytree(DEMO, place)
+Worded = tuple[
+    tuple[str, tuple[str, str, str]], ...
+]  # rewordings in the order in which they are made, and what they say
+
+
+def worded(reworded: frozenset[str]) -> Worded:
+    """What these rewordings say now: tests add some of their own, and two may have chosen one name."""
     known = {**REWORDINGS, **OWNINGS}
     policy = next((name for name in POLICIES if {name, "follows"} <= reworded), "")
-    rewordings = {
-        name: known[name] for name in known if name in reworded and (name not in POLICIES or name == policy)
-    }
-    rewordings["one"] = ("onec.yaml", "profile: accounting_3", "profile: accounting_3\n  concurrency: 1")
-    for name, old, new in rewordings.values():
-        text = (place / name).read_text(encoding="utf-8")
-        assert text.count(old) == 1, f"{name} of the demo company no longer says {old!r} once"
-        (place / name).write_text(text.replace(old, new), encoding="utf-8")
-    # The place is part of every rule's name: the same wherever the folder is.
+    return tuple(
+        (name, words)
+        for name, words in known.items()
+        if name in reworded and (name not in POLICIES or name == policy)
+    )
+
+
+def mappings_of(folder: Path, reworded: frozenset[str]) -> Mappings:
+    """The demo company's files, with these rewordings. One request at a time, so that faults fall in order."""
+    return _mappings(folder, reworded, worded(reworded))
+
+
+@cache
+def _mappings(folder: Path, reworded: frozenset[str], words: Worded) -> Mappings:
+    # The place is part of every rule's name: the same wherever the folder is. No name has a plus in it.
+    place = folder / f"{zlib.crc32(repr(words).encode()):08x}" / ("+".join(sorted(reworded)) or "plain")
+    shutil.copytree(DEMO, place)
+    one = ("onec.yaml", "profile: accounting_3", "profile: accounting_3\n  concurrency: 1")
+    for name, (file, old, new) in (*words, ("one", one)):
+        text = (place / file).read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{file} of the demo company no longer says {old!r} once, for {name}"
+        (place / file).write_text(text.replace(old, new), encoding="utf-8")
     return load(place, ENVIRON)
 
 
@@ -226,7 +242,7 @@ class Town:
         self.reworded = self.reworded.symmetric_difference(names)
         self.road = Road(self.warehouse, mappings_of(self.folder, self.reworded), "laws")
         self.road._open = {"bitrix24": self.portal, "branch": self.sheets, "onec": self.books}
-        self.road.__dict__["reads"] = _reads(self.folder, self.reworded)
+        self.road.__dict__["reads"] = _reads(self.folder, self.reworded, worded(self.reworded))
         sync.prepare(self.road)
 
     # ---- a sync, step by step -----------------------------------------------------------------
@@ -310,8 +326,8 @@ class Town:
 
 
 @cache
-def _reads(folder: Path, reworded: frozenset[str]) -> Any:
-    return reads_of(mappings_of(folder, reworded))
+def _reads(folder: Path, reworded: frozenset[str], words: Worded) -> Any:
+    return reads_of(_mappings(folder, reworded, words))
 
 
 def _select(conn: Any, statement: str) -> list[tuple[Any, ...]]:
