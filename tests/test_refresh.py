@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from psycopg.errors import NumericValueOutOfRange
+from psycopg.errors import LockNotAvailable, NumericValueOutOfRange
 
 from pipelines.refresh import Outcome, prune_changes, refresh
 from pipelines.table import Changed, Column, Table
@@ -145,3 +145,20 @@ def test_a_large_first_load_leaves_the_same_rows_and_all_indexes(
     assert rows(conn) == before
     assert conn.execute(indexes).fetchall() == listed
     assert len(listed) == 2
+
+
+def test_whoever_writes_the_log_waits_for_its_turn_so_that_no_earlier_number_commits_later(
+    conn: Connection, warehouse: Warehouse
+) -> None:
+    with warehouse.connect() as slow, warehouse.connect() as quick:
+        slow.execute("insert into ops.change_log (table_name, key) values ('core.line', 'a')")
+        slow.execute("update core.line set amount = 4 where deal_id = 'a' and amount = 1")
+        quick.execute("set lock_timeout = '100ms'")
+        quick.commit()
+        with pytest.raises(LockNotAvailable):
+            quick.execute("insert into ops.change_log (table_name, key) values ('core.line', 'b')")
+        quick.rollback()
+        slow.commit()
+        change(quick, "update core.line set amount = 7 where deal_id = 'b'", "b")
+    assert go(conn) == Outcome("core.total", 2, 2, 2)
+    assert rows(conn) == [("a", 6, "x"), ("b", 7, "y")]

@@ -23,6 +23,8 @@ TABLES: Final = {
 }
 """What is read of a source, and what a change of it is to a variance."""
 
+MEMORY: Final = "ops.variance_memory"
+
 
 @dataclass(frozen=True, slots=True)
 class Versions:
@@ -46,27 +48,23 @@ def versions_read(road: Road) -> list[Versions]:
 
 def remember_variances(conn: Connection, run_id: str, versions: Sequence[Versions] = ()) -> tuple[int, int]:
     """Note the variances that are there now; (appeared, resolved). One that comes back keeps its first day."""
+    # Asked first: an operation that ends meanwhile is not taken for one that these variances have seen.
+    event = conn.execute("select coalesce(max(event_id), 0) from ops.operation_event").fetchone()
+    marks = {"run": run_id, "event": event[0] if event else 0}
     conn.execute(_NEWS)
     row = conn.execute(
         "select count(*) filter (where is_new), count(*) filter (where is_gone), count(*) from variance_news"
     ).fetchone()
     appeared, resolved, news = row or (0, 0, 0)
-    marks = {"run": run_id, **_marks(conn)}
     if news:
         _gather(conn, versions)
         for statement in (_REMEMBER, _RESOLVE, _LAPSE):
             conn.execute(statement, marks)
         conn.execute("drop table variance_record, variance_event")
     conn.execute(_SEEN, marks)
+    conn.execute(_MARK, [MEMORY, list(TABLES)])
     conn.execute("drop table variance_news")
     return appeared, resolved
-
-
-def _marks(conn: Connection) -> dict[str, int]:
-    row = conn.execute(
-        "select coalesce((select max(batch_id) from ops.batch), 0), coalesce((select max(event_id) from ops.operation_event), 0)"
-    ).fetchone()
-    return {"batch": row[0], "event": row[1]} if row else {"batch": 0, "event": 0}
 
 
 def _gather(conn: Connection, versions: Sequence[Versions]) -> None:
@@ -79,13 +77,15 @@ def _gather(conn: Connection, versions: Sequence[Versions]) -> None:
             trusted(
                 f"""
                 insert into variance_event
-                select distinct on (r.variance_key) r.variance_key, '{table.what}', v.seen_at, v.batch_id, null::bigint,
+                select distinct on (r.variance_key) r.variance_key, '{table.what}', v.seen_at,
+                       v.version_id > coalesce((select m.version_id from ops.version_mark m
+                                                 where m.table_name = '{MEMORY}' and m.raw_table = '{table.raw_table}'), 0),
                        case when v.deleted then 'deleted' when v.earlier then 'edited' else 'entered' end,
                        '{table.raw_table}', v.version_id::text,
                        case when v.deleted then 'удалён' when v.earlier then 'изменён' else 'введён' end
                 from variance_record r
                 cross join lateral (
-                    select v.seen_at, v.batch_id, v.deleted, v.version_id,
+                    select v.seen_at, v.deleted, v.version_id,
                            exists (select from {table.raw_table} e where e.source_id = v.source_id and not e.is_current) as earlier
                     from {table.raw_table} v
                     where v.is_current and (v.source_id = r.source_id or v.parent_id = r.source_id)
@@ -101,14 +101,14 @@ _NEWS: Final = """
     create temporary table variance_news on commit drop as
     select v.variance_key, v.document_key, v.deal_id, v.reason, v.measure, v.amount,
            m.variance_key is null or m.resolved_at is not null as is_new, false as is_gone,
-           0::bigint as last_batch, 0::bigint as last_event
+           0::bigint as last_event
     from ledger.variance v
     left join ops.variance_memory m on m.variance_key = v.variance_key
     where m.variance_key is null or m.resolved_at is not null
        or (v.amount, v.currency_key) is distinct from (m.amount, m.currency_key)
        or v.amount = 0 and (v.expected, v.actual) is distinct from (m.expected, m.actual)
     union all
-    select m.variance_key, m.document_key, m.deal_id, m.reason, m.measure, m.amount, false, true, m.last_batch, m.last_event
+    select m.variance_key, m.document_key, m.deal_id, m.reason, m.measure, m.amount, false, true, m.last_event
     from ops.variance_memory m
     where m.resolved_at is null and not exists (select from ledger.variance v where v.variance_key = m.variance_key)
 """
@@ -140,7 +140,8 @@ _RECORDS: Final = """
 
 _EVENTS: Final = """
     create temporary table variance_event on commit drop as
-    select distinct on (n.variance_key) n.variance_key, 'operation' as what, e.at, null::bigint as batch_id, e.event_id,
+    select distinct on (n.variance_key) n.variance_key, 'operation' as what, e.at,
+           e.event_id > n.last_event and e.to_state in ('verified', 'superseded', 'reversed', 'rejected') as is_later,
            e.to_state as deed, o.action || ' ' || o.kind as place,
            left(o.operation_id::text, 8) || coalesce(': ' || nullif(e.reason, ''), '') as detail, null as deed_ru
     from variance_news n
@@ -232,9 +233,8 @@ _RESOLVE: Final = f"""
     from variance_news n
     left join lateral (
         select v.* from variance_event v
-        where v.variance_key = n.variance_key
-          and (v.event_id > n.last_event and v.deed in ('verified', 'superseded', 'reversed', 'rejected') or v.batch_id > n.last_batch)
-        order by v.what = 'operation' desc, v.batch_id desc limit 1) e on true
+        where v.variance_key = n.variance_key and v.is_later
+        order by v.what = 'operation' desc, v.at desc limit 1) e on true
     where n.is_gone and m.variance_key = n.variance_key
 """
 
@@ -254,9 +254,18 @@ _LAPSE: Final = """
 # The words of a sentence may change with the amount as it was: a name, a number.
 _SEEN: Final = """
     update ops.variance_memory m
-    set last_seen_at = now(), last_seen_run = %(run)s, last_batch = %(batch)s, last_event = %(event)s,
+    set last_seen_at = now(), last_seen_run = %(run)s, last_event = %(event)s,
         sentence = v.sentence, sentence_ru = v.sentence_ru
     from ledger.variance v
     where m.resolved_at is null and v.variance_key = m.variance_key
-      and (m.last_seen_run is distinct from %(run)s or (m.last_batch, m.last_event) is distinct from (%(batch)s, %(event)s))
+      and (m.last_seen_run, m.last_event) is distinct from (%(run)s, %(event)s)
+"""
+
+# Of each raw table the newest version that the ledger is made of. Versions are numbered as they are stored, one writer after
+# the other; readings are numbered as they begin, and one that began earlier may end later.
+_MARK: Final = """
+    insert into ops.version_mark as m (table_name, raw_table, version_id)
+    select %s, t.raw_table, min(t.version_id) from ops.version_mark t where t.table_name = any(%s) group by t.raw_table
+    on conflict (table_name, raw_table) do update set version_id = excluded.version_id
+    where m.version_id is distinct from excluded.version_id
 """

@@ -16,9 +16,14 @@ from pipelines import laws, sync
 from pipelines.ledger import decisions
 from pipelines.ledger.apart import standing, untold
 from pipelines.ledger.memory import remember_variances, versions_read
+from pipelines.raw.batch import open_batch
+from pipelines.raw.receive import receive
+from pipelines.raw.settle import settle
 from pipelines.table import tables
+from resources.connector import Page, Record
 from resources.warehouse import trusted
 from tests.laws.acts import Act, do
+from tests.laws.books import encode
 from tests.laws.conftest import Towns
 from tests.laws.town import Done, Town
 
@@ -258,6 +263,30 @@ def test_a_variance_says_which_change_caused_it_and_which_resolved_it(towns: Tow
             assert gone["resolution"].startswith("the document was edited in accounting")
             assert gone["resolution_ru"].startswith("документ изменён в учёте")
             assert gone["amount"] == row["amount"]
+
+
+def test_a_reading_that_began_before_a_variance_was_seen_and_ended_after_it_is_told_as_what_resolved_it(
+    towns: Towns,
+) -> None:
+    with towns(traded) as town, town.warehouse.connect() as conn:
+        remember(town, "before")
+        (realization,) = (e for e in town.books.capabilities.entities if e.name == "realization")
+        key, row = next((key, row) for key, row in town.books.all("realization").items() if row["Posted"])
+        with unequal(town):
+            now = town.portal.now
+            slow = open_batch(conn, "onec", realization, "incremental", now, now, "slow")
+            conn.commit()
+            assert remember(town, "edited") == (1, 0)
+            town.books.change("realization", key, СуммаДокумента=row["СуммаДокумента"], Товары=row["Товары"])
+            body = encode(town.books.all("realization")[key])
+            receive(conn, "onec", slow, Page("realization", [Record(key, body)]))
+            assert settle(conn, "onec", slow, (), "", None).changed == 1
+            conn.commit()
+            town.sync()
+            assert remember(town, "corrected") == (0, 1)
+        with town.warehouse.transaction() as looked:
+            (gone,) = decisions.resolved(looked, limit=10)
+        assert gone["resolution"].startswith("the document was edited in accounting"), gone["resolution"]
 
 
 def test_what_a_deal_changed_is_said_to_be_the_deals(towns: Towns) -> None:
