@@ -19,7 +19,9 @@ os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")  # as in pipelines/pro
 import typer  # noqa: E402 (what stands above must be done first)
 
 from pipelines.cli_ledger import act, variance_app, workbook  # noqa: E402
+from pipelines.cli_payment import payment_app  # noqa: E402
 from pipelines.cli_report import export, metrics, report  # noqa: E402
+from pipelines.cli_review import review_app  # noqa: E402
 from pipelines.options import Approver, By, InLanguage, Reason  # noqa: E402
 
 HOOKS_PORT = 8300  # of the receiver of webhooks; a reverse proxy names it too
@@ -41,13 +43,6 @@ operations_app = typer.Typer(
     no_args_is_help=True,
     help="The documents of a deal in accounting, and how they came about; its counterparty and products, and what went back"
     " to the CRM, are rows of marts.operation.",
-)
-review_app = typer.Typer(
-    no_args_is_help=True,
-    help="Records of CRMs that may be one client: see them side by side, decide, take it back.",
-)
-payment_app = typer.Typer(
-    no_args_is_help=True, help="What payments pay where accounting does not say: see, decide, take it back."
 )
 app.add_typer(hold, name="hold")
 app.add_typer(payment_app, name="payment")
@@ -250,159 +245,6 @@ def questions_answer(
     from pipelines.commands.decisions import questions_answer as run
 
     raise typer.Exit(run(question, action, by, reason, language))
-
-
-LeftRecord = Annotated[str, typer.Argument(help="A client's record, such as bitrix24:12.")]
-RightRecord = Annotated[str, typer.Argument(help="The other one, such as amocrm:7.")]
-
-
-@review_app.command("list")
-def review_list(
-    language: InLanguage = "en",
-    decided: Annotated[
-        bool, typer.Option("--decided", help="What people decided instead, with its numbers.")
-    ] = False,
-    limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=1_000)] = 50,
-) -> None:
-    """Pairs of records that may be one client, the likeliest first."""
-    from pipelines.commands.review import review_list as run
-
-    raise typer.Exit(run(language, limit=limit, decided=decided))
-
-
-@review_app.command("show")
-def review_show(
-    left: LeftRecord,
-    right: RightRecord,
-    language: InLanguage = "en",
-    picture: Annotated[
-        Path | None,
-        typer.Option(help="Draw what speaks for and against into this file instead, .svg or .html."),
-    ] = None,
-) -> None:
-    """Both records side by side, what speaks for one client and against it, and what hangs on each."""
-    from pipelines.commands.review import review_show as run
-
-    raise typer.Exit(run(left, right, language, picture))
-
-
-@review_app.command("same")
-def review_same(
-    left: LeftRecord, right: RightRecord, by: By, reason: Reason, language: InLanguage = "en"
-) -> None:
-    """Say that two records are one client. The next sync joins them, and their deals, debts and sums with them."""
-    from pipelines.commands.review import review_decide as run
-
-    raise typer.Exit(run(left, right, "same", by, reason, language))
-
-
-@review_app.command("different")
-def review_different(
-    left: LeftRecord, right: RightRecord, by: By, reason: Reason, language: InLanguage = "en"
-) -> None:
-    """Say that two records are different clients. The next sync parts them where they were joined."""
-    from pipelines.commands.review import review_decide as run
-
-    raise typer.Exit(run(left, right, "different", by, reason, language))
-
-
-@review_app.command("undo")
-def review_undo(
-    decision: Annotated[
-        str, typer.Argument(help="The number of the decision; `sverka review list --decided` names it.")
-    ],
-    by: By,
-    reason: Reason,
-    language: InLanguage = "en",
-) -> None:
-    """Take a decision back. Records, ids and members are then as they would be without it."""
-    from pipelines.commands.review import review_undo as run
-
-    raise typer.Exit(run(decision, by, reason, language))
-
-
-APayment = Annotated[str, typer.Argument(help="The payment: its key, such as onec:..., or its number.")]
-
-
-@payment_app.command("list")
-def payment_list(
-    language: InLanguage = "en",
-    decided: Annotated[
-        bool, typer.Option("--decided", help="What was decided instead, with its numbers.")
-    ] = False,
-    limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=1_000)] = 50,
-) -> None:
-    """Payments of which something is not allocated, the latest first, each with the likeliest document."""
-    from pipelines.commands.payment import payment_list as run
-
-    raise typer.Exit(run(language, limit=limit, decided=decided))
-
-
-@payment_app.command("show")
-def payment_show(payment: APayment, language: InLanguage = "en") -> None:
-    """A payment: what it pays and why, and what it may pay."""
-    from pipelines.commands.payment import payment_show as run
-
-    raise typer.Exit(run(payment, language))
-
-
-@payment_app.command("allocate")
-def payment_allocate(
-    payment: APayment,
-    by: By,
-    reason: Reason,
-    document: Annotated[
-        str | None,
-        typer.Argument(help="The document that it pays: its key or number, as marts.receivables shows it."),
-    ] = None,
-    amount: Annotated[
-        str | None, typer.Option(help="So much of it; without it as much as both have left.")
-    ] = None,
-    none: Annotated[
-        bool, typer.Option("--none", help="What is left of it pays nothing that is known.")
-    ] = False,
-    language: InLanguage = "en",
-) -> None:
-    """Say what a payment pays; the next sync applies it. It goes before every rule, and after what accounting states."""
-    from decimal import Decimal, InvalidOperation
-
-    from pipelines.commands.payment import payment_allocate as run
-
-    if (document is None) != none:
-        raise typer.BadParameter("name a document, or say --none")
-    if none and amount is not None:
-        raise typer.BadParameter("--amount goes with a document")
-    try:
-        wanted = None if amount is None else Decimal(amount.replace(" ", "").replace(",", "."))
-    except InvalidOperation:
-        wanted = Decimal("nan")
-    if wanted is not None and not wanted.is_finite():
-        raise typer.BadParameter(f"{amount} is no amount; write it as 1234.50")
-    raise typer.Exit(run(payment, document, wanted, by, reason, language))
-
-
-@payment_app.command("undo")
-def payment_undo(
-    decision: Annotated[
-        str, typer.Argument(help="The number of the decision; `sverka payment list --decided` names it.")
-    ],
-    by: By,
-    reason: Reason,
-    language: InLanguage = "en",
-) -> None:
-    """Take a decision back, the score's too. The payment is then allocated as it would be without it."""
-    from pipelines.commands.payment import payment_undo as run
-
-    raise typer.Exit(run(decision, by, reason, language))
-
-
-@payment_app.command("calibrate")
-def payment_calibrate(language: InLanguage = "en") -> None:
-    """Measure on payments whose document is known how often the score is right. What it shows is kept: only where that
-    is 99 in 100 at least, the score allocates without a person."""
-    from pipelines.commands.payment import payment_calibrate as run
-
-    raise typer.Exit(run(language))
 
 
 @app.command()
