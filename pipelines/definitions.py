@@ -11,9 +11,9 @@ import dagster as dg
 
 from mappings import Mappings
 from pipelines.assets import all_assets
+from pipelines.company import company_mappings, mappings_folder
 from pipelines.deploy import reads_of
 from pipelines.sensors import all_schedules, all_sensors, sync_jobs
-from pipelines.sync import company_mappings, mappings_folder
 
 
 @dg.definitions

@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import functools
 import importlib
-import ipaddress
 import logging
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, TypedDict
-from urllib.parse import urlsplit
 
-from mappings import Cleaning, Mappings, System, load
+from mappings import Cleaning, Mappings, System
 from mappings.owners import accountings
-from mappings.reader import SUFFIXES
 from pipelines.aliases import numbers
+from pipelines.company import company_mappings, foreign_address
 from pipelines.core.clean_values import clean_values
 from pipelines.deploy import Reads, deploy, reads_of
 from pipelines.history import History
@@ -61,7 +57,7 @@ from resources.connector import (
     Target,
 )
 from resources.tokens import StoredTokens, mark
-from resources.warehouse import PROJECT, Connection, Warehouse, trusted
+from resources.warehouse import Connection, Warehouse, trusted
 
 # Accounting entities that documents are planned against, read before the plan; all others after it.
 CATALOGUES = (
@@ -85,53 +81,6 @@ BEFORE_ROWS: Mapping[str, Callable[[Connection], None]] = {
 }  # with its scope at hand
 
 HOOK_SECRET = "hook_secret"  # in a connection: what the address of its webhooks ends with
-
-
-DEMO_FOLDER = PROJECT / "mappings" / "demo"
-DEMO_ADDRESSES = ("SVERKA_BITRIX24_URL", "SVERKA_ONEC_URL")
-
-
-def mappings_folder() -> Path:
-    """The company's set-up: `SVERKA_MAPPINGS`, else the demo company's.
-
-    A relative one that is not below the current folder is looked for in the project's.
-    """
-    folder = Path(os.environ.get("SVERKA_MAPPINGS") or DEMO_FOLDER)
-    return folder if folder.is_dir() else PROJECT / folder
-
-
-def company_mappings() -> Mappings:
-    """The company's mapping files, whatever their connections still lack; checked anew only when a file or a
-    variable of the environment changed: it takes longer than all else that a sensor does where nothing is new.
-    Raises MappingError.
-    """
-    global _checked
-    folder = mappings_folder()
-    try:
-        files = {path: path.read_bytes() for path in sorted(folder.glob("*")) if path.suffix in SUFFIXES}
-    except OSError:
-        return load(folder, connected=False)  # which says what is wrong with the file
-    now = (folder, files, dict(os.environ))
-    if _checked is None or _checked[0] != now:
-        _checked = now, load(folder, connected=False)
-    return _checked[1]
-
-
-_checked: tuple[tuple[Path, Mapping[Path, bytes], Mapping[str, str]], Mappings] | None = None
-
-
-def foreign_address(folder: Path) -> str | None:
-    """A sentence where the demo company's mapping files, which approve by themselves, would meet a real system."""
-    if Path(os.path.realpath(folder)) != DEMO_FOLDER:
-        return None
-    for name in DEMO_ADDRESSES:
-        host = _host(os.environ.get(name, ""))
-        if host and not _is_loopback(host):
-            return (
-                f"{name} names {host}, but the mapping files are the demo company's; "
-                f"set SVERKA_MAPPINGS to your own folder of mapping files, or unset {name} for the demo"
-            )
-    return None
 
 
 @dataclass
@@ -498,20 +447,6 @@ def rebuild(road: Road, progress: Callable[[str], None] = lambda _: None) -> lis
             progress(table.name)
             outcomes.append(refresh_table(road, table, everything=True))
     return outcomes
-
-
-def _host(address: str) -> str:
-    try:
-        return urlsplit(address).hostname or ""
-    except ValueError:
-        return ""  # the connector says what is wrong with it
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _module_of(system: System) -> str:

@@ -26,8 +26,9 @@ from pipelines import cli
 from pipelines.commands import demo, session, show, work
 from pipelines.commands.run import Ran
 from pipelines.commands.session import Sandbox
+from pipelines.company import DEMO_ADDRESSES, DEMO_FOLDER, foreign_address
 from pipelines.processes import ProcessError
-from pipelines.sync import DEMO_ADDRESSES, DEMO_FOLDER, Road, foreign_address
+from pipelines.sync import Road
 from resources import warehouse as store
 from resources.connector import Finding, SourceError
 from resources.warehouse import Warehouse

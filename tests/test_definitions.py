@@ -13,8 +13,8 @@ import pytest
 
 from expectations import suites
 from pipelines.assets import asset_key
+from pipelines.company import mappings_folder
 from pipelines.definitions import sverka
-from pipelines.sync import mappings_folder
 from pipelines.table import tables
 
 HEAVY = ("great_expectations", "pandas", "phonenumbers", "openpyxl", "playwright", "vl_convert")

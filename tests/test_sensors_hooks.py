@@ -14,9 +14,9 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from mappings import load
 from pipelines import sensors
+from pipelines.company import DEMO_FOLDER
 from pipelines.processes import SYNC_TAG
 from pipelines.sensors import HOOK_AGAIN, all_sensors, hooks_sensor
-from pipelines.sync import DEMO_FOLDER
 from resources.warehouse import Warehouse
 from tests.whole_road import environment
 

@@ -15,7 +15,7 @@ import psutil
 import psycopg
 import pytest
 
-from pipelines.sync import mappings_folder
+from pipelines.company import mappings_folder
 from resources import postgres
 from resources.warehouse import PROJECT, LockHeld, Warehouse, WarehouseError, home_folder, newest_revision
 

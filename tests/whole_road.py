@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from pipelines import checks, laws, sync
+from pipelines.company import company_mappings
 from pipelines.feedback.write import write_back
 from pipelines.operations.carried import Carried
 from pipelines.operations.plan import Planned
@@ -69,7 +70,7 @@ class Company:
     @contextmanager
     def road(self, run_id: str = "") -> Iterator[Road]:
         """The road with its schema and rules up to date; connections end with it."""
-        road = Road(self.warehouse, sync.company_mappings(), run_id)
+        road = Road(self.warehouse, company_mappings(), run_id)
         with self.warehouse.kept(), closing(road):
             sync.prepare(road)
             yield road

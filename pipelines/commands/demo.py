@@ -9,8 +9,9 @@ from pathlib import Path
 from pipelines.commands import show
 from pipelines.commands.run import Ran, run_job
 from pipelines.commands.session import CONSOLE, Sandbox, claim, database, forget, start_sandbox
+from pipelines.company import DEMO_FOLDER, company_mappings
 from pipelines.processes import Processes
-from pipelines.sync import DEMO_FOLDER, Road, company_mappings
+from pipelines.sync import Road
 from resources.warehouse import Warehouse, home_folder
 
 TICK = {"days": 3, "deals": 20}

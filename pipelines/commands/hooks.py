@@ -13,12 +13,13 @@ import uvicorn
 
 from mappings import Mappings
 from pipelines.commands.session import CONSOLE, database
+from pipelines.company import company_mappings
 from pipelines.hooks import PATH, application, hearing_systems, hearings
 from pipelines.hooks_server import PromptProtocol
 from pipelines.hooks_store import HookStore
 from pipelines.processes import ProcessError
 from pipelines.signals import Stopped
-from pipelines.sync import HOOK_SECRET, Road, company_mappings
+from pipelines.sync import HOOK_SECRET, Road
 
 PUBLIC: Final = "SVERKA_HOOKS_URL"  # what the reverse proxy is called outside: https://hooks.example.ru
 HOST: Final = "127.0.0.1"

@@ -16,8 +16,8 @@ from pipelines.commands import show
 from pipelines.commands.plan import ARROW, INDENT, MAX_SHOWN
 from pipelines.commands.session import CONSOLE, database
 from pipelines.commands.words import KINDS
+from pipelines.company import company_mappings, mappings_folder
 from pipelines.rehearsal import Follows, Foretold, Touched, deployed, foretell, proposed
-from pipelines.sync import company_mappings, mappings_folder
 from resources.language import Language
 
 WORDS: Final = {

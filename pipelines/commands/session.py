@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 import httpx
 from rich.console import Console
 
+from pipelines.company import DEMO_FOLDER, foreign_address, mappings_folder
 from pipelines.processes import ProcessError, Processes, line_ready, write_dagster_home
-from pipelines.sync import DEMO_FOLDER, Road, foreign_address, mappings_folder
+from pipelines.sync import Road
 from resources import postgres
 from resources.warehouse import Warehouse, home_folder
 

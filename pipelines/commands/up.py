@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from pipelines.commands.session import CONSOLE, database, is_demo, start_sandbox
+from pipelines.company import company_mappings
 from pipelines.processes import Processes, free_port, line_ready, start_dagster
 from pipelines.signals import Stopped
-from pipelines.sync import company_mappings
 from resources.warehouse import home_folder
 
 

@@ -18,13 +18,14 @@ from pipelines.commands.session import (
     sandbox_trouble,
     writing,
 )
+from pipelines.company import company_mappings, mappings_folder
 from pipelines.operations.desired import lacking
 from pipelines.operations.release import release
 from pipelines.operations.told import told_in
 from pipelines.raw.stumbles import Stumbled, stumbles
 from pipelines.shapes import missing, unreadable
 from pipelines.signals import called
-from pipelines.sync import Road, company_mappings, mappings_folder, read_shape
+from pipelines.sync import Road, read_shape
 from resources.connector import Finding
 from resources.language import Language
 from resources.warehouse import Warehouse, home_folder

@@ -14,9 +14,10 @@ import dagster as dg
 import pytest
 
 from mappings import load
-from pipelines import freshness, sync
+from pipelines import freshness
 from pipelines.assets import UP_TO_DATE
 from pipelines.commands.work import sync as sync_command
+from pipelines.company import mappings_folder
 from pipelines.processes import free_port
 from pipelines.raw.hints import waiting
 from pipelines.sync import Road
@@ -99,7 +100,7 @@ def test_each_system_has_its_own_tokens_budget_cursors_and_hooks(together: Sever
     warehouse.execute(
         "insert into ops.hook (system, entity, ids, digest) values (%s, 'deal', %s, 'd')", [SOUTH, [deal]]
     )
-    mappings = load(sync.mappings_folder(), connected=False)
+    mappings = load(mappings_folder(), connected=False)
     entities = {system.name: system.entities for system in mappings.systems}
     assert [each.system for each in waiting(warehouse, entities)] == [SOUTH]
     road = Road(warehouse, mappings, "hooks")
@@ -174,7 +175,7 @@ def test_a_portal_that_refuses_us_holds_nothing_of_the_others_and_people_are_tol
             if e.check_name == UP_TO_DATE and e.asset_key.path[-1].startswith("amocrm_")
         }
         assert {name for name, passed, _ in checks if not passed} == {
-            f"{SOUTH}_{entity}" for entity in load(sync.mappings_folder()).system(SOUTH).entities
+            f"{SOUTH}_{entity}" for entity in load(mappings_folder()).system(SOUTH).entities
         }
         assert {severity for _, passed, severity in checks if not passed} == {"WARN"}
         (told,) = posts.received
@@ -211,7 +212,7 @@ def test_a_system_that_cannot_be_opened_or_reached_has_failed_readings_and_keeps
     before = _rows(together.warehouse, SOUTH)
     address = value and value.format(free_port())
     with environment({"SVERKA_AMOCRM_SOUTH_BASE_URL": address, "SVERKA_AMOCRM_SOUTH_SUBDOMAIN": None}):
-        mappings = load(sync.mappings_folder(), connected=False)
+        mappings = load(mappings_folder(), connected=False)
         road = Road(together.warehouse, mappings, "broken")
         try:
             batches = freshness.read(road, mappings.system(SOUTH), ["deal", "company"], full=True)

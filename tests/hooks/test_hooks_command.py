@@ -19,8 +19,9 @@ import pytest
 
 from mappings import load
 from pipelines import hooks
+from pipelines.company import DEMO_FOLDER
 from pipelines.hooks import hearings
-from pipelines.sync import DEMO_FOLDER, Road
+from pipelines.sync import Road
 from resources.warehouse import Warehouse
 
 DEAL = 66_248_935  # long, so that no port or stamp has it by chance
