@@ -17,6 +17,7 @@ import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from pipelines import runs, sync
+from pipelines.company import company_mappings
 from pipelines.operations.waiting import waiting
 from pipelines.processes import free_port
 from pipelines.sensors import (
@@ -26,13 +27,11 @@ from pipelines.sensors import (
     _tell_deployed,
     change_sensor,
     due_again,
-    tell_of_failure,
     waiting_sensor,
 )
 from resources.warehouse import Warehouse
 from tests.conftest import _database
-from tests.listeners import letters_listener, posts_listener
-from tests.whole_road import DEMO, SALES, Company, company, environment
+from tests.whole_road import SALES, Company, company, environment
 
 WAITING = "operations_waiting"
 
@@ -46,7 +45,7 @@ class Watched:
 
     def look(self, system: str, cursor: str | None = None) -> SensorExecutionData:
         """What the sensor of a system says now; `WAITING` is the one that looks at what waits to be carried."""
-        mappings = sync.company_mappings()
+        mappings = company_mappings()
         sensor = waiting_sensor(mappings) if system == WAITING else change_sensor(mappings.system(system))
         with dg.build_sensor_context(instance=self.instance, cursor=cursor) as context:
             return sensor.evaluate_tick(context)
@@ -433,76 +432,3 @@ def test_a_portal_that_is_down_fails_the_tick_in_words(watched: Watched) -> None
     said = str(told.value.__cause__ or told.value)
     assert "no connection to 127.0.0.1" in said
     assert "sverka-test-secret" not in said
-
-
-@dg.op
-def read_onec() -> None:
-    raise dg.Failure(
-        description="onec: GET Catalog_Контрагенты: no connection to 1c.local; check the network"
-    )
-
-
-@dg.job(name="sync")
-def failing() -> None:
-    read_onec()
-
-
-def failure_context(instance: dg.DagsterInstance) -> dg.RunFailureSensorContext:
-    result = failing.execute_in_process(instance=instance, raise_on_error=False)
-    assert not result.success
-    return dg.build_run_status_sensor_context(
-        sensor_name="tell_of_failure",
-        dagster_instance=instance,
-        dagster_run=result.dagster_run,
-        dagster_event=result.get_run_failure_event(),
-    ).for_run_failure()
-
-
-def told(warehouse: Warehouse) -> list[tuple[str, bool, str | None]]:
-    return warehouse.rows(
-        "select kind, delivered_at is not null, error from ops.notification order by notification_id"
-    )
-
-
-def test_a_failed_run_is_told_to_everybody_with_its_cause_and_recorded(
-    warehouse: Warehouse, caplog: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
-    with posts_listener() as posts, letters_listener() as letters, dg.DagsterInstance.ephemeral() as instance:
-        settings = {
-            "SVERKA_NOTIFY_WEBHOOK": posts.address,
-            "SVERKA_NOTIFY_EMAIL": "ann@shop.example",
-            "SVERKA_SMTP_URL": letters.address,
-        }
-        with environment({**settings, **store(warehouse)}):
-            tell_of_failure(failure_context(instance))
-    cause = "read_onec: onec: GET Catalog_Контрагенты: no connection to 1c.local; check the network"
-    (post,) = posts.received
-    assert post["text"].startswith("Sverka: run ")
-    assert post["text"].endswith(f"of sync failed: {cause}")
-    assert len(letters.received) == 1
-    assert cause in caplog.text
-    assert told(warehouse) == [("log", True, None), ("webhook", True, None), ("e-mail", True, None)]
-    assert warehouse.scalar("select distinct message from ops.notification") == post["text"]
-
-
-def test_a_dead_webhook_is_recorded_and_hides_nothing(warehouse: Warehouse) -> None:
-    with letters_listener() as letters, dg.DagsterInstance.ephemeral() as instance:
-        settings = {
-            "SVERKA_NOTIFY_WEBHOOK": f"http://127.0.0.1:{free_port()}/hook",
-            "SVERKA_NOTIFY_EMAIL": "ann@shop.example",
-            "SVERKA_SMTP_URL": letters.address,
-        }
-        with environment({**settings, **store(warehouse)}):
-            tell_of_failure(failure_context(instance))
-    (log, webhook, email) = told(warehouse)
-    assert (log[1], webhook[1], email[1]) == (True, False, True)
-    assert webhook[2] is not None
-    assert "SVERKA_NOTIFY_WEBHOOK" in webhook[2]
-    assert len(letters.received) == 1
-
-
-def store(warehouse: Warehouse) -> dict[str, str | None]:
-    return {
-        "SVERKA_DATABASE_URL": warehouse.url, "SVERKA_MAPPINGS": str(DEMO), "SVERKA_BITRIX24_URL": "http://127.0.0.1:9/",
-        "SVERKA_ONEC_URL": "http://127.0.0.1:9/", "SVERKA_DROP_FOLDER": "/nowhere",
-    }  # fmt: skip
