@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0032"
-down_revision = "0028"
+revision = "0034"
+down_revision = "0033"
 
 
 def upgrade() -> None:
