@@ -349,6 +349,15 @@ class CountsEntities(Protocol):
 
 
 @runtime_checkable
+class MeetsAll(Protocol):
+    """A source that looks for changes by going through all there is: whose keys those are need not be asked once more."""
+
+    def met(self, entity: str) -> Sequence[str] | None:
+        """The keys that the last read of the entity met, if it met every one that lives; given once, then forgotten."""
+        ...
+
+
+@runtime_checkable
 class ChecksFields(Protocol):
     """A system that is asked for single fields: told which ones the mapping names, it checks that they are there."""
 

@@ -112,6 +112,37 @@ def test_equal_counts_spare_the_sweep_and_a_record_set_apart_masks_no_deletion(
     assert warehouse.scalar("select deleted from raw.crm_deal where source_id = '1' and is_current")
 
 
+class Meeting(Portal):
+    """It goes through all there is when it looks for changes; somebody else may store a record behind it."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        super().__init__()
+        self.warehouse = warehouse
+        self.entered = ""
+
+    def met(self, entity: str) -> Sequence[str] | None:
+        found = list(self.living) if entity == "deal" else None
+        if found and self.entered:
+            page = Page("deal", [Record(self.entered, b'{"id": 9}', LATER)])
+            store_page(self.warehouse, "crm", self.capabilities, page)
+        return found
+
+
+def test_keys_that_a_read_met_are_not_asked_for_once_more_and_what_came_meanwhile_stays(
+    warehouse: Warehouse,
+) -> None:
+    portal: Any = Meeting(warehouse)
+    read_source(warehouse, portal, now=LATER)
+    portal.living.remove("1")
+    portal.entered = "9"
+    read_source(warehouse, portal, now=LATER + timedelta(minutes=1), sweep=True)
+    assert portal.swept == ["deal_line"]
+    gone = warehouse.rows("select source_id, deleted from raw.crm_deal where is_current order by 1")
+    assert gone == [("1", True), ("2", False), ("9", False)]
+    (at,) = warehouse.rows("select swept_at from ops.cursor where entity = 'deal'")
+    assert at == (LATER + timedelta(minutes=1),)
+
+
 def cursors(warehouse: Warehouse) -> list[Any]:
     return warehouse.rows("select read_until, swept_at from ops.cursor where entity = 'deal'")
 

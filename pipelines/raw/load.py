@@ -41,7 +41,7 @@ from pipelines.raw.refused import Watch, refuse, refused_of
 from pipelines.raw.settle import settle
 from pipelines.raw.stumbles import each
 from pipelines.raw.sweep import sweep_entity, sweeps_due
-from resources.connector import Capabilities, Entity, Page, ReadsFiles, Source, SourceError
+from resources.connector import Capabilities, Entity, MeetsAll, Page, ReadsFiles, Source, SourceError
 from resources.parallel import ahead
 from resources.warehouse import Warehouse
 
@@ -94,8 +94,13 @@ def read_source(
         )
     failed = {batch.entity for batch in batches if batch.error}
     sound = [entity for entity in wanted if failed.isdisjoint((entity.name, entity.parent))]
+    read = {batch.entity: batch.batch_id for batch in batches}
     for entity in sweeps_due(warehouse, source, sound, sweep, moment):
-        batch, unknown = sweep_entity(warehouse, source, entity, moment, run_id, allow_deletions)
+        met = source.met(entity.name) if isinstance(source, MeetsAll) and entity.name in read else None
+        batch, unknown = sweep_entity(
+            warehouse, source, entity, moment, run_id, allow_deletions,
+            met=None if met is None else (met, read[entity.name]),
+        )  # fmt: skip
         batches.append(batch)
         # Back-dated, or missed by the source's own stamps: read the entity whole, and what belongs to it.
         if unknown and not isinstance(source, ReadsFiles):

@@ -74,11 +74,19 @@ def _set_apart(warehouse: Warehouse, system: str, entity: str) -> int:
 
 
 def sweep_entity(
-    warehouse: Warehouse, source: Source, entity: Entity, moment: datetime, run_id: str, allow_deletions: bool
+    warehouse: Warehouse,
+    source: Source,
+    entity: Entity,
+    moment: datetime,
+    run_id: str,
+    allow_deletions: bool,
+    *,
+    met: tuple[Sequence[str], int] | None = None,
 ) -> tuple[Batch, int]:
     """Compare the ids that live in the source with those stored; the missing ones are deleted.
 
-    Also counts the ids that the source has and we do not.
+    Also counts the ids that the source has and we do not. `met`: those that live, as the read of this batch met them;
+    what another reader stored since that one began is not missing. Without it the source is asked.
     """
     name = raw_table(source.system, entity.name)
     with warehouse.transaction() as conn:
@@ -86,7 +94,8 @@ def sweep_entity(
         conn.execute("create temporary table if not exists living_key (source_id text)")
         count, error, of_parents = 0, "", False
         try:
-            for keys in each(source.system, lambda: source.keys(entity.name)):
+            listed = [met[0]] if met else each(source.system, lambda: source.keys(entity.name))
+            for keys in listed:
                 with conn.cursor().copy("copy living_key (source_id) from stdin") as copy:
                     for key in keys:
                         copy.write_row((keepable(key),))
@@ -99,7 +108,7 @@ def sweep_entity(
         take_turns(conn, source.system)
         lock_changes(conn)
         missing = (
-            f"{NOT_SINCE.format(batch=incoming.batch_id)}"
+            f"{NOT_SINCE.format(batch=met[1] if met else incoming.batch_id)}"
             " and not exists (select from living_key i where i.source_id = c.source_id)"
         )
         if of_parents:

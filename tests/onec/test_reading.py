@@ -127,6 +127,21 @@ def test_only_bodies_of_unknown_versions_are_fetched(changed: list[int]) -> None
     assert shelf.requests[0][1]["$select"] == "Ref_Key,DataVersion"
 
 
+def test_a_scan_that_met_every_key_says_which_once_and_one_of_a_window_says_none() -> None:
+    shelf = Shelf(60, compares=False, by_key=False)
+    onec = base(shelf, page=100, whole_up_to=1)
+    known = {row["Ref_Key"]: row["DataVersion"] for row in shelf.rows}
+    onec.known_versions = lambda entity: known
+    list(onec.read(["product"], DAY, LATER))
+    assert sorted(onec.met("product") or ()) == [key_of(n) for n in range(60)]
+    assert onec.met("product") is None
+    list(onec.read(["product"], DAY, LATER))
+    list(onec.read(["product"], None, LATER))
+    assert onec.met("product") is None, "that read met other keys"
+    list(onec.read(["invoice"], DAY, LATER))
+    assert onec.met("invoice") is None
+
+
 def test_hints_of_change_name_unknown_versions_only() -> None:
     def handler(request: httpx.Request) -> httpx.Response:
         resource, options = asked(request)

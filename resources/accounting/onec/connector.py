@@ -27,7 +27,7 @@ from resources.accounting.onec.check import locks
 from resources.accounting.onec.entered import entered
 from resources.accounting.onec.prices import Prices
 from resources.accounting.onec.profile import PROFILES, Place, Profile
-from resources.accounting.onec.rows import gathered, naming
+from resources.accounting.onec.rows import gathered, naming, whole_documents
 from resources.accounting.onec.session import Named, Session
 from resources.accounting.onec.subconto import Subconto
 from resources.accounting.onec.writing import Writer
@@ -176,6 +176,7 @@ class OneC:
         self.subconto = Subconto(self)
         self.prices = Prices(self)
         self.known_versions: Callable[[str], Mapping[str, str]] = _no_versions
+        self._met: dict[str, list[str]] = {}
         self._metadata: dict[str, dict[str, str]] | None = None
         self._metadata_lock = threading.Lock()
 
@@ -195,6 +196,7 @@ class OneC:
         """
         unpublished: list[Refused] = []
         for entity in entities:
+            self._met.pop(entity, None)
             try:
                 yield from self._read(self.place(entity), since, until)
             except Refused as refusal:
@@ -220,6 +222,10 @@ class OneC:
             known = self.known_versions(place.entity)
             full = self.first_of_day(since, until)
             yield from self._changed(place, "" if full else self._scanned(place, since, known), known)
+
+    def met(self, entity: str) -> Sequence[str] | None:
+        """See MeetsAll: of a set whose headers were scanned whole, as they are of small ones."""
+        return self._met.pop(entity, None)
 
     def keys(self, entity: str) -> Iterator[Sequence[str]]:
         """Yield every key there is; complete or SourceError, so that what is missing is truly deleted."""
@@ -400,16 +406,18 @@ class OneC:
 
     def _changed(self, place: Place, where: str, known: Mapping[str, str]) -> Iterator[Page]:
         changed: set[str] = set()
-        scanned = 0
+        met: list[str] = []
         for page in self._walk(place, where, select=HEADER):
-            scanned += len(page)
+            met += (key for key, _ in page)
             for key, row in page:
                 version = odata.decode_header(row).version
                 if not version or known.get(key) != version:
                     changed.add(key)
+        if not where:
+            self._met[place.entity] = [key for key in met if key]
         if not changed:
             return
-        if "" in changed or len(changed) * WHOLE_SHARE > scanned > odata.KEYS_PER_REQUEST:
+        if "" in changed or len(changed) * WHOLE_SHARE > len(met) > odata.KEYS_PER_REQUEST:
             bodies: Iterator[list[Named]] = (
                 [(key, row) for key, row in page if key in changed or not key]
                 for page in self._walk(place, where)
@@ -450,13 +458,8 @@ class OneC:
         yield from self._complete(place, waiting)
 
     def _complete(self, place: Place, rows: list[Named]) -> Iterator[Page]:
-        lines: dict[str, set[int]] = {}
-        for _, row in rows:
-            entry = odata.decode_entry(row)
-            lines.setdefault(entry.document, set()).add(int(entry.line))
-        whole = [document for document, met in lines.items() if met == set(range(1, len(met) + 1))]
         if rows:
-            yield self.page_of(place, rows, complete_parents=tuple(whole))
+            yield self.page_of(place, rows, complete_parents=whole_documents(rows))
 
     def balance_table(self, place: Place, until: datetime) -> str:
         """The virtual table of what is so at the end of the base's day. 1C's Balance(Period) is the balance before

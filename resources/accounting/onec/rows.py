@@ -38,6 +38,15 @@ def gathered(pages: Iterable[list[Named]], size: int) -> Iterator[list[Named]]:
         yield found
 
 
+def whole_documents(entries: Iterable[Named]) -> tuple[str, ...]:
+    """The documents all of whose lines are there (1, 2, … n)."""
+    lines: dict[str, set[int]] = {}
+    for _, row in entries:
+        entry = odata.decode_entry(row)
+        lines.setdefault(entry.document, set()).add(int(entry.line))
+    return tuple(document for document, there in lines.items() if there == set(range(1, len(there) + 1)))
+
+
 def _object_name(row: Raw) -> str:
     return odata.decode_header(row).ref_key.lower()
 
