@@ -25,13 +25,12 @@ from benchmarks.identity_clusters import best_threshold
 from benchmarks.identity_corpora import CORPORA, Corpus, absent, corpora
 from benchmarks.identity_measures import measure
 from benchmarks.identity_models import SPLINK
-from benchmarks.identity_profiles import as_in_core, profile
+from benchmarks.identity_profiles import profile
 from benchmarks.place import Place, Spent, measured, say
 
 PRINTS_TABLES: Final = True
 OURS: Final = "ours"
 ASKED: Final = "ours, asked"
-IN_CORE: Final = "ours, columns of core"  # without addresses and wrong tax numbers
 
 PRECISION: Final = 0.999  # of ours on Russian clients
 RECALL: Final = 0.88  # with nobody asked
@@ -84,7 +83,7 @@ def contenders(corpus: Corpus) -> Iterator[str]:
     yield from (model.name for model in SPLINK if model.shape == corpus.shape)
     yield OURS
     if corpus.shape == "clients":
-        yield from (ASKED, IN_CORE)
+        yield ASKED
 
 
 def _bounds(corpus: Corpus, contender: str, spent: Spent, rivals: float) -> Iterator[Figure]:
@@ -153,9 +152,8 @@ def main() -> None:
     contender, name = sys.argv[1:3]
     corpus = next(corpora([name]))
     said: dict[str, Any] = {}
-    if contender in (OURS, ASKED, IN_CORE):
+    if contender in (OURS, ASKED):
         records = profile(corpus)
-        records = as_in_core(records) if contender == IN_CORE else records
         with measured() as spent:
             answer = ours(contender, corpus, records, said)
     else:

@@ -22,6 +22,7 @@ NO_PHONE: Final = 0.20
 NO_EMAIL: Final = 0.40
 NO_CITY: Final = 0.35
 NO_CONTACT: Final = 0.40
+NO_ADDRESS: Final = 0.60
 TYPOS: Final = 0.12  # of the further records of a client have a slip in the name
 OTHER_PHONE: Final = 0.35  # ... another phone
 OTHER_EMAIL: Final = 0.30
@@ -47,6 +48,9 @@ LATIN_ENDS: Final = "tech soft trade build line group lab trans media store data
 CITIES: Final = (
     "Москва Санкт-Петербург Казань Самара Уфа Омск Пермь Тюмень Тула Воронеж Томск Сочи Иркутск Рязань Пенза Киров "
     "Калуга Чита Курск Тверь"
+).split()
+STREETS: Final = (
+    "Ленина Мира Советская Гагарина Кирова Пушкина Садовая Лесная Школьная Новая Победы Заводская Строителей Чапаева"
 ).split()
 SURNAMES: Final = (
     "Иванов Смирнов Кузнецов Попов Васильев Петров Соколов Михайлов Новиков Фёдоров Морозов".split()
@@ -113,7 +117,7 @@ def many(records: int, seed: int) -> tuple[pa.Table, Numbers]:
                 random.random(records) >= NO_EMAIL,
             ),
             "city": _masked(_picked(CITIES, owner * 7 % 97 % len(CITIES)), random.random(records) >= NO_CITY),
-            "address": pa.nulls(records, pa.string()),
+            "address": _addresses(np.random.default_rng([seed, 1]), owner),
             "contact_name": _masked(
                 pc.binary_join_element_wise(
                     _picked(NAMES, owner // 11 % len(NAMES)), _picked(SURNAMES, owner % len(SURNAMES)), " "
@@ -178,6 +182,16 @@ def _with_form(random: np.random.Generator, names: Texts, forms: Texts) -> pa.Ar
         pc.binary_join_element_wise(name, form, " "),
         name,
     )
+
+
+def _addresses(random: np.random.Generator, owner: Numbers) -> pa.Array:
+    """Street and house of the client, in one of two spellings, of every 7,000 or so clients one and the same."""
+    street = _picked(STREETS, owner % len(STREETS))
+    house = pc.cast(pa.array(owner * 37 % 7_001 // len(STREETS) + 1), pa.string())
+    full = pc.binary_join_element_wise(pa.scalar("ул."), street, pa.scalar("д."), house, " ")
+    short = pc.binary_join_element_wise(street, house, " ")
+    written = pc.if_else(pa.array(random.random(len(owner)) < 0.5), full, short)
+    return _masked(written, random.random(len(owner)) >= NO_ADDRESS)
 
 
 def _inns(clients: int) -> Numbers:

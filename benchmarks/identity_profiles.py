@@ -31,7 +31,7 @@ def profile(corpus: Corpus) -> pa.Table:
 
 
 def of_clients(table: pa.Table) -> pa.Table:
-    """The columns of `core.client_profile`, and `address` and `wrong_numbers` beside."""
+    """The columns of `core.client_profile`, as it makes them of such records."""
     wrong = [
         re.sub(r"\D", "", given) if given and not number else None
         for given, number in zip(
@@ -56,15 +56,6 @@ def of_clients(table: pa.Table) -> pa.Table:
             "contact_names": listed(table["contact_name"]),
         }
     )
-
-
-def as_in_core(table: pa.Table) -> pa.Table:
-    """A profile without what `core` does not keep: addresses, numbers that are not valid, a KPP without a number."""
-    kept = table.drop_columns(["address", "wrong_numbers"])
-    none = pc.equal(pc.list_value_length(kept["tax_numbers"]), 0)
-    empty = pa.array([[]] * kept.num_rows, pa.list_(pa.string()))
-    kpps = pc.if_else(none, empty, kept["kpps"])
-    return kept.set_column(kept.column_names.index("kpps"), "kpps", kpps)
 
 
 def listed(values: pa.Array | pa.ChunkedArray) -> pa.Array:

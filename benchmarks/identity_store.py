@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from benchmarks.figures import Figure
 from benchmarks.identity_many import many
-from benchmarks.identity_profiles import as_in_core, of_clients
+from benchmarks.identity_profiles import of_clients
 from benchmarks.place import Place, middle, peak_mb
 from mappings import Mappings
 from pipelines.deploy import deploy
@@ -37,7 +37,7 @@ def run(place: Place, *, quick: bool, only: Sequence[str] = ()) -> list[Figure]:
     records = RECORDS // 10 if quick else RECORDS
     warehouse = place.database("bench_identity")
     deploy(warehouse, Mappings(Path(), (), ""))
-    profile = as_in_core(of_clients(many(records + NEW * ROUNDS, SEED)[0]))
+    profile = of_clients(many(records + NEW * ROUNDS, SEED)[0])
     with warehouse.kept():
         _write(warehouse, profile.slice(0, records), told="*")
         first, loaded = _timed(lambda: _refresh(warehouse))

@@ -11,7 +11,9 @@ from pydantic import BeforeValidator, Field, model_validator
 from mappings.section import Section
 
 Kind = Literal["text", "integer", "money", "quantity", "number", "date", "time", "boolean", "key"]
-Clean = Literal["phone", "email", "tax_number", "kpp", "ogrn", "legal_name", "legal_name_key", "person_name"]
+Clean = Literal[
+    "phone", "email", "tax_number", "kpp", "ogrn", "legal_name", "legal_name_key", "person_name", "address"
+]  # fmt: skip
 NumberStyle = Literal["auto", "ru", "en"]
 DateStyle = Literal["auto", "iso", "ru", "en"]
 

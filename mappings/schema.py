@@ -213,6 +213,7 @@ class Trust(Section):
     name: Degree | None = None
     country: Degree | None = None
     city: Degree | None = None
+    address: Degree | None = None
     phone: Degree | None = None
     email: Degree | None = None
     employee_id: Degree | None = None

@@ -237,6 +237,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "legal_name": ("legal name", "наименование организации"),
     "legal_name_key": ("legal name for comparing", "наименование для сравнения"),
     "person_name": ("person's name", "имя человека"),
+    "address": ("address in one line", "адрес одной строкой"),
 }
 
 FIELDS: dict[str, tuple[str, str]] = {
@@ -255,6 +256,7 @@ FIELDS: dict[str, tuple[str, str]] = {
     "kpp": ("KPP", "КПП"),
     "country": ("country", "страна"),
     "city": ("city", "город"),
+    "address": ("address", "адрес"),
     "phone": ("phone", "телефон"),
     "email": ("e-mail", "эл. почта"),
     "employee_id": ("manager", "менеджер"),

@@ -51,7 +51,8 @@ def clean(kind: str, values: Sequence[str], country: str = "RU") -> list[Cleaned
     """Clean values of one kind; the answers stand in the order of the values.
 
     `kind`: phone (E.164), email (lower case), tax_number (INN of 10 or 12 digits; VAT id with its country
-    elsewhere), kpp, ogrn, legal_name (for display), legal_name_key (for comparing), person_name.
+    elsewhere), kpp, ogrn, legal_name (for display), legal_name_key (for comparing), person_name,
+    address (as it is written, in one line).
     `country`: ISO 3166 alpha-2 of the value's owner, for phones and tax numbers.
     Raises ValueError for another kind.
     """
@@ -349,6 +350,17 @@ def _capitalised(word: str, *, first: bool) -> str:
     return re.sub(r"(^|[-'’])(\w)", lambda m: m[1] + m[2].title(), word.lower())
 
 
+# --- addresses ---
+
+
+def _address(text: str) -> str:
+    """As it is written, without marks at its ends."""
+    found = re.sub(r"\bNo\.?(?=\s?\d)", "№", text).strip(" ,;")  # the sign itself was taken apart
+    if not re.search(r"[^\W_]", found):
+        raise _ProblemError("is no address", "fill in the address or leave it empty")
+    return found
+
+
 KINDS: dict[str, Callable[[str], Callable[[str], str]]] = {
     "phone": _phones,
     "email": _emails,
@@ -358,4 +370,5 @@ KINDS: dict[str, Callable[[str], Callable[[str], str]]] = {
     "legal_name": lambda country: _legal_name,
     "legal_name_key": lambda country: _legal_name_key,
     "person_name": lambda country: _person_name,
+    "address": lambda country: _address,
 }

@@ -9,6 +9,7 @@ create table core.client (
     name_key    text,                      -- that name without legal form, quotes and case, for comparing
     country     text,                      -- ISO 3166 alpha-2
     city        text,                      -- as the source writes it
+    address     text,                      -- as the source writes it, in one line
     phone       text,                      -- E.164
     email       text,                      -- e-mail address
     employee_id text,                      -- responsible manager, core.employee
@@ -90,6 +91,7 @@ with members as (
            max(r.name_key) filter (where f.field = 'name') as name_key,
            max(f.value) filter (where f.field = 'country') as country,
            max(f.value) filter (where f.field = 'city') as city,
+           max(f.value) filter (where f.field = 'address') as address,
            max(f.value) filter (where f.field = 'phone') as phone,
            max(f.value) filter (where f.field = 'email') as email,
            max(f.value) filter (where f.field = 'employee_id') as employee_id
@@ -104,6 +106,7 @@ select
     f.name_key,
     f.country,
     f.city,
+    f.address,
     f.phone,
     f.email,
     f.employee_id,

@@ -40,8 +40,8 @@ with members as (
            coalesce(t.value ->> f.field, t.value ->> '*', '1')::integer as trust
     from members m
     left join ops.setting t on t.system = m.source and t.name = 'client_trust'
-    cross join lateral (values ('name', m.name), ('country', m.country), ('city', m.city), ('phone', m.phone),
-                               ('email', m.email), ('employee_id', m.employee_id)) as f(field, value)
+    cross join lateral (values ('name', m.name), ('country', m.country), ('city', m.city), ('address', m.address),
+                               ('phone', m.phone), ('email', m.email), ('employee_id', m.employee_id)) as f(field, value)
     where f.value <> '' and (not m.is_deleted or m.all_are_gone)
 ), placed as (
     select g.*, count(*) over (partition by g.client_id, g.field) as said, row_number() over (

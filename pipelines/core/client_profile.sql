@@ -11,9 +11,11 @@ create table core.client_profile (
     name_key         text,                      -- name without legal form, quotes and case, for comparing
     country          text,                      -- ISO 3166 alpha-2
     city             text,                      -- as the source writes it
+    address          text,                      -- as the source writes it, in one line
     created_at       timestamptz,               -- in the source
     tax_numbers      text[] not null,           -- valid INN or VAT ids, the latter with their country's letters, a place for each KPP beside it
-    kpps             text[] not null,           -- of the number in the same place; '' where none is given
+    kpps             text[] not null,           -- of the number in the same place, '' where none is given; then those that stand beside no valid number
+    wrong_numbers    text[] not null,           -- digits of tax numbers given that are not valid, each once, in order
     phones           text[] not null,           -- E.164, its own and its people's, each once, in order
     emails           text[] not null,           -- its own and its people's, each once, in order
     contact_names    text[] not null            -- its people, each once, in order
@@ -72,6 +74,20 @@ with recursive path as (
         where not q.is_deleted and q.tax_number is not null
     ) n
     group by n.client_record_id
+), unnumbered as (
+    -- Legal details whose number is not valid, or not given.
+    select q.client_record_id,
+           array_agg(distinct d.digits) filter (where d.digits is not null) as wrong_numbers,
+           array_agg(distinct q.kpp collate "C") filter (where q.kpp is not null) as kpps
+    from core.requisite q
+    join living l on l.client_record_id = q.client_record_id
+    -- A KPP may stand in the same cell behind the number; of 7,70123E+09 digits are lost.
+    cross join lateral (
+        select case when q.tax_number_given !~* '[0-9][eе][+]?[0-9]'
+                    then substring(regexp_replace(q.tax_number_given, '[[:space:].–—-]', '', 'g') from '[0-9]+') end collate "C" as digits
+    ) d
+    where not q.is_deleted and q.tax_number is null
+    group by q.client_record_id
 ), people as (
     select c.client_record_id, c.full_name, c.phone, c.email
     from core.contact c
@@ -94,12 +110,15 @@ select
     l.name_key,
     l.country,
     l.city,
+    l.address,
     l.created_at,
     coalesce(n.tax_numbers, '{}') as tax_numbers,
-    coalesce(n.kpps, '{}') as kpps,
+    coalesce(n.kpps, '{}') || coalesce(u.kpps, '{}') as kpps,
+    coalesce(u.wrong_numbers, '{}') as wrong_numbers,
     coalesce(r.phones, '{}') as phones,
     coalesce(r.emails, '{}') as emails,
     coalesce(r.contact_names, '{}') as contact_names
 from living l
 left join numbers n on n.client_record_id = l.client_record_id
+left join unnumbered u on u.client_record_id = l.client_record_id
 left join reached r on r.client_record_id = l.client_record_id

@@ -11,6 +11,7 @@ create table core.client_record (
     name_key         text,                      -- name without legal form, quotes and case, for comparing
     country          text,                      -- ISO 3166 alpha-2
     city             text,                      -- as the source writes it
+    address          text,                      -- as the source writes it, in one line
     phone            text,                      -- first number, E.164
     email            text,                      -- first address
     employee_id      text,                      -- responsible manager, core.employee

@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pipelines.core.cleaning import PLACEHOLDERS
+from pipelines.identity.address import NOWHERE
+from pipelines.identity.address import taken_apart as place_of
 from pipelines.identity.model import StandIns, load
 from pipelines.identity.names import NOBODY, Name, Person, city, person, taken_apart
 from pipelines.identity.words import FREE_MAIL
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Row = Mapping[str, Any]
+IN_A_ROW: Final = "012345678901234567890 9876543210987654321"  # typed where there is no number
 ROWS: Final = 50_000  # of a profile that are held as Python values at a time
 CLIENTS: Final[dict[str, bool]] = {  # column: a list of texts?
     "holder": False,
@@ -67,8 +70,7 @@ def derive(profile: pa.Table, model: str = "clients") -> pa.Table:
     """The features of each record, in the profile's order: `record_id` and the columns CLIENTS or PEOPLE.
 
     Lists and texts are null where nothing is known, never empty. A profile of clients has the columns of
-    `core.client_profile`, its id as `record_id` or `client_record_id`; values are clean (`core.cleaning`). Columns
-    that it may lack: `address`, and `wrong_numbers` (digits of tax numbers given that are not valid).
+    `core.client_profile`, its id as `record_id` or `client_record_id`; values are clean (`core.cleaning`).
     A profile of people has the columns of PEOPLE, as they were given; those that it lacks are null.
     Stand-ins (names like "тест", phones and e-mails that the model's `stand_ins` name) are no values.
     """
@@ -109,10 +111,12 @@ def _batch(batch: pa.RecordBatch, schema: pa.Schema, derived: Callable[[Row], Ro
 
 def _client(row: Row, stand_ins: StandIns) -> Row:
     numbers = _once(number for number in row["tax_numbers"] or () if number not in PLACEHOLDERS)
-    town = city(row["city"]) if row.get("city") else None
+    town = city(row["city"]) if row["city"] else None
+    place = place_of(row["address"], town) if row["address"] else NOWHERE
+    town = town or place.town
     name = taken_apart(row["name"], row["name_key"], town, _holder(numbers, row.get("country")))
     in_name = (number for number in name.numbers if number not in numbers)
-    wrong = _once(_digits([*(row.get("wrong_numbers") or ()), *in_name]))
+    wrong = _once(filter(_number, [*(row["wrong_numbers"] or ()), *in_name]))
     who = _told(name.person, row["contact_names"] or ())
     emails = _once(email for email in row["emails"] or () if not stand_ins.has_email(email))
     return {
@@ -137,7 +141,7 @@ def _client(row: Row, stand_ins: StandIns) -> Row:
         "domains": _once(domain for email in emails if (domain := email.partition("@")[2]) not in FREE_MAIL),
         **_contacts(row["contact_names"] or (), name),
         "town": town,
-        "street": re.sub(r"[^\w]+", " ", row["address"].lower()).strip() if row.get("address") else None,
+        "street": place.street,
     }
 
 
@@ -173,11 +177,14 @@ def _holder(numbers: Iterable[str], country: str | None) -> str | None:
     return {12: "person", 10: "company"}.get(lengths.pop())
 
 
-def _digits(given: Iterable[str]) -> Iterator[str]:
-    for text in given:
-        digits = re.sub(r"\D", "", text)
-        if 9 <= len(digits) <= 12 and digits.strip("0"):
-            yield digits
+def _number(digits: str) -> bool:
+    """Whether digits may be a number that somebody mistyped: no KPP, nor one or two digits over and over, nor in a row."""
+    return (
+        9 <= len(digits) <= 12
+        and len(set(digits)) > 2
+        and digits not in IN_A_ROW
+        and not re.fullmatch(r"\d{4}01001", digits)
+    )
 
 
 def _contacts(names: Iterable[str], client: Name) -> dict[str, list[str]]:

@@ -75,11 +75,13 @@ FIELDS: Final = (
     "name",
     "tax_numbers",
     "kpps",
+    "wrong_numbers",
     "phones",
     "emails",
     "contact_names",
     "country",
     "city",
+    "address",
 )
 
 
@@ -187,8 +189,9 @@ def _money(found: Mapping[str, Any] | None) -> dict[str, Decimal]:
 
 _SIDE: Final = """
     select r.client_record_id, m.client_id, f.client_record_id is null,
-           r.source, r.name, f.tax_numbers, f.kpps, coalesce(f.phones, array_remove(array[r.phone], null)),
-           coalesce(f.emails, array_remove(array[r.email], null)), f.contact_names, r.country, r.city
+           r.source, r.name, f.tax_numbers, f.kpps, f.wrong_numbers,
+           coalesce(f.phones, array_remove(array[r.phone], null)),
+           coalesce(f.emails, array_remove(array[r.email], null)), f.contact_names, r.country, r.city, r.address
     from core.client_record r
     left join core.client_member m on m.client_record_id = r.client_record_id
     left join core.client_profile f on f.client_record_id = r.client_record_id

@@ -13,6 +13,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "name": ("name", "название"),
     "tax_numbers": ("tax numbers", "ИНН"),
     "kpps": ("KPP", "КПП"),
+    "wrong_numbers": ("tax numbers, not valid", "ИНН с ошибкой"),
     "phones": ("phones", "телефоны"),
     "emails": ("e-mails", "почта"),
     "contact_names": ("contacts", "контакты"),

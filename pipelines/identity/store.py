@@ -27,7 +27,8 @@ MANY: Final = 1_000  # changed records, from which on it is asked whether all at
 WHOLE_SHARE: Final = 0.5  # of all records; beyond it all at once is less work
 # What makes a record's features and keys, a pair's outcome, a client and its id: another text of these makes all anew.
 MAKERS: Final = (
-    "features", "names", "around", "words", "keys", "candidates", "model", "score", "rules", "cluster", "membership", "ids",
+    "features", "names", "around", "words", "address", "keys", "candidates", "model", "score", "rules", "cluster", "membership",
+    "ids",
 )  # fmt: skip
 
 

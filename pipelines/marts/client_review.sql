@@ -19,8 +19,10 @@
 -- @column left_source text -- connected system
 -- @column left_name text -- canonical display name
 -- @column left_city text -- as the source writes it
+-- @column left_address text -- as the source writes it
 -- @column left_tax_numbers text[] -- valid ones
--- @column left_kpps text[] -- of the number in the same place
+-- @column left_kpps text[] -- of the number in the same place; then those of none
+-- @column left_wrong_numbers text[] -- digits of those that are not valid
 -- @column left_phones text[] -- its own and its people's
 -- @column left_emails text[] -- its own and its people's
 -- @column left_contact_names text[] -- its people
@@ -35,8 +37,10 @@
 -- @column right_source text -- connected system
 -- @column right_name text -- canonical display name
 -- @column right_city text -- as the source writes it
+-- @column right_address text -- as the source writes it
 -- @column right_tax_numbers text[] -- valid ones
--- @column right_kpps text[] -- of the number in the same place
+-- @column right_kpps text[] -- of the number in the same place; then those of none
+-- @column right_wrong_numbers text[] -- digits of those that are not valid
 -- @column right_phones text[] -- its own and its people's
 -- @column right_emails text[] -- its own and its people's
 -- @column right_contact_names text[] -- its people
@@ -143,8 +147,10 @@ select
     l.source as left_source,
     l.name as left_name,
     l.city as left_city,
+    l.address as left_address,
     l.tax_numbers as left_tax_numbers,
     l.kpps as left_kpps,
+    l.wrong_numbers as left_wrong_numbers,
     l.phones as left_phones,
     l.emails as left_emails,
     l.contact_names as left_contact_names,
@@ -159,8 +165,10 @@ select
     r.source as right_source,
     r.name as right_name,
     r.city as right_city,
+    r.address as right_address,
     r.tax_numbers as right_tax_numbers,
     r.kpps as right_kpps,
+    r.wrong_numbers as right_wrong_numbers,
     r.phones as right_phones,
     r.emails as right_emails,
     r.contact_names as right_contact_names,

@@ -63,27 +63,30 @@ class Clients:
         email: str | Sequence[str] = (),
         contact: str | Sequence[str] = (),
         city: str | None = None,
+        address: str | None = None,
         country: str = "RU",
         day: int = 0,
         deleted: bool = False,
         merged_into: str | None = None,
     ) -> None:
-        """A record as its CRM holds it from now on; `day`: of its making, counted from FIRST_DAY."""
+        """A record as its CRM holds it from now on; `day`: of its making, counted from FIRST_DAY. A `kpp` without any
+        `inn` stands beside no number."""
         source, source_id = record.split(":")
         phones, emails = _several(phone), _several(email)
         with self.warehouse.transaction() as conn:
             _forget(conn, record)
             conn.execute(
-                "insert into core.client_record (client_record_id, source, source_id, name, name_key, country, city, phone,"
+                "insert into core.client_record (client_record_id, source, source_id, name, name_key, country, city, address, phone,"
                 " email, created_at, modified_at, is_deleted, merged_into, problems)"
-                " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '{}')",
+                " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '{}')",
                 [
                     record, source, source_id, _clean("legal_name", name), _clean("legal_name_key", name), country, city,
+                    address,
                     next(iter(phones), None), next(iter(emails), None),
                     FIRST_DAY + timedelta(days=day), FIRST_DAY, deleted, merged_into,
                 ],
             )  # fmt: skip
-            for number, given in enumerate(_several(inn)):
+            for number, given in enumerate(_several(inn) or ([None] if kpp else [])):
                 conn.execute(
                     "insert into core.requisite (requisite_id, source, source_id, client_record_id, tax_number, tax_number_given,"
                     " kpp, country, is_deleted, problems) values (%s, %s, %s, %s, %s, %s, %s, %s, false, '{}')",

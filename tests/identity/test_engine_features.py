@@ -75,8 +75,15 @@ def test_a_record_is_derived_alike_alone_and_among_others() -> None:
     assert among == derive(profiles(ONE | {"id": "it"})).to_pylist()[0]
 
 
-def test_a_profile_may_lack_addresses_and_wrong_numbers_and_have_its_id_by_its_own_name() -> None:
-    table = profiles(ONE).drop_columns(["address", "wrong_numbers"])
+def test_a_number_that_is_not_valid_is_kept_unless_it_is_no_number_at_all() -> None:
+    given = ["7707083894", "770101001", "1111111111", "1234567890", "1010101010", "77070", "770708389377010"]
+    row = derive(profiles({"name": "Ромашка", "wrong_numbers": given})).to_pylist()[0]
+    assert row["wrong_numbers"] == ["7707083894"]
+    assert row["number"] == "7707083894"
+
+
+def test_a_profile_may_have_its_id_by_its_own_name() -> None:
+    table = profiles(ONE)
     named = table.rename_columns(
         ["client_record_id" if name == "record_id" else name for name in table.column_names]
     )

@@ -77,6 +77,26 @@ def test_of_values_changed_at_once_that_of_the_record_known_longer_wins(records:
     }
 
 
+def test_an_address_is_a_value_that_a_client_goes_by_and_stands_in_its_profile(records: Records) -> None:
+    records.trust("a", address=2)
+    records.record("a:1", city="Тула", address="ул. Мира, д. 5", modified_at=OLD)
+    records.record("b:1", city="Тверь", address="Мира 5-301", modified_at=NEW)
+    records.join("a:1", "a:1", "b:1")
+    records.refresh()
+    assert golden(records, "a:1") == {
+        "city": ("Тверь", "b:1", "freshness"),
+        "address": ("ул. Мира, д. 5", "a:1", "trust"),
+    }
+    assert records.rows("select city, address from core.client") == [("Тверь", "ул. Мира, д. 5")]
+    assert records.rows("select address from core.client_profile order by client_record_id") == [
+        ("ул. Мира, д. 5",),
+        ("Мира 5-301",),
+    ]
+    records.record("a:1", city="Тула", modified_at=OLD)
+    records.refresh()
+    assert golden(records, "a:1")["address"] == ("Мира 5-301", "b:1", "only value")
+
+
 def test_a_record_that_is_gone_gives_values_only_to_a_client_that_has_no_other(records: Records) -> None:
     records.record("a:1", name="Ромашка", phone="+74951112233", modified_at=NEW, is_deleted=True)
     records.record("b:1", name="Роза", modified_at=OLD)
@@ -112,21 +132,33 @@ def test_a_profile_gathers_what_is_known_of_a_living_record(records: Records) ->
     records.put(
         "core.requisite", "a:r3", tax_number="7707083893", kpp="770101001", is_deleted=True, **details
     )
+    records.put(
+        "core.requisite", "a:r4", tax_number_given="ИНН 7707 0838 94/773643002", kpp="773643002", **details
+    )
+    records.put("core.requisite", "a:r5", tax_number_given="7,70123E+09", **details)
+    records.put("core.requisite", "a:r6", kpp="165501001", **details)
     records.put("core.contact", "a:c1", client_record_id="a:1", full_name="Орлова Анна", phone="+74950000001")
     records.put("core.contact", "a:c2", client_record_id="a:1", full_name="Лис Борис", phone="+74951112233")
     records.refresh()
-    profile = (
-        "select client_record_id, tax_numbers, kpps, phones, emails, contact_names from core.client_profile"
-    )
+    profile = "select client_record_id, tax_numbers, kpps, wrong_numbers, phones, emails, contact_names from core.client_profile"
     assert records.rows(profile) == [
-        ("a:1", ["7701234567", "7707083893"], ["", "773601001"], ["+74950000001", "+74951112233"],
+        ("a:1", ["7701234567", "7707083893"], ["", "773601001", "165501001", "773643002"], ["7707083894"], ["+74950000001", "+74951112233"],
          ["info@romashka.ru"], ["Лис Борис", "Орлова Анна"]),
     ]  # fmt: skip
     records.put("core.contact", "a:c1", client_record_id="a:2", full_name="Орлова Анна")
     records.drop("core.requisite", "a:r2")
+    records.put("core.requisite", "a:r4", tax_number="7707083893", kpp="773601001", **details)
     records.refresh()
     assert records.rows(profile) == [
-        ("a:1", ["7707083893"], ["773601001"], ["+74951112233"], ["info@romashka.ru"], ["Лис Борис"]),
+        (
+            "a:1",
+            ["7707083893"],
+            ["773601001", "165501001"],
+            [],
+            ["+74951112233"],
+            ["info@romashka.ru"],
+            ["Лис Борис"],
+        ),
     ]
 
 

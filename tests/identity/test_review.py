@@ -40,7 +40,15 @@ def clients(made: Warehouse) -> Clients:
     found = Clients(made)
     found.clear()
     found.give("bitrix24:1", "ООО Ромашка", inn=INNS[0], kpp="770701001", phone="+79161234507", city="Казань")
-    found.give("amocrm:1", "ООО Северный ветер", inn=INNS[0], kpp="770701001", city="Казань", day=1)
+    found.give(
+        "amocrm:1",
+        "ООО Северный ветер",
+        inn=INNS[0],
+        kpp="770701001",
+        city="Казань",
+        address="ул. Мира, 5",
+        day=1,
+    )
     for number in (2, 3, 4):
         found.give(f"amocrm:{number}", f"ООО Дом {number}", inn=INNS[1] if number == 2 else (), day=number)
     found.sync()
@@ -91,6 +99,7 @@ def test_a_question_carries_both_sides_and_what_hangs_on_them(clients: Clients) 
         found = explain(conn, "bitrix24:1", "amocrm:1")
     assert row["kind"] == "flagged"
     assert row["left_name"] == "Северный ветер ООО"
+    assert (row["left_address"], row["right_address"]) == ("ул. Мира, 5", None)
     assert row["left_tax_numbers"] == row["right_tax_numbers"] == [INNS[0]]
     assert row["left_deals"] == 2
     assert "tax_number" in row["agrees"]
@@ -293,6 +302,7 @@ def test_show_puts_both_records_side_by_side_and_explains_the_score(say: Say) ->
         "Side by side",
         "Ромашка ООО",
         "Северный ветер ООО",
+        "ул. Мира, 5",
         "one number",
         "█",
         "in all",

@@ -51,6 +51,29 @@ def test_records_of_one_inn_are_one_client_called_by_the_record_made_first(clien
     assert rules["amocrm:2"] == "alone"
 
 
+def test_an_address_a_mistyped_number_and_a_kpp_without_its_number_join_what_a_name_alone_does_not(
+    clients: Clients,
+) -> None:
+    one = {"name": "ООО Ромашка-Урал", "day": 1}
+    for what, other in (
+        ({"address": "105005, г. Москва, ул. Бауманская, д. 7, оф. 2"}, {"address": "Москва, Бауманская 7"}),
+        ({"inn": INNS[0], "city": "Уфа"}, {"inn": "7707083894", "city": "Уфа"}),
+        ({"kpp": "773643002", "city": "Уфа"}, {"kpp": "773643002", "city": "г. Уфа"}),
+    ):
+        clients.clear()
+        clients.give("bitrix24:1", **one)
+        clients.give("amocrm:1", "Ромашка Урал", day=2)
+        clients.sync()
+        assert len(clients.parts()) == 2
+        clients.give("bitrix24:1", **one, **what)
+        clients.give("amocrm:1", "Ромашка Урал", day=2, **other)
+        clients.sync()
+        assert clients.parts() == {frozenset(("bitrix24:1", "amocrm:1"))}, what
+        clients.give("amocrm:1", "Ромашка Урал", day=2)
+        clients.sync()
+        assert len(clients.parts()) == 2
+
+
 def test_a_join_of_the_machine_is_a_decision_with_its_rule_and_model(clients: Clients) -> None:
     romashka(clients)
     rows = clients.warehouse.rows(

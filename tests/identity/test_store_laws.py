@@ -47,6 +47,8 @@ GIVE = st.builds(
     email=some("info@romashka.ru", "sever@mail.ru"),
     contact=some("Иванов Иван", "Петрова Анна"),
     city=some("Москва", "Казань"),
+    address=some("г. Москва, ул. Мира, д. 5", "Мира 5", "ул. Мира, 7"),
+    kpp=some("770701001", "165543001"),
     day=st.integers(0, 3),
 )
 TWO = st.lists(st.sampled_from(RECORDS), min_size=2, max_size=2)
