@@ -167,17 +167,26 @@ class _Line:
                 self.town = self.town or city(" ".join(words[:size]))
                 words = words[size:]
                 break
-        kinds = [KINDS[word] for word in words if word in KINDS]
-        rest = [word for word in words if word not in KINDS]
-        if self.street is not None and (self.is_sure or (self.house and not kinds)):
+        kind, rest = _kind(words)
+        if self.street is not None and (self.is_sure or (self.house and kind is None)):
             return
         line = " ".join(rest)
-        if not line or not (kinds or re.search("[а-я]{2}", line)):
+        if not line or (kind is None and not re.search("[а-я]{2}", line)):
             return
         if (last := LAST.search(line)) and not self.house:  # "мкр 5" has no house yet, "5 мкр 7" has
             self.house, line = re.sub(r"\s", "", last[1]), line[: last.start()]
-        self.street = " ".join([*line.split(), *filter(None, kinds[:1])])
-        self.is_sure = bool(kinds)
+        self.street = f"{line} {kind}" if kind else line
+        self.is_sure = kind is not None
+
+
+def _kind(words: list[str]) -> tuple[str | None, list[str]]:
+    """The kind of street, None where none is said, and the other words. "ул. Набережная" is a street of that name."""
+    kinds = [word for word in words if word in KINDS]
+    word = next((word for word in kinds if not KINDS[word]), kinds[0] if kinds else None)
+    if word is None or len(words) == 1:
+        return None, words
+    at = words.index(word)
+    return KINDS[word], words[:at] + words[at + 1 :]
 
 
 def _abroad(plain: str, known_town: str | None) -> str | None:
