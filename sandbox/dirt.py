@@ -89,6 +89,42 @@ def spelled_phone(phone: str, variant: int) -> str:
     )[variant % 6]
 
 
+def address_of(party: Party) -> dict[str, str]:
+    """Its address taken apart: index, region, street, house. Abroad the whole line is the street."""
+    parts = party.address.split(", ")
+    if party.country != "RU" or len(parts) < 4:
+        return {"index": "", "region": "", "street": party.address, "house": ""}
+    return {
+        "index": parts[0],
+        "region": parts[1] if len(parts) > 4 else "",
+        "street": parts[-2],
+        "house": parts[-1].removeprefix("д. "),
+    }
+
+
+def spelled_address(party: Party, where: str) -> str:
+    """How the people of one system (`where`) wrote the address: each by himself, some left it out."""
+    variant = zlib.crc32(f"{where}:{party.id}".encode()) % 10
+    said = address_of(party)
+    if variant >= 8:
+        return ""
+    if not said["house"]:
+        return said["street"]
+    street, house = said["street"], said["house"]
+    bare = street.removeprefix("ул. ")
+    office = 1 + number_of(party.id) % 40
+    return (
+        party.address,
+        f"{street}, {house}",
+        f"{party.city}, {bare} {house}",
+        f"Г. {party.city}, {street}, Д.{house}".upper(),
+        f"{party.address}, оф. {office}",
+        f"{street}, дом № {house}, офис {office}",
+        f"{bare} ул., {house}" if bare != street else f"{street} {house}",
+        "самовывоз" if office % 2 else "уточнить",
+    )[variant]
+
+
 def shown_title(party: Party, dirt: dict[str, str], duplicate: bool) -> str:
     if duplicate:
         return spelled_name(party, 0 if "name_spelling" in dirt else 5)

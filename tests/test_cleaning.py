@@ -316,6 +316,28 @@ def test_the_key_of_a_displayed_name_is_the_key_of_the_name(value: str) -> None:
         assert legal_name_key(shown.value) == legal_name_key(value)
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("ул. Мира, д. 5\r\nофис 12", "ул. Мира, д. 5 офис 12"),
+        ("  г. Тула,  ул. Мира,  д. № 5, ", "г. Тула, ул. Мира, д. № 5"),
+        ("-", None),
+        ("", None),
+    ],
+)
+def test_an_address_of_several_lines_is_one_line_and_stays_as_it_is_written(
+    written: str, expected: str | None
+) -> None:
+    assert clean("address", [written]) == [Cleaned(expected)]
+
+
+def test_signs_alone_are_no_address() -> None:
+    (said,) = clean("address", ["?!"])
+    assert said.value is None
+    assert said.problem is not None
+    assert "fill in the address or leave it empty" in said.problem
+
+
 def test_answers_stand_in_the_order_of_the_values() -> None:
     assert [c.value for c in clean("kpp", ["770101001", "x", "770101001", ""])] == [
         "770101001", None, "770101001", None,

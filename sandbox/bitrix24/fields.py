@@ -1,7 +1,7 @@
 """Fields of the portal's objects: the name in crm.item.*, the old name, the kind.
 
 From the vendor's pages object-fields.md, crm-deal-fields.md, crm-company-fields.md, crm-contact-fields.md,
-crm-requisite-fields.md, crm-item-productrow-fields.md.
+crm-requisite-fields.md, crm-address-list.md, crm-item-productrow-fields.md.
 """
 
 from __future__ import annotations
@@ -158,6 +158,10 @@ REQUISITE = _kinds(
 REQUISITE_LINK = _kinds(
     "ENTITY_TYPE_ID:int ENTITY_ID:int REQUISITE_ID:int BANK_DETAIL_ID:int MC_REQUISITE_ID:int "
     "MC_BANK_DETAIL_ID:int"
+)
+ADDRESS = _kinds(  # LOC_ADDR_ID is the only number of its own that an address has
+    "TYPE_ID:int ENTITY_TYPE_ID:int ENTITY_ID:int ADDRESS_1 ADDRESS_2 CITY POSTAL_CODE REGION PROVINCE COUNTRY "
+    "COUNTRY_CODE LOC_ADDR_ID:int ANCHOR_TYPE_ID:int ANCHOR_ID:int"
 )
 BANK_DETAIL = _kinds(
     "ID:int ENTITY_TYPE_ID:int ENTITY_ID:int COUNTRY_ID:int DATE_CREATE:datetime DATE_MODIFY:datetime "

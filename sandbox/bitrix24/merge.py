@@ -40,8 +40,8 @@ def merge_batch(portal: Portal, params: dict[str, Any]) -> Answer:
         for loser in losers:
             _take(kind, main, loser)
             portal.hand_over(kind, loser["id"], main["id"])
-            for requisite in portal.requisites_of(loser["id"]) if kind == fields.COMPANY else ():
-                portal.requisites.put({**requisite, "ENTITY_ID": str(main["id"])})
+            if kind == fields.COMPANY:
+                portal.hand_over_requisites(loser["id"], main["id"])
             portal.delete_item(kind, loser["id"])
         changes = {name: value for name, value in main.items() if name not in fields.READ_ONLY}
         portal.update_item(kind, main["id"], changes)

@@ -57,6 +57,7 @@ def methods(portal: Portal) -> dict[str, Method]:
         "crm.item.productrow.list": lambda p: row_list(portal, p),
         "crm.item.productrow.set": lambda p: row_set(portal, p),
         "crm.requisite.list": lambda p: plain_list(portal.requisites, p),
+        "crm.address.list": lambda p: plain_list(portal.addresses, p),
         "crm.requisite.link.list": lambda p: plain_list(portal.links, p),
         "crm.requisite.bankdetail.list": lambda p: plain_list(portal.banks, p),
         "crm.stagehistory.list": lambda p: stage_history(portal, p),

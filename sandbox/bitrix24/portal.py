@@ -86,6 +86,7 @@ class Portal:
             for kind in fields.ITEM_FIELDS
         }
         self.requisites = Table(fields.REQUISITE, "ID", None, self._overlay("requisite"))
+        self.addresses = Table(fields.ADDRESS, "LOC_ADDR_ID", None, self._overlay("address"))
         self.links = Table(fields.REQUISITE_LINK, "ENTITY_ID", None, self._overlay("link"))
         self.banks = Table(fields.BANK_DETAIL, "ID")
         self.tasks = Table(fields.TASK, "ID", None, self._overlay("task"))
@@ -187,6 +188,8 @@ class Portal:
         elif kind == fields.COMPANY:
             for requisite in self.requisites_of(number):
                 self.requisites.delete(int(requisite["ID"]))
+                for address in self.addresses.where("ENTITY_ID", requisite["ID"]):
+                    self.addresses.delete(int(address["LOC_ADDR_ID"]))
 
     def hand_over(self, kind: int, loser: int, main: int) -> None:
         """Let every record that names one company, contact or deal name another, or none (0); no stamp moves."""
@@ -207,6 +210,13 @@ class Portal:
         where = read_where({"ENTITY_TYPE_ID": 4, "ENTITY_ID": owner}, self.requisites.kinds, strict=True)
         ids = self.requisites.page(where, (), -1).ids[:PAGE]
         return [row for key in ids if (row := self.requisites.get(key)) is not None]
+
+    def hand_over_requisites(self, loser: int, main: int) -> None:
+        """Let a company's legal details, and their addresses, belong to another; no stamp moves."""
+        for requisite in self.requisites_of(loser):
+            self.requisites.put({**requisite, "ENTITY_ID": str(main)})
+            for address in self.addresses.where("ENTITY_ID", requisite["ID"]):
+                self.addresses.put({**address, "ANCHOR_ID": str(main)})
 
     def set_rows(self, owner: int, rows: list[Record]) -> None:
         """Replace all product rows of a deal and recalculate its amount unless that is set by hand.
@@ -281,8 +291,11 @@ class Portal:
         if len(shown) == 1 and duplicate in self.items[fields.COMPANY]:
             self.hand_over(fields.COMPANY, duplicate, projection.company_id(client))
             self.delete_item(fields.COMPANY, duplicate)
-        for requisite in projection.requisite_records(self.company, client, projection.iso(stamp)):
+        requisites = list(projection.requisite_records(self.company, client, projection.iso(stamp)))
+        for requisite in requisites:
             self.requisites.put(requisite)
+        for address in projection.address_records(self.company, client, requisites):
+            self.addresses.put(address)
 
     def _overlay(self, name: str) -> Any:
         return self.store.collection(f"bitrix24.{name}")
@@ -333,6 +346,11 @@ class Portal:
                 projection.own_requisite_record(company),
                 *(row for c in company.clients for row in projection.requisite_records(company, c)),
             ]
+        )
+        self.addresses.seed(
+            row
+            for c in company.clients
+            for row in projection.address_records(company, c, projection.requisite_records(company, c))
         )
         self.links.seed(row for deal in deals if (row := projection.link_record(company, deal)) is not None)
         self.banks.seed(self._banks())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -24,10 +24,12 @@ from sandbox.company.model import (
 )
 from sandbox.dirt import (
     FIRST_STAMP,
+    address_of,
     alias_of,
     number_of,
     shown_inn,
     shown_title,
+    spelled_address,
     spelled_name,
     spelled_phone,
     uses_duplicate,
@@ -40,6 +42,7 @@ DUPLICATE = 1_000_000
 """Distance between the ids of a company and of its duplicate."""
 ROWS_A_DEAL = 10
 VAT_IDS: dict[int | None, int] = {None: 1, 0: 2, 10: 3, 20: 5, 22: 7}
+LEGAL, ACTUAL = 6, 1  # types of addresses
 OWN_COMPANY = 5
 OWN_REQUISITE = 2
 
@@ -353,6 +356,42 @@ def _requisite(company: Company, party: Party, owner: int, number: int, place: i
         "RQ_IIN": None,
         "RQ_PHONE": party.phone,
         "RQ_EMAIL": party.email,
+    }
+
+
+def address_records(company: Company, client: str, requisites: Iterable[Record]) -> Iterator[Record]:
+    """The addresses of these requisites: the legal one, of some the actual one too; others have none."""
+    by_number = {
+        requisite_id(key, doubled): key for key in company.clients[client] for doubled in (False, True)
+    }
+    for requisite in requisites:
+        party = company.parties[by_number[int(requisite["ID"])]]
+        line = spelled_address(party, "bitrix24")
+        if line:
+            yield _address(requisite, LEGAL, party, line)
+        if line and number_of(party.id) % 5 == 0:
+            yield _address(requisite, ACTUAL, party, spelled_address(party, "bitrix24 store"))
+
+
+def _address(requisite: Record, kind: int, party: Party, line: str) -> Record:
+    """In the portal's parts where somebody chose it from the map; typed by hand it stands in one of them."""
+    said = address_of(party)
+    chosen = number_of(party.id) % 3 > 0 and said["house"] != ""
+    return {
+        "TYPE_ID": str(kind),
+        "ENTITY_TYPE_ID": "8",
+        "ENTITY_ID": requisite["ID"],
+        "ADDRESS_1": f"{said['street']}, {said['house']}" if chosen else line,
+        "ADDRESS_2": f"оф. {1 + number_of(party.id) % 40}" if chosen and number_of(party.id) % 2 else "",
+        "CITY": party.city if chosen else "",
+        "POSTAL_CODE": said["index"] if chosen else "",
+        "REGION": "",
+        "PROVINCE": said["region"] if chosen else "",
+        "COUNTRY": "Россия" if chosen else "",
+        "COUNTRY_CODE": None,
+        "LOC_ADDR_ID": str(int(requisite["ID"]) * 10 + kind),
+        "ANCHOR_TYPE_ID": "4",
+        "ANCHOR_ID": requisite["ENTITY_ID"],
     }
 
 

@@ -67,6 +67,18 @@ def test_of_dynamic_items_the_invoices_are_heard_and_no_others(event: str) -> No
     assert crm.hear(said) == []
 
 
+@pytest.mark.parametrize("event", ["onCrmAddressRegister", "ONCRMADDRESSUNREGISTER"])
+def test_an_address_names_the_company_of_its_legal_details_and_that_of_a_contact_or_lead_nothing(
+    event: str,
+) -> None:
+    crm = connect("b24", {"url": URL})
+    said = webhook(event, number="7335")
+    for kind, heard in (("4", [Hint("company", "662")]), ("3", []), ("1", [])):
+        fields = {"ANCHOR_TYPE_ID": kind, "ANCHOR_ID": "662", "TYPE_ID": "6", "ENTITY_TYPE_ID": "8"}
+        body = said.body + b"&" + urlencode({f"data[FIELDS][{k}]": v for k, v in fields.items()}).encode()
+        assert crm.hear(Delivery({}, said.headers, body)) == heard
+
+
 def test_other_events_concern_us_nothing() -> None:
     crm = connect("b24", {"url": URL})
     for event in ("ONCRMLEADADD", "ONCRMDEALRECURRINGUPDATE", "ONTASKADD", "ONCRMDEALUSERFIELDADD"):

@@ -80,6 +80,33 @@ def test_all_deals_of_the_known_truth_are_read(sandbox: Running, crm: Bitrix24) 
     assert {record.parent_id for record in requisites} <= set(ids(pages, "company"))
 
 
+def test_each_kind_of_address_comes_once_a_requisite_with_the_company_that_it_is_of(crm: Bitrix24) -> None:
+    pages = list(crm.read(["company", "requisite", "legal_address", "actual_address"], None, later()))
+    owner = {r.source_id: r.parent_id for p in pages if p.entity == "requisite" for r in p.records}
+    for entity in ("legal_address", "actual_address"):
+        rows = [record for page in pages if page.entity == entity for record in page.records]
+        assert len(rows) == len({row.source_id for row in rows}) > 0
+        assert all(row.parent_id == owner[row.source_id] for row in rows)
+    assert sum(len(p.records) for p in pages if p.entity == "legal_address") < len(owner)
+
+
+def test_addresses_cost_a_read_of_changes_no_request_more(crm: Bitrix24, sandbox: Running) -> None:
+    (company, *_) = [key for part in crm.keys("company") for key in part if int(key) > 10]
+    spent = []
+    for names in (
+        ["company", "requisite"],
+        ["company", "requisite"],
+        ["company", "requisite", "legal_address"],
+    ):
+        since = datetime.now(UTC) - timedelta(seconds=1)
+        sandbox.call("crm.item.update", entityTypeId=4, id=int(company), fields={"comments": str(names)})
+        before = crm.portal.requests
+        read = list(crm.read(names, since, later()))
+        spent.append(crm.portal.requests - before)
+        assert set(names) <= {page.entity for page in read}
+    assert spent[1] == spent[2]  # the first one learned how this portal takes stamps
+
+
 @pytest.mark.parametrize(
     "fault", ["drop_before", "drop_after", "html", "http_500", "http_503_html", "limit", "truncate", "repeat"]
 )

@@ -9,9 +9,10 @@ from typing import Any
 
 from resources.warehouse import Warehouse
 from tests.crms.bitrix24_people import COMPANY, CONTACT, DEAL, INVOICE, listed
-from tests.crms.truth import Truth, _compared
+from tests.crms.truth import Truth, _compared, addresses
 from tests.sandbox_process import Running
 
+NO_ADDRESS = {"city": "", "address": ""}
 OWNERS = 50  # deals whose rows are asked for at once
 OUTCOMES = {"S": "won", "F": "lost"}
 STATUSES = {"DT31_2:N": "draft", "DT31_2:S": "sent", "DT31_2:P": "paid", "DT31_2:D": "void"}
@@ -35,6 +36,7 @@ def truth_of(sandbox: Running) -> Truth:
                 "deal": str(row["ownerId"]), "product": _key(row["productId"]), "quantity": str(row["quantity"]),
                 "price": str(row["price"]), "discount": "0", "vat_included": True, "vat_rate": 0,
             }  # fmt: skip
+    places = _addresses(sandbox)
     entities = {
         "deal": {str(row["id"]): _deal(row) for row in deals},
         "line": lines,
@@ -47,7 +49,11 @@ def truth_of(sandbox: Running) -> Truth:
             row["STATUS_ID"]: {"name": row["NAME"]} for row in statuses if row["ENTITY_ID"] == "SOURCE"
         },
         "client": {
-            str(row["id"]): {"employee": _key(row["assignedById"]), "email": _email(row)}
+            str(row["id"]): {
+                "employee": _key(row["assignedById"]),
+                "email": _email(row),
+                **places.get(str(row["id"]), NO_ADDRESS),
+            }
             for row in listed(sandbox, "crm.item.list", "items", entityTypeId=COMPANY)
             if row["isMyCompany"] != "Y"
         },
@@ -72,8 +78,19 @@ def truth_of(sandbox: Running) -> Truth:
     return Truth("bitrix24", entities, {}, list_prices=False)
 
 
+def _addresses(sandbox: Running) -> dict[str, dict[str, str]]:
+    """The city and the address of each company: the legal one of its first requisite."""
+    said = {"ENTITY_TYPE_ID": 8, "ANCHOR_TYPE_ID": 4, "TYPE_ID": 6}
+    found: dict[str, dict[str, str]] = {}
+    rows = listed(sandbox, "crm.address.list", "", filter=said)
+    for row in sorted(rows, key=lambda row: int(row["ENTITY_ID"])):
+        line = ", ".join(filter(None, (row["ADDRESS_1"], row["ADDRESS_2"])))
+        found.setdefault(row["ANCHOR_ID"], {"city": row["CITY"], "address": line})
+    return found
+
+
 def more_differences(warehouse: Warehouse, sandbox: Running) -> list[str]:
-    """Invoices, prices of every kind and whose the requisites are: what differs, a sentence each."""
+    """Addresses, invoices, prices of every kind and whose the requisites are: what differs, a sentence each."""
     invoices = warehouse.rows(
         "select i.source_id, i.number, split_part(i.deal_id, ':', 2), split_part(i.client_record_id, ':', 2), i.issued_on,"
         " i.due_on, i.amount, i.currency, i.status from core.invoice i where not i.is_deleted and i.source = 'bitrix24'"
@@ -104,7 +121,7 @@ def more_differences(warehouse: Warehouse, sandbox: Running) -> list[str]:
         if row["ENTITY_ID"] != "5"  # our own company
     }
     return [*_differ("invoice", expected, invoices), *_differ("price", priced, prices),
-            *_differ("requisite", owned, requisites)]  # fmt: skip
+            *_differ("requisite", owned, requisites), *addresses(warehouse, truth_of(sandbox))]  # fmt: skip
 
 
 def _differ(

@@ -9,6 +9,7 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from pipelines.core.cleaning import clean
 from resources.warehouse import Warehouse
 
 KOPECK = Decimal("0.01")
@@ -165,6 +166,23 @@ def _clients(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
     for lost, kept in truth.merged.get("client", {}).items():
         if lost in merged and merged[lost] != kept:
             yield f"client {lost}: merged into {kept}, core says {merged[lost]}"
+
+
+def addresses(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
+    """Where clients are: what differs, a sentence each."""
+    rows = warehouse.rows(
+        "select source_id, city, address from core.client_record where source = %s and not is_deleted",
+        [truth.system],
+    )
+    expected = {
+        key: (client["city"] or None, _line(client["address"])) for key, client in truth.of("client").items()
+    }
+    yield from _compared("address of client", expected, {key: row for key, *row in rows})
+
+
+def _line(address: str) -> str | None:
+    """An address as it stands in core: several lines are one."""
+    return clean("address", [address])[0].value
 
 
 def _contacts(warehouse: Warehouse, truth: Truth) -> Iterable[str]:

@@ -72,6 +72,20 @@ _REQUISITE = Listing(
     parent="ENTITY_ID",
     owners="@ENTITY_ID",
 )
+
+
+def _addresses(entity: str, kind: int) -> Listing:
+    """One kind of addresses of companies' requisites: a requisite has at most one of a kind, so its id is the row's."""
+    return Listing(
+        entity,
+        "crm.address.list",
+        key="ENTITY_ID",
+        filter={"ENTITY_TYPE_ID": 8, "ANCHOR_TYPE_ID": 4, "TYPE_ID": kind},
+        parent="ANCHOR_ID",
+        owners="@ANCHOR_ID",
+    )
+
+
 LISTINGS: dict[str, Listing] = {
     "deal": item("deal", DEAL_FIELDS),
     "company": item("company", ["*"]),  # phones and e-mails (`fm`) come with * only
@@ -86,6 +100,8 @@ LISTINGS: dict[str, Listing] = {
     ),
     "product_price": Listing("product_price", "catalog.price.list", "prices", stamps=("timestampX",)),
     "requisite": _REQUISITE,
+    "legal_address": _addresses("legal_address", 6),
+    "actual_address": _addresses("actual_address", 1),
     "deal_line": Listing(
         "deal_line",
         "crm.item.productrow.list",
@@ -111,6 +127,8 @@ ENTITIES = (
     Entity("product_price", incremental=True),
     Entity("company", incremental=True),
     Entity("requisite", incremental=True, parent="company"),
+    Entity("legal_address", incremental=False, parent="company"),
+    Entity("actual_address", incremental=False, parent="company"),
     Entity("contact", incremental=True),
     Entity("deal", incremental=True),
     Entity("deal_line", incremental=False, parent="deal"),

@@ -38,6 +38,7 @@ EVENTS = {
     **{f"CATALOG.PRODUCT.ON.{e}": "product" for e in _CHANGES},
     **{f"CATALOG.PRICE.ON.{e}": "product_price" for e in _CHANGES},
 }
+ADDRESSES = ("ONCRMADDRESSREGISTER", "ONCRMADDRESSUNREGISTER")  # name the company that the requisite is of
 READ_BY_ID = frozenset({*EVENTS.values(), "invoice"})
 
 
@@ -54,9 +55,12 @@ def hints_of(delivery: Delivery, token: str) -> list[Hint]:
     entity = EVENTS.get(event.upper())
     if event.upper() in DYNAMIC and said.get("data[FIELDS][ENTITY_TYPE_ID]") == str(ITEM_TYPES["invoice"]):
         entity = "invoice"  # the other dynamic items are smart processes
+    name = "ID"
+    if event.upper() in ADDRESSES and said.get("data[FIELDS][ANCHOR_TYPE_ID]") == str(ITEM_TYPES["company"]):
+        entity, name = "company", "ANCHOR_ID"
     if entity is None:
         return []
-    number = said.get("data[FIELDS][ID]", "")
+    number = said.get(f"data[FIELDS][{name}]", "")
     if not number.isascii() or not number.isdigit() or len(number) > MAX_DIGITS:
         raise ValueError("no id")
     return [Hint(entity, str(int(number)))]
