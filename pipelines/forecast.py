@@ -19,6 +19,10 @@ SEASON: Final = 12  # months
 ORIGINS: Final = 12
 KOPECK: Final = Decimal("0.01")
 SHARE: Final = Decimal("0.0001")
+NO_DEAL: Final = (
+    "no open deal is expected to be won in this month",
+    "в этом месяце ни одна открытая сделка не ожидается",
+)
 LARGEST: Final = Decimal(10) ** 15  # what the columns hold, of amounts
 WIDEST: Final = Decimal(10) ** 12  # and of shares
 
@@ -183,7 +187,9 @@ def of_history(currency: str, history: Amounts, foretold_in: date, months: int) 
                     later(foretold_in, horizon - 1),
                     horizon,
                     amounts[horizon - 1] if amounts else None,
-                    reason or _unmeasured(measured, len(history), method.needs + horizon),
+                    reason
+                    or _unmeasured(measured, len(history), method.needs + horizon)
+                    or _nothing(amounts[horizon - 1], history),
                     len(history),
                     measured,
                 )
@@ -237,6 +243,18 @@ def _unmeasured(found: Errors, history: int, needed: int) -> Reason | None:
     return None
 
 
+def _nothing(amount: Decimal, history: Amounts) -> Reason | None:
+    """Why a forecast of 0 is one."""
+    if amount:
+        return None
+    last = history[-ORIGINS:]
+    empty = sum(1 for paid in last if not paid)
+    return (
+        f"0 is foretold: of the last {len(last)} complete months {empty} brought nothing",
+        f"прогноз 0: из последних полных месяцев ({len(last)}) без оплат {empty}",
+    )
+
+
 def _pipeline(conn: Connection, today: date) -> dict[str, dict[date, Decimal]]:
     """What open deals are expected to bring, by currency and month; of a currency without a known chance, nothing."""
     found: dict[str, dict[date, Decimal]] = {}
@@ -254,7 +272,7 @@ def _pipeline(conn: Connection, today: date) -> dict[str, dict[date, Decimal]]:
 def _of_pipeline(
     currency: str, expected: Mapping[date, Decimal] | None, foretold_in: date, months: int, history: int
 ) -> list[Foretold]:
-    reason = (
+    alone = (
         ("of open deals alone, so that all payments do not measure it", "только по открытым сделкам, поэтому с оплатами не сравнивается")
         if expected
         else ("there is no open deal whose chance and time are known", "нет открытых сделок с известной вероятностью и сроком")
@@ -266,7 +284,7 @@ def _of_pipeline(
             month := later(foretold_in, horizon - 1),
             horizon,
             expected.get(month, Decimal(0)) if expected else None,
-            reason,
+            alone if not expected or expected.get(month) else NO_DEAL,
             history,
         )
         for horizon in range(1, months + 1)

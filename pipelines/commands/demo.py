@@ -36,7 +36,7 @@ def demo(*, fresh: bool) -> int:
             sandbox.control("files", {"folder": str(drop)})
             _rest(drop)
         CONSOLE.print("[bold]2. The first sync[/]: everything is new")
-        first = run_job("reconcile")  # the nightly job: it also makes the marts and checks whole tables
+        first = run_job("sync")
         if not first.success:
             return _give_up("The first sync failed", first)
         CONSOLE.print("[bold]3. A second sync[/]: nothing changed, so nothing may happen")
@@ -48,9 +48,10 @@ def demo(*, fresh: bool) -> int:
         CONSOLE.print(f"  {planned} operations planned, {second.seconds:.1f} s")
         CONSOLE.print("[bold]4. Three days pass[/]: new deals, corrections, payments, an accountant at work")
         _tell(sandbox.control("tick", TICK))
-        third = run_job("sync")
+        # The nightly job: it also foretells what will be paid, out of the payments that have come by now, and checks whole tables.
+        third = run_job("reconcile")
         if not third.success:
-            return _give_up("The sync after three days failed", third)
+            return _give_up("The night after three days failed", third)
         CONSOLE.print("")
         good = _summary(warehouse, sandbox)
         if planned:

@@ -11,7 +11,7 @@
 -- @column month date -- first day of the month that is foretold
 -- @column horizon integer -- 1: the month in which it was foretold
 -- @column amount numeric(18,2) -- expected; null: see `reason`
--- @column reason text -- why there is no amount, or no error measure; null: there are both
+-- @column reason text -- why there is no amount, or no error measure, or an amount of 0; null: there is an amount, with its measure
 -- @column reason_ru text -- the same in Russian
 -- @column history_months integer -- complete months that it was made from
 -- @column origins integer -- past months from which the method was tried at this horizon

@@ -156,6 +156,18 @@ def test_what_a_method_cannot_tell_is_said_with_the_reason() -> None:
     )
 
 
+def test_a_forecast_of_nothing_says_so() -> None:
+    history = [*YEAR, *[Decimal(0)] * 3]
+    (row,) = (r for r in of_history("RUB", history, APRIL, 1) if r.method == "naive")
+    assert (row.amount, row.reason) == (
+        0,
+        (
+            "0 is foretold: of the last 12 complete months 3 brought nothing",
+            "прогноз 0: из последних полных месяцев (12) без оплат 3",
+        ),
+    )
+
+
 def test_months_without_payments_count_as_nothing() -> None:
     assert series({date(2025, 11, 1): Decimal(5), date(2026, 2, 1): Decimal(7)}, APRIL) == [5, 0, 0, 7, 0]
     assert series({}, APRIL) == []
