@@ -114,7 +114,7 @@ class Road:
         return self._open[system.name]
 
     def _connected(self, system: System) -> Any:
-        module = importlib.import_module(_module_of(system))
+        module = importlib.import_module(module_of(system))
         # The receiver's own: a connector that knows no such key may refuse it.
         connection = {key: value for key, value in system.connection.items() if key != HOOK_SECRET}
         shared: dict[str, Any] = {}
@@ -149,7 +149,7 @@ class Road:
 
     def _budget(self, system: System) -> SharedBudget | None:
         """The rate that all processes share; None for a system that declares none."""
-        declared = importlib.import_module(_module_of(system)).LIMITS
+        declared = importlib.import_module(module_of(system)).LIMITS
         if declared is None:
             return None
         rate, burst = declared
@@ -449,6 +449,6 @@ def rebuild(road: Road, progress: Callable[[str], None] = lambda _: None) -> lis
     return outcomes
 
 
-def _module_of(system: System) -> str:
+def module_of(system: System) -> str:
     folder = "accounting" if system.role == "accounting" else "crm"
     return f"resources.{folder}.{system.connector}"

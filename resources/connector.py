@@ -447,6 +447,15 @@ class SearchesBeforeCreate(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Authorship:
+    """Where records of accounting say who entered them, and when: keys, inner ones behind a dot; the first that is filled
+    counts. A connector's module names it `AUTHORSHIP`; where it has none, accounting does not tell."""
+
+    by: tuple[str, ...] = ()
+    at: tuple[str, ...] = ()
+
+
 @runtime_checkable
 class CreatesMany(Protocol):
     """A target that creates many records in one request."""

@@ -28,11 +28,12 @@ def metrics(output: Path | None) -> int:
 
 
 def report(output: Path, as_of: date | None, language: Language) -> int:
-    from pipelines.report.write import ask, raw_tables, write
+    from pipelines.report.write import ask, raw_tables, told_by_accounting, write
 
     day = as_of or datetime.now(UTC).date()
     with road() as found, written(output):
-        done = write(found.warehouse, output, language, ask(found.warehouse, day, raw_tables(found)))
+        asked = ask(found.warehouse, day, raw_tables(found), told_by_accounting(found))
+        done = write(found.warehouse, output, language, asked)
     CONSOLE.print(f"{done.start}: {done.pages} {'страниц' if language == 'ru' else 'pages'}", markup=False)
     return 0
 

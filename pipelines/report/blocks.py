@@ -25,11 +25,13 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Months:
-    """A column a month, empty months included; several values are lines."""
+    """A column a month, empty months included; several values are lines. A month without a row counts as 0, unless the query
+    itself has a row for every month that does (`has_gaps`)."""
 
     values: tuple[str, ...]
     label: str = "month"
     apart: str = "currency"
+    has_gaps: bool = False
 
 
 @dataclass(frozen=True, slots=True)

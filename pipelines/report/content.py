@@ -8,7 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from pipelines.figures import Figure, FigureError, figure
+from pipelines.figures import Figure, FigureError, Unit, figure
 from pipelines.papers.cells import shown
 from pipelines.report import formats
 from pipelines.report.blocks import Bars, Block, Months
@@ -20,9 +20,13 @@ from resources.warehouse import Connection
 
 MAX_MONTHS: Final = 600  # rows of a block by month: months times currencies
 MAX_CHARTS: Final = 3  # currencies that have a picture each
-COUNTED: Final = ("receivables", "variances", "products", "clients_counted")  # numbers of HEADS
+NUMBERS: Final[Mapping[str, Unit]] = {
+    "receivables": "count", "variances": "count", "products": "count", "clients_counted": "count", "naive_amount": "money",
+}  # fmt: skip
+"""Numbers among HEADS."""
 LEAST: Final = 2  # values that are worth a picture; of one the table tells as much
 SENTENCES: Final = ("sentence", "example", "expected", "actual")
+CODES: Final = ("number", "phone", "due_on", "document_date")  # not to be broken
 WORD_COLUMNS: Final = (
     "counterparty",
     "manager",
@@ -30,11 +34,9 @@ WORD_COLUMNS: Final = (
     "client",
     "product",
     "reason",
-    "number",
     "check_name",
     "owner",
     "buyer",
-    "phone",
     "why",
 )
 
@@ -51,6 +53,7 @@ class Head:
 class Cell:
     text: str
     deal_id: str = ""
+    document_key: str = ""
     link: str = ""
     is_zero: bool = False
 
@@ -137,14 +140,19 @@ def _head(block: Block, name: str, language: Language) -> Head:
             f"{name} of the report's block {block.name} is no figure of marts.{block.mart} and has no heading;"
             " add it to pipelines/marts/figures.yaml or pipelines/report/words.py"
         )
-    kind = "number" if found or name in COUNTED else "sentence" if name in SENTENCES else ""
+    kind = "number" if found or name in NUMBERS else "sentence" if name in SENTENCES else ""
     if name in WORD_COLUMNS:
         kind = "word"
+    elif name in CODES:
+        kind = "code"
     return Head(name, title, kind, found)
 
 
 def _cells(row: Mapping[str, Any], heads: Sequence[Head], language: Language) -> list[Cell]:
-    return [Cell(_text(row, one, language), _deal(row, one), is_zero=_is_zero(row, one)) for one in heads]
+    return [
+        Cell(_text(row, one, language), _deal(row, one), _document(row, one), is_zero=_is_zero(row, one))
+        for one in heads
+    ]
 
 
 def _is_zero(row: Mapping[str, Any], one: Head) -> bool:
@@ -155,16 +163,18 @@ def _deal(row: Mapping[str, Any], one: Head) -> str:
     return str(row.get("deal_id") or "") if one.name == "deal" else ""
 
 
+def _document(row: Mapping[str, Any], one: Head) -> str:
+    """Of a document that no deal stands behind: its number leads to what is behind it."""
+    return str(row.get("document_key") or "") if one.name == "number" and not row.get("deal_id") else ""
+
+
 def _text(row: Mapping[str, Any], one: Head, language: Language) -> str:
     found = row[one.name]
     if language == "ru" and f"{one.name}_ru" in row:
         found = row[f"{one.name}_ru"]
-    if one.figure is not None or one.name in COUNTED:
-        return (
-            ""
-            if found is None
-            else formats.figure(found, one.figure.unit if one.figure else "count", language)
-        )
+    if one.figure is not None or one.name in NUMBERS:
+        unit = one.figure.unit if one.figure else NUMBERS[one.name]
+        return "" if found is None else formats.figure(found, unit, language)
     if one.name == "deal" and not found:
         return str(row.get("deal_id") or "")
     if found is None:
@@ -223,7 +233,7 @@ def _months(
                 block,
                 chart.values,
                 labels,
-                [said.get(month, {}) for month in every],
+                [said.get(month, dict.fromkeys(chart.values) if chart.has_gaps else {}) for month in every],
                 apart,
                 language,
                 is_time=True,

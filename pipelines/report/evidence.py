@@ -36,8 +36,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    deal_id: str
+    """`key`: of the deal (core.deal), or of the document (ledger.document). `says` is what the page is of."""
+
+    key: str
     title: str
+    says: str
     parts: Sequence[Part]
 
 
@@ -48,48 +51,48 @@ def chains(
     words = WORDS[language]
     given = {"deals": list(deals), "most": MAX_EVENTS}
     ru = language == "ru"
-    facts = {row["deal_id"]: row for row in _rows(conn, _DEALS, given)}
+    facts = {row["deal_id"]: row for row in rows_of(conn, _DEALS, given)}
     found: dict[str, dict[str, list[Sequence[str]]]] = defaultdict(lambda: defaultdict(list))
 
     def put(name: str, row: Mapping[str, Any], *cells: Any) -> None:
-        found[row["deal_id"]][name].append([_cell(cell, language) for cell in cells])
+        found[row["deal_id"]][name].append([cell(one, language) for one in cells])
 
     for row in facts.values():
-        put("crm", row, row["client"], row["manager"], _code("stage", row["stage"], language), row["created_on"],
-            row["closed_on"], _money(row["amount"], row["currency"], language),
+        put("crm", row, row["client"], row["manager"], code("stage", row["stage"], language), row["created_on"],
+            row["closed_on"], money(row["amount"], row["currency"], language),
             words["yes"] if row["is_deleted"] else words["no"])  # fmt: skip
     for source, table in raw_tables.items():
         own = {facts[deal]["source_id"]: deal for deal in facts if facts[deal]["source"] == source}
         query = sql.SQL(_VERSIONS).format(sql.Identifier(*table.split(".")))
-        for row in _rows(conn, query, {"ids": list(own), "most": MAX_VERSIONS}):
+        for row in rows_of(conn, query, {"ids": list(own), "most": MAX_VERSIONS}):
             put("versions", {"deal_id": own[row["source_id"]]}, str(row["version_id"]), row["said_from"], row["seen_at"],
                 words["yes"] if row["deleted"] else words["no"])  # fmt: skip
-    for row in _rows(conn, _MAPPINGS, given):
+    for row in rows_of(conn, _MAPPINGS, given):
         put("mapping", row, row["system"], row["fingerprint"][:12], row["loaded_at"])
-    for row in _rows(conn, _CHECKS, given):
+    for row in rows_of(conn, _CHECKS, given):
         said = row["reason_ru"] if ru else row["reason"]
         if row["actor"]:
-            told = words["released"].format(by=row["actor"], at=_cell(row["at"], language), why=row["why"])
+            told = words["released"].format(by=row["actor"], at=cell(row["at"], language), why=row["why"])
             said = f"{said} ({told})"
-        put("checks", row, row["check_name"], _code("severity", row["severity"], language), said)
-    for row in _rows(conn, _OPERATIONS, given):
+        put("checks", row, row["check_name"], code("severity", row["severity"], language), said)
+    for row in rows_of(conn, _OPERATIONS, given):
         why = row["reason"] or ""
         if ru:
             why = REASONS.get(why) or in_russian(why)
         put("operations", row, row["at"], step(row["action"], row["kind"], language),
-            _code("state", row["to_state"], language), row["actor"], why)  # fmt: skip
-    for row in _rows(conn, _DOCUMENTS, given):
+            code("state", row["to_state"], language), row["actor"], why)  # fmt: skip
+    for row in rows_of(conn, _DOCUMENTS, given):
         sums = (
-            _money(row[name], row["currency"], language)
+            money(row[name], row["currency"], language)
             for name in ("expected_amount", "sent_amount", "actual_amount")
         )
-        put("documents", row, _code("kind", row["kind"], language), row["number"], row["actual_date"] or row["expected_date"],
+        put("documents", row, code("kind", row["kind"], language), row["number"], row["actual_date"] or row["expected_date"],
             *sums, words["yes"] if row["is_posted"] else words["no"])  # fmt: skip
-    for row in _rows(conn, _PAYMENTS, given):
-        put("payments", row, row["paid_on"], row["payment"], f"{_code('kind', row['kind'], language)} {row['number'] or ''}",
-            _money(row["amount"], row["currency"], language), _code("rule", row["rule"], language))  # fmt: skip
-    for row in _rows(conn, _VARIANCES, given):
-        put("variances", row, _code("reason", row["reason"], language), _money(row["amount"], row["currency"], language),
+    for row in rows_of(conn, _PAYMENTS, given):
+        put("payments", row, row["paid_on"], row["payment"], f"{code('kind', row['kind'], language)} {row['number'] or ''}",
+            money(row["amount"], row["currency"], language), code("rule", row["rule"], language))  # fmt: skip
+    for row in rows_of(conn, _VARIANCES, given):
+        put("variances", row, code("reason", row["reason"], language), money(row["amount"], row["currency"], language),
             row["sentence_ru" if ru else "sentence"], row["cause_ru" if ru else "cause"])  # fmt: skip
     heads = _heads(language)
     nothing = {"checks": words["passed"], "mapping": words["mapping_none"]}
@@ -97,6 +100,7 @@ def chains(
         Chain(
             deal,
             facts[deal]["title"] or deal if deal in facts else deal,
+            f"{words['evidence']} {deal}.",
             [
                 Part(name, words[name], heads[name], found[deal][name], nothing.get(name, words["nothing"]))
                 for name in heads
@@ -125,13 +129,13 @@ def _heads(language: Language) -> Mapping[str, Sequence[str]]:
     }
 
 
-def _rows(conn: Connection, query: str | sql.Composed, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+def rows_of(conn: Connection, query: str | sql.Composed, given: Mapping[str, Any]) -> list[dict[str, Any]]:
     cursor = conn.execute(query.encode() if isinstance(query, str) else query, given)
     names = [column.name for column in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _cell(found: Any, language: Language) -> str:
+def cell(found: Any, language: Language) -> str:
     if found is None:
         return ""
     if hasattr(found, "hour"):
@@ -141,11 +145,11 @@ def _cell(found: Any, language: Language) -> str:
     return str(found)
 
 
-def _code(column: str, found: str | None, language: Language) -> str:
+def code(column: str, found: str | None, language: Language) -> str:
     return value(column, found or "", language)
 
 
-def _money(amount: Any, currency: str | None, language: Language) -> str:
+def money(amount: Any, currency: str | None, language: Language) -> str:
     return "" if amount is None else formats.figure(amount, "money", language, currency or "?")
 
 

@@ -75,8 +75,8 @@ SECTIONS: Final = (
             ),
             Block(
                 "invoices", "Documents that are not paid, the oldest first", "Неоплаченные документы, сначала давние",
-                """select counterparty, client, manager, deal_id, deal, kind, number, document_date, due_on, amount, paid, debt, currency,
-                          days_overdue
+                """select counterparty, client, manager, deal_id, deal, document_key, kind, number, document_date, due_on, amount,
+                          paid, debt, currency, days_overdue
                    from marts.receivables_as_of(%(as_of)s) order by days_overdue desc, debt desc, document_key""",
                 ("counterparty", "manager", "deal", "kind", "number", "due_on", "amount", "paid", "debt", "currency", "days_overdue"),
                 None, ("amount", "paid", "debt"), limit=60,
@@ -264,17 +264,36 @@ SECTIONS: Final = (
         (
             Block(
                 "foretold", "Payments that came, and those foretold", "Оплаты: факт и прогноз",
-                """with foretold as (select month, currency, amount from marts.sales_forecast where is_latest and method = 'theta'),
+                """with foretold as (select month, currency, min(amount) filter (where method = 'theta') as amount,
+                                           min(amount) filter (where method = 'naive') as naive_amount
+                                    from marts.sales_forecast where is_latest group by month, currency),
                      came as (select month, currency, paid as actual from marts.paid_by_month
-                              where month > %(as_of)s::date - interval '12 months')
-                   select month, currency, c.actual, f.amount from came c full join foretold f using (month, currency)
+                              where month > %(as_of)s::date - interval '12 months'),
+                     -- A month without payments brought 0; of a month to come nobody knows yet.
+                     past as (select g.month::date as month, s.currency
+                              from (select currency, min(month) as since from came group by currency) s
+                              cross join lateral generate_series(
+                                  s.since, date_trunc('month', %(as_of)s::date)::date, interval '1 month') g(month))
+                   select month, currency, case when p.month is not null then coalesce(c.actual, 0) end as actual, f.amount, f.naive_amount
+                   from past p left join came c using (month, currency) full join foretold f using (month, currency)
+                   where p.month is not null or f.amount is not null or f.naive_amount is not null
                    order by month, currency""",
-                ("month", "currency", "actual", "amount"), Months(("actual", "amount")), is_now=True,
+                ("month", "currency", "actual", "amount", "naive_amount"), Months(("actual", "amount", "naive_amount"), has_gaps=True),
+                is_now=True,
+            ),
+            Block(
+                "backtest", "How wrong each method was, one month ahead", "Насколько ошибался каждый метод, на месяц вперёд",
+                """select method, origins, mean_absolute_error, naive_absolute_error, share_of_actual, skill, currency, reason, reason_ru
+                   from marts.sales_forecast where is_latest and horizon = 1 and method <> 'pipeline'
+                   order by max(origins) over (partition by currency) desc, currency, skill desc nulls last, method""",
+                ("method", "origins", "mean_absolute_error", "naive_absolute_error", "share_of_actual", "skill", "currency", "reason"),
+                is_now=True,
             ),
             Block(
                 "methods", "Methods side by side", "Методы рядом",
                 """select month, method, amount, mean_absolute_error, share_of_actual, skill, currency, reason, reason_ru
-                   from marts.sales_forecast where is_latest order by currency, month, method""",
+                   from marts.sales_forecast where is_latest and (amount is not null or horizon = 1)
+                   order by max(origins) over (partition by currency) desc, currency, month, method""",
                 ("month", "method", "amount", "mean_absolute_error", "share_of_actual", "skill", "currency", "reason"),
                 is_now=True, limit=60,
             ),
@@ -289,22 +308,22 @@ SECTIONS: Final = (
     ),
     Section(
         "reconciliation", "Reconciliation", "Сверка",
-        "Where the CRM and accounting differ, why, and what to do; each deal leads to its evidence.",
-        "В чём расходятся CRM и учёт, почему и что делать; каждая сделка ведёт к своим основаниям.",
+        "Where the CRM and accounting differ, why, and what to do; each deal, and each document without one, leads to its evidence.",
+        "В чём расходятся CRM и учёт, почему и что делать; каждая сделка и каждый документ без сделки ведут к своим основаниям.",
         (
             Block(
                 "reasons", "Differences by reason", "Расхождения по причинам",
                 """select reason, measure, currency, count(*) as variances, sum(amount) as amount, max(age_days) as age_days
                    from marts.variance group by reason, measure, currency order by count(*) desc, reason, measure, currency""",
-                ("reason", "measure", "variances", "amount", "currency", "age_days"), None, ("variances", "amount"), is_now=True,
+                ("reason", "measure", "variances", "amount", "currency", "age_days"), None, ("variances",), is_now=True,
             ),
             Block(
                 "variances", "Every difference, the largest first", "Все расхождения, сначала крупные",
-                """select variance_number, reason, counterparty, deal_id, coalesce(deal, deal_id) as deal, number,
+                """select variance_number, reason, counterparty, deal_id, coalesce(deal, deal_id) as deal, document_key, number,
                           amount, currency, first_seen_on, owner, sentence, sentence_ru
                    from marts.variance order by abs(amount) desc, variance_key""",
                 ("variance_number", "reason", "counterparty", "deal", "number", "amount", "currency", "owner", "sentence"),
-                None, ("amount",), is_now=True, limit=60,
+                is_now=True, limit=60,
             ),
         ),
     ),

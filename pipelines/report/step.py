@@ -12,7 +12,7 @@ import dagster as dg
 
 from pipelines import stages
 from pipelines.report.sections import SECTIONS
-from pipelines.report.write import Written, ask, raw_tables, write
+from pipelines.report.write import Written, ask, raw_tables, told_by_accounting, write
 from pipelines.sync import Road
 from resources.language import LANGUAGES, Language
 from resources.warehouse import home_folder
@@ -32,7 +32,7 @@ def folder() -> Path:
 
 def write_both(road: Road, as_of: date, *, with_png: bool = False) -> dict[Language, Written]:
     """Write the report in every language, each leading to the other. Raises OSError."""
-    asked = ask(road.warehouse, as_of, raw_tables(road))
+    asked = ask(road.warehouse, as_of, raw_tables(road), told_by_accounting(road))
     others: Mapping[Language, Language] = {"en": "ru", "ru": "en"}
     return {
         language: write(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pipelines import laws
 from pipelines.report import formats
@@ -15,14 +16,17 @@ from pipelines.report.blocks import Section
 from pipelines.report.charts import Picture, picture
 from pipelines.report.content import Answer, Cell, Content, Head, answer, content, is_there
 from pipelines.report.evidence import Chain, Part, chains
+from pipelines.report.foreign import Told, foreign_chains
 from pipelines.report.sections import SECTIONS
 from pipelines.report.words import WORDS
-from pipelines.sync import Road
+from pipelines.sync import Road, module_of
+from resources.connector import Authorship
 from resources.language import Language
 from resources.warehouse import Connection, Warehouse
 
 MAX_DEALS: Final = 300  # deals that have a page of their own, the first that the pages name
-EVIDENCE: Final = "deals"
+MAX_DOCUMENTS: Final = 200  # documents without a deal that have one
+EVIDENCE: Final = ("deals", "documents")
 FOLDER: Final = Path(__file__).parent
 
 
@@ -46,16 +50,18 @@ class Asked:
     answers: Mapping[str, Answer]
     laws: Sequence[laws.Law]
     raw_tables: Mapping[str, str]
+    told: Told
 
 
-def ask(warehouse: Warehouse, as_of: date, raw_tables: Mapping[str, str]) -> Asked:
-    """Ask all that the report tells as it stood at the end of `as_of`. `raw_tables`: of `evidence.chains`."""
+def ask(warehouse: Warehouse, as_of: date, raw_tables: Mapping[str, str], told: Told | None = None) -> Asked:
+    """Ask all that the report tells as it stood at the end of `as_of`. `raw_tables`: of `evidence.chains`; `told`: of
+    `foreign.foreign_chains`."""
     sections = [there for section in SECTIONS if (there := _there(section)).blocks]
     with warehouse.transaction() as conn:
         conn.execute("set transaction isolation level repeatable read")
         answers = {block.name: answer(conn, block, as_of) for section in sections for block in section.blocks}
         known = _known(conn)
-    return Asked(sections, as_of, known, answers, laws.check(warehouse), raw_tables)
+    return Asked(sections, as_of, known, answers, laws.check(warehouse), raw_tables, told or Told())
 
 
 def write(
@@ -73,13 +79,21 @@ def write(
         section.name: [content(block, asked.answers[block.name], language) for block in section.blocks]
         for section in sections
     }
-    deals = _deals(found)
+    deals = _named(found, "deal_id")[:MAX_DEALS]
+    documents = _named(found, "document_key")[:MAX_DOCUMENTS]
     with warehouse.transaction() as conn:
-        evidence = chains(conn, deals, asked.raw_tables, language)
+        evidence = {
+            "deals": chains(conn, deals, asked.raw_tables, language),
+            "documents": foreign_chains(conn, documents, asked.told, language),
+        }
     page = _Page(sections, language, asked.as_of, asked.known, other)
     written = Written(folder / "index.html")
-    (folder / EVIDENCE).mkdir(parents=True, exist_ok=True)
-    files = {deal: f"{EVIDENCE}/{_file(deal)}" for deal in deals}
+    files = {
+        place: {chain.key: f"{place}/{_file(chain.key)}" for chain in evidence[place]} for place in EVIDENCE
+    }
+    links = {"deal_id": files["deals"], "document_key": files["documents"]}
+    for place in EVIDENCE:
+        (folder / place).mkdir(parents=True, exist_ok=True)
     for section in sections:
         blocks = []
         for one in found[section.name]:
@@ -89,26 +103,37 @@ def write(
             ]
             if pictures:
                 written.pictures.setdefault(section.name, pictures[0])
-            blocks.append(page.block(one, pictures, files))
+            blocks.append(page.block(one, pictures, links))
         if section.name == "reconciliation":
             blocks.insert(0, page.laws(asked.laws))
         text = page.made(f"{section.name}.html", section.title(language), section.says(language), blocks)
         (folder / f"{section.name}.html").write_text(text, encoding="utf-8")
         written.rows[section.name] = sum(one.count for one in found[section.name])
-    for path in (folder / EVIDENCE).glob("*.html"):
-        if f"{EVIDENCE}/{path.name}" not in files.values():
-            path.unlink()  # of an earlier report
-    for chain in evidence:
-        (folder / files[chain.deal_id]).write_text(page.chain(chain), encoding="utf-8")
-    written.pages = len(sections) + len(evidence)
+    for place in EVIDENCE:
+        for path in (folder / place).glob("*.html"):
+            if f"{place}/{path.name}" not in files[place].values():
+                path.unlink()  # of an earlier report
+        for chain in evidence[place]:
+            (folder / files[place][chain.key]).write_text(page.chain(chain), encoding="utf-8")
+    written.pages = len(sections) + sum(map(len, evidence.values()))
     return written
 
 
 def raw_tables(road: Road) -> dict[str, str]:
     """The raw table of each CRM's deals."""
-    reads = road.reads.get("core.deal")
     own = {f"raw.{s.name}_{entity}": s.name for s in road.mappings.systems for entity in s.entities}
-    return {own[s.raw_table]: s.raw_table for s in (reads.sources if reads else ()) if s.raw_table in own}
+    return {own[table]: table for table in _raw_of(road, "core.deal") if table in own}
+
+
+def told_by_accounting(road: Road) -> Told:
+    """Where accounting's documents lie, and where they say who entered them."""
+    authorship = getattr(importlib.import_module(module_of(road.accounting)), "AUTHORSHIP", Authorship())
+    return Told(_raw_of(road, "ledger.document"), authorship)
+
+
+def _raw_of(road: Road, table: str) -> list[str]:
+    reads = road.reads.get(table)
+    return list(dict.fromkeys(source.raw_table for source in (reads.sources if reads else ())))
 
 
 def _there(section: Section) -> Section:
@@ -120,18 +145,18 @@ def _known(conn: Connection) -> datetime | None:
     return row[0] if row else None
 
 
-def _deals(found: Mapping[str, Sequence[Content]]) -> list[str]:
-    """The deals that shown rows name, those of the reconciliation first."""
+def _named(found: Mapping[str, Sequence[Content]], of: Literal["deal_id", "document_key"]) -> list[str]:
+    """The deals, or the documents without one, that shown rows name, those of the reconciliation first."""
     sections = sorted(found, key=lambda name: name != "reconciliation")
     named = (
-        cell.deal_id
+        getattr(cell, of)
         for name in sections
         for one in found[name]
         for row in one.rows
         for cell in row
-        if cell.deal_id
+        if getattr(cell, of)
     )
-    return list(dict.fromkeys(named))[:MAX_DEALS]
+    return list(dict.fromkeys(named))
 
 
 def _file(deal: str) -> str:
@@ -176,7 +201,9 @@ class _Page:
             style=Markup(style), other=other,
         )  # fmt: skip
 
-    def block(self, one: Content, pictures: Sequence[Picture], files: Mapping[str, str]) -> dict[str, Any]:
+    def block(
+        self, one: Content, pictures: Sequence[Picture], links: Mapping[str, Mapping[str, str]]
+    ) -> dict[str, Any]:
         notes = list(one.notes)
         if one.block.is_now and self.is_past:
             notes.insert(0, self.words["stands"])
@@ -192,7 +219,7 @@ class _Page:
                 "tiles": [self._tiles(one, row) for row in told],
                 "nothing": "" if told else self.words["none"],
             }
-        rows = [[replace(cell, link=files.get(cell.deal_id, "")) for cell in row] for row in one.rows]
+        rows = [[_linked(cell, links) for cell in row] for row in one.rows]
         more = ""
         if one.count > len(rows):
             mart = one.block.mart.removesuffix("_as_of")
@@ -230,9 +257,9 @@ class _Page:
     def chain(self, chain: Chain) -> str:
         blocks = [self._part(part) for part in chain.parts]
         return self.made(
-            _file(chain.deal_id),
+            _file(chain.key),
             chain.title,
-            f"{self.words['evidence']} {chain.deal_id}.",
+            chain.says,
             blocks,
             root="../",
         )
@@ -243,6 +270,12 @@ class _Page:
             return shown | {"nothing": part.nothing}
         heads = [Head(f"{part.name}_{place}", title, "", None) for place, title in enumerate(part.heads)]
         return shown | {"heads": heads, "rows": [[Cell(text) for text in row] for row in part.rows]}
+
+
+def _linked(cell: Cell, links: Mapping[str, Mapping[str, str]]) -> Cell:
+    """The cell with the way to its evidence, where there is a page of it."""
+    link = links["deal_id"].get(cell.deal_id) or links["document_key"].get(cell.document_key, "")
+    return replace(cell, link=link, text=cell.text or cell.document_key) if link else cell
 
 
 def _empty_block(name: str, title: str) -> dict[str, Any]:

@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from pipelines.report.foreign import Told
 from pipelines.report.sections import SECTIONS
 from pipelines.report.write import ask, write
+from resources.connector import Authorship
 from resources.language import LANGUAGES, Language
-from resources.warehouse import Warehouse
+from resources.warehouse import Connection, Warehouse
+from tests.marts.company import BOOKS, ROUBLE, insert
 
 pytest_plugins = ["tests.marts.fixtures"]
 
@@ -27,7 +30,7 @@ FLAGS = [
 DAY = date(2026, 3, 31)
 EVIL = '<script>document.title = "taken"</script><img src=x onerror="document.title=1">'
 SIGNS = {"RUB": "₽", "USD": "$"}
-PHONE, DESK = 360, 1200
+PHONE, NARROW, DESK = 360, 1100, 1200
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +42,31 @@ def reported(
     with warehouse.transaction() as conn:
         conn.execute("update core.accounting_counterparty set name = %s where counterparty_key = 'B'", [EVIL])
         conn.execute("update core.deal set title = %s where deal_id = 'd2'", [EVIL])
+        _enter_by_hand(conn)
     folder = tmp_path_factory.mktemp("report")
-    asked = ask(warehouse, DAY, {})
+    told = Told(["raw.onec_invoice"], Authorship(by=("Автор_Key", "author.name"), at=("entered",)))
+    asked = ask(warehouse, DAY, {}, told)
     for language in LANGUAGES:
         write(warehouse, folder / language, language, asked)
     return warehouse, folder
+
+
+def _enter_by_hand(conn: Connection) -> None:
+    """Invoice 77, of which no deal knows: 90 at first, then 80; as accounting's own record tells it."""
+    columns = "document_key kind number document_date is_posted counterparty_key currency_key amount version"
+    row = ("o4", "invoice", "77", "2025-12-01", True, "B", ROUBLE, 80, "2")
+    insert(conn, "ledger.document", BOOKS, columns, [row])
+    conn.execute(
+        "insert into ops.row_version (table_name, key, scope, said_from, known_from, row) select 'ledger.document', 'o4', 'o4',"
+        " '2025-12-01', '2025-12-01', to_jsonb(d) - array['said_from', 'known_from'] || '{\"amount\": 90, \"version\": \"1\"}'"
+        " from ledger.document d where document_key = 'o4'"
+    )
+    conn.execute(
+        "update ledger.document set said_from = '2026-01-12', known_from = '2026-01-12' where document_key = 'o4'"
+    )
+    conn.execute("create table raw.onec_invoice (source_id text, is_current boolean, payload jsonb)")
+    said = '{"Автор_Key": "00000000-0000-0000-0000-000000000000", "author": {"name": "Petrova"}, "entered": "2025-12-01"}'
+    conn.execute("insert into raw.onec_invoice values ('o4', true, %s)", [said])
 
 
 @pytest.fixture
@@ -109,7 +132,7 @@ def test_figures_on_the_page_are_those_of_the_marts(
     page.close()
 
 
-@pytest.mark.parametrize("width", [PHONE, DESK])
+@pytest.mark.parametrize("width", [PHONE, NARROW, DESK])
 def test_no_page_asks_for_anything_runs_a_script_or_is_wider_than_the_window(
     reported: tuple[Warehouse, Path], browser: Any, width: int, tmp_path: Path
 ) -> None:
@@ -123,6 +146,9 @@ def test_no_page_asks_for_anything_runs_a_script_or_is_wider_than_the_window(
         page.goto(path.as_uri())
         page.screenshot(path=str(tmp_path / f"{path.stem}.png"), full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert page.evaluate(
+            "[...document.querySelectorAll('.wide')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+        ) == 0, f"{path}: a table is wider than its place"  # fmt: skip
         assert "Sverka" in page.title(), path
         assert page.locator("script, [onerror]").count() == 0, path
         for image in page.locator("figure img").all():
@@ -157,6 +183,40 @@ def test_a_deal_leads_to_its_evidence(reported: tuple[Warehouse, Path], browser:
         "2026-04-05 invoice 2 350.00 ₽ stated",
     ]
     assert "partial payment" in page.locator("#variances").inner_text()
+    page.close()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_document_that_is_not_ours_leads_to_what_accounting_says_of_it(
+    reported: tuple[Warehouse, Path], browser: Any, language: Language
+) -> None:
+    _, folder = reported
+    page = browser.new_page(viewport={"width": DESK, "height": 900})
+    page.goto((folder / language / "receivables.html").as_uri())
+    page.locator('#invoices td[data-name="number"]').get_by_role("link", name="77").click()
+    assert "o4" in page.locator("header p").inner_text()
+
+    def cells(part: str) -> list[str]:
+        return [re.sub(r"\s+", " ", row) for row in page.locator(f"#{part} tbody tr").all_inner_texts()]
+
+    versions = [re.sub(r"\D", "", re.findall(r"\d[\d.,]* ₽", row)[0]) for row in cells("versions")]
+    assert versions == ["9000", "8000"], "90.00, then 80.00"
+    assert cells("entered") == ["Petrova 2025-12-01"]
+    assert (
+        cells("foreign")
+        == {
+            "en": [
+                "We did not write it: none of our operations bears its key.",
+                "Its comment names no deal.",
+            ],
+            "ru": [
+                "Мы его не записывали: ни у одной нашей операции нет такого ключа.",
+                "В комментарии нет сделки.",
+            ],
+        }[language]
+    )
+    (paid,) = cells("payments")
+    assert re.search(r"\b30[.,]00 ₽", paid)
     page.close()
 
 

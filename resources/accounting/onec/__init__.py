@@ -1,5 +1,12 @@
 """1C:Enterprise over standard OData: read and written."""
 
-from resources.accounting.onec.connector import LIMITS, OneC, connect
+from typing import Final
 
-__all__ = ["LIMITS", "OneC", "connect"]
+from resources.accounting.onec.connector import LIMITS, OneC, connect
+from resources.connector import Authorship
+
+__all__ = ["AUTHORSHIP", "LIMITS", "OneC", "connect"]
+
+AUTHORSHIP: Final = Authorship(
+    by=("Автор_Key", "Ответственный_Key")
+)  # keys of users, whose catalogue is not read
