@@ -59,6 +59,12 @@ class Incoming:
     def __post_init__(self) -> None:
         self.temporary = f"incoming_{self.entity.name}"
 
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing came of it, and nothing follows from that."""
+        came = self.received or self.complete or self.parents or self.opened or self.direct or self.files
+        return self.mode == "incremental" and self.asked and not came
+
     def open(self, conn: Connection) -> None:
         """Make its temporary table, if it is not there yet: most reads bring nothing for most entities.
 
@@ -170,6 +176,26 @@ def _turn(system: str) -> str:
     return f"raw {system}"
 
 
+def open_batches(
+    conn: Connection,
+    system: str,
+    entities: Sequence[Entity],
+    mode: Mode,
+    since: datetime | None,
+    until: datetime,
+    run_id: str,
+) -> dict[str, Incoming]:
+    """Open a batch of each of these entities, by name."""
+    rows = conn.execute(
+        "insert into ops.batch (source, entity, mode, window_from, window_to, started_at, status, run_id)"
+        " select %s, e.name, %s, %s, %s, now(), 'reading', %s"
+        " from unnest(%s::text[]) with ordinality as e(name, place) order by e.place returning entity, batch_id",
+        [system, mode, since, until, run_id, [entity.name for entity in entities]],
+    ).fetchall()
+    numbers: dict[str, int] = dict(rows)
+    return {entity.name: Incoming(entity, numbers[entity.name], mode) for entity in entities}
+
+
 def open_batch(
     conn: Connection,
     system: str,
@@ -179,12 +205,7 @@ def open_batch(
     until: datetime,
     run_id: str,
 ) -> Incoming:
-    row = conn.execute(
-        "insert into ops.batch (source, entity, mode, window_from, window_to, started_at, status, run_id)"
-        " values (%s, %s, %s, %s, %s, now(), 'reading', %s) returning batch_id",
-        [system, entity.name, mode, since, until, run_id],
-    ).fetchone()
-    return Incoming(entity, row[0] if row else 0, mode)
+    return open_batches(conn, system, [entity], mode, since, until, run_id)[entity.name]
 
 
 def scalar(conn: Connection, statement: str, parameters: Sequence[Any] | None = None) -> Any:

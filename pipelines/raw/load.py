@@ -22,6 +22,7 @@ from pipelines.raw.batch import (
     Mode,
     ensure_tables,
     open_batch,
+    open_batches,
     raw_table,
     read_directly,
     take_turns,
@@ -38,7 +39,7 @@ from pipelines.raw.memory import (
 )
 from pipelines.raw.receive import gathered, keepable, receive
 from pipelines.raw.refused import Watch, refuse, refused_of
-from pipelines.raw.settle import settle
+from pipelines.raw.settle import settle, settle_all
 from pipelines.raw.stumbles import each
 from pipelines.raw.sweep import sweep_entity, sweeps_due
 from resources.connector import Capabilities, Entity, MeetsAll, Page, ReadsFiles, Source, SourceError
@@ -143,9 +144,9 @@ def _read(
     opened: dict[str, Incoming] = {}
     error = ""
     with warehouse.transaction() as conn:
-        for entity in group:
-            opened[entity.name] = open_batch(conn, source.system, entity, mode, since, until, run_id)
-            opened[entity.name].allow_deletions = allow_deletions
+        opened |= open_batches(conn, source.system, group, mode, since, until, run_id)
+        for incoming in opened.values():
+            incoming.allow_deletions = allow_deletions
         conn.commit()
         if mode == "full":
             read_directly(conn, source.system, opened.values())
@@ -174,18 +175,8 @@ def _read(
                 opened[file.entity].files.append(file.source_id)
         refused = refused_of(conn, source.system, opened, watch)
         take_turns(conn, source.system)
-        batches = [
-            settle(
-                conn,
-                source.system,
-                incoming,
-                echo.get(name, ()),
-                refused.get(name, error),
-                until if incoming.asked else None,
-                source.capabilities.volatile,
-            )
-            for name, incoming in opened.items()
-        ]
+        errors = {name: refused.get(name, error) for name in opened}
+        batches = settle_all(conn, source.system, opened, echo, errors, until, source.capabilities.volatile)
         # What a guard refused to store is no content loaded; what was read before an error is.
         remember_contents(conn, source, [batch.entity for batch in batches if batch.error in ("", error)])
         remember_places(conn, source, [batch.entity for batch in batches if not batch.error])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -39,6 +39,58 @@ VALID = "coalesce({of}.said_from, {of}.modified_at, {of}.seen_at)"
 
 # Where a row of a file stands, which is no part of what it says.
 PLACE = ("_file", "_row")
+
+
+def settle_all(
+    conn: Connection,
+    system: str,
+    opened: Mapping[str, Incoming],
+    echo: Mapping[str, Sequence[str]],
+    errors: Mapping[str, str],
+    until: datetime,
+    volatile: Sequence[str] = (),
+) -> list[Batch]:
+    """Settle all that was read together. Of most entities nothing came: those are done at once."""
+    quiet = {name: incoming for name, incoming in opened.items() if incoming.is_quiet}
+    _settle_quiet(conn, system, quiet, errors, until)
+    return [
+        Batch(system, name, incoming.mode, error=errors[name], batch_id=incoming.batch_id)
+        if name in quiet
+        else settle(
+            conn,
+            system,
+            incoming,
+            echo.get(name, ()),
+            errors[name],
+            until if incoming.asked else None,
+            volatile,
+        )
+        for name, incoming in opened.items()
+    ]
+
+
+def _settle_quiet(
+    conn: Connection, system: str, quiet: Mapping[str, Incoming], errors: Mapping[str, str], until: datetime
+) -> None:
+    if not quiet:
+        return
+    conn.execute(
+        """
+        update ops.batch b set finished_at = clock_timestamp(), status = case q.error when '' then 'loaded' else 'failed' end,
+               received = 0, added = 0, changed = 0, unchanged = 0, deleted = 0, rejected = 0, message = nullif(q.error, '')
+        from unnest(%s::bigint[], %s::text[]) as q(batch_id, error) where b.batch_id = q.batch_id
+        """,
+        [[incoming.batch_id for incoming in quiet.values()], [errors[name] for name in quiet]],
+    )
+    conn.execute(
+        _READ_UNTIL,
+        {
+            "source": system,
+            "entities": [name for name in quiet if not errors[name]],
+            "until": until,
+            "whole": None,
+        },
+    )
 
 
 def settle(
@@ -351,15 +403,24 @@ def _finish(conn: Connection, batch: Batch, until: datetime | None, whole: bool)
     if batch.error or until is None:
         return
     conn.execute(
-        """
-        insert into ops.cursor (source, entity, read_until, full_read_at, swept_at)
-        values (%(source)s, %(entity)s, %(until)s, %(whole)s, %(whole)s)
-        on conflict (source, entity) do update set read_until = greatest(ops.cursor.read_until, excluded.read_until),
-            full_read_at = coalesce(excluded.full_read_at, ops.cursor.full_read_at),
-            swept_at = coalesce(excluded.swept_at, ops.cursor.swept_at)
-        """,
-        {"source": batch.source, "entity": batch.entity, "until": until, "whole": until if whole else None},
+        _READ_UNTIL,
+        {
+            "source": batch.source,
+            "entities": [batch.entity],
+            "until": until,
+            "whole": until if whole else None,
+        },
     )
+
+
+_READ_UNTIL: Final = """
+    insert into ops.cursor (source, entity, read_until, full_read_at, swept_at)
+    select %(source)s, read.entity, %(until)s::timestamptz, %(whole)s::timestamptz, %(whole)s::timestamptz
+    from unnest(%(entities)s::text[]) as read(entity)
+    on conflict (source, entity) do update set read_until = greatest(ops.cursor.read_until, excluded.read_until),
+        full_read_at = coalesce(excluded.full_read_at, ops.cursor.full_read_at),
+        swept_at = coalesce(excluded.swept_at, ops.cursor.swept_at)
+"""
 
 
 def _settle_quarantine(conn: Connection, batch: Batch, came: str | None, files: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from pipelines.raw.batch import Batch, open_batch, raw_table, scalar, take_turns
 from pipelines.raw.receive import keepable
@@ -113,9 +114,10 @@ def sweep_entity(
         )
         if of_parents:
             missing += f" and not exists (select from living_key i where i.source_id = c.parent_id || '{EVERY_CHILD}')"
-        if not error and not allow_deletions:
+        gone = 0 if error else _missing(conn, name, missing)
+        if gone and not allow_deletions:
             error = guard(conn, source.system, entity.name, missing)
-        deleted = 0 if error else _delete(conn, name, incoming.batch_id, missing)
+        deleted = _delete(conn, name, incoming.batch_id, missing) if gone and not error else 0
         unknown = scalar(
             conn,
             "select count(*) from living_key i where not exists"
@@ -129,32 +131,46 @@ def sweep_entity(
         batch = Batch(source.system, entity.name, "sweep", received=count, unchanged=count, deleted=deleted,
                       error=error, batch_id=incoming.batch_id)  # fmt: skip
         conn.execute(
-            "update ops.batch set finished_at = clock_timestamp(), status = %s, received = %s, unchanged = %s,"
-            " deleted = %s, message = nullif(%s, '') where batch_id = %s",
-            ["failed" if error else "loaded", count, count, deleted, error, incoming.batch_id],
-        )
-        if not error:
-            conn.execute(
-                "update ops.cursor set swept_at = %s where source = %s and entity = %s",
-                [moment, source.system, entity.name],
-            )
-        empty(conn, "living_key")
+            _FINISH,
+            {"status": "failed" if error else "loaded", "count": count, "deleted": deleted, "error": error,
+             "batch": incoming.batch_id, "moment": moment},
+        )  # fmt: skip
+        if count < ANALYZED_FROM:
+            conn.execute("delete from living_key")
+        else:
+            empty(conn, "living_key")
         conn.commit()
     return batch, 0 if error else int(unknown)
 
 
+_FINISH: Final = """
+    with finished as (
+        update ops.batch set finished_at = clock_timestamp(), status = %(status)s, received = %(count)s,
+               unchanged = %(count)s, deleted = %(deleted)s, message = nullif(%(error)s, '')
+        where batch_id = %(batch)s returning source, entity)
+    update ops.cursor c set swept_at = %(moment)s from finished f
+    where c.source = f.source and c.entity = f.entity and %(error)s = ''
+"""
+
+
+def _missing(conn: Connection, name: str, missing: str) -> int:
+    """How many living records are missing. Counted, not looked for: for the first row the planner would compare each with
+    each."""
+    return int(scalar(conn, f"select count(*) {_living(name, missing)}"))
+
+
+def _living(name: str, missing: str) -> str:
+    return f"from {name} c where c.is_current and not c.deleted and {missing}"
+
+
 def _delete(conn: Connection, name: str, batch_id: int, missing: str) -> int:
     """Mark the living records that are missing as deleted; how many."""
-    living = f"from {name} c where c.is_current and not c.deleted and {missing}"
-    # Counted, not looked for: for the first row the planner would compare each with each.
-    if not scalar(conn, f"select count(*) {living}"):
-        return 0
     made(conn)
     conn.execute(
         trusted(
             f"""insert into news
         select c.source_id, c.parent_id, c.modified_at, true as deleted, c.payload,
-               c.version_id as replaces, false as was_deleted, c.payload as old_payload {living}"""
+               c.version_id as replaces, false as was_deleted, c.payload as old_payload {_living(name, missing)}"""
         )
     )
     _, deleted, _ = store(conn, name, batch_id)
