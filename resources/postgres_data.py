@@ -63,6 +63,7 @@ fsync = off
 synchronous_commit = off
 full_page_writes = off
 shared_buffers = 128MB
+autovacuum = off  # a test's database is gone before it would pay, and hundreds of them are looked into in vain
 """
 
 
