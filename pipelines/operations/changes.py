@@ -7,18 +7,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
 from mappings.words import field_word
-from pipelines.operations.difference import HEADER, LineChange, line_changes
+from pipelines.operations.difference import HEADER, LINE, LineChange, line_changes
 from resources.language import Language
 from resources.warehouse import Connection, trusted
 
 MOST_LINES: Final = 5  # that one question tells; the others are counted
-AT_ONCE: Final = 1_000  # documents that are put into words together
+AT_ONCE: Final = 2_000  # documents that are put into words together
 
 WORDS: Final = {
     "line": ("line", "строка"),
@@ -33,54 +34,66 @@ WORDS: Final = {
     "namesake": ("another one, {} too", "другой, тоже {}"),
 }
 MONEY: Final = ("amount", "price", "vat_amount")
-
-# Of `standing s`: what is to be asked and is not asked yet.
-UNASKED: Final = """
-    s.action = 'ask' and not exists (
-        select from ops.question q
-        where q.operation_id = s.operation_id and q.withdrawn_at is null and q.answer is null)
-"""
+MOST_NUMBERS: Final = 10_000  # that are kept as they are written: prices and quantities come again
+LINE_TOLD: Final = ("product_key", "product_name", *LINE)
 
 
-def say_changes(conn: Connection) -> None:
-    """Fill `changes` and `changes_ru` of the rows of `standing` that people are asked about anew."""
-    ids = [
-        row[0]
-        for row in conn.execute(trusted(f"select s.operation_id from standing s where {UNASKED}")).fetchall()
-    ]
+def say_changes(conn: Connection) -> int:
+    """Put into words what people are asked about anew: a row of the temporary table `worded` for each such row of
+    `standing`; how many."""
+    ids = [row[0] for row in conn.execute(trusted(_UNASKED)).fetchall()]
+    if not ids:
+        return 0
+    conn.execute(_WORDED)
     for part in (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE)):
-        rows = conn.execute(trusted(_DIFFERING), {"ids": part}).fetchall()
-        told: list[tuple[UUID, str, str]] = [
-            (operation_id, said(fields, old, new, "en"), said(fields, old, new, "ru"))
-            for operation_id, fields, old, new in (
-                (row[0], row[1], _decoded(row[2]) or {}, _decoded(row[3])) for row in rows
-            )
-        ]
+        words: dict[tuple[str | None, ...], tuple[str, str]] = {}
+        told: list[tuple[UUID, str, str]] = []
+        for operation_id, fields, old, new in conn.execute(trusted(_DIFFERING), {"ids": part}).fetchall():
+            alike = (*fields, old, new)  # an invoice and the realization after it mostly differ alike
+            if alike not in words:
+                words[alike] = said_in_both(fields, _decoded(old) or {}, _decoded(new))
+            told.append((operation_id, *words[alike]))
         conn.execute(
-            "update standing s set changes = t.en, changes_ru = t.ru"
-            " from unnest(%s::uuid[], %s::text[], %s::text[]) as t(operation_id, en, ru)"
-            " where s.operation_id = t.operation_id",
-            [list(column) for column in zip(*told, strict=True)] if told else [[], [], []],
+            "insert into worded select * from unnest(%s::uuid[], %s::text[], %s::text[])",
+            [list(column) for column in zip(*told, strict=True)],
         )
+    conn.execute("analyze worded (operation_id)")
+    return len(ids)
 
 
-def said(
-    fields: Sequence[str], old: Mapping[str, Any], new: Mapping[str, Any] | None, language: Language
+def said_in_both(
+    fields: Sequence[str], old: Mapping[str, Any], new: Mapping[str, Any] | None
+) -> tuple[str, str]:
+    """What changed of these fields, in English and in Russian; their names alone without `new`."""
+    lines = line_changes(old.get("lines") or [], new.get("lines") or []) if old and new else ()
+    return _said(fields, old, new, lines, "en"), _said(fields, old, new, lines, "ru")
+
+
+def _said(
+    fields: Sequence[str],
+    old: Mapping[str, Any],
+    new: Mapping[str, Any] | None,
+    lines: Sequence[LineChange],
+    language: Language,
 ) -> str:
-    """What changed of these fields; their names alone without `new`."""
     if new is None:
         return ", ".join(field_word(field, language) for field in fields)
-    words = _Words(old, new, language)
+    words = _Words(old, new, lines, language)
     return "; ".join(part for field in fields for part in words.told(field))
 
 
 class _Words:
     """Of one document. Contents are those of operations, with the names of counterparty and contract for their keys."""
 
-    def __init__(self, old: Mapping[str, Any], new: Mapping[str, Any], language: Language) -> None:
-        self.language = language
+    def __init__(
+        self,
+        old: Mapping[str, Any],
+        new: Mapping[str, Any],
+        lines: Sequence[LineChange],
+        language: Language,
+    ) -> None:
+        self.language, self.lines = language, lines
         self.old, self.new = old.get("document") or {}, new.get("document") or {}
-        self.lines = line_changes(old.get("lines") or [], new.get("lines") or []) if old else ()
 
     def told(self, field: str) -> Iterator[str]:
         column = HEADER.get(field)
@@ -118,10 +131,7 @@ class _Words:
         if value is None or value == "":
             return self.word("nothing")
         if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
-            exact = Decimal(value)
-            is_money = field in MONEY and exact == exact.quantize(Decimal("0.01"))
-            number = f"{exact:,.2f}" if is_money else f"{exact.normalize():,f}"
-            return number.translate({ord(","): "\u00a0", ord("."): "," if self.language == "ru" else "."})
+            return _number(value, field in MONEY)[self.language == "ru"]
         if field in ("date", "due_on") and self.language == "ru":
             return f"{date.fromisoformat(str(value)[:10]):%d.%m.%Y}"
         return f"«{value}»" if field in ("counterparty", "contract", "comment") else str(value)
@@ -136,36 +146,87 @@ class _Words:
         return WORDS[name][self.language == "ru"]
 
 
+@lru_cache(maxsize=MOST_NUMBERS)
+def _number(value: int | Decimal, is_money: bool) -> tuple[str, str]:
+    """As it is written in English and in Russian."""
+    exact = Decimal(value)
+    is_money = is_money and exact == exact.quantize(Decimal("0.01"))
+    number = f"{exact:,.2f}" if is_money else f"{exact.normalize():,f}"
+    spaced = number.replace(",", "\u00a0")
+    return spaced, spaced.replace(".", ",")
+
+
 def _decoded(text: str | None) -> Any:
     return _JSON.decode(text) if text else None
 
 
 _JSON: Final = msgspec.json.Decoder(float_hook=Decimal)
 
-_NAMED: Final = """
-    jsonb_build_object(
-        'counterparty_key', coalesce(
-            ops.edit_name('counterparty', {0} ->> 'counterparty_key'),
-            (select p.legal_name from documents.counterparty p where p.counterparty_id = {0} ->> 'counterparty_id'),
-            {0} ->> 'counterparty_key'),
-        'contract_key', coalesce(
-            ops.edit_name('contract', {0} ->> 'contract_key'),
+# What people call the counterparty and the contract of accounting; until it has them, what they are to be called there.
+_NAMES: Final = {
+    "counterparty": """coalesce(
+            (select a.name from core.accounting_counterparty a where a.counterparty_key = {0}.counterparty_key),
+            (select p.legal_name from documents.counterparty p where p.counterparty_id = {0}.counterparty_id),
+            {0}.counterparty_key)""",
+    "contract": """coalesce(
+            (select a.name from core.accounting_contract a where a.contract_key = {0}.contract_key),
             (select p.name from documents.contract p
-              where p.contract_id = concat_ws('/', {0} ->> 'counterparty_id', {0} ->> 'currency')),
-            {0} ->> 'contract_key'))
+              where p.contract_id = concat_ws('/', {0}.counterparty_id, {0}.currency)),
+            {0}.contract_key)""",
+}
+
+
+def _header(document: str) -> str:
+    """SQL: what a question tells of the header of `document`, with names for keys. Money needs its currency."""
+    told = "".join(
+        f", '{column}', case when '{field}' = any(s.fields) then "
+        + _NAMES.get(field, f"{{0}}.{column}").format(document)
+        + " end"
+        for field, column in HEADER.items()
+        if field != "currency"
+    )
+    return f"json_build_object('currency', {document}.currency{told})"
+
+
+_WORDED: Final = """
+    drop table if exists pg_temp.worded;
+    create temporary table worded (operation_id uuid, changes text, changes_ru text) on commit drop
 """
 
-# Of a document that accounting changes again and again, or that is undone there, only the fields are told.
+# What is to be asked and is not asked yet, by deal.
+_UNASKED: Final = """
+    select s.operation_id from standing s
+    where s.action = 'ask' and not exists (
+        select from ops.question q
+        where q.operation_id = s.operation_id and q.withdrawn_at is null and q.answer is null)
+    order by s.deal_id
+"""
+
+# Only what is told is taken out of the two. Of a document that accounting changes again and again, or that is undone there,
+# only the fields are told.
 _DIFFERING: Final = f"""
+    with asked as materialized (
+        select s.operation_id, s.deal_id, s.fields, s.by_accounting from standing s where s.operation_id = any(%(ids)s)
+    ), due as (
+        select a.deal_id, made.lines
+        from (select distinct s.deal_id from asked s where 'lines' = any(s.fields)) a
+        cross join lateral (
+            select json_agg(json_build_object({", ".join(f"'{name}', l.{name}" for name in LINE_TOLD)})
+                            order by l.is_service, l.position) as lines
+            from documents.document_line l where l.deal_id = a.deal_id) made
+    )
     select s.operation_id, s.fields,
-           (w.content || jsonb_build_object('document', (w.content -> 'document') || {_NAMED.format("(w.content -> 'document')")}))::text,
-           case when n.operation_id is not null and not s.by_accounting then jsonb_build_object(
-               'document', (to_jsonb(n) - 'lines') || {_NAMED.format("to_jsonb(n)")},
-               'lines', coalesce(n.lines, (
-                   select jsonb_agg(to_jsonb(l) order by l.is_service, l.position)
-                   from documents.document_line l where l.deal_id = n.deal_id)))::text end
-    from standing s
+           case when n.operation_id is not null and w.content is not null then json_build_object(
+               'document', {_header("o")}, 'lines', case when 'lines' = any(s.fields) then held.lines end)::text end,
+           case when n.operation_id is not null then json_build_object(
+               'document', {_header("n")},
+               'lines', case when 'lines' = any(s.fields) then coalesce(n.lines::json, due.lines) end)::text end
+    from asked s
     join written w on w.operation_id = s.operation_id
-    left join needed n on n.operation_id = s.operation_id
-    where s.operation_id = any(%(ids)s)
+    left join needed n on n.operation_id = s.operation_id and not s.by_accounting
+    left join due on due.deal_id = n.deal_id
+    left join lateral jsonb_to_record(w.content) as held(document jsonb, lines jsonb) on n.operation_id is not null
+    left join lateral jsonb_to_record(held.document) as o(
+        document_date text, due_on text, counterparty_id text, counterparty_key text, contract_key text, currency text,
+        amount numeric, vat_amount numeric, comment text) on true
 """

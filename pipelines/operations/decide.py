@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from mappings import System
 from mappings.check import ANOTHERS
-from pipelines.operations.changes import UNASKED, say_changes
+from pipelines.operations.changes import say_changes
 from pipelines.operations.desired import PERIOD_CLOSED, PERIOD_CLOSED_THERE, write_out
 from pipelines.operations.edits import (
     LAST_STEP,
@@ -62,8 +62,7 @@ def decide(conn: Connection, accounting: System, run_id: str = "") -> Decided:
     deals = [row[0] for row in conn.execute(trusted(REVISE), parameters).fetchall()]
     conn.execute(trusted(_WITHDRAW), parameters)
     conn.execute(_SPEND)
-    say_changes(conn)
-    asked = conn.execute(trusted(_ASK), parameters).rowcount
+    asked = conn.execute(trusted(_ASK), parameters).rowcount if say_changes(conn) else 0
     record_edits(conn, accounting, run_id)
     return Decided(sorted(set(deals)), asked)
 
@@ -224,7 +223,6 @@ _STANDING: Final = f"""
     create temporary table standing on commit drop as
     select w.operation_id, w.kind, w.key, w.deal_id, w.document_key, w.content is not null as has_content,
            d.content_hash as wanted_hash, d.operation_id is null as is_cancelled, changed.fields,
-           null::text as changes, null::text as changes_ru,
            -- Accounting changed what is nobody's, or of a posted one the CRM's.
            coalesce(e.nobodys && {WEIGHTY} or (place.state <> 'draft' and cardinality(e.crms) > 0), false) as is_edited,
            coalesce(l.is_deleted, false) as is_gone,
@@ -397,8 +395,8 @@ _ASK: Final = """
                            ' deal still calls for it: restore it there, or change the deal'
                        when s.fields = '{refunded}' then 'its money was given back to the buyer, and the deal still calls for it:'
                            ' change the deal, or leave it'
-                       when s.by_accounting then 'accounting changes it again each time that it is written back: ' || s.changes
-                       else 'the deal says otherwise: ' || s.changes end,
+                       when s.by_accounting then 'accounting changes it again each time that it is written back: ' || worded.changes
+                       else 'the deal says otherwise: ' || worded.changes end,
                   case when s.amiss is not null
                        then format('; in accounting it is not as we left it (%%s): put that right there first', s.amiss)
                        when s.is_edited then '; accounting changed it too'
@@ -415,18 +413,18 @@ _ASK: Final = """
                            ' по-прежнему: восстановите его там или измените сделку'
                        when s.fields = '{refunded}' then 'деньги по нему вернули покупателю, а сделка требует его по-прежнему:'
                            ' измените сделку или оставьте как есть'
-                       when s.by_accounting then 'в учёте его меняют снова после каждой обратной записи: ' || s.changes_ru
-                       else 'в сделке теперь иначе: ' || s.changes_ru end,
+                       when s.by_accounting then 'в учёте его меняют снова после каждой обратной записи: ' || worded.changes_ru
+                       else 'в сделке теперь иначе: ' || worded.changes_ru end,
                   case when s.amiss is not null then '; в учёте он не таков, каким мы его оставили ('
                            || replace(replace(replace(replace(s.amiss, 'not posted', 'не проведён'), 'deleted', 'удалён'),
                                   'changed', 'изменён'), 'corrected or taken back by hand', 'исправлен или возвращён вручную')
                            || '): сначала исправьте это там'
                        when s.is_edited then '; в учёте документ тоже изменён'
                        when s.is_taken_back and s.fields <> '{unposted}' then '; проведение отменили мы, чтобы его изменить' else '' end)
-    from standing s
+    from worded
+    join standing s on s.operation_id = worded.operation_id
     left join (
         select p.operation_id, count(*) as questions from ops.question p
-        where p.operation_id in (select operation_id from standing) group by p.operation_id
+        where p.operation_id in (select operation_id from worded) group by p.operation_id
     ) before on before.operation_id = s.operation_id
-    where {unasked}
-""".replace("{unasked}", UNASKED)
+"""

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from pipelines.commands import decisions
-from pipelines.operations.changes import said
+from pipelines.operations import changes
+from pipelines.operations.changes import said_in_both
 from resources.language import Language
 from tests.laws.conftest import Towns
-from tests.laws.one_deal import asked, reprice
-from tests.laws.test_revisions import shipped
+from tests.laws.one_deal import asked, only, reprice, settle
+from tests.laws.test_revisions import FOLLOWS, shipped
+from tests.laws.town import Town, add_deal
 
 NAMES_OF_OURS = re.compile(r"onec:|[0-9a-f]{8}-[0-9a-f]{4}|_key|->|None|null")
 
@@ -42,6 +44,31 @@ def test_what_changed_is_told_by_names_with_old_and_new_in_each_language(towns: 
         )
         assert not NAMES_OF_OURS.search(told + told_ru)
         assert not re.search("[A-Za-z]{2}", told_ru.replace("RUB", ""))
+
+
+def three_shipped(town: Town) -> None:
+    town.remap(*FOLLOWS)
+    company = next(iter(town.portal.all("company")))
+    only(town, company, lines=1)
+    for _ in range(2):
+        add_deal(town.portal, company, lines=1)
+    settle(town)
+
+
+def test_of_many_questions_each_says_what_its_own_deal_changed(
+    towns: Towns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "AT_ONCE", 2)  # so that they are put into words in two parts
+    with towns(three_shipped) as town:
+        deals = list(town.portal.all("deal"))[-3:]
+        prices = dict(zip(deals, ("900.00", "900.00", "800.00"), strict=True))  # two of them differ alike
+        for deal, price in prices.items():
+            reprice(town, deal, price)
+        town.sync()
+        told = {question["deal_id"].partition(":")[2]: spaced(question["told"]) for question in asked(town)}
+        assert told.keys() == prices.keys()
+        for deal, price in prices.items():
+            assert f"the deal says otherwise: sum 1 000.10 → {price} RUB; line 1" in told[deal]
 
 
 def content(lines: list[dict[str, Any]], **document: Any) -> dict[str, Any]:
@@ -85,16 +112,16 @@ def test_every_field_is_said_as_people_of_that_language_write_it(language: Langu
     new = content([line("Лампа", "10.50", 3)], document_date="2026-03-20", due_on="2026-04-01", amount=Decimal("31.5"),
                   currency="USD")  # fmt: skip
     fields = ["date", "due_on", "currency", "amount", "lines", "comment", "other"]
-    assert spaced(said(fields, old, new, language)) == told
+    assert spaced(said_in_both(fields, old, new)[language == "ru"]) == told
 
 
 def test_of_many_lines_the_first_are_told_and_the_others_counted() -> None:
     old = content([line(f"Товар {n}", "10.00") for n in range(8)])
     new = content([line(f"Товар {n}", "11.00") for n in range(8)])
-    told = spaced(said(["lines"], old, new, "ru"))
-    assert told.count("строка ") == 5
-    assert told.endswith("; и ещё строк: 3")
-    assert said(["lines"], old, new, "en").endswith("; and 3 more lines")
+    told_en, told_ru = map(spaced, said_in_both(["lines"], old, new))
+    assert told_ru.count("строка ") == 5
+    assert told_ru.endswith("; и ещё строк: 3")
+    assert told_en.endswith("; and 3 more lines")
 
 
 def test_the_list_is_headed_in_its_language(
