@@ -278,7 +278,8 @@ _REPLAN = f"""
 _REPLAN_POST = """
     update ops.operation o set amount = d.amount, currency = d.currency
     from desired d
-    where o.operation_id = ops.uuid8(d.operation_id, 'post') and o.state in ('planned', 'held', 'approved', 'rejected')
+    where o.key = d.key and o.kind = d.kind and o.action = 'post' and o.operation_id = ops.uuid8(d.operation_id, 'post')
+      and o.state in ('planned', 'held', 'approved', 'rejected')
       and (o.amount, o.currency) is distinct from (d.amount, d.currency)
 """
 
@@ -401,7 +402,7 @@ _INSERT_POST_BACK = f"""
     from desired d
     join (select *, %(system)s as target from written) w on w.operation_id = d.operation_id
     left join ledger.document l on l.document_key = w.document_key
-    where d.kind = any(%(posted)s) and {LAST_STEP} = 'unpost' and not {_IS_TO_BE_POSTED.format(o="w")}
+    where w.kind = any(%(posted)s) and {LAST_STEP} = 'unpost' and not {_IS_TO_BE_POSTED.format(o="w")}
       and not coalesce(l.is_deleted, false) and not {IS_CLOSED}
       and (l.version is null and not coalesce(l.is_posted, false) or exists (
           select from ops.operation x
