@@ -132,6 +132,17 @@ class System:
             found.setdefault(kind, {}).update(dict.fromkeys(rule.fields))
         return {kind: tuple(names) for kind, names in found.items()}
 
+    def base_paths(self) -> dict[str, tuple[str, ...]]:
+        """By raw entity of corrections and returns: the paths under which a record names the document that it follows."""
+        found: dict[str, tuple[str, ...]] = {}
+        for read in self.reads_of("ledger.document"):
+            kind, base = read.rule.fields.get("kind"), read.rule.fields.get("base_key")
+            if read.entity and not read.join and kind is not None and base is not None:
+                kinds = {kind.constant, kind.otherwise, *(kind.map or {}).values()}
+                if kinds & {"correction", "return"}:
+                    found[read.entity] = base.from_
+        return found
+
     @property
     def entities(self) -> tuple[str, ...]:
         """Every raw entity that is read, joined ones included, in the order of the file."""

@@ -52,6 +52,7 @@ from resources.connector import (
     ChecksFields,
     KnowsItsShape,
     LocksPeriods,
+    ShowsFollowers,
     Source,
     SourceError,
     Target,
@@ -130,6 +131,8 @@ class Road:
             self._agree_on_keys(system, connector)
             if isinstance(connector, ChecksFields):
                 connector.fields_written = fields_written(system)
+            if isinstance(connector, ShowsFollowers):
+                connector.base_paths = system.base_paths()
         return connector
 
     def _agree_on_keys(self, system: System, connector: Any) -> None:

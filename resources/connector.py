@@ -457,6 +457,20 @@ class Authorship:
 
 
 @runtime_checkable
+class ShowsFollowers(Protocol):
+    """A target that tells which documents correct another one or take it back, as it is there now."""
+
+    # By entity of a correction or return: the paths of its payload under which the mapping reads what it follows. Set before
+    # the first call; of entities that are not named nothing is told.
+    base_paths: Mapping[str, Sequence[str]]
+
+    def followers(self, kind: str, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """By our key of a document the keys of the corrections and returns of it that count in the books (posted, not marked for
+        deletion); ours, where they bear one, else the vendor's. In as few requests as possible. Raises SourceError."""
+        ...
+
+
+@runtime_checkable
 class CreatesMany(Protocol):
     """A target that creates many records in one request."""
 

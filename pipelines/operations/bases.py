@@ -2,7 +2,8 @@
 
 Between the plan and the sending a person may have changed, unposted or deleted the document that is to be corrected or
 taken back, or an earlier correction of it: what follows would not lead to what was meant. It is refused, and goes on once
-what it rests on has been read and is as we left it.
+what it rests on has been read and is as we left it. So it is where he has corrected or taken back that document himself since
+accounting was read: the target is asked for what follows it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from pipelines.operations.breaker import Breaker, Unsent
+from pipelines.operations.carried import by_kind
 from pipelines.operations.compare import differences
-from pipelines.operations.revisions import AMISS_BESIDE
-from resources.connector import Refused
+from pipelines.operations.revisions import AMISS_BESIDE, BY_HAND
+from resources.connector import Refused, ShowsFollowers, SourceError, Target
 from resources.warehouse import Connection, trusted
 
 EDITED: Final = "edited"  # the code of a refusal of ours: accounting holds otherwise what is changed, corrected or taken back
@@ -88,11 +91,7 @@ def changed(
             f"{system}: the {base.kind} that it rests on is not in accounting any more", code=EDITED
         )
     if base.amiss:
-        return Refused(
-            f"{system}: the {base.kind} that it rests on, or a correction of it, is not as we left it in accounting ({base.amiss});"
-            " put that right there first",
-            code=EDITED,
-        )
+        return _not_as_left(system, base, base.amiss)
     if version_field and str(body.get(version_field, "")) not in base.versions:
         return Refused(
             f"{system}: the {base.kind} that it rests on was changed in accounting since it was read; the next sync looks"
@@ -109,6 +108,45 @@ def changed(
             )
     return None
 
+
+def _not_as_left(system: str, base: Base, how: str) -> Refused:
+    return Refused(
+        f"{system}: the {base.kind} that it rests on, or a correction of it, is not as we left it in accounting ({how});"
+        " put that right there first",
+        code=EDITED,
+    )
+
+
+def followed(
+    conn: Connection, target: Target, found: Sequence[Base], breaker: Breaker
+) -> dict[str, SourceError]:
+    """By record that is to leave why it does not: an accountant corrected or took back himself what it rests on, and that has not
+    been read yet. One question for all of one kind, of targets that show it."""
+    told: dict[str, SourceError] = {}
+    if not isinstance(target, ShowsFollowers) or not target.base_paths:
+        return told
+    for kind, group in by_kind([base for base in found if base.kind != "correction"]).items():
+        conn.commit()  # no transaction stays open while we wait for the target
+        try:
+            followers = target.followers(kind, list(dict.fromkeys(base.key for base in group)))
+        except SourceError as error:
+            silent = f"{target.system}: it did not show what follows the {kind} that this rests on: {error}"
+            if error.retriable:
+                breaker.note(error)
+            reason = Unsent(silent, retriable=True) if error.retriable else Refused(silent, code=EDITED)
+            told |= {base.follower: reason for base in group}
+            continue
+        keys = sorted({key for some in followers.values() for key in some})
+        ours = {row[0] for row in conn.execute(_OURS, [target.system, keys]).fetchall()}
+        for base in group:
+            if set(followers.get(base.key, ())) - ours:
+                told[base.follower] = _not_as_left(target.system, base, BY_HAND)
+    return told
+
+
+_OURS: Final = """
+    select distinct key from ops.operation where target = %s and kind in ('correction', 'return') and key = any(%s)
+"""
 
 _BASES: Final = """
     select o.key, b.kind, b.key, {as_read} || array(

@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 
 from pipelines.aliases import learn, numbers
-from pipelines.operations.bases import Base, bases, changed
+from pipelines.operations.bases import Base, bases, changed, followed
 from pipelines.operations.breaker import Breaker, Unsent
 from pipelines.operations.carried import Carried, Operation, Owned, ReadBack, by_kind, chunks, decoded
 from pipelines.operations.compare import differences, without
@@ -268,7 +268,8 @@ class Carrier:
         if not chunk or chunk[0].action == "update" or chunk[0].kind not in ("correction", "return"):
             return {}
         told: dict[str, Written | Exception] = {}
-        for kind, group in by_kind(bases(self.conn, [o.operation_id for o in chunk])).items():
+        rests_on = bases(self.conn, [o.operation_id for o in chunk])
+        for kind, group in by_kind(rests_on).items():
             found = self._find(kind, group)
             bodies = self._named_theirs([base.body for base in group])
             for base, written in zip(group, map(decoded, bodies), strict=True):
@@ -283,7 +284,8 @@ class Carrier:
                     without(written, self.owned(kind, True)),
                 ):
                     told[base.follower] = refusal
-        return told
+        left = [base for base in rests_on if not isinstance(told.get(base.follower), Unsent)]
+        return {**told, **followed(self.conn, self.target, left, self.breaker)}
 
     def _entered(self, chunk: Sequence[Operation]) -> dict[str, Exception]:
         """Creates of what somebody entered in accounting by hand meanwhile: they do not leave."""

@@ -73,6 +73,8 @@ RUSSIAN: Final[tuple[tuple[str, str], ...]] = (
                         ("corrected or taken back by hand", "исправлено или возвращено вручную"))),
     (rf"the {_KIND} that it rests on has other lines in accounting than we wrote \((.*?)\); put that right there first",
      r"у документа, на котором это основано (\1), в учёте другие строки, чем записаны (\2); сначала исправьте это там"),
+    (rf"it did not show what follows the {_KIND} that this rests on: ",
+     r"учёт не показал, что следует за документом (\1), на котором это основано: "),
     (rf"a {_KIND} that was a draft was posted in accounting since; unpost it there first",
      r"черновик (\1) за это время провели в учёте; сначала отмените его проведение там"),
     (rf"no way to \w+ a {_KIND}", r"это действие невозможно (\1)"),

@@ -246,7 +246,7 @@ _AMISS: Final = """(
                 where h.base_key = c.target || ':' || c.key and h.kind in ('correction', 'return') and not h.is_deleted
                   and coalesce(h.is_posted, true) and not exists (
                     select from ops.operation x where x.target = c.target and x.key = substr(h.document_key, length(c.target) + 2))
-            ) then 'corrected or taken back by hand'
+            ) then '[by_hand]'
             when l.version is null or l.version = ours.version then null
             when left_as.is_draft then 'changed'  -- posted there, not by us
             when exists (
@@ -264,8 +264,11 @@ _AMISS: Final = """(
            or c.kind = 'correction' and c.subject = b.subject
               and c.content #>> '{document,base_key}' = b.target || ':' || b.key))
 """
-AMISS: Final = _AMISS.replace("[but]", "true")
-AMISS_BESIDE: Final = _AMISS.replace("[but]", "c.key <> o.key")  # leaving out what `o` itself writes or posts
+BY_HAND: Final = "corrected or taken back by hand"
+_AMISS_SAID: Final = _AMISS.replace("[by_hand]", BY_HAND)
+AMISS: Final = _AMISS_SAID.replace("[but]", "true")
+# Leaving out what `o` itself writes or posts.
+AMISS_BESIDE: Final = _AMISS_SAID.replace("[but]", "c.key <> o.key")
 
 # Of the creation of a realization or of a correction.
 _AMISS_OF: Final = f"""

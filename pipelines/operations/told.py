@@ -97,7 +97,10 @@ RUSSIAN: Final[tuple[tuple[str, str], ...]] = (
 )  # fmt: skip
 """A whole line, and what is said in its place."""
 
-_AMISS: Final = {"not posted": "не проведён", "deleted": "удалён", "changed": "изменён"}
+_AMISS: Final = {
+    "not posted": "не проведён", "deleted": "удалён", "changed": "изменён",
+    "corrected or taken back by hand": "исправлен или возвращён вручную",
+}  # fmt: skip
 _OTHERS: Final = {"counterparty": "контрагент", "contract": "договор", "currency": "валюта", "and": "и"}
 _PAIRS: Final = [(re.compile(pattern), said) for pattern, said in RUSSIAN]
 

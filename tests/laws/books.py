@@ -117,6 +117,8 @@ class Books:
         self.writes: list[tuple[str, str, str]] = []  # (verb, kind, key) of everything that was carried out
         self.received = 0
         self.received_writes = 0  # requests that write, whatever became of them
+        self.base_paths: Mapping[str, Sequence[str]] = {}
+        self.asked_for_followers = 0
         self.asked_on = "2026-04-10"
         self.closed_until: date | None = None
         self.posted: set[str] = set()  # by us, since their entries were last asked for
@@ -397,6 +399,16 @@ class Books:
     def find(self, kind: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         with self.lock:
             return {key: dict(self.all(kind)[key]) for key in keys if key in self.all(kind)}
+
+    def followers(self, kind: str, keys: Sequence[str]) -> dict[str, list[str]]:
+        with self.lock:
+            self.asked_for_followers += 1
+            found: dict[str, list[str]] = {}
+            for entity, (path,) in self.base_paths.items():
+                for key, row in self.all(entity).items():
+                    if row.get(path) in keys and row["Posted"] and not row["DeletionMark"]:
+                        found.setdefault(row[path], []).append(key)
+            return found
 
     def _done(self, verb: str, kind: str, key: str) -> Written:
         self.writes.append((verb, kind, key))

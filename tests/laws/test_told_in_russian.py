@@ -16,6 +16,7 @@ from pipelines.ledger import reasons
 from pipelines.ledger.reasons import PHRASES
 from pipelines.operations import decide, release, revisions
 from pipelines.operations.phrases import in_russian
+from pipelines.operations.revisions import BY_HAND
 from pipelines.operations.told import told_in
 from tests.laws.conftest import Towns
 from tests.laws.test_variances import realization, told
@@ -91,6 +92,10 @@ def test_every_answer_to_a_decision_has_its_russian() -> None:
         f"{NO_DOCUMENT}; take it back in accounting",
         f"{NO_DOCUMENT}: onec.yaml has no `write: return`; take it back in accounting",
         "2 open questions are called 00; see `sverka questions list`",
+        *(
+            f"in accounting it is not as we left it ({how}): put that right there first, or answer leave"
+            for how in ("deleted, not posted", BY_HAND)
+        ),
     ]
     pieces = ("a document of its own in", " has no `write", ", once `sverka", "is the answer")
     answers += [text for text in sentences() if _is_told(text) and not any(piece in text for piece in pieces)]

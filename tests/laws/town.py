@@ -242,6 +242,7 @@ class Town:
         self.reworded = self.reworded.symmetric_difference(names)
         self.road = Road(self.warehouse, mappings_of(self.folder, self.reworded), "laws")
         self.road._open = {"bitrix24": self.portal, "branch": self.sheets, "onec": self.books}
+        self.books.base_paths = self.road.accounting.base_paths()
         self.road.__dict__["reads"] = _reads(self.folder, self.reworded, worded(self.reworded))
         sync.prepare(self.road)
 

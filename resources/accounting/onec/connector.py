@@ -25,6 +25,7 @@ from msgspec import Raw
 from resources.accounting.onec import odata
 from resources.accounting.onec.check import locks
 from resources.accounting.onec.entered import entered
+from resources.accounting.onec.followers import followers
 from resources.accounting.onec.prices import Prices
 from resources.accounting.onec.profile import PROFILES, Place, Profile
 from resources.accounting.onec.rows import gathered, naming, whole_documents
@@ -172,6 +173,7 @@ class OneC:
         self.fields_read: Mapping[str, Sequence[str]] = {}
         self.fields_written: Mapping[str, Sequence[str]] = {}
         self.mapping_file = "the mapping file"
+        self.base_paths: Mapping[str, Sequence[str]] = {}
         self._writer = Writer(self)
         self.subconto = Subconto(self)
         self.prices = Prices(self)
@@ -326,6 +328,10 @@ class OneC:
     def entered(self, kind: str, rows: Rows) -> Mapping[str, Entered]:
         """Counterparties that have ИНН (or НалоговыйНомер) and КПП of those to be created; see SearchesBeforeCreate."""
         return entered(self, kind, rows)
+
+    def followers(self, kind: str, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Corrections and returns by the field in which the mapping reads their base; see ShowsFollowers."""
+        return followers(self, kind, keys)
 
     # ---- what the base is ---------------------------------------------------------------------
 
