@@ -133,8 +133,13 @@ class System:
         return {kind: tuple(names) for kind, names in found.items()}
 
     def base_paths(self) -> dict[str, tuple[str, ...]]:
-        """By raw entity of corrections and returns: the paths under which a record names the document that it follows."""
-        found: dict[str, tuple[str, ...]] = {}
+        """By raw entity of corrections and returns: the paths under which a record names the document that it follows; of payments
+        those under which they name the returns that they use up."""
+        found = {
+            read.entity: used.from_
+            for read in self.reads_of("ledger.payment_line")
+            if read.entity and not read.join and (used := read.rule.fields.get("return_key")) is not None
+        }
         for read in self.reads_of("ledger.document"):
             kind, base = read.rule.fields.get("kind"), read.rule.fields.get("base_key")
             if read.entity and not read.join and kind is not None and base is not None:

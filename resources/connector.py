@@ -460,8 +460,8 @@ class Authorship:
 class ShowsFollowers(Protocol):
     """A target that tells which documents correct another one or take it back, as it is there now."""
 
-    # By entity of a correction or return: the paths of its payload under which the mapping reads what it follows. Set before
-    # the first call; of entities that are not named nothing is told.
+    # By entity of a correction or return: the paths of its payload under which the mapping reads what it follows; of a payment
+    # those of the returns that it uses up. Set before the first call; of entities that are not named nothing is told.
     base_paths: Mapping[str, Sequence[str]]
 
     def followers(self, kind: str, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:

@@ -1,4 +1,4 @@
--- Parts of payments: which invoice each pays, where accounting says so.
+-- Parts of payments: which invoice each pays, or which return is used on the invoices beside it, where accounting says so.
 --
 -- @owner accountants
 -- @scope payment_key
@@ -12,6 +12,7 @@ create table ledger.payment_line (
     position     integer,                   -- line number
     contract_key text,                      -- core.accounting_contract
     invoice_key  text,                      -- ledger.document of kind invoice; null where not stated
+    return_key   text,                      -- ledger.document of kind return that is used up; null where not stated
     amount       numeric(18,2),             -- in the payment's currency
     is_deleted   boolean not null,          -- the payment is marked for deletion or gone
     problems     text[] not null            -- what could not be read, in sentences
@@ -19,5 +20,6 @@ create table ledger.payment_line (
 
 create index payment_line_payment on ledger.payment_line (payment_key);
 create index payment_line_invoice on ledger.payment_line (invoice_key);
+create index payment_line_return on ledger.payment_line (return_key) where return_key is not null;
 
 -- @rows mapping

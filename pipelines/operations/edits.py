@@ -71,6 +71,13 @@ STATE: Final = f"""
     end
 """
 
+# Of the creation `o` of a document: somebody is asked about its deal, or a correction or return of it has not left.
+_UNDECIDED: Final = """
+          (exists (select from ops.question q where q.deal_id = o.subject and q.answer is null and q.withdrawn_at is null)
+           or exists (select from ops.operation u where u.target = o.target and u.subject = o.subject
+                         and u.kind in ('correction', 'return') and u.state in ('planned', 'held', 'approved', 'rejected')))
+"""
+
 # Given keys of ledger.document as `change`: those that somebody else touched since our last write, where a mapping says
 # what follows, somebody is asked about it, or it was deleted when we last looked.
 TOUCHED: Final = """
@@ -97,16 +104,20 @@ TOUCHED: Final = """
     -- An accountant's own correction or return of a document of ours, about which something is undecided or has not left.
     select o.subject
     from change
-    join ledger.document l on l.document_key = change.key and l.kind in ('correction', 'return') and l.base_key is not null
-    join ops.operation o on o.target = l.source and o.key = substr(l.base_key, length(l.source) + 2)
+    join ledger.document l on l.document_key = change.key and l.kind in ('correction', 'return')
+    cross join lateral (
+        select l.base_key as key where l.base_key is not null
+        union
+        select paid.invoice_key from ledger.payment_line used join ledger.payment_line paid on paid.payment_key = used.payment_key
+        where used.return_key = l.document_key and paid.invoice_key is not null
+    ) base
+    join ops.operation o on o.target = l.source and o.key = substr(base.key, length(l.source) + 2)
      and o.action = 'create' and o.state = 'verified' and ops.is_document(o.kind)
     where not exists (select from ops.operation x where x.target = l.source and x.key = substr(l.document_key, length(l.source) + 2))
-      and (exists (select from ops.question q where q.deal_id = o.subject and q.answer is null and q.withdrawn_at is null)
-           or exists (select from ops.operation u where u.target = o.target and u.subject = o.subject
-                         and u.kind in ('correction', 'return') and u.state in ('planned', 'held', 'approved', 'rejected')))
-"""
+      and [undecided]
+""".replace("[undecided]", _UNDECIDED)
 
-# Given keys of ledger.payment as `change`: deals whose documents a refund names.
+# Given keys of ledger.payment as `change`: deals whose documents a refund names, or that a return was used on or no longer is.
 REFUNDED: Final = """
     select o.subject as key
     from change
@@ -115,7 +126,15 @@ REFUNDED: Final = """
     join ops.operation o on o.target = p.source and o.key = substr(part.invoice_key, length(p.source) + 2)
      and o.action = 'create' and o.state = 'verified' and ops.is_document(o.kind)
     where exists (select from ops.setting s where s.system = o.target and s.name = 'undone_' || o.kind)
-"""
+    union
+    select o.subject
+    from change
+    join ledger.payment_line used on used.payment_key = change.key and used.return_key is not null
+    join ledger.payment_line paid on paid.payment_key = used.payment_key
+    join ops.operation o on o.target = paid.source and o.key = substr(paid.invoice_key, length(paid.source) + 2)
+     and o.action = 'create' and o.state = 'verified' and ops.is_document(o.kind)
+    where [undecided]
+""".replace("[undecided]", _UNDECIDED)
 
 
 def find_edits(conn: Connection, accounting: System) -> None:

@@ -242,8 +242,16 @@ _AMISS: Final = """(
             when not coalesce(l.is_posted, ours.last_step = 'post', false) and not exists (
                 select from ops.setting s where s.system = c.target and s.name = 'posted_at_once_' || c.kind) then 'not posted'
             when c.kind <> 'correction' and exists (
-                select from ledger.document h
-                where h.base_key = c.target || ':' || c.key and h.kind in ('correction', 'return') and not h.is_deleted
+                select from (
+                    select h.* from ledger.document h where h.base_key = c.target || ':' || c.key
+                    union all
+                    select h.*  -- a credit that is used on it
+                    from ledger.payment_line paid
+                    join ledger.payment_line used on used.payment_key = paid.payment_key and not used.is_deleted
+                    join ledger.document h on h.document_key = used.return_key
+                    where paid.invoice_key = c.target || ':' || c.key and not paid.is_deleted
+                ) h
+                where h.kind in ('correction', 'return') and not h.is_deleted
                   and coalesce(h.is_posted, true) and not exists (
                     select from ops.operation x where x.target = c.target and x.key = substr(h.document_key, length(c.target) + 2))
             ) then '[by_hand]'

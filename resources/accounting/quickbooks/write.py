@@ -24,6 +24,7 @@ import msgspec
 from resources.accounting.quickbooks.company import Company, stamp
 from resources.accounting.quickbooks.entities import PLACES, WRITES, Place
 from resources.accounting.quickbooks.faults import DUPLICATE, TWICE
+from resources.accounting.quickbooks.followers import followers
 from resources.accounting.quickbooks.marks import Body, key_in, marked, nested, number_of, seen
 from resources.connector import Entered, Exists, Refused, Rows, SourceError, Uncertain, Written
 from resources.parallel import in_order
@@ -51,6 +52,7 @@ class Writer:
 
     def __init__(self) -> None:
         self.known_keys: Callable[[str, Sequence[str]], Mapping[str, str]] = _nothing
+        self.base_paths: Mapping[str, Sequence[str]] = {}
         self._met: dict[tuple[str, str], str] = {}
         self._met_lock = threading.Lock()
 
@@ -105,7 +107,7 @@ class Writer:
         """
         place = self._place(kind)
         wanted = list(dict.fromkeys(keys))
-        numbers = self._numbers(kind, wanted)
+        numbers = self.known_numbers(kind, wanted)
         found = self._by_number(kind, place, numbers)
         unknown = [key for key in wanted if key not in numbers]
         if unknown:
@@ -137,9 +139,14 @@ class Writer:
                 told[key] = Entered(str(first["Id"]), name, number)
         return told
 
+    def followers(self, kind: str, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """See ShowsFollowers: credit memos that are used on an invoice; nothing where the mapping reads no such use."""
+        return followers(self, kind, keys) if self.base_paths else {}
+
     # ---- Finding ------------------------------------------------------------------------------
 
-    def _numbers(self, kind: str, keys: Sequence[str]) -> dict[str, str]:
+    def known_numbers(self, kind: str, keys: Sequence[str]) -> dict[str, str]:
+        """By our key the vendor's number, of those that are known."""
         with self._met_lock:
             met = {key: self._met[kind, key] for key in keys if (kind, key) in self._met}
         rest = [key for key in keys if key not in met]
@@ -153,17 +160,22 @@ class Writer:
 
     def _by_number(self, kind: str, place: Place, numbers: Mapping[str, str]) -> dict[str, Body]:
         keys = {number: key for key, number in numbers.items()}
-        chunks = [list(keys)[start : start + IDS] for start in range(0, len(keys), IDS)]
+        bodies = self.by_id(place, list(keys))
+        return {key: seen(body) for body in bodies if (key := keys.get(str(body.get("Id")))) is not None}
+
+    def by_id(self, place: Place, numbers: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """The records of these numbers, IDS to a query."""
+        chunks = [numbers[start : start + IDS] for start in range(0, len(numbers), IDS)]
         answers = in_order(
             lambda chunk: self.company.select(place, "Id", chunk), chunks, self.company.parallel, self.system
         )
-        found: dict[str, Body] = {}
         for rows in answers:
-            for row in rows:
-                body = decoded(row)
-                if (key := keys.get(str(body.get("Id")))) is not None:
-                    found[key] = seen(body)
-        return found
+            yield from map(decoded, rows)
+
+    def borne(self, kind: str, body: Mapping[str, Any]) -> str:
+        """Our key on a record, else its number; a person's copy of a record of ours, key and all, is not ours."""
+        number, key = str(body["Id"]), _key_on(self._place(kind), body)
+        return key if key and self.known_numbers(kind, [key]).get(key, number) == number else number
 
     def _searched(self, kind: str, place: Place, keys: Sequence[str]) -> dict[str, Body]:
         """Records of ours whose numbers are not known, by what they bear; of two with one key the first made."""
@@ -224,7 +236,7 @@ class Writer:
         return self.company.custom_numbers if self.own_numbers is None else self.own_numbers
 
     def _address(self, kind: str, key: str, version: str | None) -> tuple[str, str]:
-        number = self._numbers(kind, [key]).get(key)
+        number = self.known_numbers(kind, [key]).get(key)
         if number is None or version is None:
             found = self.find(kind, [key]).get(key)
             if found is None:
