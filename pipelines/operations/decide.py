@@ -27,7 +27,7 @@ from pipelines.operations.edits import (
     hand_over,
     record_edits,
 )
-from pipelines.operations.revisions import AMISS, REVISE, Told, what_is_amiss
+from pipelines.operations.revisions import AMISS, BY_HAND, REVISE, Told, what_is_amiss
 from pipelines.refresh import lock_changes
 from resources.warehouse import Connection, trusted
 
@@ -346,20 +346,25 @@ _ACTION: Final = """
     where said.operation_id = s.operation_id
 """
 
-# What follows a document that accounting holds otherwise than we left it would not lead to what the deal says.
+OF_SUMS: Final = "'{amount,lines,counterparty,contract,currency}'::text[]"  # fields by which a sale comes to something else
+
+# What follows a document that accounting holds otherwise than we left it would not lead to what the deal says. Nor would a change
+# of the sums of one that an accountant corrected or took back by hand, unless he answered so.
 _AMISS: Final = f"""
     update standing s set amiss = found.how, action = 'ask', question_id = null
     from (
-        select t.operation_id, {AMISS} as how
+        select t.operation_id, t.action, {AMISS} as how
         from standing t
         join ops.operation b on b.operation_id = case t.kind when 'correction' then (
             select r.operation_id from ops.revision r where r.deal_id = t.deal_id and r.kind = 'realization'
             order by r.revision desc, r.number desc limit 1) else t.operation_id end
         where t.action in ('correction', 'reversal')
-           or t.action = 'update' and t.state <> 'draft' and exists (
-               select from edited e where e.operation_id = t.operation_id and e.is_unposted)
+           or t.action = 'update' and t.state <> 'draft' and (t.fields && {OF_SUMS} and t.question_id is null or exists (
+               select from edited e where e.operation_id = t.operation_id and e.is_unposted))
     ) found
     where found.operation_id = s.operation_id and found.how is not null
+      and (found.action <> 'update' or strpos(found.how, '{BY_HAND}') > 0 or exists (
+          select from edited e where e.operation_id = s.operation_id and e.is_unposted))
 """
 
 _WITHDRAW: Final = """

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.operations.breaker import retry
+from pipelines.operations.decide import answer
 from pipelines.operations.phrases import in_russian
 from pipelines.operations.release import release
 from resources.connector import Refused, SourceError
@@ -35,9 +36,9 @@ def based(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def sold(towns: Towns) -> Iterator[tuple[Town, str]]:
+def sold(towns: Towns, policy: str = "mixed") -> Iterator[tuple[Town, str]]:
     with towns() as town:
-        town.remap("follows", "based", "mixed")
+        town.remap("follows", "based", policy)
         only(town, "21", lines=1)
         settle(town)
         yield town, deal_of(town)
@@ -234,6 +235,37 @@ def test_what_accounting_does_not_show_lets_nothing_leave(towns: Towns, retriabl
         for _ in range(2):
             town.sync()
         assert in_the_books(town) == Decimal("1900.10")
+
+
+@pytest.mark.parametrize("then", ["update", "leave"])
+def test_a_sale_that_was_taken_back_by_hand_gets_no_other_sum_before_a_person_says_so(
+    towns: Towns, then: str
+) -> None:
+    with sold(towns, "updated") as (town, deal):
+        by_hand(town)
+        reprice(town, deal, "900.00")
+        settle(town)
+        assert in_the_books(town) == 0
+        (question,) = (q for q in asked(town) if q["kind"] == "realization")
+        assert "not as we left it (corrected or taken back by hand)" in question["told"]
+        with town.warehouse.transaction() as conn:
+            said = answer(
+                conn, town.road.accounting, str(question["question_id"]), then, "Анна", "так и надо"
+            )
+        assert said.done
+        settle(town)
+        assert in_the_books(town) == (Decimal("-100.10") if then == "update" else 0)
+        assert [q for q in asked(town) if q["kind"] == "realization"] == []
+
+
+def test_a_remark_on_a_sale_that_was_taken_back_by_hand_is_written_all_the_same(towns: Towns) -> None:
+    with sold(towns, "updated") as (town, deal):
+        by_hand(town)
+        town.portal.change("deal", deal, closedate="2026-03-11T03:00:00+03:00")
+        settle(town)
+        (row,) = town.books.all("realization").values()
+        assert (row["Date"][:10], row["Posted"]) == ("2026-03-11", True)
+        assert [q for q in asked(town) if q["kind"] == "realization"] == []
 
 
 def refusals(town: Town, kind: str) -> list[tuple[Any, ...]]:
