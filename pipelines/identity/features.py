@@ -47,6 +47,7 @@ CLIENTS: Final[dict[str, bool]] = {  # column: a list of texts?
     "contacts_lone": True,
     "town": False,
     "street": False,
+    "place": False,
 }
 PEOPLE: Final[dict[str, bool]] = dict.fromkeys(
     (
@@ -142,6 +143,7 @@ def _client(row: Row, stand_ins: StandIns) -> Row:
         **_contacts(row["contact_names"] or (), name),
         "town": town,
         "street": place.street,
+        "place": f"{place.street} {town or ''}".strip() if place.street else None,
     }
 
 

@@ -155,6 +155,10 @@ LABELS_RU: Final[Mapping[str, str]] = {
     "another town": "другой город",
     "no street": "нет улицы",
     "one street": "одна улица",
+    "one street, of 3 records": "одна улица, до 3 карточек",
+    "one street, of 10": "одна улица, до 10",
+    "one street, of 100": "одна улица, до 100",
+    "one street, of more": "одна улица, больше 100",
     "another street": "другая улица",
 }
 

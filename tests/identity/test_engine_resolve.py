@@ -157,6 +157,16 @@ def test_a_name_with_a_word_more_is_another_client_but_for_a_person() -> None:
     assert judged(one | contact, sister | contact)["outcome"] == "ask"
 
 
+def test_an_address_that_many_share_joins_no_names_that_only_look_alike() -> None:
+    place = {"address": "г. Казань, ул. Баумана, д. 5"}
+    one, other = place | {"name": "ООО Вымпел"}, {"name": "Вымпал", "address": "Казань, Баумана 5, оф. 3"}
+    assert groups(one, other) == 1
+    neighbours = [place | {"name": f"ООО {word}"} for word in WORDS]
+    answer = found(one, other, *neighbours)
+    assert len(set(answer.labels)) == len(neighbours) + 2
+    assert [(left, right) for left, right, _ in answer.questions()] == [("r0", "r1")]
+
+
 def test_a_sole_trader_is_not_his_company() -> None:
     shared = {"phones": "+79161234507", "emails": "petrov@mail.ru", "city": "Казань"}
     trader = shared | {"name": "ИП Петров Иван Сергеевич", "tax_numbers": PERSONAL}
