@@ -7,7 +7,7 @@
     product    code name unit okei price currency vat_rate is_service active
     price_list name currency                  price      product price_list price currency
     client     name legal_name inn kpp ogrn vat_id country phone email city address employee
-    requisite  client name inn kpp ogrn vat_id country sole         (with `Traits.requisites`)
+    requisite  client name inn kpp ogrn vat_id country sole legal_address         (with `Traits.requisites`)
     contact    client first_name middle_name last_name post phone email
     deal       title client requisite contact employee pipeline stage amount currency begun_on closed_on source
                campaign payment_status shipment_status debt
@@ -255,7 +255,7 @@ def _client_body(desk: Desk, client: str, party: Party, *, duplicate: bool) -> B
         "phone": phone,
         "email": party.email,
         "city": party.city,
-        "address": party.address,
+        "address": dirt.spelled_address(party, f"{desk.name} duplicate" if duplicate else desk.name),
         "employee": dirt.number_of(client) % len(company.employees) + 1,
     }
 
@@ -279,6 +279,7 @@ def _requisite_body(company: Company, party: Party, client: int) -> Body:
         **_tax_numbers(party, spoiled),
         "country": party.country,
         "sole": party.legal_form == "ИП",
+        "legal_address": dirt.spelled_address(party, "register"),
     }
 
 
