@@ -73,7 +73,7 @@ def _account() -> Table:
             text("name", "name", length=160), fixed("accountnumber", "String", None),
             text("telephone1", "phone", length=50), text("emailaddress1", "email"),
             text("address1_line1", "address", length=250), text("address1_city", "city", length=80),
-            text("address1_country", "country", length=80),
+            fixed("address1_line2", "String", None), text("address1_country", "country", length=80),
             text("address1_composite", "address", length=1000, keep=False, kind="Memo"),
             text("websiteurl", "websiteurl", length=200), text("description", "description", length=2000, kind="Memo"),
             fixed("customertypecode", "Picklist", 3, {3: "Customer", 4: "Investor", 8: "Prospect", 10: "Supplier"}),
