@@ -139,10 +139,11 @@ REQUISITE: Final[dict[str, Field]] = {
     **{
         name: _plain(name)
         for name in (
-            "inn", "kpp", "ogrn", "firstName", "lastName", "address", "legalAddress", "edrpou", "currentAccount",
+            "inn", "kpp", "ogrn", "firstName", "lastName", "address", "edrpou", "currentAccount",
             "bank", "bik", "correspondentAccount", "okpo", "mfo", "unp",
         )
     },
+    "legalAddress": lambda p, i: i.body.get("legal_address", ""),
     "isDropped": lambda p, i: i.deleted is not None,
     "contractor": lambda p, i: Link("client", i.body["client"]),
 }  # fmt: skip

@@ -200,8 +200,9 @@ _HEARD: Final[Mapping[str, dict[str, Hear]]] = {
     "requisite": {
         "name": _text("name"), "type": _hear_payer_type, "country": _hear_country,
         **{name: _text(name) for name in (
-            "inn", "kpp", "ogrn", "firstName", "lastName", "address", "legalAddress", "edrpou", "currentAccount",
+            "inn", "kpp", "ogrn", "firstName", "lastName", "address", "edrpou", "currentAccount",
             "bank", "bik", "correspondentAccount", "okpo", "mfo", "unp")},
+        "legalAddress": _text("legal_address"),
     },
     "task": {
         "name": _text("text", required="name"), "statement": _text("statement"),
