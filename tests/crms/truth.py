@@ -39,6 +39,7 @@ def differences(warehouse: Warehouse, truth: Truth, *, lines_too: bool = True) -
         *_deals(warehouse, truth),
         *(_lines(warehouse, truth) if lines_too else ()),
         *_clients(warehouse, truth),
+        *addresses(warehouse, truth),
         *_contacts(warehouse, truth),
         *_products(warehouse, truth),
         *_employees(warehouse, truth),
@@ -174,8 +175,14 @@ def addresses(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
         "select source_id, city, address from core.client_record where source = %s and not is_deleted",
         [truth.system],
     )
+    has_cities = any(city for _, city, _ in rows)  # some keep them in the line of the address only
+    payers: dict[str, str] = {}
+    for key in sorted(truth.of("requisite"), key=int):
+        payer = truth.of("requisite")[key]
+        payers.setdefault(payer["client"], payer["legal_address"])
     expected = {
-        key: (client["city"] or None, _line(client["address"])) for key, client in truth.of("client").items()
+        key: (client["city"] or None if has_cities else None, _line(client["address"] or payers.get(key, "")))
+        for key, client in truth.of("client").items()
     }
     yield from _compared("address of client", expected, {key: row for key, *row in rows})
 
