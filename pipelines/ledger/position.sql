@@ -32,7 +32,9 @@ create table ledger.position (
     waits_for                 text,                      -- the parent that keeps it from being carried, and why, English
     waits_for_ru              text,                      -- the same in Russian
     copy_of                   text,                      -- our document that this foreign one repeats (same deal in its comment)
-    accepted                  text[]                     -- fields that accounting changed and that are its own: as it holds them, they are expected
+    accepted                  text[],                    -- fields that accounting changed and that are its own: as it holds them, they are expected
+    has_other_lines           boolean not null,          -- both sides know the lines of the document, and know them otherwise
+    is_apart                  boolean not null           -- something differs: ledger.variance looks at these alone
 );
 
 create index position_deal on ledger.position (deal_id);
@@ -68,6 +70,10 @@ union
 select l.document_key
 from documents.document o join change on o.deal_id = change.key
 join ledger.document l on l.base_key = o.document_key
+;
+
+-- @changed documents.document_line
+select d.document_key as key from documents.document d join change on d.deal_id = change.key
 ;
 
 -- @changed documents.held
@@ -132,17 +138,18 @@ with target as (
         select y.deal_id from ledger.document b join scope on scope.key = b.document_key
         join documents.document y on y.document_key = b.base_key)
     order by d.document_key, coalesce(a.is_posted, false) desc, a.document_date, a.document_key
+), paired as not materialized (
+    -- The document that a deal expects is the one of the same key, or the one that accounting made of it.
+    select scope.key as document_key,
+           coalesce(made.expected_key, case when elsewhere.expected_key is null then scope.key end) as expected_key
+    from scope
+    left join followed made on made.document_key = scope.key
+    left join followed elsewhere on elsewhere.expected_key = scope.key
 ), expected as not materialized (
-    select k.position_key, d.*
-    from (
-        select scope.key as position_key, scope.key as document_key from scope
-        where not exists (select from followed f where f.expected_key = scope.key)
-        union all
-        select f.document_key, f.expected_key from followed f join scope on scope.key = f.document_key
-    ) k
-    join documents.document d on d.document_key = k.document_key
+    select d.*
+    from documents.document d
     -- What was corrected, and its corrections, are due as long as the deal calls for what the last of these leads to.
-    where not ((d.ended = 'corrected' or d.kind = 'correction') and exists (
+    where not ((d.ended is not distinct from 'corrected' or d.kind = 'correction') and exists (
         select from (
             select r.* from ops.revision r
             where r.deal_id = d.deal_id and r.kind = 'realization'
@@ -155,8 +162,6 @@ with target as (
         where last.ending = 'corrected' and base.document_key in (d.document_key, d.base_key) and not exists (
             select from documents.document c
             where c.deal_id = d.deal_id and c.kind = 'correction' and c.base_key = base.document_key and c.revision = last.number)))
-), actual as not materialized (
-    select l.* from ledger.document l join scope on scope.key = l.document_key
 ), operations as not materialized (
     select t.system || ':' || o.key as document_key, o.operation_id, o.kind, o.subject, o.action, o.state, o.reason, o.amount,
            o.planned_at, o.key, o.depends_on, o.state in ('rejected', 'held') as is_stopped
@@ -164,25 +169,49 @@ with target as (
     cross join target t
     join scope on o.key = substr(scope.key, length(t.system) + 2)
     where o.target = t.system and ops.is_document(o.kind)
-), writing as (
-    -- What stands still says more than what waits for it: the posting of a document that was refused.
-    select o.document_key, o.kind, o.subject as deal_id,
+), written as (
+    select scope.key as document_key, min(o.kind) as kind, min(o.subject) as deal_id, count(o.operation_id) as operations,
+           count(*) filter (where o.state not in ('verified', 'superseded', 'reversed')) as stands_still,
+           min(o.state) filter (where o.state not in ('verified', 'superseded', 'reversed')) as unfinished,
+           min(o.reason) filter (where o.state not in ('verified', 'superseded', 'reversed')) as reason,
+           bool_or(o.state in ('verified', 'reversed')) as is_written,
+           bool_or(o.action = 'post' and o.state in ('sent', 'uncertain', 'confirmed', 'verified')) as is_posted,
+           count(*) filter (where o.state in ('verified', 'reversed') and o.action in ('create', 'update')) as writes,
+           min(o.amount) filter (where o.state in ('verified', 'reversed') and o.action in ('create', 'update')) as amount,
+           min(o.operation_id::text) filter (where o.state = 'verified' and o.action in ('create', 'update')) as content_of
+    from scope
+    cross join target t
+    left join ops.operation o on o.target = t.system and ops.is_document(o.kind) and o.key = substr(scope.key, length(t.system) + 2)
+          and left(scope.key, length(t.system) + 1) = t.system || ':'
+    group by scope.key
+), several as materialized (
+    -- Which of several operations says it: of most documents one is written and one is under way, at most.
+    select o.document_key,
+           -- What stands still says more than what waits for it: the posting of a document that was refused.
            (array_agg(o.state order by o.is_stopped desc, o.action = 'post' desc, o.planned_at desc)
               filter (where o.state not in ('verified', 'superseded', 'reversed')))[1] as unfinished,
            (array_agg(o.reason order by o.is_stopped desc, o.action = 'post' desc, o.planned_at desc)
               filter (where o.state not in ('verified', 'superseded', 'reversed')))[1] as reason,
            (array_agg(o.amount order by o.planned_at desc)
               filter (where o.state in ('verified', 'reversed') and o.action in ('create', 'update')))[1] as sent_amount,
-           bool_or(o.state in ('verified', 'reversed')) as is_written,
-           bool_or(o.action = 'post' and o.state in ('sent', 'uncertain', 'confirmed', 'verified')) as is_posted,
            (array_agg(o.operation_id order by o.planned_at desc, o.action desc)
               filter (where o.state = 'verified' and o.action in ('create', 'update')))[1] as content_of
     from operations o
-    group by o.document_key, o.kind, o.subject
+    where o.document_key in (select w.document_key from written w where w.stands_still > 1 or w.writes > 1)
+    group by o.document_key
+), writing as not materialized (
+    select w.document_key, w.operations, w.kind, w.deal_id, w.is_written, w.is_posted,
+           case when m.document_key is null then w.unfinished else m.unfinished end as unfinished,
+           case when m.document_key is null then w.reason else m.reason end as reason,
+           case when m.document_key is null then w.amount else m.sent_amount end as sent_amount,
+           case when m.document_key is null then w.content_of::uuid else m.content_of end as content_of
+    from written w
+    left join several m on m.document_key = w.document_key
 ), accepted as (
     -- What accounting changed since we wrote it, of fields that are its own.
     select a.document_key, array_agg(f.field order by f.field) as fields
-    from actual a
+    from ledger.document a
+    join scope on scope.key = a.document_key
     cross join target t
     join ops.setting owners on owners.system = t.system and owners.name = 'owner_' || a.kind
     join writing w on w.document_key = a.document_key
@@ -217,70 +246,133 @@ with target as (
     select h.deal_id, string_agg(h.reason, '; ' order by h.check_name) as reason,
            string_agg(h.reason_ru, '; ' order by h.check_name) as reason_ru
     from documents.held h
-    where h.deal_id in (select e.deal_id from expected e)
+    where h.deal_id in (select e.deal_id from paired k join expected e on e.document_key = k.expected_key)
     group by h.deal_id
+), suspected as (
+    -- Documents of which some line is not the same on both sides in the same place: few, where accounting counts lines as we do.
+    -- Their lines are compared as a whole below; what agrees line by line needs no more.
+    select distinct coalesce(e.document_key, a.document_key) as document_key
+    from (
+        select d.document_key, d.document_key || case when l.is_service then '/services/' else '/goods/' end || l.position as line_key,
+               l.product_key, l.quantity, l.price, l.amount, l.vat, l.vat_amount
+        from scope
+        join documents.document d on d.document_key = scope.key
+        join documents.document_line l on l.deal_id = d.deal_id
+        where d.lines is null
+    ) e
+    full join (
+        select l.* from ledger.document_line l join scope on scope.key = l.document_key where not l.is_deleted
+    ) a on a.line_key = e.line_key
+    where (e.product_key, e.quantity, e.price, e.amount, e.vat, e.vat_amount)
+          is distinct from (a.product_key, a.quantity, a.price, a.amount, a.vat, a.vat_amount)
+), position as (
+    select
+        w.document_key,
+        coalesce(e.kind, a.kind, w.kind) as kind,
+        coalesce(e.deal_id, w.deal_id) as deal_id,
+        a.number,
+        case when 'counterparty' = any(own.fields) then a.counterparty_key else e.counterparty_key end as expected_counterparty_key,
+        case when not a.is_deleted then a.counterparty_key end as actual_counterparty_key,
+        case when 'currency' = any(own.fields) then a.currency_key else e.currency_key end as expected_currency_key,
+        case when not a.is_deleted then a.currency_key end as actual_currency_key,
+        case when 'date' = any(own.fields) then a.document_date else e.document_date end as expected_date,
+        a.document_date as actual_date,
+        coalesce(e.due_on, (sent.content #>> '{document,due_on}')::date) as due_on,
+        case when a.rate > 0 then a.rate
+             when (sent.content #>> '{document,rate}')::numeric > 0 then (sent.content #>> '{document,rate}')::numeric
+             when e.rate > 0 then e.rate end as rate,
+        case when a.rate > 0 then coalesce(nullif(a.rate_units, 0), 1)
+             when (sent.content #>> '{document,rate}')::numeric > 0
+             then coalesce(nullif((sent.content #>> '{document,rate_units}')::numeric, 0), 1)
+             when e.rate > 0 then coalesce(nullif(e.rate_units, 0), 1) end as rate_units,
+        case when 'amount' = any(own.fields) then a.amount else e.amount end * ops.sign(e.kind) as expected_amount,
+        w.sent_amount * ops.sign(w.kind) as sent_amount,
+        case when not a.is_deleted then a.amount * ops.sign(coalesce(e.kind, a.kind)) end as actual_amount,
+        a.is_posted,
+        coalesce(e.kind, a.kind, w.kind) = any(t.posting_kinds) as is_posting_kind,
+        coalesce(a.is_deleted, false) as is_marked,
+        deal.deal_id is not null as is_deal_deleted,
+        coalesce(w.unfinished, case when w.is_written then 'verified' end) as operation_state,
+        w.reason as operation_reason,
+        coalesce(why.reason_ru, w.reason) as operation_reason_ru,
+        held.reason as hold_reason,
+        held.reason_ru as hold_reason_ru,
+        waiting.kind || ' ' || waiting.name || waiting.why || waiting.reason as waits_for,
+        waiting.kind_ru || ' ' || waiting.name || waiting.why_ru || waiting.reason_ru as waits_for_ru,
+        ours.copy_of,
+        own.fields as accepted,
+        suspected.document_key is not null and e.document_key = w.document_key as is_suspected
+    from writing w
+    cross join target t
+    left join followed made on made.document_key = w.document_key
+    left join followed elsewhere on elsewhere.expected_key = w.document_key
+    left join expected e
+      on e.document_key = coalesce(made.expected_key, case when elsewhere.expected_key is null then w.document_key end)
+    left join ledger.document a on a.document_key = w.document_key
+    left join ops.reason_ru why on why.reason = w.reason
+    left join core.deal deal on deal.deal_id = coalesce(e.deal_id, w.deal_id) and deal.is_deleted
+    left join waiting on waiting.document_key = w.document_key
+    left join accepted own on own.document_key = w.document_key and e.document_key is not null and e.ended is null
+    -- A return for good is not held.
+    left join holding held on held.deal_id = e.deal_id
+          and not (e.kind = 'return' and exists (select from ops.revision r where r.deal_id = e.deal_id and r.is_final))
+    left join suspected on suspected.document_key = w.document_key
+    left join lateral (
+        -- What we sent is looked at where neither side says all of it: it is long, and there is one of every document. What
+        -- stands in our own currency on both sides has no rate.
+        select case
+            when e.due_on is null or coalesce(a.rate, 0) <= 0 and (e.currency is distinct from t.currency
+                                                                  or a.currency_key is distinct from e.currency_key)
+            then (select c.content from ops.operation c where c.operation_id = w.content_of) end as content
+    ) sent on true
+    left join lateral (
+        select case when w.operations = 0 and a.comment like 'crm:%' then (
+            select min(o.document_key) from documents.document o
+            where o.deal_id = substr(a.comment, 5) and o.kind = a.kind and o.document_key <> a.document_key) end as copy_of
+    ) ours on true
+    where e.document_key is not null or a.document_key is not null
+), compared as (
+    select p.*, coalesce(
+               p.is_suspected and p.expected_amount is not null and p.actual_amount is not null
+               and (not p.is_posting_kind or p.is_posted)
+               and p.expected_currency_key is not distinct from p.actual_currency_key
+               and not coalesce('lines' = any(p.accepted), false)
+               and (
+                   -- Equal lines cancel out, in whatever order and part they stand.
+                   select bool_or(line.ours <> line.theirs) and sum(line.ours) > 0 and sum(line.theirs) > 0
+                   from (
+                       select count(*) filter (where both_sides.is_ours) as ours, count(*) filter (where not both_sides.is_ours) as theirs
+                       from (
+                           select true as is_ours, l.product_key, l.quantity, l.price, l.amount, l.vat, l.vat_amount
+                           from documents.document d
+                           join documents.document_line l on l.deal_id = d.deal_id
+                           where d.document_key = p.document_key and d.lines is null
+                           union all
+                           -- A document that stays as it was, or takes one back, has lines of its own; a correction has no whole ones.
+                           select true, l.product_key, l.quantity, l.price, l.amount, l.vat, l.vat_amount
+                           from documents.document d
+                           cross join jsonb_populate_recordset(null::documents.document_line, d.lines) l
+                           where d.document_key = p.document_key and d.lines is not null and d.kind <> 'correction'
+                           union all
+                           select false, l.product_key, l.quantity, l.price, l.amount, l.vat, l.vat_amount
+                           from ledger.document_line l
+                           where l.document_key = p.document_key and not l.is_deleted
+                       ) both_sides
+                       group by product_key, quantity, price, amount, vat, vat_amount
+                   ) line
+               ), false) as has_other_lines
+    from position p
+    offset 0  -- worked out once
 )
 select
-    keys.document_key,
-    coalesce(e.kind, a.kind, w.kind) as kind,
-    coalesce(e.deal_id, w.deal_id) as deal_id,
-    a.number,
-    case when 'counterparty' = any(own.fields) then a.counterparty_key else e.counterparty_key end as expected_counterparty_key,
-    case when not a.is_deleted then a.counterparty_key end as actual_counterparty_key,
-    case when 'currency' = any(own.fields) then a.currency_key else e.currency_key end as expected_currency_key,
-    case when not a.is_deleted then a.currency_key end as actual_currency_key,
-    case when 'date' = any(own.fields) then a.document_date else e.document_date end as expected_date,
-    a.document_date as actual_date,
-    coalesce(e.due_on, (sent.content #>> '{document,due_on}')::date) as due_on,
-    case when a.rate > 0 then a.rate
-         when (sent.content #>> '{document,rate}')::numeric > 0 then (sent.content #>> '{document,rate}')::numeric
-         when e.rate > 0 then e.rate end as rate,
-    case when a.rate > 0 then coalesce(nullif(a.rate_units, 0), 1)
-         when (sent.content #>> '{document,rate}')::numeric > 0
-         then coalesce(nullif((sent.content #>> '{document,rate_units}')::numeric, 0), 1)
-         when e.rate > 0 then coalesce(nullif(e.rate_units, 0), 1) end as rate_units,
-    case when 'amount' = any(own.fields) then a.amount else e.amount end * ops.sign(e.kind) as expected_amount,
-    w.sent_amount * ops.sign(w.kind) as sent_amount,
-    case when not a.is_deleted then a.amount * ops.sign(coalesce(e.kind, a.kind)) end as actual_amount,
-    a.is_posted,
-    coalesce(e.kind, a.kind, w.kind) = any(t.posting_kinds) as is_posting_kind,
-    coalesce(a.is_deleted, false) as is_marked,
-    deal.deal_id is not null as is_deal_deleted,
-    coalesce(w.unfinished, case when w.is_written then 'verified' end) as operation_state,
-    w.reason as operation_reason,
-    coalesce(why.reason_ru, w.reason) as operation_reason_ru,
-    held.reason as hold_reason,
-    held.reason_ru as hold_reason_ru,
-    waiting.kind || ' ' || waiting.name || waiting.why || waiting.reason as waits_for,
-    waiting.kind_ru || ' ' || waiting.name || waiting.why_ru || waiting.reason_ru as waits_for_ru,
-    ours.copy_of,
-    own.fields as accepted
-from (select key as document_key from scope) keys
-cross join target t
-left join expected e on e.position_key = keys.document_key
-left join actual a on a.document_key = keys.document_key
-left join writing w on w.document_key = keys.document_key
-left join ops.reason_ru why on why.reason = w.reason
-left join core.deal deal on deal.deal_id = coalesce(e.deal_id, w.deal_id) and deal.is_deleted
-left join waiting on waiting.document_key = keys.document_key
-left join accepted own on own.document_key = keys.document_key and e.document_key is not null and e.ended is null
--- A return for good is not held.
-left join holding held on held.deal_id = e.deal_id
-      and not (e.kind = 'return' and exists (select from ops.revision r where r.deal_id = e.deal_id and r.is_final))
-left join lateral (
-    -- What we sent is looked at where neither side says all of it: it is long, and there is one of every document. What
-    -- stands in our own currency on both sides has no rate.
-    select c.content from ops.operation c
-    where c.operation_id = case
-        when e.due_on is null or coalesce(a.rate, 0) <= 0 and (e.currency is distinct from t.currency
-                                                              or a.currency_key is distinct from e.currency_key)
-        then w.content_of end
-) sent on true
-left join lateral (
-    select o.document_key as copy_of
-    from documents.document o
-    where a.comment like 'crm:%' and o.deal_id = case when w.document_key is null then substr(a.comment, 5) end
-      and o.kind = a.kind and o.document_key <> a.document_key
-    order by o.document_key limit 1
-) ours on true
-where e.document_key is not null or a.document_key is not null
+    p.document_key, p.kind, p.deal_id, p.number, p.expected_counterparty_key, p.actual_counterparty_key, p.expected_currency_key,
+    p.actual_currency_key, p.expected_date, p.actual_date, p.due_on, p.rate, p.rate_units, p.expected_amount, p.sent_amount,
+    p.actual_amount, p.is_posted, p.is_posting_kind, p.is_marked, p.is_deal_deleted, p.operation_state, p.operation_reason,
+    p.operation_reason_ru, p.hold_reason, p.hold_reason_ru, p.waits_for, p.waits_for_ru, p.copy_of, p.accepted, p.has_other_lines,
+    p.expected_amount is null or p.actual_amount is null or p.expected_amount <> p.actual_amount
+        or (p.is_posting_kind and not coalesce(p.is_posted, false))
+        or p.expected_counterparty_key is distinct from p.actual_counterparty_key
+        or p.expected_currency_key is distinct from p.actual_currency_key
+        or p.expected_date is distinct from p.actual_date
+        or p.has_other_lines as is_apart
+from compared p

@@ -80,7 +80,10 @@ select key from change
 ;
 
 -- @all
-select document_key as key from ledger.position
+-- Of a million documents that agree, nothing is looked at.
+select document_key as key from ledger.position where is_apart
+union
+select document_key from ledger.allocation
 union
 select payment_key from ledger.payment
 ;
@@ -94,47 +97,9 @@ with rounding as (
     from ops.setting r
     where r.name = 'rounding_up_to'
       and r.system = (select n.value #>> '{}' from ops.setting n where n.name = 'accounting_system')
-), ours as materialized (
-    select d.document_key, d.deal_id, d.lines is not null as has_own_lines
-    from documents.document d
-    join scope on scope.key = d.document_key
-), of_deals as (
-    -- Documents of a deal as it is now share its lines: summed up once.
-    select l.deal_id, sum(hash_record_extended(row(l.product_key, l.quantity, l.price, l.amount, l.vat, l.vat_amount), 0)) as content
-    from documents.document_line l
-    where l.deal_id in (select o.deal_id from ours o where not o.has_own_lines)
-    group by l.deal_id
-), our_lines as (
-    select o.document_key, l.content
-    from ours o
-    join of_deals l on l.deal_id = o.deal_id
-    where not o.has_own_lines
-    union all
-    -- A document that stays as it was, or takes one back, has lines of its own; a correction has no whole ones.
-    select o.document_key,
-           sum(hash_record_extended(row(l.product_key, l.quantity, l.price, l.amount, l.vat, l.vat_amount), 0))
-    from ours o
-    join documents.document d on d.document_key = o.document_key
-    cross join jsonb_populate_recordset(null::documents.document_line, d.lines) l
-    where o.has_own_lines and d.kind <> 'correction'
-    group by o.document_key
-), their_lines as (
-    select a.document_key,
-           sum(hash_record_extended(row(a.product_key, a.quantity, a.price, a.amount, a.vat, a.vat_amount), 0)) as content
-    from ledger.document_line a
-    join scope on scope.key = a.document_key
-    where not a.is_deleted
-    group by a.document_key
 ), comparable as (
-    -- Documents whose lines both sides know, and know otherwise. Most are equal, and a sum of hashes says so soon.
-    select p.document_key
-    from our_lines o
-    join their_lines t on t.document_key = o.document_key
-    join ledger.position p on p.document_key = o.document_key
-    where o.content <> t.content and p.expected_amount is not null and p.actual_amount is not null
-      and (not p.is_posting_kind or coalesce(p.is_posted, false))
-      and p.expected_currency_key is not distinct from p.actual_currency_key
-      and not coalesce('lines' = any(p.accepted), false)
+    -- Documents whose lines both sides know, and know otherwise.
+    select p.document_key from ledger.position p join scope on scope.key = p.document_key where p.has_other_lines
 ), unlike as (
     -- What one side has more of than the other; equal lines cancel out, in whatever order and part they stand.
     select document_key, product_key, quantity, price, amount, vat, vat_amount, sum(n) as n, max(name) as name
@@ -251,12 +216,7 @@ with rounding as (
            ops.kind_name_ru(p.kind) as kind_ru
     from ledger.position p
     join scope on scope.key = p.document_key
-    where p.expected_amount is null or p.actual_amount is null or p.expected_amount <> p.actual_amount
-       or (p.is_posting_kind and not coalesce(p.is_posted, false))
-       or p.expected_counterparty_key is distinct from p.actual_counterparty_key
-       or p.expected_currency_key is distinct from p.actual_currency_key
-       or p.expected_date is distinct from p.actual_date
-       or p.document_key in (select l.document_key from lines l)
+    where p.is_apart
 ), main_reason as (
     -- the reason of a difference of sums
     select document_key, (array_agg(reason order by array_position(array['quantity', 'product', 'price_version'], reason)))[1] as reason
