@@ -32,6 +32,7 @@ from resources.warehouse import trusted
 EVERYTHING = "*"
 MAX_LOGGED_KEYS = 50_000  # beyond it a change is told as "everything": cheaper than its list
 LARGE = 50_000  # scopes, from which on memory and bulk are worth their setting up
+LARGE_BYTES = 16_000_000  # of what a table is made from: about as many scopes
 WORK_MEMORY = "256MB"  # of one sort or join of such a refresh: what does not fit goes to the disk and back
 MANY_SCOPES = 500  # from so many on, a bad plan costs more than fresh statistics
 FEW_BYTES = 1_000_000  # that a temporary table may take before truncating it costs less than deleting
@@ -230,8 +231,7 @@ def _fill_scope(
         statements += [source.all for source in sources]
         if table.scope:
             statements.append(f"select distinct {table.scope}::text as key from {table.name}")
-        for statement in statements:
-            _add_scope(conn, statement)
+        _add_every_scope(conn, table, sources, statements)
     else:
         by_upstream: dict[str, list[str]] = {}
         for changed in table.changed:
@@ -261,11 +261,14 @@ def _fill_scope(
 
 def _refresh_statistics(conn: Connection, names: Collection[str]) -> None:
     """Analyze what was written since it was last analyzed: the planner knows nothing of a table just filled,
-    and joined 8,000 documents row by row for 100 s that take it 1 s."""
+    and joined 8,000 documents row by row for 100 s that take it 1 s. What was analyzed by the transaction that filled it
+    counts as written since; it is known by its number of rows."""
     stale = conn.execute(
         """
-        select format('%%I.%%I', schemaname, relname) from pg_stat_all_tables
-        where schemaname || '.' || relname = any(%s) and n_mod_since_analyze > greatest(500, n_live_tup / 5)
+        select format('%%I.%%I', s.schemaname, s.relname)
+        from pg_stat_all_tables s join pg_class c on c.oid = s.relid
+        where s.schemaname || '.' || s.relname = any(%s) and s.n_mod_since_analyze > greatest(500, s.n_live_tup / 5)
+          and not (s.last_analyze is not null and s.n_tup_upd = 0 and s.n_tup_del = 0 and c.reltuples >= s.n_live_tup * 0.8)
         """,
         [list(names)],
     ).fetchall()
@@ -279,6 +282,26 @@ def _add_scope(conn: Connection, statement: str) -> None:
             f"insert into scope select key::text from ({statement}) s where key is not null on conflict do nothing"
         )
     )
+
+
+def _add_every_scope(
+    conn: Connection, table: Table, sources: Sequence[RawRead], statements: Sequence[str]
+) -> None:
+    """All scopes at once. Of many, the key is made when they are in: in no order, a key for each row costs several times that."""
+    names = {table.name, *table.upstreams, *(source.raw_table for source in sources)}
+    row = conn.execute(
+        "select sum(pg_relation_size(to_regclass(name))) from unnest(%s::text[]) as given(name)",
+        [list(names)],
+    ).fetchone()
+    if not row or (row[0] or 0) < LARGE_BYTES:
+        for statement in statements:
+            _add_scope(conn, statement)
+        return
+    every = " union ".join(f"select key::text from ({statement}) s" for statement in statements)
+    conn.execute(trusted(f"set local work_mem = '{WORK_MEMORY}'"))
+    conn.execute("alter table scope drop constraint scope_pkey")
+    conn.execute(trusted(f"insert into scope select key from ({every}) s where key is not null"))
+    conn.execute("alter table scope add primary key (key)")
 
 
 def _select(table: Table, sources: Sequence[RawRead]) -> str:
@@ -327,8 +350,12 @@ def _write(
 
 
 def _first_load(conn: Connection, table: Table, sources: Sequence[RawRead], *, bulk: bool = False) -> int:
-    """Fill an empty table. `bulk`: its indexes are made when it is full, not row by row."""
-    indexes = _taken_off(conn, table) if bulk else []
+    """Fill an empty table. `bulk`: its keys and indexes are made when it is full, not row by row; and where nobody
+    copies the server's log (`wal_level = minimal`, as the embedded server has it), the rows are not written to it."""
+    indexes: list[str] = []
+    if bulk:
+        indexes = _taken_off(conn, table)
+        conn.execute(trusted(f"truncate {table.name}"))  # a table begun in this transaction needs no log
     names, into, beside, clock = _columns(table), "", "", ""
     if table.has_versions:
         into, beside, clock = _times(table), f", {first_times(conn, table)}", " cross join clock"
@@ -346,15 +373,28 @@ def _first_load(conn: Connection, table: Table, sources: Sequence[RawRead], *, b
 
 
 def _taken_off(conn: Connection, table: Table) -> list[str]:
-    """Drop the indexes of a table, but for those that say what may not be twice; the statements that make them again."""
-    rows = conn.execute(
-        "select indexrelid::regclass::text, pg_get_indexdef(indexrelid) from pg_index"
-        " where indrelid = %s::regclass and not indisunique order by 1",
-        [table.name],
+    """Drop the primary key of a table and its indexes, but for others that say what may not be twice; the statements that
+    make them again. A key that something else rests on (a view, a foreign key) stays."""
+    taken = conn.execute(
+        """
+        select format('drop index %%s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid)
+        from pg_index i where i.indrelid = %(table)s::regclass and not i.indisunique
+        union all
+        select format('alter table %%s drop constraint %%I', c.conrelid::regclass, c.conname),
+               format('alter table %%s add constraint %%I %%s', c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid))
+        from pg_constraint c
+        where c.conrelid = %(table)s::regclass and c.contype = 'p'
+          and not exists (
+              select from pg_depend d
+              where d.deptype = 'n' and ((d.refclassid = 'pg_constraint'::regclass and d.refobjid = c.oid)
+                                         or (d.refclassid = 'pg_class'::regclass and d.refobjid = c.conindid)))
+        order by 2
+        """,
+        {"table": table.name},
     ).fetchall()
-    for name, _ in rows:
-        conn.execute(trusted(f"drop index {name}"))
-    return [statement for _, statement in rows]
+    for drop, _ in taken:
+        conn.execute(trusted(drop))
+    return [again for _, again in taken]
 
 
 def _times(table: Table, alias: str = "") -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
-from psycopg.errors import LockNotAvailable, NumericValueOutOfRange
+from psycopg.errors import LockNotAvailable, NumericValueOutOfRange, UniqueViolation
 
 from pipelines.refresh import Outcome, prune_changes, refresh
 from pipelines.table import Changed, Column, Table
@@ -141,6 +142,7 @@ def test_a_large_first_load_leaves_the_same_rows_and_all_indexes(
     listed = conn.execute(indexes).fetchall()
     conn.execute("truncate core.total")
     monkeypatch.setattr("pipelines.refresh.LARGE", 1)
+    monkeypatch.setattr("pipelines.refresh.LARGE_BYTES", 1)
     assert go(conn, everything=True).written == 2
     assert rows(conn) == before
     assert conn.execute(indexes).fetchall() == listed
@@ -162,3 +164,32 @@ def test_whoever_writes_the_log_waits_for_its_turn_so_that_no_earlier_number_com
         change(quick, "update core.line set amount = 7 where deal_id = 'b'", "b")
     assert go(conn) == Outcome("core.total", 2, 2, 2)
     assert rows(conn) == [("a", 6, "x"), ("b", 7, "y")]
+
+
+def test_a_large_first_load_of_a_key_that_a_view_rests_on_keeps_the_key(
+    conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.refresh.LARGE", 1)
+    monkeypatch.setattr("pipelines.refresh.LARGE_BYTES", 1)
+    before = rows(conn)
+    name = TOTALS.columns[0].name
+    conn.execute(
+        f"create view core.seen as select {name}, client from core.total group by {name}".encode()
+    )
+    conn.execute("truncate core.total")
+    assert go(conn, everything=True).written == 2
+    assert rows(conn) == before
+    assert conn.execute("select count(*) from core.seen").fetchone() == (2,)
+
+
+def test_a_large_first_load_of_a_key_given_twice_is_refused(
+    conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.refresh.LARGE", 1)
+    conn.execute("truncate core.total")
+    rows_sql = (
+        f"select r.deal_id, r.total, r.client from ({TOTALS.rows_sql}) r cross join generate_series(1, 2)"
+    )
+    twice = replace(TOTALS, rows_sql=rows_sql)
+    with pytest.raises(UniqueViolation):
+        refresh(conn, twice, everything=True)
