@@ -2,10 +2,14 @@
 
 `reconcile.sql` lays both sides in the road's own tables; one document in a hundred differs, in ten ways. Ours is what a
 sync does on an empty ledger: `ledger.position` (what the CRM expects, what we wrote, what accounting holds) and
-`ledger.variance` (each difference with its reason and two sentences), written and committed. reladiff compares the two
-tables of documents alone, by nine columns; so does the bare join, `full join ... is distinct from`. Neither looks at
-lines, at what we wrote, or says why, and neither keeps the documents that agree; "the bare join, kept" does that: a row a
-document with both sides and its key, as `ledger.position` has it.
+`ledger.variance` (each difference with its reason and two sentences), written and committed. Nothing of it was worked out
+beforehand.
+
+The others compare the same documents with the same lines by the columns that ours compares. The bare join is
+`full join ... is distinct from` of documents by their key and of lines by theirs, in one statement, and counts the
+documents of which something differs. reladiff gives the rows that differ, of documents and of lines one after the other.
+Neither looks at what we wrote, knows that lines in another order are equal, or says why; and neither keeps the documents that
+agree. "The bare join, kept" does that: a row a document with both sides and its key, as `ledger.position` has it.
 
 Every contender works in turn in one run, three times; figures are middles.
 """
@@ -14,6 +18,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,9 +37,18 @@ DEALS: Final = 500_000  # an invoice and a realization of each
 ROUNDS: Final = 3
 TIMES_BARE: Final = 3.0
 OURS: Final = ("ledger.position", "ledger.variance")
-COMPARED: Final = (
-    "kind", "document_date", "counterparty_key", "contract_key", "organization_key", "currency_key", "amount", "comment", "base_key",
-)  # fmt: skip
+COMPARED: Final = ("kind", "document_date", "counterparty_key", "currency_key", "amount")
+COMPARED_LINES: Final = ("product_key", "quantity", "price", "amount", "vat", "vat_amount")
+# What the CRM expects: the lines of a deal are those of each of its documents. Keys are as accounting's mapping makes them.
+OUR_LINES: Final = """
+    select d.document_key, d.document_key || case when l.is_service then '/services/' else '/goods/' end || l.position as line_key,
+           l.product_key, l.quantity, l.price, l.amount, l.vat, l.vat_amount
+    from documents.document d join documents.document_line l on l.deal_id = d.deal_id
+"""
+THEIR_LINES: Final = """
+    select document_key, line_key, product_key, quantity, price, amount, vat, vat_amount
+    from ledger.document_line where not is_deleted
+"""
 ENVIRONMENT: Final = {
     "SVERKA_BITRIX24_URL": "http://127.0.0.1/rest/1/k/",
     "SVERKA_ONEC_URL": "http://127.0.0.1/base/",
@@ -125,16 +139,22 @@ def ours(warehouse: Warehouse) -> dict[str, Any]:
     return {"took": took, "reasons": dict(reasons)}
 
 
-def joined(columns: str) -> str:
-    sides = [", ".join(f"{side}.{name}" for name in COMPARED) for side in "ab"]
-    return (
-        f"select {columns.format(differs=f'({sides[0]}) is distinct from ({sides[1]})')}"
-        " from documents.document a full join ledger.document b on b.document_key = a.document_key"
-    )
+def differs(columns: Sequence[str]) -> str:
+    sides = [", ".join(f"{side}.{name}" for name in columns) for side in "ab"]
+    return f"({sides[0]}) is distinct from ({sides[1]})"
 
 
 def bare(warehouse: Warehouse) -> dict[str, Any]:
-    query = joined("count(*) filter (where {differs})")
+    query = f"""
+        select count(*) from (
+            select coalesce(a.document_key, b.document_key)
+            from documents.document a full join ledger.document b on b.document_key = a.document_key
+            where {differs(COMPARED)}
+            union
+            select coalesce(a.document_key, b.document_key)
+            from ({OUR_LINES}) a full join ({THEIR_LINES}) b on b.line_key = a.line_key
+            where {differs(COMPARED_LINES)}) apart
+    """
     started = time.perf_counter()
     differ = warehouse.scalar(query)
     return {"took": {"bare": time.perf_counter() - started}, "differ": differ}
@@ -142,40 +162,53 @@ def bare(warehouse: Warehouse) -> dict[str, Any]:
 
 def kept(warehouse: Warehouse) -> dict[str, Any]:
     both = ", ".join(f"a.{name} as expected_{name}, b.{name} as actual_{name}" for name in COMPARED)
-    query = joined(
-        "coalesce(a.document_key, b.document_key) as document_key, " + both + ", {differs} as differs"
-    )
+    query = f"""
+        create table public.kept as
+        select coalesce(a.document_key, b.document_key) as document_key, {both}, {differs(COMPARED)} as differs,
+               lines.document_key is not null as has_other_lines
+        from documents.document a full join ledger.document b on b.document_key = a.document_key
+        left join (
+            select distinct coalesce(a.document_key, b.document_key) as document_key
+            from ({OUR_LINES}) a full join ({THEIR_LINES}) b on b.line_key = a.line_key
+            where {differs(COMPARED_LINES)}) lines on lines.document_key = coalesce(a.document_key, b.document_key)
+    """
     started = time.perf_counter()
     with warehouse.transaction() as conn:
-        conn.execute(f"create table public.kept as {query}".encode())
+        conn.execute(query.encode())
         conn.execute("alter table public.kept add primary key (document_key)")
     return {"took": {"kept": time.perf_counter() - started}}
 
 
 def reladiff(warehouse: Warehouse, algorithm: str) -> dict[str, Any]:
     """As its documentation says: both tables of one database, all columns that both have named. It takes no text for a key
-    but letters and digits, so it is given copies whose key is a uuid; making them does not count."""
+    but letters and digits, so it is given copies whose keys are a uuid, and of lines a hash of theirs; it reads tables, so
+    the lines that the CRM expects are one. Making them does not count."""
     from reladiff import Algorithm, connect_to_table, diff_tables
 
-    columns = ", ".join(COMPARED)
+    sides = {
+        "documents": ("select substr(document_key, 6)::uuid as key, {} from documents.document",
+                      "select substr(document_key, 6)::uuid as key, {} from ledger.document", COMPARED),
+        "lines": (f"select md5(line_key)::uuid as key, {{}} from ({OUR_LINES}) l",
+                  f"select md5(line_key)::uuid as key, {{}} from ({THEIR_LINES}) l", COMPARED_LINES),
+    }  # fmt: skip
     with warehouse.connect() as conn:
         conn.autocommit = True
-        for schema in ("documents", "ledger"):
-            name = f"public.{schema}_copy"
-            conn.execute(f"drop table if exists {name}".encode())
-            conn.execute(
-                f"create table {name} as select substr(document_key, 6)::uuid as key, {columns} from {schema}.document".encode()
-            )
-            conn.execute(f"alter table {name} add primary key (key)".encode())
-            conn.execute(f"vacuum analyze {name}".encode())
-    sides = [
-        connect_to_table(warehouse.url, name, "key", extra_columns=COMPARED)
-        for name in ("documents_copy", "ledger_copy")
-    ]
+        for what, (ours, theirs, columns) in sides.items():
+            for side, select in (("ours", ours), ("theirs", theirs)):
+                name = f"public.{what}_{side}"
+                conn.execute(f"drop table if exists {name}".encode())
+                conn.execute(f"create table {name} as {select.format(', '.join(columns))}".encode())
+                conn.execute(f"alter table {name} add primary key (key)".encode())
+                conn.execute(f"vacuum analyze {name}".encode())
+    differ = {}
     started = time.perf_counter()
-    differ = sum(
-        1 for _ in diff_tables(*sides, algorithm=Algorithm[algorithm.upper()], extra_columns=COMPARED)
-    )
+    for what, (_, _, columns) in sides.items():
+        tables_of = [
+            connect_to_table(warehouse.url, f"{what}_{side}", "key", extra_columns=columns)
+            for side in ("ours", "theirs")
+        ]
+        rows = diff_tables(*tables_of, algorithm=Algorithm[algorithm.upper()], extra_columns=columns)
+        differ[what] = sum(1 for _ in rows)
     return {"took": {algorithm: time.perf_counter() - started}, "differ": differ}
 
 
