@@ -3,6 +3,7 @@
     core.deal_as_of(valid, known)     the rows as of a time in the source, as known at a time of ours
     ledger.payment_as_known(known)    the rows as the table had them at a time of ours; `infinity`: as it has them
     core.deal_versions                every version, with its times as intervals
+    core.deal_versions_as_known(known)  those that were known at a time of ours, with the intervals that they had then
 
 Of `infinity` nothing but the table itself is read, so what shows the present by these functions costs no more than the
 table does.
@@ -21,17 +22,23 @@ from pipelines.table import VERSION_COLUMNS, Table
 def functions(table: Table) -> Sequence[str]:
     """DDL of all that shows what a table said; made anew where it was there."""
     both = [_as_of(table)] if table.is_told_by_sources else []
-    return [*both, _as_known(table), _versions(table)]
+    made = [*both, _as_known(table), _versions(table)]
+    return [*made, _versions_as_known(table)] if both else made
 
 
 def names(table: Table) -> Sequence[str]:
     """Signatures of these functions, as `to_regprocedure` reads them."""
-    both = [f"{table.name}_as_of(timestamptz,timestamptz)"] if table.is_told_by_sources else []
+    both = (
+        [f"{table.name}_as_of(timestamptz,timestamptz)", f"{table.name}_versions_as_known(timestamptz)"]
+        if table.is_told_by_sources
+        else []
+    )
     return [*both, f"{table.name}_as_known(timestamptz)"]
 
 
 def shown_table(name: str) -> str:
-    """The table whose rows one of these shows: `ledger.payment` of `ledger.payment_as_known` and `ledger.payment_versions`."""
+    """The table whose rows one of these shows: `ledger.payment` of `ledger.payment_as_known`, `ledger.payment_versions` and
+    `ledger.payment_versions_as_known`."""
     return name.removesuffix("_as_known").removesuffix("_versions")
 
 
@@ -98,22 +105,18 @@ def _columns(table: Table) -> tuple[str, str]:
     return row, ", ".join([*(f"r.{name}" for name in values), *(f"k.{name}" for name in table.times)])
 
 
-def _function(table: Table, what: str, arguments: str, body: str, said: str) -> str:
+def _function(table: Table, what: str, arguments: str, body: str, said: str, returns: str = "") -> str:
     name = f"{table.name}_{what}"
     signature = f"{name}({', '.join('timestamptz' for _ in arguments.split(','))})"
     return f"""drop function if exists {signature} cascade;
 create function {name}({arguments})
-returns setof {table.name} language sql stable as $function${body}
+returns setof {returns or table.name} language sql stable as $function${body}
 $function$;
 comment on function {name} is {_literal(f"{table.description} {said}")};"""
 
 
 def _versions(table: Table) -> str:
-    columns = ", ".join(column.name for column in table.columns)
-    stored = ", ".join(f"t.{column.name}" for column in table.columns)
-    kept = ", ".join(f"r.{column.name}" for column in table.columns)
-    view, both = f"{table.name}_versions", table.is_told_by_sources
-    times = "said_from, said_to, known_from, known_to" if both else "known_from, known_to"
+    view, both, times = f"{table.name}_versions", table.is_told_by_sources, _intervals(table)
     ends = {
         "said_to": "when the next version begins in the source; empty: it is the last",
         "known_to": "when another reading of the same time took its place; empty: it stands"
@@ -127,22 +130,47 @@ def _versions(table: Table) -> str:
     told += [f"comment on column {view}.{n} is {_literal(c)};" for n, c in comments.items()]
     return f"""drop view if exists {view} cascade;
 create view {view} as
-    select {columns}, {times} from (
+    {_every(table, "ops.row_version")};
+""" + "\n".join(told)
+
+
+def _versions_as_known(table: Table) -> str:
+    """The same of what was known by a time: where a version ends is told by those that were known by then."""
+    return _function(
+        table,
+        "versions_as_known",
+        "known timestamptz default 'infinity'",
+        f"""
+    {_every(table, f"{table.stage}.kept_version", "where known_from <= known or known_from is null")}""",
+        "Every version that was known at a time of ours; infinity: that is known.",
+        returns=f"{table.name}_versions",
+    )
+
+
+def _every(table: Table, kept_in: str, where: str = "") -> str:
+    """SQL: the row and the versions that `kept_in` holds of it, with their times as intervals; `where`: which of them count."""
+    columns = ", ".join(column.name for column in table.columns)
+    stored = ", ".join(f"t.{column.name}" for column in table.columns)
+    kept = ", ".join(f"r.{column.name}" for column in table.columns)
+    return f"""select {columns}, {_intervals(table)} from (
         select s.*,
                min(said_from) over (partition by {table.key} order by said_from
                                      groups between 1 following and unbounded following) as said_to,
                lead(known_from) over (partition by {table.key}, said_from order by known_from) as known_to
         from (
-            select {stored}, {"t.said_from" if both else f"{NEVER} as said_from"}, t.known_from, true as is_there
+            select {stored}, {"t.said_from" if table.is_told_by_sources else f"{NEVER} as said_from"}, t.known_from, true as is_there
             from {table.name} t
             union all
-            select {kept}, v.said_from, v.known_from, v.row is not null from ops.row_version v
+            select {kept}, v.said_from, v.known_from, v.row is not null from {kept_in} v
             cross join lateral jsonb_populate_record(
                 null::{table.name}, coalesce(v.row, jsonb_build_object('{table.key}', v.key))) r
             where v.table_name = '{table.name}'
-        ) s
-    ) w where is_there;
-""" + "\n".join(told)
+        ) s {where}
+    ) w where is_there"""
+
+
+def _intervals(table: Table) -> str:
+    return "said_from, said_to, known_from, known_to" if table.is_told_by_sources else "known_from, known_to"
 
 
 def _literal(text: str) -> str:

@@ -8,21 +8,12 @@
 -- @column paid_on date -- day of the payment; null: it could not be read
 -- @column currency text -- ISO 4217 letters
 -- @column amount numeric(18,2) -- below 0: given back
--- @changed marts.agreement ledger.payment ledger.payment_line ledger.allocation ledger.obligation marts.currency
+-- @changed marts.agreement_payment_as_known
 -- @rows
-with paid as (
-    select a.agreement_key, p.payment_key, p.paid_on, p.currency_key, l.amount * case p.kind when 'refund' then -1 else 1 end as amount
-    from marts.agreement a
-    join ledger.payment_line l on l.contract_key = a.contract_key and not l.is_deleted
-    join ledger.payment p on p.payment_key = l.payment_key and not p.is_deleted and coalesce(p.is_posted, true)
-    where a.basis = 'contract'
-    union all
-    select a.agreement_key, x.payment_key, x.paid_on, x.currency_key, x.amount
-    from marts.agreement a
-    join ledger.obligation o on o.deal_id = a.deal_id
-    join ledger.allocation x on x.document_key = o.document_key
-    where a.basis = 'deal'
-)
-select p.agreement_key, p.payment_key, p.paid_on, c.currency, p.amount
-from paid p
-left join marts.currency c on c.currency_key = p.currency_key
+select
+    agreement_key,
+    payment_key,
+    paid_on,
+    currency,
+    amount
+from marts.agreement_payment_as_known()

@@ -1,9 +1,10 @@
 -- Whom to call about money on a day, and why: one row a buyer's counterparty and currency, the largest sum first.
 -- Reasons, the strongest first: `promise broken` (the client promised a day and it passed), `overdue`, `due soon` (within
 -- `call_before` days, 3). Whoever promised a day that has not passed is left in peace about that debt until then.
+-- As far as it was known at `known_at`; infinity: as it is known.
 --
 -- @owner accountants
--- @arguments as_of date
+-- @arguments as_of date, known_at timestamptz default 'infinity'
 -- @column position bigint -- place in the list of the currency: by sum, of equal sums the older debt first
 -- @column buyer_key text -- marts.buyer: the client, else the counterparty; null: the documents name nobody
 -- @column buyer text -- its name
@@ -29,15 +30,15 @@
 with promised as (
     select p.deal_id, s.document_number, p.currency, max(p.promised_on) filter (where p.state = 'broken') as broken_on,
            bool_or(p.state = 'waiting') as is_waiting
-    from marts.payment_promise_as_of(as_of) p
-    join core.payment_schedule s on s.instalment_id = p.instalment_id
+    from marts.payment_promise_as_of(as_of, known_at) p
+    join core.payment_schedule_as_known(known_at) s on s.instalment_id = p.instalment_id
     where p.state in ('broken', 'waiting')
     group by p.deal_id, s.document_number, p.currency
 ), debts as (
     select coalesce('client ' || coalesce(r.client_id, o.client_id), 'counterparty ' || r.counterparty_key) as buyer_key,
            r.counterparty_key, r.counterparty, r.employee_id, r.manager, r.currency, r.number, r.debt, r.due_on, r.days_overdue,
            t.broken_on, coalesce(t.is_waiting, false) as is_waiting
-    from marts.receivables_as_of(as_of) r
+    from marts.receivables_as_of(as_of, known_at) r
     left join marts.counterparty_client o on o.counterparty_key = r.counterparty_key and r.deal_id is null
     left join lateral (
         select max(p.broken_on) as broken_on, bool_or(p.is_waiting) as is_waiting
@@ -63,7 +64,8 @@ with promised as (
 select
     row_number() over (partition by t.currency order by t.debt desc, t.oldest_due_on, t.buyer_key, t.counterparty_key) as position,
     t.buyer_key,
-    b.buyer,
+    -- what a counterparty is called is known as of then, what a client is called is told as it stands now
+    case when b.client_id is null then t.counterparty else b.buyer end as buyer,
     b.phone,
     b.email,
     t.counterparty_key,

@@ -1,7 +1,8 @@
 -- Contracts with schedules, one row a contract and currency: what was due by a date, what was paid, what is overdue, what comes next.
+-- As far as it was known at `known_at`; infinity: as it is known.
 --
 -- @owner accountants
--- @arguments as_of date
+-- @arguments as_of date, known_at timestamptz default 'infinity'
 -- @column agreement_key text -- marts.agreement; null: the source names no contract and no deal
 -- @column contract_kind text -- leasing, instalments, shared construction ...
 -- @column contract_number text -- as the source has it
@@ -43,5 +44,5 @@ select
     min(due_on) filter (where state in ('due today', 'to come')) as next_due_on,
     (array_agg(debt order by due_on, position) filter (where state in ('due today', 'to come')))[1] as next_amount,
     min(reason) as reason
-from marts.payment_schedule_as_of(as_of)
+from marts.payment_schedule_as_of(as_of, known_at)
 group by agreement_key, currency

@@ -1,8 +1,8 @@
 -- What each open deal is worth by what became of the deals that stood in its stage before: the share of them that were won, and
--- how long that took. Amounts are those of the deals as they stand now.
+-- how long that took. Amounts are those of the deals as they stand now, or as they were known at `known_at`.
 --
 -- @owner sales-ops
--- @arguments as_of date
+-- @arguments as_of date, known_at timestamptz default 'infinity'
 -- @column deal_id text -- core.deal
 -- @column deal text -- name of the deal
 -- @column source text -- connected CRM
@@ -21,13 +21,13 @@
 -- @column expected_on date -- day on which the deal would be won by that; `as_of` where that has passed; null: not known
 -- @column reason text -- why something is not foretold; null: all is
 -- @column reason_ru text -- the same in Russian
--- @changed marts.stage_time_as_of marts.deal marts.sales_rule
+-- @changed marts.stage_time_as_of marts.deal_as_known marts.sales_rule
 -- @rows
 with stays as materialized (
     select s.*,
            max(s.outcome) filter (where s.left_at is null and s.outcome in ('won', 'lost')) over deal as ended,
            max(s.entered_at) filter (where s.left_at is null and s.outcome in ('won', 'lost')) over deal as ended_at
-    from marts.stage_time_as_of(as_of) s
+    from marts.stage_time_as_of(as_of, known_at) s
     window deal as (partition by s.deal_id)
 ), seen as (
     -- a deal that came back to a stage counts once there, since it came first
@@ -48,7 +48,7 @@ with stays as materialized (
            r.forecast_deals,
            case when u.closed >= r.forecast_deals then u.won::numeric / u.closed end as chance
     from stays s
-    join marts.deal d on d.deal_id = s.deal_id
+    join marts.deal_as_known(known_at) d on d.deal_id = s.deal_id
     cross join marts.sales_rule r
     left join usual u on u.source = s.source and u.pipeline_code is not distinct from s.pipeline_code and u.stage_code = s.stage_code
     where s.left_at is null and s.outcome = 'open'

@@ -1,9 +1,10 @@
 -- Payments that clients promised (core.payment_schedule, kind `promised`), and whether they came, by a date.
 -- A promise is for the document that it names, else for all of its deal. Of what was owed when it was given, `promised` is
 -- its amount, else the whole; kept: so much was paid since, by the promised day. Payments are those of ledger.allocation.
+-- As far as it was known at `known_at`; infinity: as it is known.
 --
 -- @owner accountants
--- @arguments as_of date
+-- @arguments as_of date, known_at timestamptz default 'infinity'
 -- @column instalment_id text -- core.payment_schedule
 -- @column deal_id text -- core.deal; null: none was found
 -- @column said_on date -- day on which it was promised; null: the source does not say, and all payments count
@@ -20,13 +21,13 @@
 with given as (
     select s.instalment_id, s.said_on, s.due_on as promised_on, s.amount, s.currency, s.document_number,
            coalesce(s.deal_id, (
-               select min(d.deal_id) from core.deal d where d.source_id = s.deal_number having count(*) = 1)) as deal_id
-    from core.payment_schedule s
+               select min(d.deal_id) from core.deal_as_known(known_at) d where d.source_id = s.deal_number having count(*) = 1)) as deal_id
+    from core.payment_schedule_as_known(known_at) s
     where s.kind = 'promised' and not s.is_deleted and s.due_on is not null and (s.said_on is null or s.said_on <= as_of)
 ), owed as (
     select g.instalment_id, o.document_key, o.currency, o.amount
     from given g
-    join marts.obligation_as_of(as_of) o
+    join marts.obligation_as_of(as_of, known_at) o
       on (o.deal_id = g.deal_id or g.deal_id is null and g.document_number is not null)
      and (g.document_number is null or o.number = g.document_number)
      and (g.currency is null or o.currency = g.currency)
@@ -37,7 +38,7 @@ with given as (
            coalesce(sum(a.amount), 0) as by_now
     from owed o
     join given g on g.instalment_id = o.instalment_id
-    join ledger.allocation a on a.document_key = o.document_key and a.paid_on <= as_of
+    join ledger.allocation_as_known(known_at) a on a.document_key = o.document_key and a.paid_on <= as_of
     group by o.instalment_id, o.document_key
 ), sums as (
     select o.instalment_id, o.currency, count(*) as documents, greatest(sum(o.amount - coalesce(p.before, 0)), 0) as owed,

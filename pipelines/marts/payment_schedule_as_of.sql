@@ -1,9 +1,10 @@
 -- Instalments that contracts agree, and what of each was paid by a date: the oldest first, whatever a payment was for.
 -- Payments are accounting's, by the contract, else by the deal. Where neither was found in accounting nothing counts as paid,
 -- and `reason` says so.
+-- As far as it was known at `known_at`; infinity: as it is known.
 --
 -- @owner accountants
--- @arguments as_of date
+-- @arguments as_of date, known_at timestamptz default 'infinity'
 -- @column instalment_id text -- core.payment_schedule
 -- @column agreement_key text -- marts.agreement; null: the source names no contract and no deal
 -- @column contract_kind text -- leasing, instalments, shared construction ...
@@ -21,12 +22,12 @@
 -- @column days_overdue integer -- days since due_on while something is owed, 0 up to that day
 -- @column state text -- paid, overdue, due today, to come
 -- @column reason text -- not in accounting: neither contract nor deal was found there, or several fit
--- @changed core.payment_schedule marts.agreement marts.agreement_payment core.accounting_counterparty marts.deal
+-- @changed core.payment_schedule marts.agreement_as_known marts.agreement_payment_as_known core.accounting_counterparty marts.deal_as_known
 -- @rows
 with agreed as (
     select s.*, case when s.contract_number is not null then 'contract ' || s.contract_number || coalesce(' ' || s.tax_number, '')
                      else 'deal ' || coalesce(s.deal_id, s.deal_number) end as agreement_key
-    from core.payment_schedule s
+    from core.payment_schedule_as_known(known_at) s
     where s.kind is distinct from 'promised' and not s.is_deleted and s.amount is not null and (s.said_on is null or s.said_on <= as_of)
 ), placed as (
     select g.*, sum(g.amount) over (
@@ -34,12 +35,12 @@ with agreed as (
     from agreed g
 ), sums as (
     select agreement_key, currency, sum(amount) as paid
-    from marts.agreement_payment
+    from marts.agreement_payment_as_known(known_at)
     where paid_on is null or paid_on <= as_of
     group by agreement_key, currency
 ), course as (
     select agreement_key, currency, paid_on, sum(amount) over (partition by agreement_key, currency order by paid_on) as paid_so_far
-    from marts.agreement_payment
+    from marts.agreement_payment_as_known(known_at)
     where paid_on <= as_of
 ), told as (
     select p.*, least(greatest(coalesce(s.paid, 0) - (p.ends - p.amount), 0), p.amount) as paid,
@@ -70,6 +71,6 @@ select
          else 'to come' end as state,
     case when a.basis is null then 'not in accounting' end as reason
 from told t
-left join marts.agreement a on a.agreement_key = t.agreement_key
-left join core.accounting_counterparty c on c.counterparty_key = a.counterparty_key
-left join marts.deal d on d.deal_id = a.deal_id
+left join marts.agreement_as_known(known_at) a on a.agreement_key = t.agreement_key
+left join core.accounting_counterparty_as_known(known_at) c on c.counterparty_key = a.counterparty_key
+left join marts.deal_as_known(known_at) d on d.deal_id = a.deal_id

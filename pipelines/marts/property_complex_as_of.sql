@@ -1,8 +1,9 @@
 -- Complexes of property: how many objects are free, reserved and sold, and the average price of a square metre:
 -- the sum of prices / the sum of areas, of the objects that have both.
+-- As far as it was known at `known_at`; infinity: as it is known.
 --
 -- @owner sales-ops
--- @arguments as_of date
+-- @arguments as_of date, known_at timestamptz default 'infinity'
 -- @column complex text -- complex or building; null: the source names none
 -- @column currency text -- ISO 4217
 -- @column objects bigint -- all of them
@@ -20,7 +21,7 @@
 -- @rows
 with objects as (
     select o.*, case when price_per_metre is not null then price end as told_price, case when price_per_metre is not null then area end as told_area
-    from marts.property_object_as_of(as_of) o
+    from marts.property_object_as_of(as_of, known_at) o
 )
 select
     complex,

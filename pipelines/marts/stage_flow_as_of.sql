@@ -1,9 +1,10 @@
 -- What came into each open stage in a month, and what became of it up to a date, by pipeline, manager and lead source.
 -- A stay counts, not a deal: who comes back is counted again. Told by marts.stage_time_as_of; stays whose beginning
 -- nobody saw are counted where they were first seen, and never timed.
+-- As far as it was known at `known_at`; infinity: as it is known.
 --
 -- @owner sales-ops
--- @arguments as_of date
+-- @arguments as_of date, known_at timestamptz default 'infinity'
 -- @column month date -- first day of the month in which the stays began
 -- @column source text -- connected CRM
 -- @column pipeline_code text -- pipeline's id in the source
@@ -32,7 +33,7 @@
 with stays as (
     select *, moved in ('on', 'won') as is_on,
            case when is_start_known and moved in ('on', 'won', 'back', 'lost') then days end as timed_days
-    from marts.stage_time_as_of(as_of)
+    from marts.stage_time_as_of(as_of, known_at)
     where outcome = 'open'
 )
 select

@@ -2,9 +2,10 @@
 -- A deal that comes back has another stay, one that skips stages has none there. Stays are read off the versions of deals
 -- (docs/history.md): of what was before the CRM was first read nothing is known, which `is_start_known` says.
 -- The day `as_of` counts whole.
+-- As far as it was known at `known_at`; infinity: as it is known.
 --
 -- @owner sales-ops
--- @arguments as_of date
+-- @arguments as_of date, known_at timestamptz default 'infinity'
 -- @column deal_id text -- core.deal
 -- @column visit bigint -- 1 for the first stay of the deal in any stage that is known, then 2, 3 ...
 -- @column visit_of_stage bigint -- 1 for the first stay in this stage, 2 when it came back ...
@@ -32,7 +33,7 @@ with stages as (
     -- a stage deleted and made anew has two records: the living one names it
     select distinct on (source, coalesce(pipeline_code, ''), stage_code)
            source, coalesce(pipeline_code, '') as pipeline_code, stage_code, name, position, outcome, is_deleted
-    from core.stage
+    from core.stage_as_known(known_at)
     order by source, coalesce(pipeline_code, ''), stage_code, is_deleted, position, stage_id
 ), ranked as (
     select s.*, case when outcome = 'open' and not is_deleted then
@@ -44,7 +45,7 @@ with stages as (
     select v.deal_id, v.source, coalesce(v.pipeline_code, '') as pipeline_code, v.stage_code, v.employee_id, v.lead_source_id,
            v.is_deleted, v.created_at, coalesce(v.said_from, '-infinity') as said_from, v.said_to,
            coalesce(z.zone, 'UTC') as zone, (as_of + 1)::timestamp at time zone coalesce(z.zone, 'UTC') as ends_at
-    from core.deal_versions v
+    from core.deal_versions_as_known(known_at) v
     left join marts.zone z on z.system = v.source
     where v.known_to is null
 ), begun as (
@@ -118,5 +119,5 @@ select
 from timed t
 left join ranked s on s.source = t.source and s.pipeline_code = t.pipeline_code and s.stage_code = t.stage_code
 left join ranked n on n.source = t.source and n.pipeline_code = t.next_pipeline and n.stage_code = t.next_stage_code
-left join core.employee e on e.employee_id = t.employee_id
-left join core.lead_source l on l.lead_source_id = t.lead_source_id
+left join core.employee_as_known(known_at) e on e.employee_id = t.employee_id
+left join core.lead_source_as_known(known_at) l on l.lead_source_id = t.lead_source_id

@@ -1,9 +1,10 @@
 -- Open deals that somebody should look at on a date: stuck ones, longer in their stage than most of those that went on from it,
 -- and forgotten ones, without a change for long. From what share, how many and how long: marts.sales_rule. A change is one of
 -- what the CRM tells of the deal; where we write back to it, a new stamp alone is none.
+-- As far as it was known at `known_at`; infinity: as it is known.
 --
 -- @owner sales-ops
--- @arguments as_of date
+-- @arguments as_of date, known_at timestamptz default 'infinity'
 -- @column deal_id text -- core.deal
 -- @column why text -- stuck or forgotten; a deal that is both has a row for each
 -- @column deal text -- name of the deal
@@ -24,7 +25,7 @@
 -- @changed core.deal marts.stage_time_as_of marts.sales_rule marts.operation marts.zone
 -- @rows
 with stays as materialized (
-    select * from marts.stage_time_as_of(as_of) where outcome = 'open'
+    select * from marts.stage_time_as_of(as_of, known_at) where outcome = 'open'
 ), usual as (
     select s.source, s.pipeline_code, s.stage_code, count(*) as compared,
            round((percentile_cont(r.stuck_share::double precision) within group (order by s.days::double precision))::numeric, 1) as days
@@ -35,7 +36,7 @@ with stays as materialized (
 ), told as (
     select v.*, (as_of + 1)::timestamp at time zone coalesce(z.zone, 'UTC') as ends_at,
            coalesce(v.said_from, '-infinity') as told_at
-    from core.deal_versions v
+    from core.deal_versions_as_known(known_at) v
     left join marts.zone z on z.system = v.source
     where v.known_to is null
 ), compared as (
@@ -52,7 +53,7 @@ with stays as materialized (
            (array_agg(c.amount order by c.told_at desc))[1] as amount,
            (array_agg(c.currency order by c.told_at desc))[1] as currency
     from compared c
-    left join (select distinct target, subject from marts.operation where subject is not null) w
+    left join (select distinct target, subject from marts.operation where subject is not null and planned_at <= known_at) w
       on w.target = c.source and w.subject = c.deal_id
     group by c.deal_id
 ), standing as (

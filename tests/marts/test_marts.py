@@ -403,7 +403,11 @@ def _plain(kind: str) -> str:
 
 def _names(statement: str, name: str, table: Table | None) -> bool:
     code = re.sub(r"--[^\n]*", "", statement)
-    shown = r"(?:_as_known(?=\()|_versions)?" if table is not None and table.has_versions else ""
+    shown = (
+        r"(?:_as_known(?=\()|_versions(?:_as_known(?=\())?)?"
+        if table is not None and table.has_versions
+        else ""
+    )
     return re.search(rf"\b(?:from|join)\s+{re.escape(name)}{shown}\b(?!\.)", code) is not None
 
 
