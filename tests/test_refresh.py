@@ -173,9 +173,7 @@ def test_a_large_first_load_of_a_key_that_a_view_rests_on_keeps_the_key(
     monkeypatch.setattr("pipelines.refresh.LARGE_BYTES", 1)
     before = rows(conn)
     name = TOTALS.columns[0].name
-    conn.execute(
-        f"create view core.seen as select {name}, client from core.total group by {name}".encode()
-    )
+    conn.execute(f"create view core.seen as select {name}, client from core.total group by {name}".encode())
     conn.execute("truncate core.total")
     assert go(conn, everything=True).written == 2
     assert rows(conn) == before
