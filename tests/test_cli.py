@@ -395,7 +395,7 @@ def test_a_demo_whose_first_run_failed_says_so_and_does_not_go_on(
     text = shown(200)
     assert demo.demo(fresh=False) == 1
     assert "SVERKA_DROP_FOLDER" not in os.environ, "it has one in its home"
-    assert ran == ["reconcile"]
+    assert ran == ["sync"]
     assert "The first sync failed for the reason above (run 01234567)" in text.getvalue()
 
 
