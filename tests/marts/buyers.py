@@ -37,7 +37,14 @@ SALES = (
     ("d1", "D", "2026-04-05", 1000, None),
 )
 SALE = {"kind": "realization", "is_posted": True}
-POSITION = {"is_posting_kind": True, "is_marked": False, "is_deal_deleted": False, "is_posted": True}
+POSITION = {
+    "is_posting_kind": True,
+    "is_marked": False,
+    "is_deal_deleted": False,
+    "has_other_lines": False,
+    "is_apart": False,
+    "is_posted": True,
+}
 
 
 def found_buyers(warehouse: Warehouse) -> None:

@@ -237,7 +237,14 @@ def _realizations(conn: Connection) -> None:
     insert(
         conn,
         "ledger.position",
-        {"kind": "realization", "is_posting_kind": True, "is_marked": False, "is_deal_deleted": False},
+        {
+            "kind": "realization",
+            "is_posting_kind": True,
+            "is_marked": False,
+            "is_deal_deleted": False,
+            "has_other_lines": False,
+            "is_apart": False,
+        },
         "document_key deal_id",
         [("r1", "d1"), ("r2", "d3"), ("r3", None), ("r6", "d2")],
     )

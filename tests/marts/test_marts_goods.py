@@ -157,6 +157,8 @@ def test_what_was_taken_back_is_no_turnover(discounts: Warehouse) -> None:
         "is_posted": True,
         "is_marked": False,
         "is_deal_deleted": False,
+        "has_other_lines": False,
+        "is_apart": False,
     }
     with discounts.transaction() as conn:
         insert(
@@ -187,6 +189,8 @@ def test_a_client_is_counted_with_all_its_counterparties_where_the_mapping_says_
             "is_posting_kind": True,
             "is_marked": False,
             "is_deal_deleted": False,
+            "has_other_lines": False,
+            "is_apart": False,
         }
         insert(conn, "ledger.position", position, "document_key deal_id", [("r7", "d1")])
     rows = discounts.rows(

@@ -251,8 +251,9 @@ def _any_company(warehouse: Warehouse, chance: random.Random, first: date) -> No
         )
         refresh_table(conn, "ledger.allocation")
         conn.execute(
-            "insert into ledger.position (document_key, kind, is_posting_kind, is_marked, is_deal_deleted)"
-            " select document_key, 'invoice', false, false, false from ledger.obligation"
+            "insert into ledger.position"
+            " (document_key, kind, is_posting_kind, is_marked, is_deal_deleted, has_other_lines, is_apart)"
+            " select document_key, 'invoice', false, false, false, false, true from ledger.obligation"
         )
         refresh_table(conn, "ledger.variance")  # a settlement without its variances is refused
         refresh_table(conn, "ledger.settlement")
