@@ -4,9 +4,7 @@ their events, what accounting holds, and what was paid. A few statements for all
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from psycopg import sql
@@ -14,34 +12,24 @@ from psycopg import sql
 from pipelines.commands.operations import REASONS
 from pipelines.commands.words import step
 from pipelines.operations.phrases import in_russian
-from pipelines.report import formats
-from pipelines.report.words import WORDS, head, value
+from pipelines.report.chain import Chain, Parts, cell, code, money, rows_of
+from pipelines.report.words import WORDS
 from resources.language import Language
 from resources.warehouse import Connection
 
 MAX_VERSIONS: Final = 20  # of a deal, the latest
 MAX_EVENTS: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A link of the chain: a table whose cells are texts already. `nothing` is said where it has no rows."""
-
-    name: str
-    title: str
-    heads: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    nothing: str
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """`key`: of the deal (core.deal), or of the document (ledger.document). `says` is what the page is of."""
-
-    key: str
-    title: str
-    says: str
-    parts: Sequence[Part]
+# Parts of the chain and their columns, in order.
+HEADS: Final = {
+    "crm": ("client", "manager", "stage", "created", "closed", "amount", "deleted"),
+    "versions": ("version", "said", "seen", "deleted"),
+    "mapping": ("source", "fingerprint", "since"),
+    "checks": ("check_name", "state", "why"),
+    "operations": ("when", "what", "state", "who", "why"),
+    "documents": ("kind", "number", "document_date", "expected", "sent", "actual", "posted"),
+    "payments": ("paid_on", "number", "kind", "amount", "rule"),
+    "variances": ("reason", "amount", "sentence", "cause"),
+}
 
 
 def chains(
@@ -52,10 +40,10 @@ def chains(
     given = {"deals": list(deals), "most": MAX_EVENTS}
     ru = language == "ru"
     facts = {row["deal_id"]: row for row in rows_of(conn, _DEALS, given)}
-    found: dict[str, dict[str, list[Sequence[str]]]] = defaultdict(lambda: defaultdict(list))
+    parts = Parts(HEADS, language)
 
     def put(name: str, row: Mapping[str, Any], *cells: Any) -> None:
-        found[row["deal_id"]][name].append([cell(one, language) for one in cells])
+        parts.put(row["deal_id"], name, *cells)
 
     for row in facts.values():
         put("crm", row, row["client"], row["manager"], code("stage", row["stage"], language), row["created_on"],
@@ -94,63 +82,16 @@ def chains(
     for row in rows_of(conn, _VARIANCES, given):
         put("variances", row, code("reason", row["reason"], language), money(row["amount"], row["currency"], language),
             row["sentence_ru" if ru else "sentence"], row["cause_ru" if ru else "cause"])  # fmt: skip
-    heads = _heads(language)
     nothing = {"checks": words["passed"], "mapping": words["mapping_none"]}
     return [
         Chain(
             deal,
             facts[deal]["title"] or deal if deal in facts else deal,
             f"{words['evidence']} {deal}.",
-            [
-                Part(name, words[name], heads[name], found[deal][name], nothing.get(name, words["nothing"]))
-                for name in heads
-            ],
+            parts.of(deal, nothing),
         )
         for deal in deals
     ]
-
-
-def _heads(language: Language) -> Mapping[str, Sequence[str]]:
-    words = WORDS[language]
-
-    def named(*names: str) -> list[str]:
-        titles = (head(name, language) or words[name] for name in names)
-        return [title[:1].upper() + title[1:] for title in titles]
-
-    return {
-        "crm": named("client", "manager", "stage", "created", "closed", "amount", "deleted"),
-        "versions": named("version", "said", "seen", "deleted"),
-        "mapping": named("source", "fingerprint", "since"),
-        "checks": named("check_name", "state", "why"),
-        "operations": named("when", "what", "state", "who", "why"),
-        "documents": named("kind", "number", "document_date", "expected", "sent", "actual", "posted"),
-        "payments": named("paid_on", "number", "kind", "amount", "rule"),
-        "variances": named("reason", "amount", "sentence", "cause"),
-    }
-
-
-def rows_of(conn: Connection, query: str | sql.Composed, given: Mapping[str, Any]) -> list[dict[str, Any]]:
-    cursor = conn.execute(query.encode() if isinstance(query, str) else query, given)
-    names = [column.name for column in cursor.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
-def cell(found: Any, language: Language) -> str:
-    if found is None:
-        return ""
-    if hasattr(found, "hour"):
-        return formats.moment(found, language)
-    if hasattr(found, "year"):
-        return formats.day(found, language)
-    return str(found)
-
-
-def code(column: str, found: str | None, language: Language) -> str:
-    return value(column, found or "", language)
-
-
-def money(amount: Any, currency: str | None, language: Language) -> str:
-    return "" if amount is None else formats.figure(amount, "money", language, currency or "?")
 
 
 _DEALS: Final = """

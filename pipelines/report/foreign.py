@@ -4,21 +4,31 @@ it as far as accounting tells, and why no deal stands behind it. A few statement
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from psycopg import sql
 
-from pipelines.report.evidence import Chain, Part, cell, code, money, rows_of
+from pipelines.report.chain import Chain, Parts, code, money, rows_of
 from pipelines.report.formats import figure
-from pipelines.report.words import WORDS, head
+from pipelines.report.words import WORDS
 from resources.connector import Authorship
 from resources.language import Language
 from resources.warehouse import Connection
 
 MAX_LINES: Final = 100  # of a document
+# Parts of the chain and their columns, in order.
+HEADS: Final = {
+    "document": ("kind", "number", "document_date", "counterparty", "contract", "amount", "posted", "deleted", "comment"),
+    "foreign": ("why",),
+    "entered": ("who", "entered_at"),
+    "versions": ("version", "seen", "document_date", "counterparty", "amount", "posted", "deleted"),
+    "lines": ("product", "quantity", "price", "amount"),
+    "entries": ("booked_on", "debit", "credit", "amount", "content"),
+    "payments": ("paid_on", "number", "payer", "amount", "rule"),
+    "variances": ("reason", "amount", "sentence"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +45,10 @@ def foreign_chains(conn: Connection, documents: Sequence[str], told: Told, langu
     given = {"documents": list(documents), "most": MAX_LINES}
     facts = {row["document_key"]: row for row in rows_of(conn, _DOCUMENTS, given)}
     given["documents"] = list(facts)
-    found: dict[str, dict[str, list[Sequence[str]]]] = defaultdict(lambda: defaultdict(list))
+    parts = Parts(HEADS, language)
 
     def put(name: str, row: Mapping[str, Any], *cells: Any) -> None:
-        found[row["document_key"]][name].append([cell(one, language) for one in cells])
+        parts.put(row["document_key"], name, *cells)
 
     def yes(said: Any) -> str:
         return words["yes"] if said else words["no"]
@@ -46,10 +56,11 @@ def foreign_chains(conn: Connection, documents: Sequence[str], told: Told, langu
     def figures(row: Mapping[str, Any], *names: str) -> list[str]:
         return [money(row[name], row["currency"], language) for name in names]
 
-    for key, row in facts.items():
+    for row in facts.values():
         put("document", row, code("kind", row["kind"], language), row["number"], row["document_date"], row["counterparty"],
             row["contract"], *figures(row, "amount"), yes(row["is_posted"]), yes(row["is_deleted"]), row["comment"])  # fmt: skip
-        found[key]["foreign"] = [[sentence] for sentence in _why(row, language)]
+        for sentence in _why(row, language):
+            put("foreign", row, sentence)
     for row in _entered(conn, facts, told):
         put("entered", row, row["by"] or words["by_none"], row["at"] or words["at_none"])
     for row in rows_of(conn, _VERSIONS, given):
@@ -81,13 +92,12 @@ def foreign_chains(conn: Connection, documents: Sequence[str], told: Told, langu
     for row in rows_of(conn, _VARIANCES, given):
         said = row["sentence_ru" if language == "ru" else "sentence"]
         put("variances", row, code("reason", row["reason"], language), *figures(row, "amount"), said)
-    heads = _heads(language)
     return [
         Chain(
             key,
             f"{code('kind', row['kind'], language)} {row['number'] or key}".strip(),
             f"{words['foreign_evidence']} {key}.",
-            [Part(name, words[name], heads[name], found[key][name], words["nothing"]) for name in heads],
+            parts.of(key),
         )
         for key, row in ((key, facts[key]) for key in documents if key in facts)
     ]
@@ -123,25 +133,6 @@ def _entered(conn: Connection, facts: Mapping[str, Mapping[str, Any]], told: Tol
 def _paths(names: Sequence[str]) -> list[str]:
     """`MetaData.CreateTime` as PostgreSQL takes a path."""
     return [f"{{{name.replace('.', ',')}}}" for name in names]
-
-
-def _heads(language: Language) -> Mapping[str, Sequence[str]]:
-    words = WORDS[language]
-
-    def named(*names: str) -> list[str]:
-        titles = (head(name, language) or words[name] for name in names)
-        return [title[:1].upper() + title[1:] for title in titles]
-
-    return {
-        "document": named("kind", "number", "document_date", "counterparty", "contract", "amount", "posted", "deleted", "comment"),
-        "foreign": named("why"),
-        "entered": named("who", "entered_at"),
-        "versions": named("version", "seen", "document_date", "counterparty", "amount", "posted", "deleted"),
-        "lines": named("product", "quantity", "price", "amount"),
-        "entries": named("booked_on", "debit", "credit", "amount", "content"),
-        "payments": named("paid_on", "number", "payer", "amount", "rule"),
-        "variances": named("reason", "amount", "sentence"),
-    }  # fmt: skip
 
 
 _DOCUMENTS: Final = """

@@ -13,9 +13,10 @@ from typing import Any, Final, Literal
 from pipelines import laws
 from pipelines.report import formats
 from pipelines.report.blocks import Section
+from pipelines.report.chain import Chain, Part
 from pipelines.report.charts import Picture, picture
 from pipelines.report.content import Answer, Cell, Content, Head, answer, content, is_there
-from pipelines.report.evidence import Chain, Part, chains
+from pipelines.report.evidence import chains
 from pipelines.report.foreign import Told, foreign_chains
 from pipelines.report.sections import SECTIONS
 from pipelines.report.words import WORDS
