@@ -277,6 +277,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "core.lead_source": ("Lead source", "Источник"),
     "core.price": ("Price of a list", "Цена прайс-листа"),
     "core.campaign": ("Campaign", "Кампания"),
+    "core.activity": ("Call, letter, meeting or other deed", "Звонок, письмо, встреча и другие дела"),
     "core.invoice": ("Invoice of the CRM", "Счёт в CRM"),
     "core.stage": ("Stage", "Стадия"),
     "core.deal": ("Deal", "Сделка"),

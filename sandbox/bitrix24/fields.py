@@ -1,7 +1,7 @@
 """Fields of the portal's objects: the name in crm.item.*, the old name, the kind.
 
 From the vendor's pages object-fields.md, crm-deal-fields.md, crm-company-fields.md, crm-contact-fields.md,
-crm-requisite-fields.md, crm-address-list.md, crm-item-productrow-fields.md.
+crm-requisite-fields.md, crm-address-list.md, crm-activity-fields.md, crm-item-productrow-fields.md.
 """
 
 from __future__ import annotations
@@ -162,6 +162,12 @@ REQUISITE_LINK = _kinds(
 ADDRESS = _kinds(  # LOC_ADDR_ID is the only number of its own that an address has
     "TYPE_ID:int ENTITY_TYPE_ID:int ENTITY_ID:int ADDRESS_1 ADDRESS_2 CITY POSTAL_CODE REGION PROVINCE COUNTRY "
     "COUNTRY_CODE LOC_ADDR_ID:int ANCHOR_TYPE_ID:int ANCHOR_ID:int"
+)
+ACTIVITY = _kinds(
+    "ID:int OWNER_ID:int OWNER_TYPE_ID:int TYPE_ID:int PROVIDER_ID PROVIDER_TYPE_ID PROVIDER_GROUP_ID ASSOCIATED_ENTITY_ID:int "
+    "SUBJECT CREATED:datetime LAST_UPDATED:datetime START_TIME:datetime END_TIME:datetime DEADLINE:datetime COMPLETED:flag "
+    "STATUS:int RESPONSIBLE_ID:int PRIORITY:int NOTIFY_TYPE:int NOTIFY_VALUE:int DESCRIPTION DESCRIPTION_TYPE:int "
+    "DIRECTION:int LOCATION ORIGINATOR_ID ORIGIN_ID AUTHOR_ID:int EDITOR_ID:int"
 )
 BANK_DETAIL = _kinds(
     "ID:int ENTITY_TYPE_ID:int ENTITY_ID:int COUNTRY_ID:int DATE_CREATE:datetime DATE_MODIFY:datetime "

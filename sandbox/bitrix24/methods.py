@@ -7,6 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from sandbox.bitrix24 import fields, projection
+from sandbox.bitrix24.activity_methods import (
+    activity_add,
+    activity_delete,
+    activity_get,
+    activity_list,
+    activity_update,
+)
 from sandbox.bitrix24.arguments import (
     integer,
     order_of,
@@ -60,6 +67,11 @@ def methods(portal: Portal) -> dict[str, Method]:
         "crm.address.list": lambda p: plain_list(portal.addresses, p),
         "crm.requisite.link.list": lambda p: plain_list(portal.links, p),
         "crm.requisite.bankdetail.list": lambda p: plain_list(portal.banks, p),
+        "crm.activity.list": lambda p: activity_list(portal, p),
+        "crm.activity.get": lambda p: activity_get(portal, p),
+        "crm.activity.add": lambda p: activity_add(portal, p),
+        "crm.activity.update": lambda p: activity_update(portal, p),
+        "crm.activity.delete": lambda p: activity_delete(portal, p),
         "crm.stagehistory.list": lambda p: stage_history(portal, p),
         "catalog.product.list": lambda p: product_list(portal, p),
         "catalog.price.list": lambda p: plain_list(portal.prices, p, "prices"),

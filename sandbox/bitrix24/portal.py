@@ -14,6 +14,7 @@ from typing import Any
 
 from sandbox import dirt
 from sandbox.bitrix24 import fields, projection
+from sandbox.bitrix24.activities import activity_records
 from sandbox.bitrix24.invoices import CATEGORY, invoice_id, invoice_record
 from sandbox.bitrix24.invoices import stage as invoice_stage
 from sandbox.bitrix24.table import Table
@@ -94,6 +95,8 @@ class Portal:
         self.prices = Table(fields.PRICE, "id")
         self.history = Table(fields.STAGE_HISTORY, "ID", None, self._overlay("history"))
         self._history_seeded = False
+        self._activities = Table(fields.ACTIVITY, "ID", "LAST_UPDATED", self._overlay("activity"))
+        self._activities_seeded = False
         self._base = [
             (d, company.dirt_of("deal", d.id).get("stage_without_rule", d.stage))
             for d in company.deals.values()
@@ -118,6 +121,20 @@ class Portal:
             self._history_seeded = True
             self.history.seed(self._base_history())
         return self.history
+
+    def activities(self) -> Table:
+        """Calls, letters and meetings; made at their first reading, as the stage history is."""
+        if not self._activities_seeded:
+            self._activities_seeded = True
+            deals = (d for d, _ in self._base if projection.deal_id(d.id) in self.items[fields.DEAL])
+            rows = (row for deal in deals for row in activity_records(self.company, deal, self.founded))
+            self._activities.seed(rows)
+        return self._activities
+
+    def activities_of(self, kind: int, number: int) -> list[Record]:
+        """Those of one record."""
+        owned = self.activities().where("OWNER_ID", str(number))
+        return [row for row in owned if row["OWNER_TYPE_ID"] == str(kind)]
 
     def update_item(
         self, kind: int, number: int, changes: dict[str, Any], user: int = projection.ADMIN
@@ -176,8 +193,10 @@ class Portal:
         return row
 
     def delete_item(self, kind: int, number: int) -> None:
-        """Raises KeyError when there is none. Its product rows and requisites go with it, and what named it names
+        """Raises KeyError when there is none. Its product rows, requisites and activities go with it, and what named it names
         nothing from then on, its stamp as it was (CCrmContact::ProcessCompanyDeletion of the box edition)."""
+        for activity in self.activities_of(kind, number):
+            self.activities().delete(int(activity["ID"]))
         self.items[kind].delete(number)
         if kind != fields.DEAL:
             self.hand_over(kind, number, 0)
@@ -193,6 +212,8 @@ class Portal:
 
     def hand_over(self, kind: int, loser: int, main: int) -> None:
         """Let every record that names one company, contact or deal name another, or none (0); no stamp moves."""
+        for activity in self.activities_of(kind, loser) if main else ():
+            self.activities().put({**activity, "OWNER_ID": str(main)})
         single, several = NAMED_BY.get(kind, ("", ""))
         for other, table in self.items.items():
             known = fields.kinds_of(fields.ITEM_FIELDS[other])
@@ -261,6 +282,9 @@ class Portal:
         if before is None or before["stageId"] != row["stageId"]:
             self._moved(row, row["updatedTime"], row["assignedById"], first=before is None)
         table.put(row)
+        if before is None:
+            for activity in activity_records(self.company, deal, now(), now()):
+                self.activities().put(activity)
         self._project_invoice(deal, row)
         self.rows.put(str(number), {"rows": projection.row_records(self.company, deal)})
         link = projection.link_record(self.company, deal)

@@ -146,7 +146,7 @@ class Table:
         self._drop_stamp(key)
         self._forget(key)
 
-    def where(self, field: str, value: int) -> list[Record]:
+    def where(self, field: str, value: int | str) -> list[Record]:
         """The rows whose field has this value."""
         return [row for key in self._ids if (row := decode(self._rows[key])).get(field) == value]
 

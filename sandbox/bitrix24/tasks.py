@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from sandbox.bitrix24 import fields, projection
+from sandbox.bitrix24.activities import PROVIDER, activity
 from sandbox.bitrix24.arguments import integer, order_of, sequence, start_of, where_of
 from sandbox.bitrix24.portal import Portal, now
 from sandbox.bitrix24.rest import Answer, RestError
 from sandbox.bitrix24.table import PAGE, comparable, encode, matches, sort_key
 from sandbox.store import Record
+
+KINDS = {"D": fields.DEAL, "CO": fields.COMPANY, "C": fields.CONTACT}
 
 
 def task_add(portal: Portal, params: dict[str, Any]) -> Answer:
@@ -44,7 +47,26 @@ def task_add(portal: Portal, params: dict[str, Any]) -> Answer:
         "guid": "{" + str(uuid.uuid4()) + "}",
     }
     portal.tasks.put(row)
+    for bound in row[
+        "UF_CRM_TASK"
+    ]:  # it stands among the activities of the first deal or company that it is bound to
+        short, _, number = bound.partition("_")
+        if short in KINDS and number.isdigit():
+            portal.activities().put(_as_activity(portal, row, KINDS[short], int(number)))
+            break
     return Answer({"task": _task(row)})
+
+
+def _as_activity(portal: Portal, task: Record, kind: int, owner: int) -> Record:
+    number = 200_000_000 + portal.store.counter("bitrix24.activity")
+    stamp = now()
+    row = activity(number, kind, owner, PROVIDER, task["RESPONSIBLE_ID"], stamp, stamp, stamp)
+    provided = {
+        "PROVIDER_ID": "CRM_TASKS_TASK",
+        "PROVIDER_TYPE_ID": "TASKS_TASK",
+        "ASSOCIATED_ENTITY_ID": str(task["ID"]),
+    }
+    return row | provided | {"SUBJECT": task["TITLE"], "DESCRIPTION": task["DESCRIPTION"]}
 
 
 def task_list(portal: Portal, params: dict[str, Any]) -> Answer:

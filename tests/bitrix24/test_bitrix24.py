@@ -17,6 +17,8 @@ from resources.crm.bitrix24.portal import encode
 from tests.clock import Clock
 from tests.small_portal import SECRET, START, SmallPortal, everything, ids, nested, opened, stamp
 
+OLD_LISTS = ("crm.requisite.list", "crm.activity.list")  # of UPPERCASE names
+
 
 def test_it_is_a_source_and_a_target() -> None:
     crm = opened(SmallPortal())
@@ -135,13 +137,22 @@ def test_changes_are_the_newest_and_one_request() -> None:
     small.errors.append(
         lambda method, _: {"result": {"prices": []}} if method == "catalog.price.list" else None
     )
-    small.errors.append(lambda method, _: {"result": []} if method == "crm.requisite.list" else None)
+    small.errors.append(lambda method, _: {"result": []} if method in OLD_LISTS else None)
     crm = opened(small)
     found = list(crm.changes(START + timedelta(minutes=291)))
     assert [change.source_id for change in found] == [str(number) for number in range(300, 290, -1)]
     small.requests = 0
     assert list(crm.changes(START + timedelta(days=30))) == []
     assert small.requests == 1
+    assert small.calls["crm.activity.list"] == 2
+
+
+def test_what_the_mapping_does_not_read_is_not_asked_for() -> None:
+    small = SmallPortal(300)
+    crm = opened(small)
+    crm.fields_read = {"deal": ["title"]}
+    assert len(list(crm.changes(START + timedelta(minutes=291)))) == 10
+    assert small.calls.keys() == {"crm.item.fields", "crm.item.list", "catalog.catalog.list"}
 
 
 def test_keys_are_every_living_id_with_narrow_rows() -> None:

@@ -46,6 +46,7 @@ def webhook(event: str = "ONCRMDEALUPDATE", number: str = "662", **auth: str) ->
         ("ONCRMCOMPANYUPDATE", "company"),
         ("ONCRMCONTACTDELETE", "contact"),
         ("onCrmRequisiteUpdate", "requisite"),
+        ("ONCRMACTIVITYADD", "activity"),
         ("ONCRMDEALMOVETOCATEGORY", "deal"),
         ("CATALOG.PRODUCT.ON.UPDATE", "product"),
         ("CATALOG.PRICE.ON.ADD", "product_price"),
@@ -141,7 +142,8 @@ def whole(crm: Bitrix24, *names: str) -> dict[str, list[Page]]:
 
 
 @pytest.mark.parametrize(
-    "entity", ["deal", "company", "contact", "requisite", "product", "product_price", "invoice"]
+    "entity",
+    ["deal", "company", "contact", "requisite", "product", "product_price", "invoice", "activity"],
 )
 def test_records_are_read_by_id_just_as_they_are_read_with_all_others(crm: Bitrix24, entity: str) -> None:
     assert isinstance(crm, ReadsByKey)
@@ -187,6 +189,13 @@ def test_a_deleted_deal_is_a_tombstone_whose_lines_are_gone(sandbox: Running, cr
         dead,
         "99999999",
     }
+
+
+def test_a_deleted_activity_is_a_tombstone(sandbox: Running, crm: Bitrix24) -> None:
+    living, dead = [key for part in crm.keys("activity") for key in part][:2]
+    sandbox.call("crm.activity.delete", id=int(dead))
+    pages = list(crm.read_keys("activity", [dead, living]))
+    assert {r.source_id: r.deleted for p in pages for r in p.records} == {living: False, dead: True}
 
 
 def test_a_full_request_of_ids_is_one_request_and_one_for_the_children(

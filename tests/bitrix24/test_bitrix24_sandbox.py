@@ -51,10 +51,12 @@ def living(sandbox: Running) -> set[str]:
 
 
 def test_counts_what_lives_in_one_request(crm: Bitrix24, sandbox: Running) -> None:
-    names = ("company", "contact", "requisite", "product", "product_price", "deal", "deal_line", "stage")
+    names = (
+        "company", "contact", "requisite", "product", "product_price", "deal", "activity", "deal_line", "stage",
+    )  # fmt: skip
     counted = crm.counts(names)
     assert counted["deal"] == len(living(sandbox))
-    for name in ("company", "contact", "requisite", "product", "product_price"):
+    for name in ("company", "contact", "requisite", "product", "product_price", "activity"):
         assert counted[name] == sum(len(page) for page in crm.keys(name)), name
     assert set(counted) == set(names) - {"deal_line", "stage"}
 
@@ -105,6 +107,46 @@ def test_addresses_cost_a_read_of_changes_no_request_more(crm: Bitrix24, sandbox
         spent.append(crm.portal.requests - before)
         assert set(names) <= {page.entity for page in read}
     assert spent[1] == spent[2]  # the first one learned how this portal takes stamps
+
+
+def test_activities_are_read_without_what_was_said_and_written(crm: Bitrix24, sandbox: Running) -> None:
+    (shown, *_) = sandbox.call("crm.activity.list", filter={"TYPE_ID": 4})["result"]
+    assert shown["SUBJECT"]
+    assert shown["DESCRIPTION"]
+    crm.fields_read = {"activity": ["TYPE_ID", "PRIORITY", "SUBJECT", "DESCRIPTION", "COMMUNICATIONS"]}
+    rows = [json.loads(record.payload) for record in records(crm.read(["activity"], None, later()))]
+    assert {name for row in rows for name in row} == {
+        "ID", "OWNER_TYPE_ID", "OWNER_ID", "TYPE_ID", "PROVIDER_ID", "PROVIDER_TYPE_ID", "DIRECTION", "COMPLETED",
+        "RESPONSIBLE_ID", "AUTHOR_ID", "CREATED", "LAST_UPDATED", "START_TIME", "END_TIME", "DEADLINE", "PRIORITY",
+    }  # fmt: skip
+
+
+def test_activities_cost_a_quiet_read_no_request_more_and_a_task_is_no_news(
+    crm: Bitrix24, sandbox: Running
+) -> None:
+    others = ["company", "requisite", "contact", "deal", "deal_line", "product", "product_price", "invoice"]
+    since, spent = later() - timedelta(hours=1), []
+    every = [*others, "activity"]
+    for names in (others, every, others, every):
+        before = crm.portal.requests
+        assert list(crm.read(names, since, later())) == []
+        spent.append(crm.portal.requests - before)
+    assert spent[2] == spent[3]  # those before learned how this portal takes stamps
+
+    since = datetime.now(UTC) - timedelta(seconds=1)
+    said = {"OWNER_TYPE_ID": 2, "OWNER_ID": int(min(living(sandbox), key=int)), "TYPE_ID": 2, "SUBJECT": "Звонок",
+            "RESPONSIBLE_ID": 11, "COMPLETED": "Y", "DIRECTION": 2}  # fmt: skip
+    number = sandbox.call("crm.activity.add", fields=said)["result"]
+    pages = list(crm.read(every, since, later()))
+    assert ids(pages, "activity") == [str(number)]
+    assert ("activity", str(number)) in {(c.entity, c.source_id) for c in crm.changes(since)}
+    task = {"TITLE": "Позвонить", "RESPONSIBLE_ID": 1, "UF_CRM_TASK": [f"D_{said['OWNER_ID']}"]}
+    sandbox.call("tasks.task.add", fields=task)
+    (activity,) = sandbox.call("crm.activity.list", filter={"PROVIDER_ID": "CRM_TASKS_TASK"})["result"]
+    assert activity["ID"] in ids(list(crm.read(["activity"], since, later())), "activity")
+    assert activity["ID"] not in {
+        c.source_id for c in crm.changes(since)
+    }  # it wakes nobody: we write tasks too
 
 
 @pytest.mark.parametrize(

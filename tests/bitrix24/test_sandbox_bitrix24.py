@@ -263,6 +263,33 @@ def test_tasks_are_found_again_by_the_record_they_are_bound_to(portal: Running) 
     assert refused.status_code == 400
 
 
+def test_activities_are_made_changed_and_go_with_their_deal(portal: Running) -> None:
+    deal = int(_all(portal, DEAL, select=["id"])[-1]["id"])
+    of_deal = {"OWNER_TYPE_ID": DEAL, "OWNER_ID": deal}
+    seeded = portal.call("crm.activity.list", filter=of_deal)["result"]
+    assert [row["TYPE_ID"] for row in seeded][:2] == ["2", "4"]  # a call, a letter the day after
+    assert all(isinstance(value, str | list) or value is None for row in seeded for value in row.values())
+    assert [row["START_TIME"] for row in seeded] == sorted(row["START_TIME"] for row in seeded)
+    refused = portal.post("crm.activity.add", {"fields": of_deal}).json()
+    assert (refused["error"], refused["error_description"]) == ("", "The field TYPE_ID is required.")
+    said = {
+        **of_deal,
+        "TYPE_ID": 1,
+        "SUBJECT": "Встреча",
+        "RESPONSIBLE_ID": 12,
+        "START_TIME": "2026-06-20T10:00:00+03:00",
+    }
+    number = portal.call("crm.activity.add", fields=said)["result"]
+    portal.call("crm.activity.update", id=number, fields={"COMPLETED": "Y"})
+    row = portal.call("crm.activity.get", id=number)["result"]
+    assert (row["ID"], row["TYPE_ID"], row["COMPLETED"], row["STATUS"]) == (str(number), "1", "Y", "2")
+    assert row["DEADLINE"] == "2026-06-20T10:00:00+03:00"
+    portal.call("crm.item.delete", entityTypeId=DEAL, id=deal)
+    assert portal.call("crm.activity.list", filter=of_deal)["result"] == []
+    gone = portal.post("crm.activity.get", {"id": number})
+    assert (gone.status_code, gone.json()["error_description"]) == (400, "Activity is not found")
+
+
 def test_stages_users_and_catalog_answer_as_dictionaries(portal: Running) -> None:
     stages = portal.call("crm.status.list", filter={"ENTITY_ID": "DEAL_STAGE_1"})["result"]
     assert {s["STATUS_ID"]: s["SEMANTICS"] for s in stages}["C1:WON"] == "S"

@@ -202,6 +202,24 @@ class People:
         self.sandbox.call("crm.item.delete", entityTypeId=INVOICE, id=invoice["id"])
         return True
 
+    def call(self) -> bool:
+        if (deal := self.some(DEAL)) is None:
+            return False
+        fields = {"OWNER_TYPE_ID": DEAL, "OWNER_ID": deal["id"], "TYPE_ID": 2, "DIRECTION": self.rng.randrange(1, 3),
+                  "SUBJECT": "Звонок", "RESPONSIBLE_ID": deal["assignedById"], "COMPLETED": self.rng.choice("YN")}  # fmt: skip
+        self.sandbox.call("crm.activity.add", fields=fields)
+        return True
+
+    def change_activity(self) -> bool:
+        asked = {"order": {"ID": "DESC"}, "start": -1, "select": ["ID"]}
+        number = self.rng.choice(self.sandbox.call("crm.activity.list", **asked)["result"])["ID"]
+        if self.rng.random() < 0.2:
+            self.sandbox.call("crm.activity.delete", id=number)
+        else:
+            said = self.rng.choice([{"COMPLETED": "Y"}, {"COMPLETED": "N"}, {"RESPONSIBLE_ID": 12}])
+            self.sandbox.call("crm.activity.update", id=number, fields=said)
+        return True
+
     def a_day(self) -> bool:
         """The company's own day: new deals, moves, mistakes, a duplicate and a merge in the interface."""
         before = {row["id"]: row for row in self.rows(DEAL)}
@@ -231,15 +249,19 @@ _KINDS: dict[str, tuple[int, Callable[[People], bool]]] = {
     "edit_invoice": (4, People.edit_invoice),
     "write_invoice": (2, People.write_invoice),
     "delete_invoice": (1, People.delete_invoice),
+    "call": (6, People.call),
+    "change_activity": (4, People.change_activity),
     "a_day": (1, People.a_day),
 }
 
 
-def listed(sandbox: Running, method: str, wrapper: str, **params: Any) -> Iterator[dict[str, Any]]:
+def listed(
+    sandbox: Running, method: str, wrapper: str, *, key: str = "id", **params: Any
+) -> Iterator[dict[str, Any]]:
     """Every row of a list by its plain pages, as the oldest clients read them."""
     start: int | None = 0
     for _ in range(MAX_PAGES):
-        page = sandbox.call(method, **params, order={"id": "ASC"}, start=start)
+        page = sandbox.call(method, **params, order={key: "ASC"}, start=start)
         yield from page["result"][wrapper] if wrapper else page["result"]
         if (start := page.get("next")) is None:
             return

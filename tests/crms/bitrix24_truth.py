@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -90,7 +90,7 @@ def _addresses(sandbox: Running) -> dict[str, dict[str, str]]:
 
 
 def more_differences(warehouse: Warehouse, sandbox: Running) -> list[str]:
-    """Invoices, prices of every kind and whose the requisites are: what differs, a sentence each."""
+    """Invoices, activities, prices of every kind and whose the requisites are: what differs, a sentence each."""
     invoices = warehouse.rows(
         "select i.source_id, i.number, split_part(i.deal_id, ':', 2), split_part(i.client_record_id, ':', 2), i.issued_on,"
         " i.due_on, i.amount, i.currency, i.status from core.invoice i where not i.is_deleted and i.source = 'bitrix24'"
@@ -120,8 +120,26 @@ def more_differences(warehouse: Warehouse, sandbox: Running) -> list[str]:
         for row in listed(sandbox, "crm.requisite.list", "", filter={"ENTITY_TYPE_ID": 4})
         if row["ENTITY_ID"] != "5"  # our own company
     }
-    return [*_differ("invoice", expected, invoices), *_differ("price", priced, prices),
+    activities = warehouse.rows(
+        "select source_id, kind, direction, split_part(employee_id, ':', 2), split_part(deal_id, ':', 2),"
+        " split_part(client_record_id, ':', 2), happened_at, is_done::text from core.activity"
+        " where not is_deleted and source = 'bitrix24'"
+    )
+    done = {row["ID"]: _activity(row) for row in listed(sandbox, "crm.activity.list", "", key="ID")}
+    return [*_differ("invoice", expected, invoices), *_differ("activity", done, activities), *_differ("price", priced, prices),
             *_differ("requisite", owned, requisites)]  # fmt: skip
+
+
+def _activity(row: dict[str, str]) -> tuple[Any, ...]:
+    kind = {"1": "meeting", "2": "call", "4": "letter"}.get(row["TYPE_ID"])
+    provided = {"CRM_TODO": "task", "CRM_TASKS_TASK": "task", "IMOPENLINES_SESSION": "message"}
+    over = row["COMPLETED"] == "Y"
+    at = row["START_TIME"] if kind else row["LAST_UPDATED"] if over else row["CREATED"]
+    return (
+        kind or provided[row["PROVIDER_ID"]], {"1": "in", "2": "out"}.get(row["DIRECTION"]), row["RESPONSIBLE_ID"],
+        row["OWNER_ID"] if row["OWNER_TYPE_ID"] == "2" else None, row["OWNER_ID"] if row["OWNER_TYPE_ID"] == "4" else None,
+        datetime.fromisoformat(at), str(over).lower(),
+    )  # fmt: skip
 
 
 def _differ(

@@ -1,4 +1,4 @@
-"""Bitrix24: deals with their lines, companies with their requisites, products, invoices; status and debt back.
+"""Bitrix24: deals with their lines, companies with their requisites, products, invoices, activities; status and debt back.
 
     portal = connect("bitrix24", {"url": "https://shop.bitrix24.ru/rest/1/<code>/"})
     for page in portal.read(["deal", "deal_line"], None, datetime.now(UTC)): ...
@@ -40,8 +40,11 @@ from resources.crm.bitrix24.entities import (
     FOLLOWERS,
     ITEM_TYPES,
     LISTINGS,
+    NO_NEWS,
+    PERSONAL,
     USER_FIELDS,
     dictionaries,
+    following,
     item,
     narrow,
     whole,
@@ -58,6 +61,7 @@ from resources.crm.bitrix24.lists import (
     moment,
     records_of,
     rows_of,
+    written,
 )
 from resources.crm.bitrix24.portal import BATCH, Outcome, Portal, call
 from resources.crm.bitrix24.token import NAMES, authorized, is_application
@@ -140,7 +144,7 @@ class Bitrix24(Writer):
     ) -> Iterator[Page]:
         """Pages of the named entities; children only where they are named too.
 
-        With `since`, the deals (with lines), contacts and invoices of companies that changed come too, without
+        With `since`, the deals (with lines), contacts, invoices and activities of companies that changed come too, without
         being asked for, and the deals and invoices of such contacts: a merge hands them over and leaves their stamps.
         With `since`, whatever was changed from then on, also after `until`: the portal stamps whole seconds
         by a clock of its own, so a bound by ours would leave out what was changed just now.
@@ -206,8 +210,9 @@ class Bitrix24(Writer):
         return found
 
     def changes(self, since: datetime) -> Iterator[Change]:
-        """The newest records by stamp, at most 50 an entity: one request, two in a new process."""
-        names = [entity.name for entity in self.capabilities.entities if entity.incremental]
+        """The newest records by stamp, at most 50 an entity that the mapping reads: one request, two in a new process."""
+        entities = self.capabilities.entities
+        names = [entity.name for entity in entities if entity.incremental and self._is_wanted(entity.name)]
         for listing, newest in self._survey(names, by_stamp=True):
             for record in newest:
                 if record.modified_at is not None and record.modified_at >= since:
@@ -234,10 +239,15 @@ class Bitrix24(Writer):
         """The lists of records that name such a record; see FOLLOWERS. They come whole: the sum of a deal without
         the lines that it is the sum of would be read as a contradiction."""
         return [
-            (replace(listing, owners=f"@{field}"), self.children_of(entity))
-            for entity, field in FOLLOWERS.get(name, {}).items()
+            (following(listing, name), self.children_of(entity))
+            for entity in FOLLOWERS.get(name, {})
+            if self._is_wanted(entity)
             for listing in self._listings(entity)
         ]
+
+    def _is_wanted(self, name: str) -> bool:
+        """Whether the mapping reads the entity; all are wanted where nobody has told."""
+        return not self.fields_read or name in self.fields_read
 
     def item_listing(self, kind: str, fields: Sequence[str]) -> Listing:
         """The list of these records with these fields, or with all where the portal fails at a choice of them."""
@@ -264,6 +274,8 @@ class Bitrix24(Writer):
         select = list(listing.params.get("select", ()))
         if select and "*" not in select:  # * brings every field of the vendor's own, and `fm`
             select = list(dict.fromkeys([*select, *self.fields_read.get(name, ())]))
+        if name == "activity":
+            select = [field for field in select if field not in PERSONAL]
         if select:
             listing = replace(listing, params={**listing.params, "select": select})
         if name == "product":
@@ -336,7 +348,8 @@ class Bitrix24(Writer):
         invoices, which a portal may lack."""
 
         def newest(listing: Listing) -> str:
-            return narrow(listing).query(by=listing.stamps[0] if by_stamp else "", descending=True)
+            extra = NO_NEWS.get(listing.entity) if by_stamp else None
+            return narrow(listing).query(extra, by=listing.stamps[0] if by_stamp else "", descending=True)
 
         early = [name for name in names if name not in ("product", "invoice")]
         answers = dict(zip(early, self._prepare([newest(LISTINGS[name]) for name in early]), strict=False))
@@ -366,7 +379,7 @@ class Bitrix24(Writer):
         form = self._forms.get(listing.entity, "iso")
         if not form:
             return [Chain(listing)]
-        low = _written(self._safely(since, newest) if form == "plain" else since, form, self._zone_of(newest))
+        low = written(self._safely(since, newest) if form == "plain" else since, form, self._zone_of(newest))
         chains = [
             Chain(listing, {f">={stamp}": low}, pages_wanted=2, our_own=self.known_stamps)
             for stamp in listing.stamps
@@ -390,7 +403,7 @@ class Bitrix24(Writer):
                 continue
             asked.append(listing)
             for form in ("iso", "plain"):
-                value = _written(at, form, self._zone_of(newest, stamp))
+                value = written(at, form, self._zone_of(newest, stamp))
                 for sign in (">=", "<"):
                     known = {f"={listing.key}": int(newest[0].source_id), f"{sign}{stamp}": value}
                     calls.append(narrow(listing).query(known))
@@ -488,8 +501,3 @@ def _webhook(system: str, said: str) -> tuple[str, str]:
             "a local application; a webhook looks like https://<portal>/rest/<user number>/<code>/"
         )
     return f"{match[1]}/", match[2]
-
-
-def _written(at: datetime, form: str, zone: tzinfo) -> str:
-    local = at.astimezone(zone)
-    return local.isoformat(timespec="seconds") if form == "iso" else local.strftime("%Y-%m-%d %H:%M:%S")

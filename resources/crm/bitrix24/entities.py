@@ -30,6 +30,11 @@ movedTime begindate closedate opened
 PRODUCT_FIELDS = """id iblockId iblockSectionId name active code xmlId type measure vatId vatIncluded bundle
 quantity quantityReserved purchasingPrice purchasingCurrency weight sort dateCreate timestampX createdBy
 modifiedBy""".split()  # noqa: SIM905
+# When and whose, and of which record: subjects name people, and descriptions are the letters themselves.
+ACTIVITY_FIELDS = """ID OWNER_TYPE_ID OWNER_ID TYPE_ID PROVIDER_ID PROVIDER_TYPE_ID DIRECTION COMPLETED RESPONSIBLE_ID
+AUTHOR_ID CREATED LAST_UPDATED START_TIME END_TIME DEADLINE""".split()  # noqa: SIM905
+PERSONAL = frozenset({"SUBJECT", "DESCRIPTION", "LOCATION", "COMMUNICATIONS", "FILES", "WEBDAV_ELEMENTS", "SETTINGS",
+                      "PROVIDER_PARAMS", "PROVIDER_DATA"})  # fmt: skip
 
 ORIGINAL = "useOriginalUfNames"  # user fields by their own names
 
@@ -45,9 +50,11 @@ ITEM_TYPES = {"deal": 2, "contact": 3, "company": 4, "invoice": 31}  # entityTyp
 # Who names whom, and in which field. A merge hands the loser's records to the survivor, and their stamps stay
 # where they were (\CCrmDeal::Rebind of the box edition is one UPDATE); only the survivor's moves.
 FOLLOWERS = {
-    "company": {"deal": "companyId", "contact": "companyId", "invoice": "companyId"},
+    "company": {"deal": "companyId", "contact": "companyId", "invoice": "companyId", "activity": "OWNER_ID"},
     "contact": {"deal": "contactId", "invoice": "contactId"},
 }
+# A task about a deal is an activity too, and so are those that we write: they come with the next read, and wake nobody.
+NO_NEWS = {"activity": {"!PROVIDER_ID": "CRM_TASKS_TASK"}}
 SCOPES = {
     "crm": ("crm",),
     "catalog": ("catalog",),
@@ -118,6 +125,13 @@ LISTINGS: dict[str, Listing] = {
         parent="ENTITY_ID",
         owners="@ENTITY_ID",
     ),
+    "activity": Listing(
+        "activity",
+        "crm.activity.list",
+        key="ID",
+        stamps=("LAST_UPDATED",),
+        params={"select": ACTIVITY_FIELDS},
+    ),
     "employee": Listing("employee", "user.get", key="ID", legacy_order=True),
 }
 DICTIONARIES = ("pipeline", "stage", "invoice_stage", "lead_source", "currency", "vat_rate", "price_list")
@@ -134,6 +148,7 @@ ENTITIES = (
     Entity("deal_line", incremental=False, parent="deal"),
     Entity("deal_requisite", incremental=False, parent="deal"),
     Entity("invoice", incremental=True),
+    Entity("activity", incremental=True),
 )
 
 
@@ -174,6 +189,12 @@ def dictionaries(wanted: Sequence[str]) -> list[Chain | Whole]:
     if "employee" in wanted:
         jobs.append(Chain(LISTINGS["employee"], pages_wanted=2, complete=True))
     return jobs
+
+
+def following(listing: Listing, name: str) -> Listing:
+    """The list of records that name those of `name`; see FOLLOWERS."""
+    kind = {"OWNER_TYPE_ID": ITEM_TYPES[name]} if listing.entity == "activity" else listing.filter
+    return replace(listing, owners=f"@{FOLLOWERS[name][listing.entity]}", filter=kind)
 
 
 def narrow(listing: Listing) -> Listing:

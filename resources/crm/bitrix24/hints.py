@@ -31,7 +31,7 @@ _CHANGES = ("ADD", "UPDATE", "DELETE")
 EVENTS = {
     **{
         f"ONCRM{name.upper()}{e}": name
-        for name in ("deal", "company", "contact", "requisite")
+        for name in ("deal", "company", "contact", "requisite", "activity")
         for e in _CHANGES
     },
     "ONCRMDEALMOVETOCATEGORY": "deal",  # told instead of an update, to applications only

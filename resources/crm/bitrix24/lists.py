@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import cache
 from typing import Any
 from urllib.parse import quote
@@ -448,3 +448,9 @@ def moment(text: str | None) -> datetime | None:
         return stamp.astimezone(UTC) if stamp.tzinfo else None
     except (ValueError, OverflowError):  # in UTC it may lie outside the calendar
         return None
+
+
+def written(at: datetime, form: str, zone: tzinfo) -> str:
+    """A time as a filter takes it: "iso" with its offset, else "plain" in the portal's zone."""
+    local = at.astimezone(zone)
+    return local.isoformat(timespec="seconds") if form == "iso" else local.strftime("%Y-%m-%d %H:%M:%S")
