@@ -102,6 +102,7 @@ def settings(system: System) -> dict[str, Any]:
     if file.role == "crm":
         found |= {f"amounts_{name}": value for name, value in file.amounts.model_dump().items()}
         found["price_types"] = [pair.model_dump(by_alias=True) for pair in file.prices]
+        found["activity_entities"] = list(system.entities_of("core.activity"))
         found["client_trust"] = file.clients.trust.model_dump(by_alias=True, exclude_none=True)
     if file.role == "accounting":
         found |= file.money.model_dump()

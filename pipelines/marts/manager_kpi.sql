@@ -6,7 +6,7 @@
 -- @column employee_id text -- core.employee; null: the deals name no manager
 -- @column manager text -- name of the manager
 -- @column month date -- first day of the month in which the deals were closed; null: open today, or closed on a day that the CRM does not give
--- @column currency text -- ISO 4217: of the deals, and of the documents
+-- @column currency text -- ISO 4217: of the deals, and of the documents; null: activities alone, or deals without one
 -- @column deals_won bigint -- won up to today
 -- @column deals_lost bigint -- lost up to today
 -- @column deals_open bigint -- created up to today and not closed by then
@@ -18,6 +18,7 @@
 -- @column paid numeric(18,2) -- allocated to that up to today, overpayments included
 -- @column debt numeric(18,2) -- not paid of it, overpaid documents not netted
 -- @column overdue numeric(18,2) -- debt whose day has passed today
+-- @column activities bigint -- calls, letters and meetings of the manager in the month up to today, whatever the currency: the same in each of the month's rows; null: their CRM tells of none, or no month
 -- @changed marts.manager_kpi_as_of
 -- @rows
 select * from marts.manager_kpi_as_of(current_date)

@@ -4,7 +4,7 @@
 -- @view
 -- @column employee_id text -- core.employee; null: the deals name no manager
 -- @column manager text -- name of the manager
--- @column currency text -- ISO 4217: of the deals, and of the documents
+-- @column currency text -- ISO 4217: of the deals, and of the documents; null: activities alone, or deals without one
 -- @column period_from date -- first day of the period
 -- @column period_to date -- its last day
 -- @column deals_won bigint -- won in the period
@@ -14,7 +14,7 @@
 -- @column conversion numeric(9,4) -- deals_won / (deals_won + deals_lost), 0..1; null where none was closed
 -- @column average_days_to_close numeric(9,1) -- won deals: days from created to closed, mean
 -- @column moves bigint -- moves of their deals from stage to stage in the period, by the CRM's versions
--- @column activities bigint -- calls, letters and meetings; null: no CRM that is connected tells of them
+-- @column activities bigint -- calls, letters and meetings of the manager in the period, whatever the currency: the same in each of their rows; null: their CRM tells of none
 -- @column revenue numeric(18,2) -- posted realizations dated in the period, corrections and returns with their sign, without VAT
 -- @column documents bigint -- how many these are
 -- @column cost numeric(18,2) -- of them by marts.sale_profit; null: accounting says it of none of them

@@ -1,12 +1,12 @@
 -- What each manager brought in over the months up to a date: deals of the CRM, revenue and payments of accounting, margin
 -- where accounting says the cost, and a rating made of them. How many months, and what each figure weighs: marts.sales_rule.
--- The period ends with the day itself: three months up to 31 March begin on 1 January.
+-- Calls, letters and meetings are told beside it, and weigh nothing. The period ends with the day itself: three months up to 31 March begin on 1 January.
 --
 -- @owner sales-ops
 -- @arguments as_of date, of_months integer default null
 -- @column employee_id text -- core.employee; null: the deals name no manager
 -- @column manager text -- name of the manager
--- @column currency text -- ISO 4217: of the deals, and of the documents
+-- @column currency text -- ISO 4217: of the deals, and of the documents; null: activities alone, or deals without one
 -- @column period_from date -- first day of the period
 -- @column period_to date -- its last day
 -- @column deals_won bigint -- won in the period
@@ -16,7 +16,7 @@
 -- @column conversion numeric -- deals_won / (deals_won + deals_lost), 0..1; null where none was closed
 -- @column average_days_to_close numeric -- won deals: days from created to closed, mean
 -- @column moves bigint -- moves of their deals from stage to stage in the period, by the CRM's versions
--- @column activities bigint -- calls, letters and meetings; null: no CRM that is connected tells of them
+-- @column activities bigint -- calls, letters and meetings of the manager in the period, whatever the currency: the same in each of their rows; null: their CRM tells of none
 -- @column revenue numeric -- posted realizations dated in the period, corrections and returns with their sign, without VAT
 -- @column documents bigint -- how many these are
 -- @column cost numeric -- of them by marts.sale_profit; null: accounting says it of none of them
@@ -31,7 +31,7 @@
 -- @column figures bigint -- how many figures the rating is made of
 -- @column rating_reason text -- why there is no rating; null: there is one
 -- @column rating_reason_ru text -- the same in Russian
--- @changed marts.sales_rule marts.deal marts.stage_time_as_of marts.sale_profit ledger.allocation marts.obligation_as_of
+-- @changed marts.sales_rule marts.deal marts.stage_time_as_of marts.sale_profit ledger.allocation marts.obligation_as_of marts.manager_activity_as_known marts.activity_source core.employee
 -- @rows
 with period as (
     select r.*, ((as_of + 1) - make_interval(months => coalesce(of_months, r.rating_months)))::date as period_from
@@ -76,6 +76,15 @@ with period as (
            case when days_overdue > 0 then debt else 0 end
     from marts.obligation_as_of(as_of)
     where deal_id is not null and debt > 0
+), told as (
+    -- of whose CRM it is known how many activities there were
+    select e.employee_id, e.full_name as manager, coalesce(sum(v.activities), 0)::bigint as activities
+    from core.employee e
+    join marts.activity_source t on t.source = e.source
+    cross join period p
+    left join marts.manager_activity_as_known() v
+      on v.employee_id = e.employee_id and v.happened_on between p.period_from and as_of
+    group by e.employee_id, e.full_name
 ), counted as (
     select employee_id, max(manager) as manager, currency, sum(won) as won, sum(lost) as lost, sum(won_amount) as won_amount,
            avg(days_to_close) as cycle, sum(moves) as moves, sum(revenue) as revenue, sum(documents) as documents,
@@ -83,6 +92,11 @@ with period as (
            sum(costed_net) as costed_net, sum(paid) as paid, sum(debt) as debt, sum(overdue) as overdue
     from facts
     group by employee_id, currency
+    union all
+    -- whoever called and wrote, and has nothing else in the period
+    select t.employee_id, t.manager, null, 0, 0, 0, null, 0, 0, 0, null, 0, null, null, 0, 0, 0
+    from told t
+    where t.activities > 0 and not exists (select from facts f where f.employee_id = t.employee_id)
 ), figures as (
     -- Higher is better; who has no such figure is not placed by it.
     select c.employee_id, c.currency, f.name, f.value, f.weight
@@ -98,6 +112,7 @@ with period as (
         ('overdue', -c.overdue / nullif(c.paid + c.debt, 0), p.weight_overdue)
     ) as f(name, value, weight)
     where c.employee_id is not null and f.value is not null and f.weight > 0
+      and exists (select from facts o where o.employee_id = c.employee_id)
 ), placed as (
     select *, count(*) over (partition by currency, name) as managers,
            rank() over (partition by currency, name order by value) - 1 as below,
@@ -123,7 +138,7 @@ select
     round(c.won::numeric / nullif(c.won + c.lost, 0), 4) as conversion,
     round(c.cycle, 1) as average_days_to_close,
     c.moves,
-    null::bigint as activities,
+    t.activities,
     c.revenue,
     c.documents,
     c.cost,
@@ -137,9 +152,12 @@ select
     r.rating,
     coalesce(r.figures, 0) as figures,
     case when r.rating is null and c.employee_id is null then 'the deals name no manager'
+         when r.rating is null and c.won + c.lost + c.moves + c.documents = 0 and c.paid = 0 and c.debt = 0 then 'no deals and no money in the period'
          when r.rating is null then 'nobody to compare with in this currency' end as rating_reason,
     case when r.rating is null and c.employee_id is null then 'в сделках не указан ответственный'
+         when r.rating is null and c.won + c.lost + c.moves + c.documents = 0 and c.paid = 0 and c.debt = 0 then 'за период нет ни сделок, ни денег'
          when r.rating is null then 'в этой валюте не с кем сравнить' end as rating_reason_ru
 from counted c
 cross join period p
 left join rated r on r.employee_id = c.employee_id and r.currency is not distinct from c.currency
+left join told t on t.employee_id = c.employee_id

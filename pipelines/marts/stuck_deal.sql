@@ -13,10 +13,10 @@
 -- @column manager text -- name of the manager
 -- @column amount numeric(18,2) -- header sum with VAT
 -- @column currency text -- ISO 4217
--- @column days numeric(9,1) -- stuck: days in the stage, at least; forgotten: days without a change
+-- @column days numeric(9,1) -- stuck: days in the stage, at least; forgotten: days without care
 -- @column usual_days numeric(9,1) -- stuck: within so many days the share of marts.sales_rule went on; forgotten: its limit
 -- @column compared bigint -- stuck: how many went on from the stage; forgotten: null
--- @column since timestamptz -- stuck: in the stage since; forgotten: last changed
+-- @column since timestamptz -- stuck: in the stage since; forgotten: last changed or worked on
 -- @column sentence text -- what is the matter, and the remedy
 -- @column sentence_ru text -- the same in Russian
 -- @changed marts.stuck_deal_as_of

@@ -24,6 +24,7 @@ SECTIONS: Final = (
                 """select currency, sum(deals_won)::bigint as deals_won, sum(won_amount) as won_amount, sum(invoiced) as invoiced,
                           sum(paid) as paid
                    from marts.manager_kpi_as_of(%(as_of)s) where month = date_trunc('month', %(as_of)s::date)
+                     and (currency is not null or deals_won + deals_lost > 0)
                    group by currency order by sum(won_amount) desc""",
                 ("deals_won", "won_amount", "invoiced", "paid"), is_tiles=True,
             ),
@@ -140,10 +141,21 @@ SECTIONS: Final = (
         (
             Block(
                 "rating", "Rating", "Рейтинг",
-                """select manager, rating, deals_won, conversion, won_amount, revenue, margin, paid, overdue, currency
+                """select manager, rating, deals_won, conversion, won_amount, revenue, margin, paid, overdue, activities, currency
                    from marts.manager_rating_as_of(%(as_of)s) order by rating desc nulls last, currency, manager""",
-                ("manager", "rating", "deals_won", "conversion", "won_amount", "revenue", "margin", "paid", "overdue", "currency"),
+                ("manager", "rating", "deals_won", "conversion", "won_amount", "revenue", "margin", "paid", "overdue", "activities",
+                 "currency"),
                 Bars("manager", ("rating",)), ("deals_won", "won_amount", "revenue", "paid", "overdue"),
+            ),
+            Block(
+                "activities", "Calls, letters and meetings: the last twelve months", "Звонки, письма и встречи: двенадцать месяцев",
+                """select manager, sum(calls)::bigint as calls, sum(letters)::bigint as letters, sum(meetings)::bigint as meetings,
+                          sum(activities)::bigint as activities
+                   from marts.manager_activity
+                   where happened_on <= %(as_of)s and happened_on > %(as_of)s::date - interval '12 months'
+                   group by employee_id, manager order by sum(activities) desc, manager, employee_id""",
+                ("manager", "calls", "letters", "meetings", "activities"), Bars("manager", ("calls", "letters", "meetings")),
+                ("calls", "letters", "meetings", "activities"),
             ),
             Block(
                 "won", "Won, invoiced, paid and owed: the last twelve months",
@@ -153,6 +165,7 @@ SECTIONS: Final = (
                           round(sum(deals_won) / nullif(sum(deals_won + deals_lost), 0), 4) as conversion,
                           sum(invoiced) as invoiced, sum(paid) as paid, sum(debt) as debt, sum(overdue) as overdue
                    from marts.manager_kpi_as_of(%(as_of)s) where month > %(as_of)s::date - interval '12 months'
+                     and (currency is not null or deals_won + deals_lost > 0)
                    group by manager, currency order by sum(won_amount) desc, manager, currency""",
                 ("manager", "deals_won", "deals_lost", "conversion", "won_amount", "invoiced", "paid", "debt", "overdue", "currency"),
                 Bars("manager", ("won_amount",)), ("deals_won", "deals_lost", "won_amount", "invoiced", "paid", "debt", "overdue"),
@@ -162,6 +175,7 @@ SECTIONS: Final = (
                 """select month, currency, sum(deals_won)::bigint as deals_won, sum(won_amount) as won_amount
                    from marts.manager_kpi_as_of(%(as_of)s)
                    where month > %(as_of)s::date - interval '12 months' and month <= %(as_of)s
+                     and (currency is not null or deals_won + deals_lost > 0)
                    group by month, currency order by month, currency""",
                 ("month", "currency", "deals_won", "won_amount"), Months(("won_amount",)), ("deals_won", "won_amount"),
             ),

@@ -59,6 +59,7 @@ def found_company(warehouse: Warehouse) -> None:
     with warehouse.transaction() as conn:
         _people_and_stages(conn)
         _deals(conn)
+        _activities(conn)
         _obligations(conn)
         _payments(conn)
         _realizations(conn)
@@ -142,6 +143,40 @@ def _deals(conn: Connection) -> None:
     ]
     insert(conn, "core.deal", CRM | {"pipeline_code": "P"}, columns, rows)
     conn.execute("update core.deal set title = 'Сделка ' || deal_id, is_deleted = deal_id = 'd7'")
+
+
+def _activities(conn: Connection) -> None:
+    tell_activities(conn)
+    insert(
+        conn,
+        "core.activity",
+        CRM,
+        "activity_id kind direction employee_id deal_id happened_at is_done",
+        [
+            ("a1", "call", "out", "anna", "d1", "2026-01-14 10:00Z", True),
+            ("a2", "letter", "in", "anna", "d2", "2026-01-31 22:00Z", True),  # 1 February in Moscow
+            ("a3", "meeting", None, "anna", "d2", "2026-02-05 09:00Z", True),
+            ("a4", "letter", "in", "anna", "d2", "2026-02-06 09:00Z", False),  # nobody has seen to it
+            ("a5", "task", None, "anna", "d2", "2026-02-07 09:00Z", True),  # done, and no talk with a client
+            ("a6", "call", "out", "anna", "d2", "2026-04-02 09:00Z", True),  # later
+            ("a7", "call", "out", "anna", "d2", "2026-02-08 09:00Z", True),  # gone from the CRM
+            ("a8", "call", "out", "boris", "d5", "2026-03-10 09:00Z", None),  # the CRM does not say whether
+            ("a9", "call", "in", None, "d5", "2026-03-11 09:00Z", True),  # nobody answers for it
+        ],
+    )
+    conn.execute("update core.activity set is_deleted = activity_id = 'a7'")
+
+
+def tell_activities(conn: Connection) -> None:
+    """The CRM tells of calls, letters and meetings."""
+    insert(conn, "ops.setting", {}, "system name value", [("crm", "activity_entities", '["activity"]')])
+    insert(
+        conn,
+        "ops.batch",
+        {"source": "crm", "mode": "full", "status": "loaded"},
+        "entity started_at finished_at",
+        [("activity", "2026-01-01 00:00Z", "2026-01-01 00:05Z")],
+    )
 
 
 def _obligations(conn: Connection) -> None:

@@ -209,20 +209,22 @@ def test_every_living_deal_is_in_the_funnel_once(company: Warehouse) -> None:
 def test_managers_answer_for_what_they_closed_and_what_is_owed_for_it(company: Warehouse) -> None:
     rows = company.rows(
         "select manager, month, currency, deals_won, deals_lost, deals_open, won_amount, average_deal,"
-        "       conversion, average_days_to_close, invoiced, paid, debt, overdue"
+        "       conversion, average_days_to_close, invoiced, paid, debt, overdue, activities"
         " from marts.manager_kpi_as_of(%s) order by manager, month, currency",
         [END_OF_MARCH],
     )
     december, january, february = date(2025, 12, 1), date(2026, 1, 1), date(2026, 2, 1)
     assert rows == [
-        ("Анна Орлова", december, "RUB", 1, 0, 0, 10, 10, 1, 19, 0, 0, 0, 0),
-        ("Анна Орлова", january, "RUB", 1, 0, 0, 1200, 1200, 1, 10, 1200, 1200, 0, 0),
-        ("Анна Орлова", january, "USD", 1, 0, 0, 500, 500, 1, 5, 500, 520, 0, 0),
-        ("Анна Орлова", february, "RUB", 1, 0, 0, 600, 600, 1, 30, 600, 250, 350, 350),
+        ("Анна Орлова", december, "RUB", 1, 0, 0, 10, 10, 1, 19, 0, 0, 0, 0, 0),
+        ("Анна Орлова", january, "RUB", 1, 0, 0, 1200, 1200, 1, 10, 1200, 1200, 0, 0, 1),
+        ("Анна Орлова", january, "USD", 1, 0, 0, 500, 500, 1, 5, 500, 520, 0, 0, 1),
+        ("Анна Орлова", february, "RUB", 1, 0, 0, 600, 600, 1, 30, 600, 250, 350, 350, 2),
         # d7 is gone from the CRM, its invoice is still owed
-        ("Анна Орлова", None, "RUB", 0, 0, 0, 0, None, None, None, 70, 0, 70, 70),
-        ("Борис Лис", february, "RUB", 0, 1, 0, 0, None, 0, None, 0, 0, 0, 0),
-        ("Борис Лис", None, "RUB", 0, 0, 3, 0, None, None, None, 1000, 400, 600, 0),
+        ("Анна Орлова", None, "RUB", 0, 0, 0, 0, None, None, None, 70, 0, 70, 70, None),
+        ("Борис Лис", february, "RUB", 0, 1, 0, 0, None, 0, None, 0, 0, 0, 0, 0),
+        # he called, and closed nothing
+        ("Борис Лис", date(2026, 3, 1), None, 0, 0, 0, 0, None, None, None, 0, 0, 0, 0, 1),
+        ("Борис Лис", None, "RUB", 0, 0, 3, 0, None, None, None, 1000, 400, 600, 0, None),
     ]
 
 

@@ -151,3 +151,83 @@ def test_equal_figures_share_a_place(own_company: Warehouse) -> None:
         [END_OF_MARCH],
     )
     assert rows == [("Анна Орлова", 100), ("Борис Лис", 25), ("Вера", 25)]
+
+
+def test_calls_letters_and_meetings_are_counted_by_the_day_of_the_crm(company: Warehouse) -> None:
+    rows = company.rows(
+        "select manager, happened_on, calls, letters, meetings, activities from marts.manager_activity order by 2"
+    )
+    assert rows == [
+        ("Анна Орлова", date(2026, 1, 14), 1, 0, 0, 1),
+        ("Анна Орлова", date(2026, 2, 1), 0, 1, 0, 1),
+        ("Анна Орлова", date(2026, 2, 5), 0, 0, 1, 1),
+        ("Борис Лис", date(2026, 3, 10), 1, 0, 0, 1),
+        ("Анна Орлова", date(2026, 4, 2), 1, 0, 0, 1),
+    ]
+
+
+def test_the_rating_shows_activities_of_the_period_in_every_currency_of_the_manager(
+    company: Warehouse,
+) -> None:
+    asked = (
+        "select manager, currency, activities from marts.manager_rating_as_of(%s) order by manager, currency"
+    )
+    assert company.rows(asked, [END_OF_MARCH]) == [
+        ("Анна Орлова", "RUB", 3),
+        ("Анна Орлова", "USD", 3),
+        ("Борис Лис", "RUB", 1),
+    ]
+
+
+def test_whoever_only_calls_is_told_without_a_currency_and_is_rated_with_nobody(
+    own_company: Warehouse,
+) -> None:
+    before = own_company.rows(ASKED, [END_OF_MARCH])
+    for name in ("vera", "gleb"):
+        own_company.execute(
+            "insert into core.employee (employee_id, source, source_id, full_name, is_deleted, problems)"
+            " values (%s, 'crm', %s, %s, false, '{}')",
+            [name, name, name],
+        )
+        own_company.execute(
+            "insert into core.activity (activity_id, source, source_id, kind, employee_id, happened_at, is_done,"
+            " is_deleted, problems) values (%s, 'crm', '1', 'call', %s, '2026-03-02', true, false, '{}')",
+            [name, name],
+        )
+    rows = own_company.rows(
+        "select manager, currency, deals_won, paid, activities, rating, figures, rating_reason"
+        " from marts.manager_rating_as_of(%s) where currency is null order by manager",
+        [END_OF_MARCH],
+    )
+    reason = "no deals and no money in the period"
+    assert rows == [("gleb", None, 0, 0, 1, None, 0, reason), ("vera", None, 0, 0, 1, None, 0, reason)]
+    assert [row for row in own_company.rows(ASKED, [END_OF_MARCH]) if row[1] is not None] == before
+
+
+def test_where_the_crm_tells_of_no_activities_nobody_knows_how_many_there_were(
+    own_company: Warehouse,
+) -> None:
+    figures = (
+        "select activities from marts.manager_rating_as_of('2026-03-31')",
+        "select activities from marts.manager_kpi_as_of('2026-03-31')",
+    )
+    # The mapping file names what was never read.
+    own_company.execute(
+        """update ops.setting set value = '["activity", "letter"]' where name = 'activity_entities'"""
+    )
+    for asked in figures:
+        assert {row[0] for row in own_company.rows(asked)} == {None}
+    own_company.execute("update ops.setting set value = '[]' where name = 'activity_entities'")
+    for asked in figures:
+        assert {row[0] for row in own_company.rows(asked)} == {None}
+
+
+def test_an_activity_that_was_heard_of_later_counts_in_no_report_as_known_before(
+    own_company: Warehouse,
+) -> None:
+    asked = "select sum(activities) from marts.manager_kpi_as_of('2026-03-31', %s) where month = '2026-02-01'"
+    own_company.execute("update core.activity set known_from = '2026-03-20' where activity_id = 'a3'")
+    assert own_company.rows(asked, ["2026-03-21"]) == [(2,)]
+    assert own_company.rows(asked, ["2026-03-19"]) == [(1,)]
+    # nothing was read by then: nobody knew how many there were
+    assert own_company.rows(asked, ["2025-12-31"]) == [(None,)]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from resources.warehouse import Warehouse
+from tests.marts.company import CRM, insert, tell_activities
 
 pytest_plugins = ("tests.marts.fixtures",)
 
@@ -119,6 +120,40 @@ def test_a_new_stamp_is_no_change_of_a_deal_that_we_write_to(own_stages: Warehou
         "select deal_id from marts.stuck_deal_as_of(%s) where why = 'forgotten'", [END_OF_JANUARY]
     )
     assert rows == [("s4",)]
+
+
+def test_a_deal_that_somebody_works_on_is_not_forgotten_though_nothing_changes(own_stages: Warehouse) -> None:
+    forgotten = (
+        "select deal_id, days, since, sentence from marts.stuck_deal_as_of(%s) where why = 'forgotten'"
+    )
+    with own_stages.transaction() as conn:
+        tell_activities(conn)
+        insert(
+            conn,
+            "core.activity",
+            CRM,
+            "activity_id kind deal_id happened_at is_done",
+            [
+                ("a1", "call", "s4", "2026-01-25 09:00Z", True),
+                ("a2", "meeting", "s7", "2026-01-30 09:00Z", False),  # planned, and not held
+                ("a3", "task", "s7", "2026-01-16 09:00Z", True),
+                ("a4", "call", "s7", "2026-02-02 09:00Z", True),  # later
+            ],
+        )
+    sixteenth = datetime(2026, 1, 16, 9, tzinfo=UTC)
+    assert own_stages.rows(forgotten, [END_OF_JANUARY]) == [
+        (
+            "s7",
+            number("15.5"),
+            sixteenth,
+            "Nothing changed, and nobody called, wrote or met for 15.5 days, since 2026-01-16. Take it on, or close it.",
+        )
+    ]
+    own_stages.execute("update core.activity set is_deleted = true")
+    assert [row[:2] for row in own_stages.rows(forgotten, [END_OF_JANUARY])] == [
+        ("s4", number("21.5")),
+        ("s7", number("26.5")),
+    ]
 
 
 def test_reasons_for_loss_are_told_with_the_stage_before(stages: Warehouse) -> None:

@@ -1,0 +1,17 @@
+-- How many calls, letters and meetings each manager had, day by day, in the CRM's own time zone: those that were, incoming ones
+-- too. What is planned or not handled yet, messages and tasks are not counted; where the CRM does not say whether it is over, it
+-- stands under its day, also one to come.
+--
+-- @owner sales-ops
+-- @view
+-- @column employee_id text -- core.employee
+-- @column manager text -- name of the manager
+-- @column source text -- connected CRM
+-- @column happened_on date -- the day, in the CRM's time zone
+-- @column calls bigint -- calls that were
+-- @column letters bigint -- letters that were sent, and those received that are handled
+-- @column meetings bigint -- meetings that were held
+-- @column activities bigint -- these together
+-- @changed marts.manager_activity_as_known
+-- @rows
+select * from marts.manager_activity_as_known()
