@@ -139,9 +139,9 @@ class CrmSource:
                 yield [record.source_id for record in page.records]
 
     def changes(self, since: datetime) -> Iterator[Change]:
-        """See Source.changes: the newest records of every entity that is read by time, a request each."""
+        """See Source.changes: the newest records of every entity that is read, and by time, a request each."""
         for entity in self.capabilities.entities:
-            if entity.incremental:
+            if entity.incremental and self.is_read(entity):
                 for record in self.records(entity.name, self.newest(entity.name))[0]:
                     if record.modified_at is not None and record.modified_at >= since:
                         yield Change(entity.name, record.source_id, record.modified_at)
@@ -240,6 +240,10 @@ class CrmSource:
     def comes_with(self, entity: Entity) -> str | None:
         """The parent by whose request it is read; None for what is read by itself."""
         return entity.parent if entity.parent and not entity.incremental else None
+
+    def is_read(self, entity: Entity) -> bool:
+        """Whether the mapping reads an entity; all are read where nobody has told."""
+        return not self.fields_read or entity.name in self.fields_read
 
     def roots(self, wanted: Sequence[Entity]) -> list[Entity]:
         """What is asked for by itself that these entities may be read: them, or the parents that they come with."""

@@ -14,6 +14,8 @@
     line       deal product(None for free text) name quantity price discount vat_rate vat_included sort
     invoice    number deal client requisite issued_on due_on amount currency status(draft|sent|paid)
     task       deal employee text due_on key
+    call       deal employee text direction(in|out) at done          (with `Traits.activities`; so letter, meeting)
+    letter     deal employee text direction at done                  meeting    deal employee text at done
 
 References are numbers of the other entity. With `Traits.requisites` a client's inn, kpp and ogrn are those of
 its first legal entity, and '' for a vendor that keeps them apart; without it every legal entity is a client.
@@ -85,6 +87,8 @@ def found(desk: Desk) -> Iterator[Found]:
     for deal in company.deals.values():
         if _is_shown(desk, deal.client_id):
             yield from _deal(desk, deal)
+            if desk.traits.activities and "deleted" not in company.dirt_of("deal", deal.id):
+                yield from _activities(desk, deal)
 
 
 def show(desk: Desk, events: list[Event]) -> None:
@@ -94,6 +98,7 @@ def show(desk: Desk, events: list[Event]) -> None:
         if event.entity == "deal":
             deal = company.deals[event.id]
             if _is_shown(desk, deal.client_id):
+                is_new = deal_number(deal) not in desk.tables["deal"]
                 _lay(
                     desk,
                     {(e, n): b for e, n, b, *_ in _deal(desk, deal)},
@@ -101,6 +106,8 @@ def show(desk: Desk, events: list[Event]) -> None:
                     deal_number(deal),
                     touch=event.seen,
                 )
+                for entity, number, body, *_ in _activities(desk, deal) if is_new else ():
+                    desk.add(entity, body, number=number)
         else:
             for client in [c for c, parties in company.clients.items() if event.id in (c, *parties)]:
                 if _is_shown(desk, client):
@@ -341,6 +348,31 @@ def _deal(desk: Desk, deal: Deal) -> Iterator[Found]:
         }, created, changed  # fmt: skip
     for place, line in enumerate(lines):
         yield "line", number * LINES_A_DEAL + place, _line_body(desk, deal, line, place), created, changed
+
+
+def _activities(desk: Desk, deal: Deal) -> Iterator[Found]:
+    """A call about every deal, a letter the day after, every other is met. What begins after the founding is planned."""
+    number = deal_number(deal)
+    said = [
+        (
+            "call",
+            timedelta(hours=1),
+            {"text": f"Звонок: {deal.title}", "direction": "out" if number % 3 else "in"},
+        ),
+        (
+            "letter",
+            timedelta(days=1),
+            {"text": f"Re: {deal.title}", "direction": "in" if number % 3 else "out"},
+        ),
+        ("meeting", timedelta(days=3), {"text": f"Встреча: {deal.title}"}),
+    ]
+    for place, (entity, after, more) in enumerate(said):
+        if entity not in desk.traits.activities or (entity == "meeting" and number % 2 == 0):
+            continue
+        at = deal.created_at + after
+        done = at < desk.founded
+        body = {"deal": number, "employee": dirt.number_of(deal.employee_id), "at": at, "done": done, **more}
+        yield entity, number * LINES_A_DEAL + place, body, deal.created_at, at if done else deal.created_at
 
 
 def _sold(desk: Desk, deal: Deal) -> tuple[DealLine, ...]:

@@ -28,7 +28,8 @@ def change(desk: Desk, rng: random.Random, count: int, kinds: Collection[str] | 
     """Do `count` things. Raises ValueError on unknown kinds and on a count out of bounds."""
     if not 0 <= count <= MAX_CHANGES:
         raise ValueError(f"count is {count}; give 0 to {MAX_CHANGES}")
-    wanted = [kind for kind in WEIGHTS if kinds is None or kind in kinds]
+    possible = [kind for kind in WEIGHTS if kind not in OF_ACTIVITIES or desk.traits.activities]
+    wanted = [kind for kind in possible if kinds is None or kind in kinds]
     if kinds is not None and set(kinds) - set(WEIGHTS):
         raise ValueError(
             f"no such change: {', '.join(sorted(set(kinds) - set(WEIGHTS)))}; give {', '.join(WEIGHTS)}"
@@ -231,6 +232,37 @@ def _invoice(desk: Desk, rng: random.Random) -> Done | None:
     return {"entity": "invoice", "number": invoice.number}
 
 
+def _activity(desk: Desk, rng: random.Random) -> Done | None:
+    """Somebody calls, writes or meets, or plans to."""
+    deal, entity = _some(desk, rng, "deal"), rng.choice(desk.traits.activities)
+    if deal is None:
+        return None
+    body = {"deal": deal.number, "employee": deal.body["employee"], "text": "О сделке", "done": rng.random() < 0.7,
+            "at": desk.clock() - timedelta(minutes=rng.randrange(1, 600))}  # fmt: skip
+    if entity != "meeting":
+        body["direction"] = rng.choice(("in", "out"))
+    added = desk.add(entity, body)
+    return {"entity": entity, "number": added.number}
+
+
+def _finish(desk: Desk, rng: random.Random) -> Done | None:
+    entity = rng.choice(desk.traits.activities)
+    item = _some(desk, rng, entity)
+    if item is None:
+        return None
+    desk.put(entity, item.number, {**item.body, "done": not item.body["done"]})
+    return {"entity": entity, "number": item.number}
+
+
+def _drop_activity(desk: Desk, rng: random.Random) -> Done | None:
+    entity = rng.choice(desk.traits.activities)
+    item = _some(desk, rng, entity)
+    if item is None:
+        return None
+    desk.remove(entity, item.number)
+    return {"entity": entity, "number": item.number}
+
+
 _DO: Final[dict[str, Callable[[Desk, random.Random], Done | None]]] = {
     "edit_deal": _edit_deal,
     "move": _move,
@@ -250,9 +282,14 @@ _DO: Final[dict[str, Callable[[Desk, random.Random], Done | None]]] = {
     "late": _late,
     "add_client": _add_client,
     "invoice": _invoice,
+    "activity": _activity,
+    "finish": _finish,
+    "drop_activity": _drop_activity,
 }
+OF_ACTIVITIES: Final = ("activity", "finish", "drop_activity")
 WEIGHTS: Final = {
     "edit_deal": 20, "move": 14, "edit_line": 10, "quiet_line": 6, "drop_line": 4, "add_line": 6, "clear": 6,
     "delete_deal": 5, "restore_deal": 2, "delete_contact": 2, "merge_clients": 2, "edit_client": 6,
     "edit_contact": 4, "edit_product": 3, "import": 5, "late": 3, "add_client": 3, "invoice": 2,
+    "activity": 6, "finish": 4, "drop_activity": 2,
 }  # fmt: skip

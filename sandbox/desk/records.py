@@ -30,10 +30,12 @@ Body = dict[str, Any]
 Kind = Literal["added", "changed", "deleted", "restored", "merged"]
 ENTITIES: Final = (
     "employee", "pipeline", "stage", "source", "campaign", "product", "price_list", "price", "client", "requisite",
-    "contact", "deal", "line", "invoice", "task",
+    "contact", "deal", "line", "invoice", "task", "call", "letter", "meeting",
 )  # fmt: skip
 """In the order in which they may refer to each other. Their fields stand in `base`."""
-PARENTS: Final = {"line": "deal", "requisite": "client", "price": "product"}
+PARENTS: Final = {
+    "line": "deal", "requisite": "client", "price": "product", "call": "deal", "letter": "deal", "meeting": "deal",
+}  # fmt: skip
 """Whose records go with another's: a deleted deal takes its lines along."""
 
 
@@ -44,6 +46,7 @@ class Traits:
     requisites: bool = False  # legal entities in records of their own; else each one is a client
     list_prices: bool = False  # a deal's lines have no price of their own: they sell at the price of the list
     backdates: bool = False  # an import may set the stamps of creation and change
+    activities: tuple[str, ...] = ()  # which of call, letter and meeting have records of their own
 
 
 @dataclass(slots=True)
@@ -302,6 +305,8 @@ def _item(number: int, said: Mapping[str, Any]) -> Item:
 def _said(value: Any) -> Any:
     if isinstance(value, Decimal):
         return {"decimal": str(value)}
+    if isinstance(value, datetime):
+        return {"time": value.isoformat()}
     if isinstance(value, date):
         return {"date": value.isoformat()}
     return value
@@ -311,6 +316,8 @@ def _heard(value: Any) -> Any:
     if isinstance(value, dict) and len(value) == 1:
         if "decimal" in value:
             return Decimal(value["decimal"])
+        if "time" in value:
+            return datetime.fromisoformat(value["time"])
         if "date" in value:
             return date.fromisoformat(value["date"])
     return value

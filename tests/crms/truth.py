@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -13,6 +13,7 @@ from pipelines.core.cleaning import clean
 from resources.warehouse import Warehouse
 
 KOPECK = Decimal("0.01")
+ACTIVITIES = ("call", "letter", "meeting")
 TEST_DEAL = "ТЕСТ"  # how the mapping files know deals that were made to try the CRM out
 
 
@@ -44,6 +45,7 @@ def differences(warehouse: Warehouse, truth: Truth, *, lines_too: bool = True) -
         *_products(warehouse, truth),
         *_employees(warehouse, truth),
         *_stages(warehouse, truth),
+        *_activities(warehouse, truth),
     ]
 
 
@@ -238,6 +240,29 @@ def _stages(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
     expected = {(stage["name"], stage["outcome"]) for stage in truth.of("stage").values()}
     for name, outcome in sorted(expected - {(name, outcome) for name, outcome in rows}):
         yield f"stage {name} ({outcome}): core does not have it"
+
+
+def _activities(warehouse: Warehouse, truth: Truth) -> Iterable[str]:
+    """Calls, letters and meetings, by their ids; a CRM that does not say whether one is over leaves that empty."""
+    if not any(kind in truth.entities for kind in ACTIVITIES):
+        return  # compared elsewhere
+    rows = warehouse.rows(
+        "select a.source_id, a.kind, a.direction, e.source_id, d.source_id, a.happened_at, a.is_done from core.activity a"
+        " left join core.employee e on e.employee_id = a.employee_id left join core.deal d on d.deal_id = a.deal_id"
+        " where a.source = %s and not a.is_deleted and a.kind = any(%s)",
+        [truth.system, list(ACTIVITIES)],
+    )
+    found = {key: row for key, *row in rows}
+    deals = truth.deals()
+    expected = {
+        key: (
+            kind, item.get("direction"), item["employee"], item["deal"] if item["deal"] in deals else None,
+            datetime.fromisoformat(item["at"]), None if found.get(key, [None])[-1] is None else item["done"],
+        )
+        for kind in ACTIVITIES
+        for key, item in truth.of(kind).items()
+    }  # fmt: skip
+    yield from _compared("activity", expected, found)
 
 
 def _reference(truth: Truth, entity: str, key: str | None, found: str | None) -> str | None:

@@ -135,16 +135,14 @@ def test_a_merge_leaves_a_tombstone_and_its_deals_are_read_again(town: Town, crm
 
 
 def test_a_restored_record_lives_again_whatever_its_stamp(town: Town, crm: Zoho) -> None:
-    begun = now() - timedelta(seconds=1)
-    town.do("remove", "deal", 5)
+    begun, key = now() - timedelta(seconds=1), min(town.truth("deal"))
+    town.do("remove", "deal", int(key) - PREFIX)
     kept = stored(crm.read(["deal"], begun, now()))
-    assert kept["deal"][str(PREFIX + 5)].deleted
-    assert (
-        kept["deal"][str(PREFIX + 5)].modified_at is None
-    )  # so that no stamp of the restored one is too old
-    town.do("restore", "deal", 5)
+    assert kept["deal"][key].deleted
+    assert kept["deal"][key].modified_at is None  # so that no stamp of the restored one is too old
+    town.do("restore", "deal", int(key) - PREFIX)
     kept = stored(crm.read(["deal"], begun, now()), kept)
-    assert not kept["deal"][str(PREFIX + 5)].deleted
+    assert not kept["deal"][key].deleted
     assert crm.counts(["deal", "order"])["deal"] == len(town.truth("deal"))
 
 
@@ -235,7 +233,31 @@ def test_news_costs_a_request_and_a_credit_an_entity(town: Town, crm: Zoho) -> N
     told_of = {(change.entity, change.source_id) for change in crm.changes(begun)}
     used = town.usage()
     assert ("deal", str(PREFIX + 12)) in told_of
-    assert used["requests"] == used["limits"]["credits"]["granted"] == 7
+    assert used["requests"] == used["limits"]["credits"]["granted"] == 9
+    crm.fields_read = {
+        "deal": ["Deal_Name"],
+        "company": ["Account_Name"],
+    }  # what is not read is not asked for
+    town.usage(anew=True)
+    list(crm.changes(begun))
+    assert town.usage()["requests"] == 2
+
+
+def test_calls_and_meetings_are_read_without_what_was_said(town: Town, crm: Zoho) -> None:
+    crm.fields_read = {
+        "call": ["Owner", "Call_Start_Time", "Subject", "Description"],
+        "meeting": ["Start_DateTime", "Event_Title", "Venue", "What_Id"],
+    }
+    kept = stored(crm.read(["call", "meeting"], None, now()))
+    always = {"id", "Created_Time", "Modified_Time"}
+    wanted = {
+        "call": always | {"Owner", "Call_Start_Time"},
+        "meeting": always | {"Start_DateTime", "What_Id"},
+    }
+    for entity, names in wanted.items():
+        rows = living(kept, entity)
+        assert set(rows) == set(town.truth(entity))
+        assert {name for record in kept[entity].values() for name in json.loads(record.payload)} == names
 
 
 # ---- Limits -----------------------------------------------------------------------------------

@@ -145,8 +145,12 @@ class Zoho(Writer, CrmSource):
         return rows
 
     def changes(self, since: datetime) -> Iterator[Change]:
-        """See Source.changes: a request an entity, side by side. A deletion alone is not among them."""
-        names = [entity.name for entity in self.capabilities.entities if entity.incremental]
+        """See Source.changes: a request an entity that is read, side by side. A deletion alone is not among them."""
+        names = [
+            entity.name
+            for entity in self.capabilities.entities
+            if entity.incremental and self.is_read(entity)
+        ]
         newest = in_order(self._newest_if_there, names, self.org.parallel, f"{self.system}-news")
         for name, rows in zip(names, newest, strict=True):
             for record in self.records(name, rows)[0]:

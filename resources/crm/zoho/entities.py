@@ -32,6 +32,8 @@ ENTITIES: Final = (
     Entity("deal", incremental=True),
     Entity("order", incremental=True),
     Entity("invoice", incremental=True),
+    Entity("call", incremental=True),
+    Entity("meeting", incremental=True),
     Entity("product", incremental=True),
     Entity("price_list", incremental=True),
     Entity("product_price", incremental=False, parent="price_list"),
@@ -75,6 +77,10 @@ MODULES: Final = {
          "Grand_Total"),
         optional=True,
     ),
+    "call": Module(
+        "Calls", _STAMPS, ("Owner", "What_Id", "Call_Type", "Call_Start_Time", "Outgoing_Call_Status"), optional=True
+    ),
+    "meeting": Module("Events", _STAMPS, ("Owner", "What_Id", "Start_DateTime", "End_DateTime"), optional=True),
     "product": Module(
         "Products", _STAMPS, ("Product_Name", "Product_Code", "Unit_Price", "Usage_Unit", "Product_Active")
     ),
@@ -111,6 +117,10 @@ VOLATILE: Final = (
     "modified_by",
 )  # fmt: skip
 
+PERSONAL: Final = frozenset({"Subject", "Event_Title", "Description", "Call_Agenda", "Call_Result", "Venue", "Participants",
+                             "Caller_ID", "Dialled_Number", "Voice_Recording__s"})  # fmt: skip
+"""What was said in calls and meetings, and by whom: not asked for, whoever names it."""
+
 MANY_DIGITS: Final = 30  # a number of more stays as it came: 1e999999999 written out fills the memory
 _OF_A_LINE_NOT: Final = ("Parent_Id", "Created_Time", "Modified_Time", "Created_By", "Modified_By", "Owner")
 
@@ -118,7 +128,8 @@ _OF_A_LINE_NOT: Final = ("Parent_Id", "Created_Time", "Modified_Time", "Created_
 def fields_of(entity: str, named: Iterable[str]) -> list[str]:
     """What is asked for of a module: what the mapping names, and what the connector needs itself."""
     module = MODULES[entity]
-    wanted = sorted({*named} - {LINES}) or module.usual
+    kept = {*named} - {LINES} - (PERSONAL if entity in ("call", "meeting") else frozenset())
+    wanted = sorted(kept) or module.usual
     return list(dict.fromkeys((*module.always, *wanted)))
 
 

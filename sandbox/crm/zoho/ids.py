@@ -15,7 +15,8 @@ ORGANISATION: Final = "5725767"
 KINDS: Final = {
     "employee": 1, "pipeline": 2, "stage": 3, "source": 4, "campaign": 101, "product": 102, "price_list": 103,
     "price": 104, "client": 201, "contact": 202, "deal": 203, "line": 204, "invoice": 205, "task": 206,
-    "requisite": 299, "order": 301, "invoice_line": 302, "module": 401, "field": 402, "layout": 403, "currency": 404,
+    "call": 207, "meeting": 208, "letter": 209, "requisite": 299, "order": 301, "invoice_line": 302, "module": 401,
+    "field": 402, "layout": 403, "currency": 404,
     "profile": 405, "role": 406, "tax": 407, "choice": 408, "forecast": 409, "organisation": 410, "job": 501,
 }  # fmt: skip
 """The three digits of each kind of record; `order` is a Sales_Order, numbered as its deal."""

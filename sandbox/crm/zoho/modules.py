@@ -8,7 +8,7 @@ VAT_Rate; on rows VAT_Rate and VAT_Included; on Invoices Deal_Name; on Tasks the
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from sandbox.crm.zoho.ids import source_id, stamp
 from sandbox.crm.zoho.view import PAYMENT_DAYS, Value, View, order_subject
 from sandbox.desk.records import Item
 
+MEETING: Final = timedelta(hours=1)
 INVOICE_STATUSES: Final = {"draft": "Created", "sent": "Delivered", "paid": "Paid"}
 
 
@@ -292,10 +293,45 @@ TASKS: Final = Module(
            "status": "Not Started", "priority": "Normal"},
 )  # fmt: skip
 
+CALLS: Final = Module(
+    "Calls", "call", "Call", "Calls",
+    (
+        *system("call"),
+        plain("Subject", "Subject", "text", "text", required=True, length=300),
+        shown("Call_Type", "Call Type", "picklist",
+              lambda v, i: "Inbound" if i.body["direction"] == "in" else "Outbound", picks=("Inbound", "Outbound", "Missed")),
+        shown("Call_Start_Time", "Call Start Time", "datetime", lambda v, i: stamp(i.body["at"])),
+        shown("Outgoing_Call_Status", "Outgoing Call Status", "picklist",
+              lambda v, i: "Completed" if i.body["done"] else "Scheduled",
+              picks=("Scheduled", "Completed", "Overdue", "Cancelled")),
+        link("What_Id", "Related To", "deal"),
+        fixed("Who_Id", "Contact Name", "lookup", None, lookup="contact"),
+        fixed("Call_Purpose", "Call Purpose", "picklist", None, picks=("Negotiation", "Demo")),
+        plain("Description", "Description", "textarea", "text"),
+    ),
+    "Subject",
+)  # fmt: skip
+
+EVENTS: Final = Module(
+    "Events", "meeting", "Meeting", "Meetings",
+    (
+        *system("meeting"),
+        plain("Event_Title", "Title", "text", "text", required=True),
+        shown("Start_DateTime", "From", "datetime", lambda v, i: stamp(i.body["at"])),
+        shown("End_DateTime", "To", "datetime", lambda v, i: stamp(i.body["at"] + MEETING)),
+        link("What_Id", "Related To", "deal"),
+        fixed("Who_Id", "Contact Name", "lookup", None, lookup="contact"),
+        fixed("Venue", "Location", "text", "у клиента"),
+        plain("Description", "Description", "textarea", "text"),
+    ),
+    "Event_Title",
+)  # fmt: skip
+
 MODULES: Final = {
     module.name: module
-    for module in (ACCOUNTS, CONTACTS, DEALS, TASKS, PRODUCTS, PRICE_BOOKS, SALES_ORDERS, INVOICES, CAMPAIGNS)
-}
+    for module in (ACCOUNTS, CONTACTS, DEALS, TASKS, PRODUCTS, PRICE_BOOKS, SALES_ORDERS, INVOICES, CAMPAIGNS, CALLS,
+                   EVENTS)
+}  # fmt: skip
 OF_ENTITY: Final = {module.entity: module for module in MODULES.values()}
 SUBFORMS: Final = {"Ordered_Items": "line", "Invoiced_Items": "invoice_line"}
 """Modules of rows, which only bulk reading gives, and the kind of their ids."""

@@ -54,7 +54,7 @@ from sandbox.office import Office
 
 __all__ = ["TRAITS", "connection", "hook", "routes", "source_id"]
 
-TRAITS: Final = Traits()
+TRAITS: Final = Traits(activities=("call", "meeting"))
 COMPOSITE_MOST: Final = 5
 MERGE_COST: Final = 50
 BULK_COST: Final = 50

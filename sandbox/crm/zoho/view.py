@@ -160,7 +160,7 @@ def display_name(entity: str, body: Body) -> str:
         return " ".join(part for part in (body["first_name"], body["last_name"]) if part)
     if entity == "invoice":
         return f"Счёт {body['number']}"
-    if entity == "task":
+    if entity in ("task", "call", "meeting"):
         return str(body["text"])
     if entity == "order":
         return order_subject(body["deal"])
