@@ -14,7 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from pipelines.operations.breaker import Breaker, Unsent
-from pipelines.operations.carried import by_kind
+from pipelines.operations.carried import Operation, by_kind
 from pipelines.operations.compare import differences
 from pipelines.operations.revisions import AMISS_BESIDE, BY_HAND
 from resources.connector import Refused, ShowsFollowers, SourceError, Target
@@ -56,15 +56,15 @@ def bases(conn: Connection, operations: Sequence[UUID]) -> list[Base]:
 
 
 def go_on(conn: Connection, system: str, actor: str, run_id: str) -> int:
-    """Let go what was refused for what it rests on, of the deals in `scope`, where that has been read by now and is as we left it;
-    how many. What is sent is what was refused, so whoever had to approve it has done so."""
+    """Let go what was refused for what it rests on, of the deals in `scope`, where that has been read by now and is as we left it,
+    or is to be changed all the same; how many. What is sent is what was refused, so whoever had to approve it has done so."""
     ids = [row[0] for row in conn.execute(trusted(_READ_BY_NOW), {"system": system}).fetchall()]
     if not ids:
         return 0
     for state in ("planned", "approved"):
         conn.execute(
             "select ops.move_many(%s::uuid[], %s, %s, %s, null, nullif(%s, ''))",
-            [ids, state, actor, "what it rests on was read again, and is as we left it", run_id],
+            [ids, state, actor, "accounting was read again, and nothing stands against it", run_id],
         )
     return len(ids)
 
@@ -91,7 +91,7 @@ def changed(
             f"{system}: the {base.kind} that it rests on is not in accounting any more", code=EDITED
         )
     if base.amiss:
-        return _not_as_left(system, base, base.amiss)
+        return _not_as_left(system, f"the {base.kind} that it rests on", base.amiss)
     if version_field and str(body.get(version_field, "")) not in base.versions:
         return Refused(
             f"{system}: the {base.kind} that it rests on was changed in accounting since it was read; the next sync looks"
@@ -109,10 +109,9 @@ def changed(
     return None
 
 
-def _not_as_left(system: str, base: Base, how: str) -> Refused:
+def _not_as_left(system: str, what: str, how: str) -> Refused:
     return Refused(
-        f"{system}: the {base.kind} that it rests on, or a correction of it, is not as we left it in accounting ({how});"
-        " put that right there first",
+        f"{system}: {what}, or a correction of it, is not as we left it in accounting ({how}); put that right there first",
         code=EDITED,
     )
 
@@ -122,30 +121,55 @@ def followed(
 ) -> dict[str, SourceError]:
     """By record that is to leave why it does not: an accountant corrected or took back himself what it rests on, and that has not
     been read yet. One question for all of one kind, of targets that show it."""
+    rest_on = [base for base in found if base.kind != "correction"]
     told: dict[str, SourceError] = {}
-    if not isinstance(target, ShowsFollowers) or not target.base_paths:
-        return told
-    for kind, group in by_kind([base for base in found if base.kind != "correction"]).items():
-        conn.commit()  # no transaction stays open while we wait for the target
-        try:
-            followers = target.followers(kind, list(dict.fromkeys(base.key for base in group)))
-        except SourceError as error:
-            silent = f"{target.system}: it did not show what follows the {kind} that this rests on: {error}"
-            if error.retriable:
-                breaker.note(error)
-            reason = Unsent(silent, retriable=True) if error.retriable else Refused(silent, code=EDITED)
-            told |= {base.follower: reason for base in group}
-            continue
-        keys = sorted({key for some in followers.values() for key in some})
-        ours = {row[0] for row in conn.execute(_OURS, [target.system, keys]).fetchall()}
-        for base in group:
-            if set(followers.get(base.key, ())) - ours:
-                told[base.follower] = _not_as_left(target.system, base, BY_HAND)
+    for kind, group in by_kind(rest_on).items():
+        what = f"the {kind} that it rests on"
+        by_hand = _by_hand(conn, target, kind, [base.key for base in group], breaker, _OURS, what)
+        told |= {base.follower: by_hand[base.key] for base in group if base.key in by_hand}
     return told
 
 
+def changed_under(
+    conn: Connection, target: Target, chunk: Sequence[Operation], breaker: Breaker
+) -> dict[str, SourceError]:
+    """As `followed`, of posted sales that are to be changed themselves. What has been read the plan knew of."""
+    is_read = conn.execute("select to_regclass('ledger.document') is not null").fetchone() == (True,)
+    known = f"{_OURS} union {_SEEN}" if is_read else _OURS
+    kind = chunk[0].kind
+    return _by_hand(conn, target, kind, [o.key for o in chunk], breaker, known, f"this {kind}")
+
+
+def _by_hand(
+    conn: Connection, target: Target, kind: str, keys: Sequence[str], breaker: Breaker, known: str, what: str
+) -> dict[str, SourceError]:
+    """By key of a document why nothing happens to it: there is a correction or return of it that is not `known`. `what`: how the
+    document is called."""
+    if not isinstance(target, ShowsFollowers) or not target.base_paths:
+        return {}
+    conn.commit()  # no transaction stays open while we wait for the target
+    try:
+        followers = target.followers(kind, list(dict.fromkeys(keys)))
+    except SourceError as error:
+        silent = f"{target.system}: it did not show what follows {what}: {error}"
+        if error.retriable:
+            breaker.note(error)
+        reason = Unsent(silent, retriable=True) if error.retriable else Refused(silent, code=EDITED)
+        return dict.fromkeys(keys, reason)
+    there = sorted({key for some in followers.values() for key in some})
+    parameters = {"system": target.system, "keys": there}
+    expected = {row[0] for row in conn.execute(trusted(known), parameters).fetchall()} if there else set()
+    by_hand = [key for key, some in followers.items() if set(some) - expected]
+    return {key: _not_as_left(target.system, what, BY_HAND) for key in by_hand}
+
+
 _OURS: Final = """
-    select distinct key from ops.operation where target = %s and kind in ('correction', 'return') and key = any(%s)
+    select key from ops.operation where target = %(system)s and kind in ('correction', 'return') and key = any(%(keys)s)
+"""
+
+_SEEN: Final = """
+    select k.key from unnest(%(keys)s::text[]) as k(key)
+    join ledger.document l on l.document_key = %(system)s || ':' || k.key and l.is_posted and not l.is_deleted
 """
 
 _BASES: Final = """
@@ -180,6 +204,11 @@ _BASES: Final = """
     where o.operation_id = any(%(ids)s) and o.action in ('create', 'post') and o.kind in ('correction', 'return')
 """
 
+# Of operation `o`: the code of its last refusal.
+_LAST_CODE: Final = """(select e.answer ->> 'code' from ops.operation_event e
+            where e.operation_id = o.operation_id and e.to_state = 'rejected'
+            order by e.event_id desc limit 1)"""
+
 # Of the deals in scope: refused for what it rests on, which is as we left it by now.
 _READ_BY_NOW: Final = f"""
     select o.operation_id
@@ -191,8 +220,14 @@ _READ_BY_NOW: Final = f"""
      and b.key = substr(c.content #>> '{{document,base_key}}', length(c.target) + 2)
     where o.target = %(system)s and o.kind in ('correction', 'return') and o.action in ('create', 'post')
       and o.state = 'rejected' and d.hold is null
-      and (select e.answer ->> 'code' from ops.operation_event e
-            where e.operation_id = o.operation_id and e.to_state = 'rejected'
-            order by e.event_id desc limit 1) = '{EDITED}'
+      and {_LAST_CODE} = '{EDITED}'
       and {AMISS_BESIDE} is null
+    union
+    -- A change of a sale, which is decided by what was read since: it comes to the same sum.
+    select o.operation_id
+    from ops.operation o
+    join desired d on d.key = o.key and d.kind = o.kind
+    join standing s on s.operation_id = d.operation_id and s.action = 'update' and s.version = o.version
+    where o.target = %(system)s and o.kind = 'realization' and o.action in ('unpost', 'update') and o.state = 'rejected'
+      and d.hold is null and {_LAST_CODE} = '{EDITED}'
 """

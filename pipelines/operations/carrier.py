@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 
 from pipelines.aliases import learn, numbers
-from pipelines.operations.bases import Base, bases, changed, followed
+from pipelines.operations.bases import Base, bases, changed, changed_under, followed
 from pipelines.operations.breaker import Breaker, Unsent
 from pipelines.operations.carried import Carried, Operation, Owned, ReadBack, by_kind, chunks, decoded
 from pipelines.operations.compare import differences, without
@@ -31,6 +31,7 @@ from resources.connector import (
     SourceError,
     Target,
     Uncertain,
+    Unposts,
     Written,
 )
 from resources.warehouse import Connection
@@ -263,9 +264,13 @@ class Carrier:
         return there, to_mend
 
     def _without_base(self, chunk: Sequence[Operation]) -> dict[str, Written | Exception]:
-        """Corrections and returns of what accounting does not hold any more as we know it: they do not leave, and are not
-        posted."""
-        if not chunk or chunk[0].action == "update" or chunk[0].kind not in ("correction", "return"):
+        """Corrections and returns of what accounting does not hold any more as we know it, and changes of it: they do not leave."""
+        if not chunk:
+            return {}
+        begins = "unpost" if isinstance(self.target, Unposts) else "update"  # a change of what is posted
+        if (chunk[0].kind, chunk[0].action) == ("realization", begins):
+            return {**changed_under(self.conn, self.target, chunk, self.breaker)}
+        if chunk[0].action == "update" or chunk[0].kind not in ("correction", "return"):
             return {}
         told: dict[str, Written | Exception] = {}
         rests_on = bases(self.conn, [o.operation_id for o in chunk])

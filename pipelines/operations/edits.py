@@ -71,11 +71,13 @@ STATE: Final = f"""
     end
 """
 
-# Of the creation `o` of a document: somebody is asked about its deal, or a correction or return of it has not left.
+# Of the creation `o` of a document: somebody is asked about its deal, or a correction, return or change of it has not left.
 _UNDECIDED: Final = """
           (exists (select from ops.question q where q.deal_id = o.subject and q.answer is null and q.withdrawn_at is null)
            or exists (select from ops.operation u where u.target = o.target and u.subject = o.subject
-                         and u.kind in ('correction', 'return') and u.state in ('planned', 'held', 'approved', 'rejected')))
+                         and u.state in ('planned', 'held', 'approved', 'rejected')
+                         and (u.kind in ('correction', 'return')
+                              or u.kind = o.kind and u.key = o.key and u.action in ('unpost', 'update'))))
 """
 
 # Given keys of ledger.document as `change`: those that somebody else touched since our last write, where a mapping says

@@ -227,7 +227,7 @@ def test_what_accounting_does_not_show_lets_nothing_leave(towns: Towns, retriabl
         ((state, reason),) = refusals(town, "correction")
         assert state == ("approved" if retriable else "rejected")
         if not retriable:
-            assert "it did not show what follows the realization that this rests on: onec: no right" in reason
+            assert "it did not show what follows the realization that it rests on: onec: no right" in reason
             assert "учёт не показал, что следует за документом (реализация)" in in_russian(reason)
         assert [r["Комментарий"] for r in town.books.all("realization").values() if other in r["Комментарий"]]
         town.books.followers = real  # type: ignore[method-assign]
@@ -258,13 +258,63 @@ def test_a_sale_that_was_taken_back_by_hand_gets_no_other_sum_before_a_person_sa
         assert [q for q in asked(town) if q["kind"] == "realization"] == []
 
 
-def test_a_remark_on_a_sale_that_was_taken_back_by_hand_is_written_all_the_same(towns: Towns) -> None:
+def test_a_sale_that_was_taken_back_since_documents_were_read_is_not_changed(towns: Towns) -> None:
     with sold(towns, "updated") as (town, deal):
-        by_hand(town)
+        key = by_hand(town, read=False)
+        reprice(town, deal, "900.00")
+        town.sync()
+        assert in_the_books(town) == 0
+        ((reason,),) = town.rows(
+            "select reason from ops.operation where action = 'unpost' and state = 'rejected'"
+        )
+        assert "this realization, or a correction of it, is not as we left it" in reason
+        assert in_russian(reason) == (
+            "onec: этот документ (реализация) или его корректировка в учёте не таковы, как записаны"
+            " (исправлено или возвращено вручную); сначала исправьте это там"
+        )
+        taken_back_and_restored(town, key)
+
+
+def test_a_change_that_waits_for_approval_is_asked_about_once_the_sale_was_taken_back(
+    towns: Towns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(REWORDINGS, "manual", ("onec.yaml", "approval: auto", "approval: manual"))
+    with sold(towns, "updated") as (town, deal):
+        town.remap("manual")
+        reprice(town, deal, "900.00")
+        town.sync()
+        assert town.rows("select state from ops.operation where action = 'unpost'") == [("planned",)]
+        key = by_hand(town)
+        town.sync()
+        assert town.rows("select state from ops.operation where action = 'unpost'") == [("superseded",)]
+        town.remap("manual")  # whatever is planned goes
+        taken_back_and_restored(town, key)
+
+
+def taken_back_and_restored(town: Town, key: str) -> None:
+    """The accountant's return alone counts; once it is taken away, the deal does."""
+    settle(town)
+    assert in_the_books(town) == 0
+    (question,) = (q for q in asked(town) if q["kind"] == "realization")
+    assert "not as we left it (corrected or taken back by hand)" in question["told"]
+    town.books.change("return", key, Posted=False, DeletionMark=True)
+    for _ in range(3):
+        town.sync()
+    assert in_the_books(town) == Decimal("900.00")
+    assert [q for q in asked(town) if q["kind"] == "realization"] == []
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_a_remark_on_a_sale_that_was_taken_back_by_hand_is_written_all_the_same(
+    towns: Towns, read: bool
+) -> None:
+    with sold(towns, "updated") as (town, deal):
+        by_hand(town, read=read)
         town.portal.change("deal", deal, closedate="2026-03-11T03:00:00+03:00")
         settle(town)
         (row,) = town.books.all("realization").values()
         assert (row["Date"][:10], row["Posted"]) == ("2026-03-11", True)
+        assert in_the_books(town) == 0
         assert [q for q in asked(town) if q["kind"] == "realization"] == []
 
 
