@@ -221,6 +221,9 @@ with target as (
         'lines', (select jsonb_agg(to_jsonb(l)) from ledger.document_line l
                    where l.document_key = a.document_key and not l.is_deleted)))) as f(field)
     where not a.is_deleted
+      -- What counts from when it is written and counts no more was voided: its sums are gone, not changed.
+      and not (a.is_posted is false and exists (
+          select from ops.setting s where s.system = t.system and s.name = 'posted_at_once_' || a.kind))
       and ops.owner_of(t.system, a.kind, f.field, coalesce(a.is_posted, false) or w.is_posted or exists (
           select from ops.setting s where s.system = t.system and s.name = 'posted_at_once_' || a.kind)) = 'accounting'
     group by a.document_key
