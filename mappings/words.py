@@ -36,7 +36,7 @@ WORDS: dict[str, tuple[str, str]] = {
         (
             "Действует первая подходящая строка. Дата сравнивается с датой закрытия сделки, "
             "а пока она открыта, с датой создания. "
-            "Сделка на стадии, для которой нет строки, задерживается с сообщением."
+            "Сделка на стадии, для которой нет строки, удерживается с сообщением."
         ),
     ),
     "pipeline": ("Pipeline", "Воронка"),
@@ -69,7 +69,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "products_hold": (
         "Products that accounting lacks hold the deal; nothing is created.",
-        "Если товара нет в бухгалтерии, сделка задерживается; товары не создаются.",
+        "Если товара нет в бухгалтерии, сделка удерживается; товары не создаются.",
     ),
     "vat": ("VAT", "НДС"),
     "vat_rate": ("Rate", "Ставка"),
@@ -120,7 +120,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "rate_holds_days": (
         "Days for which an exchange rate holds; after them deals in that currency are held",
-        "Сколько дней действует курс валюты; позже сделки в этой валюте задерживаются",
+        "Сколько дней действует курс валюты; позже сделки в этой валюте удерживаются",
     ),
     "approval_auto": (
         "What is planned is written without anybody's approval",
@@ -142,7 +142,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "cost_accounts": ("Accounts of the cost of sales", "Счета себестоимости продаж"),
     "gate": (
         "A load is stopped where more than {share} % of at least {least} deals of a CRM would newly be held",
-        "Загрузка останавливается, если из сделок одной CRM (не менее {least}) впервые задерживается более {share} %",
+        "Загрузка останавливается, если из сделок одной CRM (не менее {least}) впервые удерживается более {share} %",
     ),
     "expects": ("Made by accounting itself, and expected", "Создаёт сам учёт, мы ждём"),
     "without": ("Not written, since accounting has none", "Не записывается, в учёте такого нет"),
@@ -172,7 +172,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "amounts": ("Amounts", "Суммы"),
     "amounts_held": (
         "A deal whose amount is not the sum of its lines is held.",
-        "Сделка, сумма которой не равна сумме строк, задерживается.",
+        "Сделка, сумма которой не равна сумме строк, удерживается.",
     ),
     "amounts_discount": (
         "An amount below the sum of the lines is a discount of the whole deal, spread over its lines; at most, percent",

@@ -48,8 +48,8 @@ WORDS: Final = {
         "Уже проведено: {}. Ни один не переписывается молча: {}",
     ),
     "rows": ("Rows that come out otherwise: {}", "Изменится строк: {}"),
-    "held": ("Deals newly held: {}", "Новых задержанных сделок: {}"),
-    "released": ("Deals held no more: {}: {}", "Больше не задерживаются, сделок: {}: {}"),
+    "held": ("Deals newly held: {}", "Вновь удержано сделок: {}"),
+    "released": ("Deals held no more: {}: {}", "Больше не удерживается сделок: {}: {}"),
     "listed": ("Documents touched: {}", "Затронутые документы: {}"),
     "deal": ("deal", "сделка"),
     "what": ("document", "документ"),
@@ -88,7 +88,7 @@ STATES: Final = {
 }
 FOLLOWS: Final[Mapping[Follows, tuple[str, str]]] = {
     "write": ("is to be written", "будет записан"),
-    "held": ("is held", "задерживается"),
+    "held": ("is held", "удерживается"),
     "dropped": ("is not written", "не записывается"),
     "update": ("is updated", "обновляется"),
     "correction": ("stays; a correction follows", "остаётся; следует корректировка"),

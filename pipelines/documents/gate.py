@@ -267,7 +267,7 @@ _RAISE: Final = (
 )
 _WHOLE: Final = f"Nothing was changed. {_CAUSE}; {_RAISE}"
 _APART_RU: Final = (
-    "из {batch} изменившихся сделок {source} пришлось бы задержать {held}: похоже на ошибку сопоставления или "
+    "из {batch} изменившихся сделок {source} пришлось бы удержать {held}: похоже на ошибку сопоставления или "
     "выгрузки, поэтому отложено всё, что там изменилось; исправьте причину и запустите снова"
 )
 _APART: Final = f"All that changed there is set aside, and the other systems go on. {_CAUSE}; {_RAISE}"

@@ -210,7 +210,7 @@ _REMEMBER: Final = (
     select v.variance_key, now(), %(run)s, now(), %(run)s, v.owner, v.document_key, v.measure, v.reason, v.deal_id,
            v.counterparty_key, v.currency_key, v.amount, v.expected, v.actual, v.sentence, v.sentence_ru, now(),
            coalesce('the gate holds the deal: ' || c.held, {_TOLD.format(e="c")}),
-           coalesce('сделка задержана проверкой: ' || c.held_ru, {_TOLD_RU.format(e="c")}), c.at
+           coalesce('сделка удержана проверкой: ' || c.held_ru, {_TOLD_RU.format(e="c")}), c.at
     from ledger.variance v
     join chosen c on c.variance_key = v.variance_key
     on conflict (variance_key) do update

@@ -103,7 +103,7 @@ TABLES: Final[Mapping[str, Table]] = {
         ),
     ),
     "held": Table(
-        "Held deals", "Задержанные сделки",
+        "Held deals", "Удержанные сделки",
         "select * from documents.held order by check_name, deal_id",
         (
             _DEAL, Column("check_name", "Check", "Проверка", "code"), Column("client_name", "Client", "Клиент"),

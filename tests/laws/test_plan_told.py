@@ -127,7 +127,7 @@ def test_what_is_held_is_told_with_its_reason_in_both_languages(towns: Towns, sa
     with towns(one_deal("EXECUTING")) as town:
         held = add_deal(town.portal, "23", stage="ODD")
         plan(town)
-        for language, words in (("en", "Held: 1 deals"), ("ru", "Задержано сделок: 1")):
+        for language, words in (("en", "Held: 1 deals"), ("ru", "Удержано сделок: 1")):
             lines = said(show_plan, town.road, language=language)
             start = lines.index(words)
             assert lines[start + 1].startswith(f"bitrix24:{held}")
@@ -152,7 +152,7 @@ def test_an_operation_that_is_held_is_told_why_in_russian(towns: Towns, said: Sa
         town.sync()
         del town.books.update
         lines = said(show_plan, town.road, language="ru")
-        told = " ".join(line.strip() for line in lines[lines.index("Задержано сделок: 1") + 2 :])
+        told = " ".join(line.strip() for line in lines[lines.index("Удержано сделок: 1") + 2 :])
         assert "в onec запись (счёт) изменили раньше, чем пришло наше изменение, и оно не сделано: " in told
         assert "в учёте исправил бухгалтер" in told
         assert "Приведите одно к другому, там или в CRM" in told

@@ -243,7 +243,7 @@ def test_the_mapping_document_tells_everything_that_is_decided(language: Any, wo
             "debts and advances of buyers stand: 62.01, 62.02", "more than 50 % of at least 20 deals"]),
     ("ru", ["| проведён | сумма | изменяется, проведённый перепроводится |", "| проведён и оплачен | все прочие | спрашивается решение |",
             "непроведённый документ изменяется", "большие ждут человека: 100000 RUB", "Наша организация в учёте: ИНН 7701234567",
-            "Название создаваемого договора: «Основной договор»", "62.01, 62.02", "не менее 20) впервые задерживается более 50 %"]),
+            "Название создаваемого договора: «Основной договор»", "62.01, 62.02", "не менее 20) впервые удерживается более 50 %"]),
 ])  # fmt: skip
 def test_the_mapping_document_tells_what_becomes_of_posted_documents_and_who_lets_them_go(
     tmp_path: Path, language: Any, words: list[str]
