@@ -86,10 +86,10 @@ SECTIONS: Final = (
     ),
     Section(
         "funnel", "Funnel", "Воронка",
-        "How far deals get, stage by stage.", "Докуда доходят сделки, этап за этапом.",
+        "How far deals get, stage by stage.", "Докуда доходят сделки, стадия за стадией.",
         (
             Block(
-                "stages", "Stages, all months together", "Этапы, все месяцы вместе",
+                "stages", "Stages, all months together", "Стадии, все месяцы вместе",
                 """select concat_ws(' ', source, pipeline_code) as pipeline, coalesce(stage, stage_code) as stage,
                           sum(reached)::bigint as reached,
                           sum(went_on)::bigint as went_on, round(sum(went_on) / nullif(sum(reached), 0), 4) as conversion,
@@ -101,7 +101,7 @@ SECTIONS: Final = (
                 is_now=True,
             ),
             Block(
-                "stage_days", "How long deals stay in a stage", "Сколько сделки стоят на этапе",
+                "stage_days", "How long deals stay in a stage", "Сколько сделки стоят на стадии",
                 """select concat_ws(' ', source, pipeline_code) as pipeline, coalesce(stage, stage_code) as stage,
                           sum(entered)::bigint as entered, sum(went_on)::bigint as went_on, sum(went_back)::bigint as went_back,
                           sum(lost)::bigint as lost, sum(here)::bigint as here,
@@ -253,7 +253,7 @@ SECTIONS: Final = (
     ),
     Section(
         "clients", "Clients", "Клиенты",
-        "Who is worth how much, and who falls silent.", "Сколько стоит каждый клиент и кто перестаёт покупать.",
+        "Who is worth how much, and who falls silent.", "Чего стоит каждый клиент и кто перестаёт покупать.",
         (
             Block(
                 "segments", "Segments: how lately, often and much they buy", "Сегменты: как давно, часто и много покупают",
@@ -312,7 +312,7 @@ SECTIONS: Final = (
                 is_now=True, limit=60,
             ),
             Block(
-                "open_deals", "Open deals and what they are worth by their stage", "Открытые сделки и чего они стоят по этапу",
+                "open_deals", "Open deals and what they are worth by their stage", "Открытые сделки и чего они стоят на своей стадии",
                 """select deal_id, deal, stage, manager, amount, chance, expected_amount, expected_on, currency
                    from marts.open_pipeline_as_of(%(as_of)s) order by expected_amount desc nulls last, amount desc, deal_id""",
                 ("deal", "stage", "manager", "amount", "chance", "expected_amount", "expected_on", "currency"), None,

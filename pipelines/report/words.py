@@ -13,7 +13,7 @@ HEADS: Final[Mapping[str, tuple[str, str]]] = {
     "deal": ("Deal", "Сделка"), "kind": ("Document", "Документ"), "number": ("Number", "Номер"), "month": ("Month", "Месяц"),
     "document_date": ("Date", "Дата"), "due_on": ("Due on", "Срок оплаты"), "currency": ("Currency", "Валюта"),
     "check_name": ("Check", "Проверка"), "example": ("For example", "Например"), "source": ("System", "Система"),
-    "pipeline": ("Pipeline", "Воронка"), "stage": ("Stage", "Этап"), "lead_source": ("Lead source", "Источник"),
+    "pipeline": ("Pipeline", "Воронка"), "stage": ("Stage", "Стадия"), "lead_source": ("Lead source", "Источник"),
     "product": ("Product", "Товар"), "other": ("Bought with it", "Покупают вместе"), "unit": ("Unit", "Единица"),
     "reason": ("Reason", "Причина"), "measure": ("Measure", "Показатель"), "variance_number": ("Variance", "Расхождение"),
     "expected": ("The CRM says", "В CRM"), "actual": ("Accounting says", "В учёте"), "owner": ("Owner", "Кто решает"),
@@ -29,7 +29,8 @@ HEADS: Final[Mapping[str, tuple[str, str]]] = {
 _SAID: Final[Mapping[str, str]] = {
     "accountants": "бухгалтерия", "sales": "отдел продаж", "data team": "команда данных", "open": "открыто",
     "accepted": "принято", "stated": "указано в учёте", "reference": "по номеру в назначении", "exact": "по сумме",
-    "oldest": "сначала давние", "receipt": "оплата", "refund": "возврат оплаты", "critical": "держит", "warning": "предупреждение",
+    "oldest": "сначала давние", "person": "решение человека", "scored": "по оценке",
+    "receipt": "оплата", "refund": "возврат оплаты", "critical": "держит", "warning": "предупреждение",
     "info": "к сведению", "create": "создать", "update": "изменить", "post": "провести", "unpost": "отменить проведение",
     "promise broken": "обещали и не заплатили", "overdue": "просрочено", "due soon": "скоро срок", "stuck": "застряла",
     "forgotten": "забыта", "seasonal_naive": "как год назад", "naive": "как в прошлом месяце",
