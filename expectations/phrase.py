@@ -53,6 +53,8 @@ RUSSIAN: tuple[tuple[str, str], ...] = (
      r"не похож на действующий номер (цифр: \1, страна \2)"),
     (r'holds no "@"', "не содержит «@»"),
     (r"mixes Latin and Cyrillic letters", "смешивает латинские и русские буквы"),
+    (r"has a comma, semicolon or slash inside, where a dot may be meant",
+     "содержит внутри запятую, точку с запятой или косую черту, возможно, вместо точки"),
     (r"is no e-mail address \([^()]*(\([^()]*\)[^()]*)*\)", "не похож на адрес почты"),
     (r"was rounded by a spreadsheet, its last digits are lost", "округлён таблицей, последние цифры потеряны"),
     (r"is no INN: an INN has digits only", "не ИНН: в ИНН только цифры"),

@@ -114,6 +114,37 @@ def test_a_wrong_address_is_a_problem(written: str) -> None:
     assert written in (cleaned.problem or "")
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "ivan,petrov@mail.ru",
+        "sales/info@firma.ru",
+        "a@firma,ru",
+        "a@sub.firma,ru",
+        "ivan;petrov@mail.ru, b@c.ru",
+    ],
+)
+def test_of_an_address_with_a_comma_in_it_no_part_is_taken_for_another(written: str) -> None:
+    cleaned = one("email", written)
+    assert cleaned.value is None
+    assert "inside, where a dot may be meant" in (cleaned.problem or "")
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("a@b.ru,c@d.ru", "a@b.ru"),
+        ("a@b.ru/c@d.ru", "a@b.ru"),
+        ("Иванов,a@b.ru", "a@b.ru"),
+        ("Ivanov, a@b.ru", "a@b.ru"),
+        ("a@b.ru,89161234567", "a@b.ru"),
+        ("a@b.ru;", "a@b.ru"),
+    ],
+)
+def test_a_comma_between_an_address_and_what_is_none_parts_them(written: str, expected: str) -> None:
+    assert one("email", written) == Cleaned(expected)
+
+
 # --- numbers of registers ---
 
 

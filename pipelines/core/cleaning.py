@@ -155,6 +155,8 @@ def _emails(country: str) -> Callable[[str], str]:
     def email(text: str) -> str:
         text = re.sub(r"(?i)(mailto|e-?mail|почта)\s*:\s*", " ", text)
         text = re.sub(r"\s*@\s*", "@", text)
+        if any(_is_torn(word) for word in re.split(r"[\s|<>]+", text)):
+            raise _ProblemError("has a comma, semicolon or slash inside, where a dot may be meant", remedy)
         candidates = [
             word.strip("<>()[]{}\"'«».,;:!") for word in re.split(r"[\s,;|<>]+|/", text) if "@" in word
         ]
@@ -174,6 +176,13 @@ def _emails(country: str) -> Callable[[str], str]:
         raise _ProblemError(cause, remedy)
 
     return email
+
+
+def _is_torn(word: str) -> bool:
+    """Whether a sign that parts addresses stands within one: of "ivan,petrov@mail.ru" what is behind it is an address, too,
+    and somebody else's."""
+    parts = re.split(r"[,;/]", word)
+    return "@" in word and any(re.fullmatch(r"[\w.%+-]*[a-zA-Z][\w.%+-]*", part, re.ASCII) for part in parts)
 
 
 def _mixed_scripts(text: str) -> str | None:
