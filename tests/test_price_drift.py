@@ -152,6 +152,20 @@ def test_a_price_that_the_crm_changed_counts_from_the_day_there(conn: Connection
     assert conn.execute("select owner from ledger.price_drift").fetchone() == ("accountants",)
 
 
+@pytest.mark.parametrize(
+    ("gone_on", "before"),
+    [("2026-03-11", Decimal(100)), ("2026-03-05", None)],
+)
+def test_a_price_that_the_crm_made_anew_under_another_id_goes_on_from_the_one_before(
+    conn: Connection, gone_on: str, before: Decimal | None
+) -> None:
+    crm(conn, ("2026-01-10", "100"), (gone_on, "100"))
+    conn.execute("update core.price set is_deleted = true")
+    crm(conn, ("2026-03-10", "150"), number="2")
+    accounting(conn, "2026-01-01", (SEEN, "100"))
+    assert found(conn) == [(date(2026, 3, 10), "crm", before)]
+
+
 def test_before_the_first_version_that_we_know_the_crm_is_taken_to_have_said_the_same(
     conn: Connection,
 ) -> None:

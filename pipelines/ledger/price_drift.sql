@@ -120,6 +120,26 @@ with accounting as (
            x.said_from, x.known_from, p.crm_price
     from pairs p
     join core.product x on x.product_id = p.record and p.kept_as = 'core.product'
+    union all
+    -- a price may be made anew under another id: until then the list said what the record before it says
+    select p.drift_key, p.product_id, p.price_list, p.price_type, p.code, (v.said_from at time zone p.zone)::date,
+           v.said_from, v.known_from, case when not v.is_gone and v.currency = p.code then v.price end
+    from pairs p
+    cross join lateral (
+        select min(t.said_from) as first_from
+        from (select said_from from core.price where price_id = p.record
+              union all
+              select said_from from ops.row_version where table_name = 'core.price' and key = p.record and row is not null) t) own
+    join core.price x on x.product_id = p.product_id and x.price_list is not distinct from p.price_list
+     and x.is_deleted and x.price_id <> p.record
+    cross join lateral (
+        select x.said_from, x.known_from, true as is_gone, null::text as currency, null::numeric as price
+        union all
+        select k.said_from, k.known_from, coalesce((k.row ->> 'is_deleted')::boolean, true), k.row ->> 'currency',
+               (k.row ->> 'price')::numeric
+        from ops.row_version k
+        where k.table_name = 'core.price' and k.key = x.price_id) v
+    where p.kept_as = 'core.price' and v.said_from < own.first_from
 ), series as (
     -- prices of the product as such: of its own unit, of no variety of it
     select p.drift_key, p.product_id, p.price_list, p.price_type, p.code, case when p.adds_vat then 1 + p.vat_rate / 100 end as vat,
