@@ -159,6 +159,8 @@ class _Writer:
         degrees = system.file.clients.trust.model_dump(by_alias=True, exclude_none=True)
         yield from (f"### {self.w('clients')}", "")
         yield f"{self.w('trust')}: {'; '.join(f'{self.f(name)} {degree}' for name, degree in degrees.items())}."
+        if complete := system.file.clients.complete:
+            yield f"{self.w('complete')}: {', '.join(self.f(name) for name in complete)}."
         yield ""
 
     def prices(self, system: System) -> Iterator[str]:

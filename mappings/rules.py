@@ -104,6 +104,7 @@ def settings(system: System) -> dict[str, Any]:
         found["price_types"] = [pair.model_dump(by_alias=True) for pair in file.prices]
         found["activity_entities"] = list(system.entities_of("core.activity"))
         found["client_trust"] = file.clients.trust.model_dump(by_alias=True, exclude_none=True)
+        found["client_complete"] = list(file.clients.complete)
     if file.role == "accounting":
         found |= file.money.model_dump()
         found["rounding_up_to"] = file.reconcile.rounding_up_to

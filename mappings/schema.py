@@ -221,10 +221,12 @@ class Trust(Section):
 
 
 class Clients(Section):
-    """Of a CRM: where its records and others are one client, the value that is trusted more wins; among equals the
-    record changed last, then the one known longest. An empty value never wins."""
+    """Of a CRM: where its records and others are one client, the value that is trusted more wins; among equals, of the
+    fields in `complete`, a value of this CRM that says the same and more; then that of the record changed last, then of
+    the one known longest. An empty value never wins."""
 
     trust: Trust = Trust()
+    complete: tuple[Literal["name", "city", "address"], ...] = ()
 
 
 class PriceMatch(Section):

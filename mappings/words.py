@@ -201,6 +201,10 @@ WORDS: dict[str, tuple[str, str]] = {
             "последним; доверие к значениям этой системы"
         ),
     ),
+    "complete": (
+        "Where trust is equal, a value of this system that says the same and more wins over a fresher one, of",
+        "При равном доверии значение этой системы, в котором сказано то же и больше, важнее более свежего, поля",
+    ),
     "demanded": ("Tax numbers (INN) are demanded for", "ИНН обязателен для контрагентов из"),
     "constant": ("always", "всегда"),
     "first_of": ("first that is filled", "первое заполненное"),

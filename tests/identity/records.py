@@ -77,6 +77,15 @@ class Records:
         )
         self._tell({("ops.setting", "*")})
 
+    def complete(self, system: str, *fields: str) -> None:
+        """The fields of which a fuller value of this system wins."""
+        self.conn.execute(
+            "insert into ops.setting (system, name, value) values (%s, 'client_complete', %s)"
+            " on conflict (system, name) do update set value = excluded.value",
+            [system, Jsonb(fields)],
+        )
+        self._tell({("ops.setting", "*")})
+
     def refresh(self, *, everything: bool = False) -> list[Outcome]:
         """Bring what is made of the records up to date; what came out otherwise than it stood."""
         outcomes = [refresh(self.conn, tables()[name], everything=everything) for name in MADE]

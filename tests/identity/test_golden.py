@@ -77,6 +77,37 @@ def test_of_values_changed_at_once_that_of_the_record_known_longer_wins(records:
     }
 
 
+def test_where_the_mapping_file_says_so_a_value_that_says_the_same_and_more_wins_over_a_fresher_one(
+    records: Records,
+) -> None:
+    whole = "105005, г. Москва, ул. Бауманская, д. 7, оф. 2"
+    records.record("a:1", name="Ромашка", address=whole, modified_at=OLD)
+    records.record("b:1", name="Ромашка Москва", address="Бауманская 7", modified_at=NEW)
+    records.join("a:1", "a:1", "b:1")
+    records.refresh()
+    assert golden(records, "a:1")["address"] == ("Бауманская 7", "b:1", "freshness")
+    records.complete("b", "address")
+    records.refresh()
+    assert golden(records, "a:1")["address"] == ("Бауманская 7", "b:1", "freshness"), "nothing is said of a's"
+    records.complete("a", "address")
+    records.refresh()
+    assert golden(records, "a:1") == {
+        "name": ("Ромашка Москва", "b:1", "freshness"),
+        "address": (whole, "a:1", "completeness"),
+    }
+    records.record("b:1", name="Ромашка Москва", address="Мира 5", modified_at=NEW)
+    records.refresh()
+    assert golden(records, "a:1")["address"] == ("Мира 5", "b:1", "freshness"), "it says something else"
+    records.record("b:1", name="Ромашка Москва", address="Бауманская 7", modified_at=NEW)
+    records.trust("b", address=2)
+    records.refresh()
+    assert golden(records, "a:1")["address"] == ("Бауманская 7", "b:1", "trust")
+    records.trust("b", address=1)
+    records.record("a:1", name="Ромашка", address=whole, modified_at=OLD, is_deleted=True)
+    records.refresh()
+    assert golden(records, "a:1")["address"] == ("Бауманская 7", "b:1", "only value")
+
+
 def test_an_address_is_a_value_that_a_client_goes_by_and_stands_in_its_profile(records: Records) -> None:
     records.trust("a", address=2)
     records.record("a:1", city="Тула", address="ул. Мира, д. 5", modified_at=OLD)
@@ -210,7 +241,7 @@ def test_a_deal_may_be_by_the_counterparty_of_another_client_under_its_number_of
 
 
 NUMBERS = st.integers(0, 3)
-SAID = st.sampled_from([None, "x", "y"])
+SAID = st.sampled_from([None, "x", "y", "x y"])
 WHEN = st.sampled_from([None, OLD, NEW])
 ACTS = st.one_of(
     st.tuples(st.just("record"), NUMBERS, st.fixed_dictionaries(
@@ -226,6 +257,7 @@ ACTS = st.one_of(
     st.tuples(st.just("drop"), st.sampled_from(["core.requisite", "core.contact", "core.deal", "core.deal_requisite"]),
               NUMBERS),
     st.tuples(st.just("trust"), st.sampled_from("ab"), st.integers(0, 2)),
+    st.tuples(st.just("complete"), st.sampled_from("ab"), st.lists(st.sampled_from(["name", "city"]), max_size=2)),
 )  # fmt: skip
 
 
@@ -257,6 +289,8 @@ def do(records: Records, verb: str, one: Any, other: Any) -> None:
             records.drop(one, key(other))
         case "trust":
             records.trust(one, **{"*": other})
+        case "complete":
+            records.complete(one, *other)
         case _:
             named = {
                 n: key(v) if n in ("client_record_id", "requisite_id") and v is not None else v

@@ -205,9 +205,10 @@ feedback: {deal: {fields: {UF_DEBT: {from: debt}}}}
 
 
 def test_how_far_values_of_a_crm_are_trusted_is_a_setting(tmp_path: Path) -> None:
-    body = HEAD + 'clients: {trust: {name: 2, phone: 0, "*": 3}}\n'
+    body = HEAD + 'clients: {trust: {name: 2, phone: 0, "*": 3}, complete: [name, address]}\n'
     system = load(write_folder(tmp_path, shop=body), {}).system("shop")
     assert settings(system)["client_trust"] == {"name": 2, "phone": 0, "*": 3}
+    assert settings(system)["client_complete"] == ["name", "address"]
     silent = load(write_folder(tmp_path, shop=HEAD), {}).system("shop")
     assert settings(silent)["client_trust"] == {"*": 1}
 
