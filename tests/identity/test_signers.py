@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -84,6 +85,34 @@ def test_a_deal_whose_record_was_never_read_keeps_what_its_crm_says(records: Rec
     records.record("b:9", name="Роза")
     records.join("a:1", "b:9")
     assert signed(records)[:3] == ("a:1", "b:9", "Роза")
+
+
+def test_people_of_a_client_speak_for_its_counterparties_and_deals_tell_for_which(joined: Records) -> None:
+    joined.put("core.requisite", "a:r2", client_record_id="a:1", **ROZA)
+    joined.put("core.contact", "a:c1", client_record_id="a:1", full_name="Лис Борис", phone="+74951112233")
+    joined.put("core.contact", "b:c1", client_record_id="b:1", full_name="Орлова Анна")
+    joined.put("core.contact", "b:c2", client_record_id="b:1", is_deleted=True, merged_into="b:c1")
+    joined.put("core.contact", "b:c3", client_record_id="b:1", full_name="Ушёл", is_deleted=True)
+    joined.put("core.deal_requisite", "b:d1", requisite_id="a:r2")
+    joined.put(
+        "core.deal", "b:d1", client_record_id="b:1", contact_id="b:c2", currency="RUB", amount=100,
+        closed_on=date(2026, 3, 10),
+    )  # fmt: skip
+    joined.refresh()
+    asked = (
+        "select counterparty, contact, is_sole, deals, first_on, last_on from marts.counterparty_contact"
+        " where client_id = 'a:1' order by 1, 2"
+    )
+    day = date(2026, 3, 10)
+    assert joined.rows(asked) == [
+        ("Роза ООО", "Лис Борис", False, 0, None, None),
+        ("Роза ООО", "Орлова Анна", False, 1, day, day),
+        ("Ромашка ООО", "Лис Борис", False, 0, None, None),
+        ("Ромашка ООО", "Орлова Анна", False, 0, None, None),
+    ]
+    joined.join("b:1", "b:1")
+    joined.refresh()
+    assert {row[1] for row in joined.rows(asked)} == {"Лис Борис"}
 
 
 def test_the_marts_speak_of_the_client(joined: Records) -> None:
