@@ -50,6 +50,20 @@ def variance_show(
     raise typer.Exit(run(number, language))
 
 
+@variance_app.command("prices")
+def variance_prices(
+    limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=100_000)] = 50,
+    language: InLanguage = "en",
+) -> None:
+    """Products whose price in the CRM is not their price in accounting: since which day, who moved, what to do.
+
+    They stand in no sum: a price list is owed by nobody. The latest drift comes first.
+    """
+    from pipelines.commands.prices import variance_prices as run
+
+    raise typer.Exit(run(language, limit=limit))
+
+
 @variance_app.command("accept")
 def variance_accept(numbers: Numbers, by: By, reason: Reason, language: InLanguage = "en") -> None:
     """Accept variances as they are. They stay in every sum, and are open again when their amount changes."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
 
+from pipelines.commands import prices
+from pipelines.commands.session import CONSOLE
 from pipelines.ledger.price_day import turn_the_day
 from pipelines.refresh import Outcome, refresh
 from pipelines.table import tables
@@ -105,6 +109,32 @@ def accounting(conn: Connection, valid_from: str | None, *said: tuple[str, str],
         conn, "core.accounting_price", {**BOOKS, **row}, "price_key valid_from price said_from known_from",
         [(key, valid_from, price, at(day), at(day))],
     )  # fmt: skip
+
+
+def test_people_are_told_of_it_by_a_command(
+    conn: Connection, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crm(conn, ("2026-01-10", "100"), ("2026-03-10", "150"))
+    accounting(conn, "2026-01-01", (SEEN, "100"))
+
+    @contextmanager
+    def road() -> Any:
+        rows = lambda query, values: conn.execute(query, values).fetchall()  # noqa: E731
+        yield SimpleNamespace(warehouse=SimpleNamespace(rows=rows))
+
+    monkeypatch.setattr(prices, "road", road)
+    monkeypatch.setattr(CONSOLE, "width", 200)
+    assert prices.variance_prices("en", limit=5) == 0
+    assert "No price of the CRM is another" in capsys.readouterr().out
+    compare(conn)
+    assert prices.variance_prices("en", limit=5) == 0
+    told = capsys.readouterr().out
+    assert "Prices that drift apart: 1" in told
+    assert "10.03.2026  accountants  Стол: 150 RUB in the CRM («BASE»), 100 RUB in accounting" in told
+    assert prices.variance_prices("ru", limit=5) == 0
+    told = capsys.readouterr().out
+    assert "10.03.2026  бухгалтерия  Стол: в CRM 150 RUB" in told
+    assert "установите новую цену и в учёте" in " ".join(told.split())
 
 
 def compare(conn: Connection, *, everything: bool = True) -> Outcome:
