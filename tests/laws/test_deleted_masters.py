@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from expectations import suites, validate
 from tests.laws.conftest import Towns
 from tests.laws.one_deal import deal_of, only, settle
 from tests.laws.test_revisions import documents
@@ -51,6 +52,37 @@ def test_a_deal_waits_while_what_it_needs_is_deleted_and_goes_on_when_it_is_rest
         settle(town)
         assert holds(town, second) == []
         assert [posted for _, posted, _ in documents(town, second)] == [True]
+
+
+def test_a_buyer_who_is_deleted_under_posted_documents_is_flagged_though_no_deal_needs_him_anew(
+    towns: Towns,
+) -> None:
+    with towns() as town:
+        town.remap("follows", "follows_read", "mixed")
+        only(town, "22", lines=1)
+        settle(town)
+        assert flagged(town) == []
+        key = created(town, "counterparty")
+        name = town.books.all("counterparty")[key]["Description"]
+        before = documents(town, deal_of(town))
+        town.books.change("counterparty", key, DeletionMark=True)
+        town.sync()
+        assert documents(town, deal_of(town)) == before
+        ((said, said_ru),) = flagged(town)
+        assert said.startswith(
+            f"counterparty {name} (onec): it is marked for deletion in accounting, or deleted, and "
+        )
+        assert "take the mark off there, or enter another" in said
+        assert f"контрагент {name} (onec): в учёте помечен на удаление" in said_ru
+        town.books.change("counterparty", key, DeletionMark=False)
+        town.sync()
+        assert flagged(town) == []
+
+
+def flagged(town: Town) -> list[tuple[str, str]]:
+    with town.warehouse.transaction() as conn:
+        (found,) = validate(conn, suites()["core.accounting_counterparty"])
+    return [(example.reason, example.reason_ru) for example in found.examples]
 
 
 def test_a_deal_goes_on_with_the_buyer_that_an_accountant_entered_instead(towns: Towns) -> None:
