@@ -118,11 +118,11 @@ def taken_apart(name: str | None, key: str | None, town: str | None, kind: str |
 
     `kind`: what the tax number says of its holder: person, company or None.
     """
-    if not key or key in NO_NAMES:
+    if not key or _names_nobody(key):
         return NO_NAME
     found = plain(name, key)
     name, key = found.name, found.key
-    if not key or key in NO_NAMES:
+    if not key or _names_nobody(key):
         return replace(NO_NAME, numbers=found.numbers)
     form = next((form for form in FORMS if name and name.endswith(f" {form}")), None)
     if not form and key.startswith(LATIN_SOLE):
@@ -155,6 +155,11 @@ def taken_apart(name: str | None, key: str | None, town: str | None, kind: str |
         person=parts,
         numbers=found.numbers,
     )
+
+
+def _names_nobody(key: str) -> bool:
+    """Whether it is typed to fill the field; "тест тест тест" as "тест"."""
+    return key in NO_NAMES or " ".join(dict.fromkeys(key.split())) in NO_NAMES
 
 
 def _agreed(own: str | None, kind: str | None) -> str | None:

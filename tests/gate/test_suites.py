@@ -13,6 +13,8 @@ import pytest
 from expectations import SuiteError, suites, validate
 from expectations.suite import read_suite
 from mappings import load
+from pipelines.core.cleaning import clean
+from pipelines.identity.words import NO_NAMES
 from pipelines.table import tables
 from resources.warehouse import Warehouse
 from tests.gate.batch import TABLES, TODAY, _insert, undone
@@ -58,6 +60,34 @@ def test_every_kind_of_document_that_a_ready_file_reads_is_a_known_one(tmp_path:
             kind = rule.rule.fields["kind"]
             read |= {kind.constant, kind.otherwise, *(kind.map or {}).values()} - {None}
     assert {"order", "invoice", "realization", "return"} <= read <= set(known)
+
+
+@pytest.mark.parametrize("table", ["core.client_record", "core.counterparty", "core.contact"])
+def test_a_name_that_identity_takes_for_none_is_flagged(table: str) -> None:
+    """But for buyers of a till, who are called so in accounting, too."""
+    till = {"розничный покупатель", "частное лицо", "физическое лицо", "физлицо", "физ лицо"}
+    (expectation,) = (found for found in suites()[table].expectations if found.name == "name_tells")
+    asked = set(expectation.kwargs["value_set"])
+    assert asked == {name for name in NO_NAMES if len(set(name.split())) == len(name.split())} - till
+    assert asked | till >= {" ".join(dict.fromkeys(name.split())) for name in NO_NAMES}
+
+
+@pytest.mark.parametrize("name", ["ООО «Тест»", "тест тест тест", "ИП Новый клиент"])
+def test_who_is_called_by_no_name_is_told_by_what_to_do(stage: Warehouse, name: str) -> None:
+    with undone(stage) as conn:
+        table = tables()["core.client_record"]
+        if table.name not in TABLES:
+            conn.execute(table.create_sql)
+        conn.execute("truncate core.client_record")
+        key = clean("legal_name_key", [name])[0].value
+        row = {c.name: _some(c.type) for c in table.columns if not c.nullable}
+        _insert(conn, table.name, row | {"name": name, "name_key": key, "source": "shop", "source_id": "7"})
+        (found,) = (r for r in validate(conn, suites()[table.name]) if r.name == "name_tells")
+        assert found.failed == 1
+        assert found.examples[0].reason.startswith(f"client 7 (shop): its name '{name}' names nobody")
+        conn.execute("update core.client_record set name_key = 'тестовод'")
+        (found,) = (r for r in validate(conn, suites()[table.name]) if r.name == "name_tells")
+        assert found.passed
 
 
 def _some(kind: str) -> Any:

@@ -353,8 +353,10 @@ def test_names_that_are_nobodys_join_nobody(clients: Clients) -> None:
     clients.give("bitrix24:1", "тест тест")
     clients.give("amocrm:1", "тест тест", day=1)
     clients.give("amocrm:2", "Тест", day=2)
+    for number in (3, 4):
+        clients.give(f"amocrm:{number}", "тест тест тест", day=number)
     clients.sync()
-    assert len(clients.parts()) == 3
+    assert len(clients.parts()) == 5
     assert clients.pairs() == []
 
 
