@@ -24,5 +24,6 @@ create table ledger.document_line (
 );
 
 create index document_line_document on ledger.document_line (document_key);
+create index document_line_product on ledger.document_line (product_key);
 
 -- @rows mapping

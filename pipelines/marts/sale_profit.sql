@@ -19,56 +19,25 @@
 -- @column cost numeric(18,2) -- accounting's cost; 0 where only services were sold and none was booked; null: see reason
 -- @column margin numeric(18,2) -- net less cost; null where the cost is
 -- @column reason text -- no entries: accounting publishes none of it; no cost entry: goods whose cost is not booked; other currency than the cost
--- @changed marts.sold_document marts.counterparty_client marts.buyer_rule ledger.document ledger.document_line ledger.position ledger.entry core.accounting_account core.accounting_product ops.setting
+-- @changed ledger.sale marts.currency marts.buyer_rule
 -- @rows
-with costing as (
-    select a.account_key
-    from core.accounting_account a
-    where exists (
-        select from ops.setting s
-        cross join jsonb_array_elements_text(s.value) as named(code)
-        where s.name = 'cost_accounts' and (a.code = named.code or starts_with(a.code, named.code || '.')))
-), booked as (
-    select e.document_key, bool_or(dr.account_key is not null or cr.account_key is not null) as has_cost,
-           coalesce(sum(e.amount) filter (where dr.account_key is not null), 0)
-           - coalesce(sum(e.amount) filter (where cr.account_key is not null), 0) as cost
-    from ledger.entry e
-    left join costing dr on dr.account_key = e.account_dr_key
-    left join costing cr on cr.account_key = e.account_cr_key
-    where e.is_active and not e.is_deleted
-    group by e.document_key
-), lines as (
-    select l.document_key, coalesce(sum(l.amount), 0) as gross, coalesce(sum(l.vat_amount), 0) as vat,
-           bool_and(coalesce(p.is_service, false)) as only_services
-    from ledger.document_line l
-    left join core.accounting_product p on p.product_key = l.product_key
-    where not l.is_deleted
-    group by l.document_key
-), told as (
-    select s.document_key, s.kind, s.document_date, coalesce(s.client_id, o.client_id) as client_id, s.counterparty_key, p.deal_id, s.currency, s.gross,
-           case when s.kind <> 'correction' and l.document_key is not null then l.vat * ops.sign(s.kind)
-                else coalesce(round(s.gross * b.vat / nullif(b.gross, 0), 2), 0) end as vat,
-           case when s.currency is distinct from r.own_currency then 'other currency'
-                when k.document_key is null then 'no entries'
-                when not k.has_cost and s.kind <> 'correction' and not coalesce(l.only_services, false) then 'no cost entry'
-                end as reason,
-           k.cost
-    from marts.sold_document s
+with told as (
+    select s.*, c.currency,
+           case when c.currency is distinct from r.own_currency then 'other currency'
+                when not s.has_entries then 'no entries'
+                when not s.has_cost and s.kind <> 'correction' and not s.only_services then 'no cost entry'
+                end as reason
+    from ledger.sale s
     cross join marts.buyer_rule r
-    left join marts.counterparty_client o on o.counterparty_key = s.counterparty_key
-    left join ledger.position p on p.document_key = s.document_key
-    left join ledger.document d on d.document_key = s.document_key
-    left join lines l on l.document_key = s.document_key
-    left join lines b on b.document_key = d.base_key
-    left join booked k on k.document_key = s.document_key
+    left join marts.currency c on c.currency_key = s.currency_key
 )
 select
     document_key,
     kind,
     document_date,
-    coalesce('client ' || client_id, 'counterparty ' || counterparty_key) as buyer_key,
+    coalesce('client ' || client_id, 'counterparty ' || nullif(counterparty_key, '-')) as buyer_key,
     client_id,
-    counterparty_key,
+    nullif(counterparty_key, '-') as counterparty_key,
     deal_id,
     currency,
     gross,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from resources.warehouse import Connection, Warehouse
-from tests.marts.company import BOOKS, CRM, DOLLAR, ROUBLE, deploy_empty, insert
+from tests.marts.company import BOOKS, CRM, DOLLAR, ROUBLE, deploy_empty, insert, worked_out
 
 BUYERS = (
     ("A1", "Альфа ООО"),
@@ -49,7 +49,7 @@ POSITION = {
 
 def found_buyers(warehouse: Warehouse) -> None:
     deploy_empty(warehouse)
-    with warehouse.transaction() as conn:
+    with worked_out(warehouse) as conn:
         settings = [("onec", "currency", '"RUB"'), ("onec", "cost_accounts", '["90.02"]')]
         insert(conn, "ops.setting", {}, "system name value", settings)
         accounts = [

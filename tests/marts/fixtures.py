@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
 
-from resources.warehouse import Warehouse
+from resources.warehouse import Connection, Warehouse
 from tests.marts.buyers import found_buyers
-from tests.marts.company import deploy_empty, found_company
+from tests.marts.company import deploy_empty, found_company, worked_out
 from tests.marts.shop import found_basket, found_counter, found_months
 from tests.marts.stages import found_stages
+
+
+class WorkedOut(Warehouse):
+    """What a test changes is followed by the tables that marts rest on, as a sync does it."""
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        with worked_out(Warehouse(self.url)) as conn:
+            yield conn
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +40,7 @@ def company(server_url: str, company_database: str) -> Warehouse:
 def own_company(server_url: str, company_database: str) -> Iterator[Warehouse]:
     """The company for one test that changes it."""
     for name in _database(server_url, company_database, f"{company_database}_copy"):
-        yield Warehouse(_url(server_url, name))
+        yield WorkedOut(_url(server_url, name))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +65,7 @@ def basket(server_url: str, basket_database: str) -> Warehouse:
 def own_basket(server_url: str, basket_database: str) -> Iterator[Warehouse]:
     """The same for one test that changes it."""
     for name in _database(server_url, basket_database, f"{basket_database}_copy"):
-        yield Warehouse(_url(server_url, name))
+        yield WorkedOut(_url(server_url, name))
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +83,7 @@ def shop(server_url: str, shop_database: str) -> Warehouse:
 def own_shop(server_url: str, shop_database: str) -> Iterator[Warehouse]:
     """The same for one test that changes it."""
     for name in _database(server_url, shop_database, f"{shop_database}_copy"):
-        yield Warehouse(_url(server_url, name))
+        yield WorkedOut(_url(server_url, name))
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +101,7 @@ def counter(server_url: str, counter_database: str) -> Warehouse:
 def own_counter(server_url: str, counter_database: str) -> Iterator[Warehouse]:
     """The same for one test that changes it."""
     for name in _database(server_url, counter_database, f"{counter_database}_copy"):
-        yield Warehouse(_url(server_url, name))
+        yield WorkedOut(_url(server_url, name))
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +119,7 @@ def stages(server_url: str, stages_database: str) -> Warehouse:
 def own_stages(server_url: str, stages_database: str) -> Iterator[Warehouse]:
     """The same for one test that changes it."""
     for name in _database(server_url, stages_database, f"{stages_database}_copy"):
-        yield Warehouse(_url(server_url, name))
+        yield WorkedOut(_url(server_url, name))
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +137,7 @@ def buyers(server_url: str, buyers_database: str) -> Warehouse:
 def own_buyers(server_url: str, buyers_database: str) -> Iterator[Warehouse]:
     """The same for one test that changes it."""
     for name in _database(server_url, buyers_database, f"{buyers_database}_copy"):
-        yield Warehouse(_url(server_url, name))
+        yield WorkedOut(_url(server_url, name))
 
 
 def _database(

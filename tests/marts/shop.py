@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 
 from resources.warehouse import Connection, Warehouse
-from tests.marts.company import BOOKS, CRM, DOLLAR, ROUBLE, deploy_empty, insert, refresh_table
+from tests.marts.company import BOOKS, CRM, DOLLAR, ROUBLE, deploy_empty, insert, refresh_table, worked_out
 
 PRODUCTS = (
     # key, article, name, service
@@ -61,7 +61,7 @@ def found_catalogue(conn: Connection) -> None:
 def found_basket(warehouse: Warehouse) -> None:
     """Ten realizations of a year, three older ones, some that do not count; and three deals of the CRM."""
     deploy_empty(warehouse)
-    with warehouse.transaction() as conn:
+    with worked_out(warehouse) as conn:
         found_catalogue(conn)
         for number, products in enumerate(TOGETHER, 1):
             day = date(2025, 4, 1) if number == 1 else date(2026, 1, number)
@@ -132,7 +132,7 @@ SOLD_BEFORE = {
 def found_months(warehouse: Warehouse) -> None:
     """Eight months of sales, in two periods of four; a sale in dollars, a gift in a currency that nobody lists."""
     deploy_empty(warehouse)
-    with warehouse.transaction() as conn:
+    with worked_out(warehouse) as conn:
         found_catalogue(conn)
         set_goods(conn, "classes", months=4)
         for months, sold in ((MONTHS, SOLD), (MONTHS_BEFORE, SOLD_BEFORE)):
@@ -175,7 +175,7 @@ PAIRS = [
 def found_counter(warehouse: Warehouse) -> None:
     """What stands on a seller's counter: prices of both sides, up to 20 April 2026, and what lies in two warehouses."""
     deploy_empty(warehouse)
-    with warehouse.transaction() as conn:
+    with worked_out(warehouse) as conn:
         found_catalogue(conn)
         settings = [("onec", "price_entities", '["price"]'), ("crm", "price_types", json.dumps(PAIRS))]
         insert(conn, "ops.setting", {}, "system name value", settings)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from resources.warehouse import Connection, Warehouse
-from tests.marts.company import CRM, deploy_empty, insert
+from tests.marts.company import CRM, deploy_empty, insert, worked_out
 
 DEALS = {
     # deal: manager, lead source, created; then when it came to which stage
@@ -25,7 +25,7 @@ DEALS = {
 
 def found_stages(warehouse: Warehouse) -> None:
     deploy_empty(warehouse)
-    with warehouse.transaction() as conn:
+    with worked_out(warehouse) as conn:
         insert(
             conn,
             "core.employee",
