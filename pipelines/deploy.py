@@ -20,7 +20,7 @@ from pipelines.history import RawVersions, keep_before_it_goes
 from pipelines.ledger.reasons import PHRASES
 from pipelines.raw.load import ensure_tables
 from pipelines.refresh import RawRead
-from pipelines.table import VERSION_COLUMNS, Table, tables
+from pipelines.table import PLANNED, VERSION_COLUMNS, Table, tables
 from resources.warehouse import Connection, Warehouse, trusted
 
 DEPLOY_LOCK = "deploy"
@@ -198,7 +198,7 @@ def _make_view(conn: Connection, table: Table) -> None:
         conn.execute(
             trusted(
                 f"create function {table.name}({table.arguments}) returns table ({returns})"
-                f" language sql stable as $function$\n{table.rows_sql}\n$function$"
+                f" language sql stable {PLANNED.get(table.planned, '')} as $function$\n{table.rows_sql}\n$function$"
             )
         )
         conn.execute(trusted(f"comment on function {table.name} is {_quoted(table.description)}"))

@@ -20,6 +20,7 @@ A table that mappings fill also has `said_from` and `known_from` (VERSION_COLUMN
 
 A view (marts) has `-- @column name type -- comment` lines instead of `create table` and no scope.
 `-- @arguments as_of date, known_at timestamptz default 'infinity'` makes it a function of a date and a time.
+`-- @planned by hash` beside it: its tables are joined by hashing alone, each question of it planned apart (PLANNED).
 """
 
 from __future__ import annotations
@@ -43,13 +44,24 @@ VERSION_COLUMNS = {
 }
 """Behind the columns of the file, where versions are kept (`Table.times`). A row is compared without them."""
 
+PLANNED = {
+    "by hash": (
+        "set enable_nestloop = off set enable_mergejoin = off set work_mem = '128MB'"
+        " rows 100000"  # what stands on it is planned for many rows too
+    )
+}
+"""What `@planned` adds to a function. PostgreSQL takes what is grouped or computed within a statement for a few rows, and joins
+it row by row: of ten thousand clients with ten thousand, in minutes where hashing takes a second."""
+
 _TYPE = r"[a-z]+(?: precision)?(?:\([0-9, ]+\))?(?:\[\])?"
 _COLUMN = re.compile(
     rf"^\s{{4}}(?P<name>[a-z_][a-z0-9_]*)\s+(?P<type>{_TYPE})(?P<rest>[^-]*?),?\s*--\s*(?P<comment>.+)$"
 )
 _VIEW_COLUMN = re.compile(r"^--\s*@column\s+(?P<name>\S+)\s+(?P<type>.+?)\s+--\s+(?P<comment>.+)$")
 _SECTION = re.compile(r"^-- @(changed|all|rows)\b[ \t]*(.*)$", re.MULTILINE)
-_HEADER = re.compile(r"^-- @(owner|scope|emits|money|known|arguments|view)\b[ \t]*(.*)$", re.MULTILINE)
+_HEADER = re.compile(
+    r"^-- @(owner|scope|emits|money|known|arguments|planned|view)\b[ \t]*(.*)$", re.MULTILINE
+)
 
 
 class TableFileError(ValueError):
@@ -93,6 +105,7 @@ class Table:
     is_known: bool = False
     is_view: bool = False
     arguments: str = ""
+    planned: str = ""
     path: Path = field(default=FOLDER)
 
     @property
@@ -133,7 +146,7 @@ class Table:
     @property
     def shape(self) -> str:
         """Fingerprint of what is stored: another shape means the table is made anew."""
-        return _digest(self.create_sql or self.rows_sql + self.arguments)
+        return _digest(self.create_sql or self.rows_sql + self.arguments + self.planned)
 
     @property
     def meaning(self) -> str:
@@ -181,6 +194,7 @@ def read_table(path: Path) -> Table:
         is_known="known" in headers,
         is_view=is_view,
         arguments=headers.get("arguments", ""),
+        planned=headers.get("planned", ""),
         path=path,
     )
     _check(table)
@@ -284,6 +298,10 @@ def _check(table: Table) -> None:
             "a view stores no rows" if table.is_view else "what mappings fill is kept in both times already"
         )
         raise TableFileError(f"{where}: @known: {kept}; leave the line out")
+    if table.planned and (table.planned not in PLANNED or not table.arguments):
+        raise TableFileError(
+            f"{where}: @planned {table.planned}: it says {' or '.join(PLANNED)}, of what has @arguments"
+        )
     for column in (*table.emits, *table.money):
         if column not in names:
             raise TableFileError(f"{where}: @emits/@money names {column!r}, which is no column")

@@ -2,6 +2,7 @@
 --
 -- @owner sales-ops
 -- @arguments as_of date
+-- @planned by hash
 -- @column cohort date -- first day of the month of the first realization
 -- @column currency text -- ISO 4217 letters
 -- @column age integer -- months since, 0 in the cohort's own

@@ -6,6 +6,7 @@
 --
 -- @owner sales-ops
 -- @arguments as_of date
+-- @planned by hash
 -- @column buyer_key text -- marts.buyer: the client, else the counterparty
 -- @column buyer text -- its name
 -- @column client_id text -- core.client; null: none is known

@@ -5,6 +5,7 @@
 --
 -- @owner accountants
 -- @arguments as_of date
+-- @planned by hash
 -- @column level text -- all, manager or client
 -- @column subject_key text -- core.employee or marts.buyer; null: all, or what has no manager or names nobody
 -- @column subject text -- name of the manager or client

@@ -4,6 +4,7 @@
 --
 -- @owner sales-ops
 -- @arguments as_of date, of_months integer default null
+-- @planned by hash
 -- @column employee_id text -- core.employee; null: the deals name no manager
 -- @column manager text -- name of the manager
 -- @column currency text -- ISO 4217: of the deals, and of the documents; null: activities alone, or deals without one

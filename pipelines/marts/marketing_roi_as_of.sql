@@ -5,6 +5,7 @@
 --
 -- @owner marketing
 -- @arguments as_of date
+-- @planned by hash
 -- @column month date -- first day of the month of the spend, and of the deals' creation; null: no date could be read
 -- @column lead_source text -- name of the source; null: the deals name none
 -- @column campaign text -- name of the campaign; null: none, or the source as a whole

@@ -3,6 +3,7 @@
 --
 -- @owner sales-ops
 -- @arguments as_of date, known_at timestamptz default 'infinity'
+-- @planned by hash
 -- @column deal_id text -- core.deal
 -- @column deal text -- name of the deal
 -- @column source text -- connected CRM

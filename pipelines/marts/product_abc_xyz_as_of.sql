@@ -8,6 +8,7 @@
 --
 -- @owner sales-ops
 -- @arguments as_of date
+-- @planned by hash
 -- @column product_key text -- core.accounting_product
 -- @column code text -- article
 -- @column product text -- name in accounting

@@ -3,6 +3,7 @@
 --
 -- @owner sales-ops
 -- @arguments as_of date
+-- @planned by hash
 -- @column month date -- first day of the month
 -- @column currency text -- ISO 4217 letters
 -- @column clients bigint -- who bought in the month; documents that name nobody are of no client

@@ -5,6 +5,7 @@
 --
 -- @owner sales-ops
 -- @arguments as_of date, known_at timestamptz default 'infinity'
+-- @planned by hash
 -- @column month date -- first day of the month in which the stays began
 -- @column source text -- connected CRM
 -- @column pipeline_code text -- pipeline's id in the source
