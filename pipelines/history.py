@@ -19,9 +19,10 @@ from dataclasses import dataclass
 
 from psycopg import Connection
 
-from pipelines.table import Table
+from pipelines.table import Table, tables
 from resources.warehouse import trusted
 
+MAX_LOGGED_SCOPES = 50_000  # beyond it late versions are told as "everything"
 NEVER = "'-infinity'::timestamptz"
 """SQL: of a row that somebody wrote by hand, without its times, too."""
 
@@ -179,8 +180,23 @@ def _late_of(
         conn.execute("analyze moment")
         if history.clean is not None:
             history.clean(conn)
-        told += _told(conn, table, history, "m.seen_at" if known_since_seen else "clock.now")
+        if kept := _told(conn, table, history, "m.seen_at" if known_since_seen else "clock.now"):
+            _log_versions(conn, table)
+        told += kept
     return told
+
+
+def _log_versions(conn: Connection, table: Table) -> None:
+    """Tell those who read a table's versions (`@changed core.deal.versions`) of the scopes in `moment`: its rows need not differ."""
+    name = f"{table.name}.versions"
+    if any(changed.upstream == name for other in tables().values() for changed in other.changed):
+        conn.execute(
+            "with touched as materialized (select distinct key from moment)"
+            " insert into ops.change_log (table_name, key)"
+            " select %(name)s, key from touched where (select count(*) from touched) <= %(most)s"
+            " union all select %(name)s, '*' where (select count(*) from touched) > %(most)s",
+            {"name": name, "most": MAX_LOGGED_SCOPES},
+        )
 
 
 def _told(conn: Connection, table: Table, history: History, known: str) -> int:

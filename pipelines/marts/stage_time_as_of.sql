@@ -27,7 +27,7 @@
 -- @column next_stage_code text -- the stage that it went to
 -- @column next_stage text -- name of that
 -- @column skipped bigint -- open stages between this one and that, of on and won; null where the CRM lists one of them no more
--- @changed core.deal core.stage core.employee core.lead_source marts.zone
+-- @changed core.deal core.deal_step core.stage core.employee core.lead_source marts.zone
 -- @rows
 with stages as (
     -- a stage deleted and made anew has two records: the living one names it
@@ -42,12 +42,13 @@ with stages as (
            count(*) filter (where outcome = 'open' and not is_deleted) over (partition by source, pipeline_code) as places
     from stages s
 ), told as (
+    -- what was known then is read off the versions; what is known is kept (core.deal_step)
     select v.deal_id, v.source, coalesce(v.pipeline_code, '') as pipeline_code, v.stage_code, v.employee_id, v.lead_source_id,
            v.is_deleted, v.created_at, coalesce(v.said_from, '-infinity') as said_from, v.said_to,
            coalesce(z.zone, 'UTC') as zone, (as_of + 1)::timestamp at time zone coalesce(z.zone, 'UTC') as ends_at
     from core.deal_versions_as_known(known_at) v
     left join marts.zone z on z.system = v.source
-    where v.known_to is null
+    where v.known_to is null and known_at < 'infinity'
 ), begun as (
     select *, (lag(pipeline_code) over deal, lag(stage_code) over deal, lag(is_deleted) over deal)
               is distinct from (pipeline_code, stage_code, is_deleted) as begins
@@ -75,16 +76,39 @@ with stages as (
            lead(is_deleted) over deal as next_deleted
     from stays
     window deal as (partition by deal_id order by visit)
+), steps as (
+    select t.*, coalesce(z.zone, 'UTC') as zone, (as_of + 1)::timestamp at time zone coalesce(z.zone, 'UTC') as ends_at
+    from core.deal_step t
+    left join marts.zone z on z.system = t.source
+    where known_at = 'infinity'
+), last_steps as (
+    -- of each stay its last step by then
+    select *, case when next_from < ends_at then next_from end as left_for,
+           visit = 1 and coalesce(entered_from between created_at - interval '1 day' and created_at + interval '1 day', false) as is_born
+    from steps
+    where told_from < ends_at and (next_told_from is null or next_told_from >= ends_at or next_told_from = next_from)
 ), timed as (
-    select *, case when is_born then created_at else nullif(said_from, '-infinity') end as entered_at,
-           coalesce(next_from, case when said_to < ends_at then said_to end) as left_at
+    select deal_id, visit, row_number() over (partition by deal_id, pipeline_code, stage_code order by visit) as visit_of_stage,
+           source, pipeline_code, stage_code, employee_id, lead_source_id, zone, ends_at, is_born,
+           case when is_born then created_at else nullif(said_from, '-infinity') end as entered_at,
+           coalesce(next_from, case when said_to < ends_at then said_to end) as left_at,
+           next_from, next_pipeline, next_stage_code, next_deleted
     from joined
+    where not is_deleted
+    union all
+    select deal_id, visit, visit_of_stage,
+           source, pipeline_code, stage_code, employee_id, lead_source_id, zone, ends_at, is_born,
+           case when is_born then created_at else nullif(entered_from, '-infinity') end,
+           coalesce(left_for, case when told_to < ends_at then told_to end),
+           left_for, case when left_for is not null then next_pipeline_code end,
+           case when left_for is not null then next_stage_code end, case when left_for is not null then next_is_deleted end
+    from last_steps
     where not is_deleted
 )
 select
     t.deal_id,
     t.visit,
-    row_number() over (partition by t.deal_id, t.pipeline_code, t.stage_code order by t.visit) as visit_of_stage,
+    t.visit_of_stage,
     t.source,
     nullif(t.pipeline_code, '') as pipeline_code,
     t.stage_code,

@@ -6,6 +6,7 @@
 --
 -- @owner sales-ops
 -- @arguments as_of date, known_at timestamptz default 'infinity'
+-- @planned by hash
 -- @column deal_id text -- core.deal
 -- @column why text -- stuck or forgotten; a deal that is both has a row for each
 -- @column deal text -- name of the deal
@@ -38,6 +39,7 @@ with stays as materialized (
     select v.*, (as_of + 1)::timestamp at time zone coalesce(z.zone, 'UTC') as ends_at,
            coalesce(v.said_from, '-infinity') as told_at
     from core.deal_versions_as_known(known_at) v
+    join (select distinct deal_id from stays where left_at is null) o on o.deal_id = v.deal_id
     left join marts.zone z on z.system = v.source
     where v.known_to is null
 ), compared as (

@@ -18,6 +18,7 @@ from tests.laws.town import Done, Town
 
 ROUNDS = 2
 SETTLING = 4  # syncs: a bound, usually two are enough
+OF_HISTORY = {"core.deal_step"}  # tells what was before, which who comes at the end has not seen
 
 
 def until_quiet(town: Town) -> None:
@@ -51,6 +52,8 @@ def test_any_history_leaves_the_tables_that_a_rebuild_and_a_fresh_start_give(
             feed(fresh, town)
             after = fresh.contents(without=("modified_at",))
         for table, rows in before.items():
+            if table in OF_HISTORY:
+                continue
             assert rows == after[table], f"{table} differs from a company that saw the final state only"
 
 

@@ -234,6 +234,24 @@ def test_a_row_of_a_parent_is_at_any_time_what_a_replay_says(road: Road, acts: l
     Shop(road, "line").play(acts)
 
 
+@settings(max_examples=examples(40))
+@given(ACTS)
+@example([Act(0, 2, "A"), SYNC, Act(0, 1, "B")])  # late: it was there earlier than was known
+@example(
+    [Act(0, 1, "A"), SYNC, Act(0, 4, "B"), SYNC, Act(0, 2, ""), SYNC, Act(0, 3, "C")]
+)  # gone for a while, told of late
+def test_steps_of_deals_follow_what_is_told_of_late(road: Road, acts: list[Act | str]) -> None:
+    """A row of core.deal need not differ for that, and its steps do."""
+    shop, steps = Shop(road, "deal"), tables()["core.deal_step"]
+    for act in [*acts, SYNC]:
+        if isinstance(act, Act):
+            shop.act(act)
+        else:
+            shop.sync()
+            sync.refresh_table(road, steps)
+    assert sync.refresh_table(road, steps, everything=True).quiet
+
+
 @settings(max_examples=examples(15))
 @given(st.sampled_from(list(Shop.table)), ACTS)
 def test_a_rebuild_and_a_table_made_anew_change_nothing_that_was_read(

@@ -25,7 +25,7 @@ BOOKS = {"source": "onec", "is_deleted": False, "problems": []}
 
 Row = Mapping[str, Any]
 
-REST_ON = ("ledger.sale",)  # what marts read that the road works out
+REST_ON = ("core.deal_step", "ledger.sale")  # what marts read that the road works out
 
 
 def insert(conn: Connection, table: str, common: Row, columns: str, rows: Sequence[Sequence[Any]]) -> None:
