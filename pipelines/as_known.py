@@ -110,7 +110,7 @@ def _function(table: Table, what: str, arguments: str, body: str, said: str, ret
     signature = f"{name}({', '.join('timestamptz' for _ in arguments.split(','))})"
     return f"""drop function if exists {signature} cascade;
 create function {name}({arguments})
-returns setof {returns or table.name} language sql stable as $function${body}
+returns setof {returns or table.name} language sql stable parallel safe as $function${body}
 $function$;
 comment on function {name} is {_literal(f"{table.description} {said}")};"""
 

@@ -193,20 +193,29 @@ def _make_table(conn: Connection, table: Table) -> None:
 
 def _make_view(conn: Connection, table: Table) -> None:
     if table.arguments:
-        returns = ", ".join(f'"{c.name}" {c.type}' for c in table.columns)
-        conn.execute(trusted(f"drop function if exists {table.name} cascade"))
-        conn.execute(
-            trusted(
-                f"create function {table.name}({table.arguments}) returns table ({returns})"
-                f" language sql stable {PLANNED.get(table.planned, '')} as $function$\n{table.rows_sql}\n$function$"
-            )
-        )
-        conn.execute(trusted(f"comment on function {table.name} is {_quoted(table.description)}"))
+        _make_function(conn, table, table.name, table.rows_sql)
         return
     conn.execute(trusted(f"drop view if exists {table.name} cascade"))
     columns = ", ".join(f'v."{c.name}"::{c.type} as "{c.name}"' for c in table.columns)
-    conn.execute(trusted(f"create view {table.name} as select {columns} from (\n{table.rows_sql}\n) v"))
+    rows = f"select {columns} from (\n{table.rows_sql}\n) v"
+    conn.execute(trusted(f"drop function if exists {table.name}_planned"))
+    if table.planned:  # a view has no settings of its own, and a function forgets how many decimals there are
+        _make_function(conn, table, f"{table.name}_planned", rows)
+        rows = f"select {columns} from {table.name}_planned() v"
+    conn.execute(trusted(f"create view {table.name} as {rows}"))
     _comment(conn, table, "view")
+
+
+def _make_function(conn: Connection, table: Table, name: str, rows: str) -> None:
+    returns = ", ".join(f'"{c.name}" {c.type}' for c in table.columns)
+    conn.execute(trusted(f"drop function if exists {name} cascade"))
+    conn.execute(
+        trusted(
+            f"create function {name}({table.arguments}) returns table ({returns})"
+            f" language sql stable {PLANNED[table.planned]} as $function$\n{rows}\n$function$"
+        )
+    )
+    conn.execute(trusted(f"comment on function {name} is {_quoted(table.description)}"))
 
 
 def _comment(conn: Connection, table: Table, what: str) -> None:

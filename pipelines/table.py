@@ -20,7 +20,7 @@ A table that mappings fill also has `said_from` and `known_from` (VERSION_COLUMN
 
 A view (marts) has `-- @column name type -- comment` lines instead of `create table` and no scope.
 `-- @arguments as_of date, known_at timestamptz default 'infinity'` makes it a function of a date and a time.
-`-- @planned by hash` beside it: its tables are joined by hashing alone, each question of it planned apart (PLANNED).
+`-- @planned by hash` beside these: its tables are joined by hashing alone, each question of it planned apart (PLANNED).
 """
 
 from __future__ import annotations
@@ -45,13 +45,16 @@ VERSION_COLUMNS = {
 """Behind the columns of the file, where versions are kept (`Table.times`). A row is compared without them."""
 
 PLANNED = {
+    "": "parallel safe",
     "by hash": (
-        "set enable_nestloop = off set enable_mergejoin = off set work_mem = '128MB'"
+        "parallel restricted"  # not once in each process
+        " set enable_nestloop = off set enable_mergejoin = off set work_mem = '128MB'"
         " rows 100000"  # what stands on it is planned for many rows too
-    )
+    ),
 }
-"""What `@planned` adds to a function. PostgreSQL takes what is grouped or computed within a statement for a few rows, and joins
-it row by row: of ten thousand clients with ten thousand, in minutes where hashing takes a second."""
+"""What `@planned` makes of a function, or of one behind a view. PostgreSQL takes what is grouped or computed within a
+statement for a few rows, and joins it row by row: of ten thousand clients with ten thousand, in minutes where hashing takes
+a second."""
 
 _TYPE = r"[a-z]+(?: precision)?(?:\([0-9, ]+\))?(?:\[\])?"
 _COLUMN = re.compile(
@@ -146,7 +149,8 @@ class Table:
     @property
     def shape(self) -> str:
         """Fingerprint of what is stored: another shape means the table is made anew."""
-        return _digest(self.create_sql or self.rows_sql + self.arguments + self.planned)
+        how = PLANNED[self.planned] if self.arguments or self.planned else ""
+        return _digest(self.create_sql or self.rows_sql + self.arguments + how)
 
     @property
     def meaning(self) -> str:
@@ -298,10 +302,8 @@ def _check(table: Table) -> None:
             "a view stores no rows" if table.is_view else "what mappings fill is kept in both times already"
         )
         raise TableFileError(f"{where}: @known: {kept}; leave the line out")
-    if table.planned and (table.planned not in PLANNED or not table.arguments):
-        raise TableFileError(
-            f"{where}: @planned {table.planned}: it says {' or '.join(PLANNED)}, of what has @arguments"
-        )
+    if table.planned and (table.planned not in PLANNED or not table.is_view):
+        raise TableFileError(f"{where}: @planned {table.planned}: a view or a function is planned by hash")
     for column in (*table.emits, *table.money):
         if column not in names:
             raise TableFileError(f"{where}: @emits/@money names {column!r}, which is no column")

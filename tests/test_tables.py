@@ -67,7 +67,11 @@ def test_a_table_is_read_from_its_file(tmp_path: Path) -> None:
         ("@scope thing_id", "@scope other_id", "@scope must name one of its columns"),
         ("-- @all\nselect deal_id as key from core.deal\n;\n", "", "no @all"),
         ("-- @owner", "-- @emits nothing\n-- @owner", "names 'nothing', which is no column"),
-        ("-- @owner", "-- @planned by hash\n-- @owner", "@planned by hash: it says by hash, of what has @arguments"),
+        (
+            "-- @owner",
+            "-- @planned by hash\n-- @owner",
+            "@planned by hash: a view or a function is planned by hash",
+        ),
     ],
 )
 def test_a_wrong_table_file_is_refused_by_name(tmp_path: Path, wrong: str, right: str, message: str) -> None:

@@ -100,11 +100,18 @@ REPORTS = {
 READ = (
     *(
         f"core.{name}"
-        for name in ("employee", "stage", "deal", "accounting_counterparty", "accounting_currency")
+        for name in (
+            "employee",
+            "stage",
+            "deal",
+            "deal_step",
+            "accounting_counterparty",
+            "accounting_currency",
+        )
     ),
     *(
         f"ledger.{name}"
-        for name in ("document", "payment", "payment_line", "position", "obligation", "allocation")
+        for name in ("document", "payment", "payment_line", "position", "obligation", "allocation", "sale")
     ),
 )
 """What the reports are made of: the rest of the ledger is not looked at here."""

@@ -249,6 +249,16 @@ def test_steps_of_deals_follow_what_is_told_of_late(road: Road, acts: list[Act |
         else:
             shop.sync()
             sync.refresh_table(road, steps)
+    for day in [
+        *((START + timedelta(days=n)).date() for n in (-1, 0, 1)),
+        (shop.now() + timedelta(days=1)).date(),
+    ]:
+        told = "select * from marts.stage_time_as_of(%s, {}) where deal_id like %s order by deal_id, visit"
+        kept, read_off = (
+            road.warehouse.rows(told.format(known), [day, f"shop:{shop.prefix}%"])
+            for known in ("'infinity'", "clock_timestamp()")
+        )
+        assert kept == read_off, f"the steps that are kept tell {day} otherwise than the versions"
     assert sync.refresh_table(road, steps, everything=True).quiet
 
 

@@ -125,6 +125,7 @@ def test_a_new_stamp_is_no_change_of_a_deal_that_we_write_to(own_stages: Warehou
 def test_a_deal_that_somebody_works_on_is_not_forgotten_though_nothing_changes(own_stages: Warehouse) -> None:
     forgotten = (
         "select deal_id, days, since, sentence from marts.stuck_deal_as_of(%s) where why = 'forgotten'"
+        " order by deal_id"
     )
     with own_stages.transaction() as conn:
         tell_activities(conn)
