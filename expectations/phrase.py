@@ -69,6 +69,8 @@ RUSSIAN: tuple[tuple[str, str], ...] = (
     (r"ends in (\d+), by its other digits that must be (\d+)", r"кончается на \1, а по остальным цифрам должно быть \2"),
     (r"ends in (\d+), by its other digits it is (\d+)", r"кончается на \1, а по остальным цифрам должно быть \2"),
     (r"is no tax number of ([A-Z]+) \([^()]*(\([^()]*\)[^()]*)*\)", r"не налоговый номер страны \1"),
+    (r"is no BIN or IIN: it has 12 digits", "не БИН и не ИИН: в них 12 цифр"),
+    (r"is no BIN or IIN: its month or its check digit is wrong", "не БИН и не ИИН: месяц или контрольная цифра неверны"),
     (r"is no KPP: that has 9 characters, like 770101001", "не КПП: в нём 9 знаков, например 770101001"),
     (r"is no OGRN: it has 13 digits, that of an entrepreneur 15", "не ОГРН: в нём 13 цифр, у предпринимателя 15"),
     (r"begins with (\d), as no OGRN of (\d+) digits does", r"начинается с \1, а ОГРН из \2 цифр так не начинается"),

@@ -24,6 +24,8 @@ from pipelines.table import PLANNED, VERSION_COLUMNS, Table, tables
 from resources.warehouse import Connection, Warehouse, trusted
 
 DEPLOY_LOCK = "deploy"
+# What a row says next hangs on what it says: a record that is gone stays where it was.
+REMEMBERS = ("core.client_member",)
 MAX_COMPILED = 16  # states of the mapping files whose reads are kept: a change of them is often taken back
 
 
@@ -183,12 +185,48 @@ def _make_versions(conn: Connection, table: Table) -> bool:
 
 
 def _make_table(conn: Connection, table: Table) -> None:
-    if table.has_versions:
+    carried = table.name in REMEMBERS and _set_aside(conn, table)
+    if table.has_versions and not carried:
         keep_before_it_goes(conn, table)
     conn.execute(trusted(f"drop table if exists {table.name} cascade"))
     conn.execute(trusted(table.create_sql))
+    if carried:
+        _put_back(conn, table)
     _comment(conn, table, "table")
     conn.execute("delete from ops.watermark where consumer = %s", [table.name])
+
+
+def _set_aside(conn: Connection, table: Table) -> bool:
+    """Keep the rows of a table that is made anew in `set_aside`; whether it is there and has what its rows must have."""
+    missing = conn.execute(
+        "select to_regclass(%(name)s) is null or exists (select from unnest(%(needed)s::text[]) as needed(name)"
+        " where not exists (select from pg_attribute a where a.attrelid = to_regclass(%(name)s) and a.attname = needed.name))",
+        {"name": table.name, "needed": [column.name for column in table.columns if not column.nullable]},
+    ).fetchone()
+    if missing is None or missing[0]:
+        return False
+    conn.execute("drop table if exists pg_temp.set_aside")
+    conn.execute(trusted(f"create temporary table set_aside on commit drop as select * from {table.name}"))
+    return True
+
+
+def _put_back(conn: Connection, table: Table) -> None:
+    """Rows without a time of their own are known from now on."""
+    names = [
+        name
+        for (name,) in conn.execute(
+            "select attname::text from pg_attribute where attrelid = 'pg_temp.set_aside'::regclass and attnum > 0"
+            " and attname = any(%s) order by attnum",
+            [[*(column.name for column in table.columns), *table.times]],
+        ).fetchall()
+    ]
+    values = dict.fromkeys(table.times, "now()") | {name: name for name in names}
+    conn.execute(
+        trusted(
+            f"insert into {table.name} ({', '.join(values)}) select {', '.join(values.values())} from set_aside"
+        )
+    )
+    conn.execute("drop table set_aside")
 
 
 def _make_view(conn: Connection, table: Table) -> None:

@@ -214,7 +214,19 @@ def test_an_inn_that_fails_says_what_is_wrong_with_it(written: str, cause: str) 
         ("DE136695978", "DE", None),
         ("GR 094259216", "GR", "EL094259216"),
         ("200988541", "BY", "200988541"),
-        ("123456789012", "KZ", "123456789012"),
+        ("УНП 200988541", "BY", "200988541"),
+        ("200988542", "BY", None),
+        ("БИН 971240001315", "KZ", "971240001315"),
+        ("9401 4000 0385", "KZ", "940140000385"),
+        ("971240001316", "KZ", None),  # another check digit
+        ("971340001319", "KZ", None),  # a thirteenth month
+        ("123456789012", "KZ", None),
+        ("7707083893", "KZ", None),
+        ("CUI: 18547290", "RO", "RO18547290"),
+        ("RO 18547290", "RO", "RO18547290"),
+        ("18547291", "RO", None),
+        ("EIN 91-1144442", "US", "911144442"),
+        ("07-1144442", "US", None),  # no office gives such a prefix
     ],
 )
 def test_tax_numbers_of_other_countries_follow_their_rules(

@@ -269,7 +269,9 @@ def _foreign_tax_number(text: str, country: str) -> str:
     from stdnum.exceptions import ValidationError
     from stdnum.util import get_cc_module
 
-    number = re.sub(r"[^0-9A-ZА-Я]", "", _bare(text, r"(?:vat|tax|ust)\b(?:\s*(?:id|no|nr|number))?"))
+    number = re.sub(r"[^0-9A-ZА-Я]", "", _bare(text, rf"(?:{LABELS})\b(?:\s*(?:id|no|nr|number)\b)?"))
+    if country == "KZ":
+        return _kazakh_number(number)
     try:
         if country.lower() in vat.MEMBER_STATES:
             letters = "EL" if country == "GR" else country
@@ -286,6 +288,24 @@ def _foreign_tax_number(text: str, country: str) -> str:
     return number
 
 
+def _kazakh_number(number: str) -> str:
+    """BIN or IIN: year and month, eight digits more and a check digit: the rest by 11, of a second row of weights where
+    the first leaves 10. A number that lost its leading zero gets it back, as an INN does."""
+    digits = f"0{number}" if len(number) == 11 else number
+    if not re.fullmatch(r"[0-9]{12}", digits):
+        raise _ProblemError("is no BIN or IIN: it has 12 digits", ASK_CARD)
+    given = [int(digit) for digit in digits]
+    for weights in (range(1, 12), (3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2)):
+        right = sum(digit * weight for digit, weight in zip(given, weights, strict=False)) % 11
+        if right < 10:
+            break
+    if not 1 <= int(digits[2:4]) <= 12 or right != given[-1]:
+        raise _ProblemError("is no BIN or IIN: its month or its check digit is wrong", ASK_CARD)
+    return digits
+
+
+# What people write before a number: its name, here or in its country
+LABELS = "vat|tax|ust|cui|cif|ein|tin|nip|nif|unp|bin|iin|vkn|edrpou|idno|унп|бин|иин|бин/иин|едрпоу|єдрпоу|инн|пин"
 # Where python-stdnum names the number of companies otherwise than `vat`
 OTHER_NUMBERS = {"UA": "edrpou", "US": "ein", "MD": "idno"}
 

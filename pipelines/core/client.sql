@@ -3,6 +3,7 @@
 --
 -- @owner sales-ops
 -- @scope client_id
+-- @known
 create table core.client (
     client_id   text not null primary key, -- the record that it was first known by, system:id
     name        text,                      -- canonical display name

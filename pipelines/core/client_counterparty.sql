@@ -3,6 +3,7 @@
 --
 -- @owner accountants
 -- @scope client_id
+-- @known
 create table core.client_counterparty (
     client_counterparty_id text not null primary key, -- client_id/counterparty_id
     client_id              text not null,             -- core.client

@@ -5,6 +5,7 @@
 --
 -- @owner sales-ops
 -- @scope client_id
+-- @known
 create table core.client_field (
     client_field_id  text not null primary key, -- client_id/field
     client_id        text not null,             -- core.client

@@ -3,6 +3,7 @@
 -- @owner data-team
 -- @scope client_record_id
 -- @emits client_id
+-- @known
 create table core.client_member (
     client_record_id text not null primary key, -- core.client_record
     client_id        text not null,             -- core.client

@@ -5,6 +5,7 @@
 -- @owner accountants
 -- @scope counterparty_id
 -- @emits legal_name_key tax_number
+-- @known
 create table core.counterparty (
     counterparty_id    text not null primary key, -- RU:inn:kpp, or the requisite's id without a valid tax number
     legal_name         text,                      -- canonical display name, legal form last

@@ -4,6 +4,7 @@
 -- @owner accountants
 -- @scope requisite_id
 -- @emits counterparty_id client_record_id
+-- @known
 create table core.requisite_counterparty (
     requisite_id     text not null primary key, -- core.requisite
     client_record_id text,                      -- core.client_record

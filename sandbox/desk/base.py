@@ -269,7 +269,7 @@ def _client_body(desk: Desk, client: str, party: Party, *, duplicate: bool) -> B
 
 def _tax_numbers(party: Party, spoiled: dict[str, str]) -> dict[str, str]:
     number = dirt.number_of(party.id)
-    abroad = {"DE": f"DE{900000000 + number}", "KZ": f"{140440000000 + number}"}
+    abroad = {"DE": f"DE{900000000 + number}", "KZ": dirt.kazakh_number(number)}
     return {
         "inn": dirt.shown_inn(party, spoiled) if party.inn else "",
         "kpp": party.kpp,
