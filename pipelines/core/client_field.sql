@@ -54,8 +54,8 @@ with members as (
     join scope on scope.key = m.client_id
     cross join lateral (values ('name', r.name), ('city', r.city), ('address', r.address)) as f(field, value)
     cross join lateral (
-        select array(select distinct x from regexp_split_to_table(lower(replace(f.value, 'ё', 'е')), '[^[:alnum:]]+') x
-                     where x <> '') as words) w
+        select array(select distinct t.word from regexp_split_to_table(lower(replace(f.value, 'ё', 'е')), '[^[:alnum:]]+') as t(word)
+                     where t.word <> '') as words) w
     left join ops.setting t on t.system = s.system and t.name = 'client_trust'
     where s.name = 'client_complete' and s.value ? f.field and f.value <> ''
 ), less as (
@@ -66,8 +66,8 @@ with members as (
     join core.client_record r on r.client_record_id = m.client_record_id
     cross join lateral (values ('name', r.name), ('city', r.city), ('address', r.address)) as f(field, value)
     cross join lateral (
-        select array(select distinct x from regexp_split_to_table(lower(replace(f.value, 'ё', 'е')), '[^[:alnum:]]+') x
-                     where x <> '') as words) w
+        select array(select distinct t.word from regexp_split_to_table(lower(replace(f.value, 'ё', 'е')), '[^[:alnum:]]+') as t(word)
+                     where t.word <> '') as words) w
     left join ops.setting t on t.system = r.source and t.name = 'client_trust'
     where f.field = c.field and f.value <> '' and coalesce(t.value ->> f.field, t.value ->> '*', '1')::integer = c.trust
       and w.words <@ c.words and cardinality(w.words) < cardinality(c.words)

@@ -127,9 +127,9 @@ with accounting as (
     from pairs p
     cross join lateral (
         select min(t.said_from) as first_from
-        from (select said_from from core.price where price_id = p.record
+        from (select c.said_from from core.price c where c.price_id = p.record
               union all
-              select said_from from ops.row_version where table_name = 'core.price' and key = p.record and row is not null) t) own
+              select o.said_from from ops.row_version o where o.table_name = 'core.price' and o.key = p.record and o.row is not null) t) own
     join core.price x on x.product_id = p.product_id and x.price_list is not distinct from p.price_list
      and x.is_deleted and x.price_id <> p.record
     cross join lateral (
