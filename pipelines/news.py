@@ -15,6 +15,7 @@ from pipelines.raw.stumbles import each
 from pipelines.sync import Road, read
 from resources.connector import Change, SourceError
 
+NO_NEWS = ("activity",)  # comes along with what it is about, and the tasks that we write are some too
 MAX_HINTS = 100_000  # looked at before it is simply called news
 LOOK_BACK = timedelta(days=1)  # of a source that has been read: stamps may come late or be back-dated
 
@@ -101,7 +102,9 @@ def _settled(road: Road, system: System, entities: Sequence[str]) -> News | None
     batches = read(road, system, [*entities, *(name for name in family if name in system.entities)])
     if error := next((batch.error for batch in batches if batch.error), ""):
         raise SourceError(error, retriable=True)
-    count = sum(batch.added + batch.changed + batch.deleted for batch in batches)
+    count = sum(
+        batch.added + batch.changed + batch.deleted for batch in batches if batch.entity not in NO_NEWS
+    )
     return (
         News(
             system.name,

@@ -188,6 +188,16 @@ def test_before_anything_was_known_these_reports_are_empty(town: Town) -> None:
     assert {report: rows for report, rows in before.items() if rows} == {}
 
 
+# Which client a record is, and what it is called, in a report as known then too: docs/history.md says why.
+TOLD_AS_NOW = (
+    "core.client_member",
+    "core.client",
+    "core.client_field",
+    "core.counterparty",
+    "core.client_counterparty",
+)
+
+
 def test_a_function_that_takes_known_at_passes_it_on() -> None:
     """What is made of reports as of a day, or of tables that keep what they said, asks for them as known then too."""
     for mart in tables().values():
