@@ -211,6 +211,6 @@ def test_a_function_that_takes_known_at_passes_it_on() -> None:
                 assert f"{read}(" in mart.rows_sql, (mart.name, read)
                 calls = mart.rows_sql.split(f"{read}(")[1:]
                 assert all("known_at" in call.partition(")")[0] for call in calls), (mart.name, read)
-            elif upstream.has_versions:
+            elif upstream.has_versions and read not in TOLD_AS_NOW:
                 bare = [f"{word} {read} " in mart.rows_sql for word in ("from", "join")]
                 assert not any(bare), (mart.name, read)
