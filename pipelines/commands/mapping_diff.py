@@ -65,7 +65,7 @@ WORDS: Final = {
     ),
     "more": (
         "… and {} more: sverka mappings diff --whole shows all",
-        "… и ещё {}: все покажет sverka mappings diff --whole",
+        "… и ещё {}: все покажет sverka mappings diff --whole --language ru",
     ),
     "left_nothing": (
         "This was tried out in one transaction and taken back; nothing is deployed.",

@@ -192,8 +192,8 @@ SECTIONS: Final = (
                           sum(new_clients)::bigint as new_clients, sum(revenue) as revenue,
                           round(sum(spend) / nullif(sum(leads), 0), 2) as cost_per_lead,
                           round(sum(spend) / nullif(sum(new_clients), 0), 2) as cac,
-                          case when bool_and(margin is not null or revenue = 0)
-                               then round((coalesce(sum(margin), 0) - sum(spend)) / nullif(sum(spend), 0), 4) end as roi
+                          case when count(margin) > 0 and bool_and(margin is not null or revenue = 0)
+                               then round((sum(margin) - sum(spend)) / nullif(sum(spend), 0), 4) end as roi
                    from marts.marketing_roi_as_of(%(as_of)s) where month > %(as_of)s::date - interval '12 months'
                    group by lead_source, campaign, currency having sum(spend) > 0
                    order by sum(spend) desc, lead_source, campaign, currency""",
