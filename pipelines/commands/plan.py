@@ -60,7 +60,7 @@ WORDS: Final = {
     "nothing_yet": ("none", "нет"),
     "more": (
         "… and {} more: sverka plan --whole shows all",
-        "… и ещё {}: все покажет sverka plan --whole",
+        "… и ещё {}: все покажет sverka plan --whole --language ru",
     ),
     "wait": (
         "{} of these wait for approval: sverka plan --approve --by NAME",
