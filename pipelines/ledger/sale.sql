@@ -110,11 +110,11 @@ with costing as (
     left join core.deal d on d.deal_id = s.deal_id
     left join core.client_member m on m.client_record_id = d.client_record_id
 ), buyers as (
-    select party, min(deal_client) as client_id
+    -- No HAVING: it is taken to leave one row, and what joins that would be walked once a document.
+    select party, case when min(deal_client) = max(deal_client) then min(deal_client) end as client_id
     from named
     where deal_client is not null and party <> '-'
     group by party
-    having count(distinct deal_client) = 1
 ), owing as (
     select scope.key as party, coalesce(m.client_id, d.client_record_id) as client_id
     from scope
@@ -124,11 +124,10 @@ with costing as (
     union all
     select n.party, coalesce(n.deal_client, b.client_id) from named n left join buyers b on b.party = n.party where n.party <> '-'
 ), known as (
-    select party, min(client_id) as client_id
+    select party, case when min(client_id) = max(client_id) then min(client_id) end as client_id
     from owing
     where client_id is not null
     group by party
-    having count(distinct client_id) = 1
 ), lines as (
     select l.document_key, coalesce(sum(l.amount), 0) as gross, coalesce(sum(l.vat_amount), 0) as vat,
            bool_and(coalesce(p.is_service, false)) as only_services

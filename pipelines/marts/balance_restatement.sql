@@ -69,4 +69,4 @@ select
     format('Сальдо было %s, стало %s %s. %s%s.', r.balance_then, r.balance_now, r.currency, t.said_ru,
            case when t.items > 5 then format('; и ещё %s', t.items - 5) end) as sentence_ru
 from restated r
-left join told t on t.counterparty_key is not distinct from r.counterparty_key and t.currency is not distinct from r.currency
+left join told t on coalesce(t.counterparty_key, '-') = coalesce(r.counterparty_key, '-') and coalesce(t.currency, '-') = coalesce(r.currency, '-')

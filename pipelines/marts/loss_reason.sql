@@ -3,6 +3,7 @@
 --
 -- @owner sales-ops
 -- @view
+-- @planned by hash
 -- @column month date -- first day of the month in which the deals were lost; null: the CRM gives no day
 -- @column source text -- connected CRM
 -- @column pipeline_code text -- pipeline's id in the source
