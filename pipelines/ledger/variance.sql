@@ -29,6 +29,15 @@ create index variance_document on ledger.variance (document_key);
 select key from change
 ;
 
+-- @changed ledger.position.deal_id
+-- What accounting makes by itself is told of with the order that it is made of.
+select p.document_key as key
+from ledger.position p
+join change on p.deal_id = change.key
+where p.expected_amount is not null and p.is_apart and exists (
+    select from ops.setting x where x.name = 'expects' and x.value ? p.kind)
+;
+
 -- @changed ledger.document_line
 select key from change
 ;
@@ -206,6 +215,15 @@ with rounding as (
     cross join lateral (
         select case when n > 3 then format('; and %s more', n - 3) else '' end as en,
                case when n > 3 then format('; и ещё %s', n - 3) else '' end as ru) more
+), maker as (
+    -- Accounting by its name, of the kinds that it makes by itself and that we never write.
+    select made.kind, coalesce(t.value, n.value) #>> '{}' as title
+    from ops.setting n
+    join ops.setting x on x.system = n.value #>> '{}' and x.name = 'expects'
+    cross join jsonb_array_elements_text(x.value) as made(kind)
+    left join ops.setting t on t.system = x.system and t.name = 'title'
+    where n.name = 'accounting_system'
+      and not exists (select from ops.setting w where w.system = x.system and w.name = 'post_' || made.kind)
 ), p as (
     -- Only of what differs is more asked, and worded.
     select p.*, ops.measure(p.kind) as measure,
@@ -213,9 +231,15 @@ with rounding as (
            coalesce(p.number, 'без номера') as shown_number,
            to_char(p.actual_date, 'DD.MM.YYYY') as shown_date,
            ops.kind_name(p.kind) as kind_en,
-           ops.kind_name_ru(p.kind) as kind_ru
+           ops.kind_name_ru(p.kind) as kind_ru,
+           maker.title as maker, made_of.number as order_number
     from ledger.position p
     join scope on scope.key = p.document_key
+    left join maker on maker.kind = p.kind
+    left join lateral (
+        select min(o.number) as number from ledger.position o
+        where maker.kind is not null and o.deal_id = p.deal_id and o.kind = 'order' and o.expected_amount is not null
+          and o.actual_amount is not null) made_of on true
     where p.is_apart
 ), main_reason as (
     -- the reason of a difference of sums
@@ -251,6 +275,8 @@ with rounding as (
                when operation_state = 'held' then 'its operation waits for a person: ' || coalesce(operation_reason, '')
                when operation_state = 'verified' then format('we wrote this %s and read it back, and it is gone now; ask who deleted it in accounting', kind_en)
                when waits_for is not null then 'not carried, it waits for ' || waits_for
+               when order_number is not null then format('not billed yet; %s makes its own bills: bill order %s there', maker, order_number)
+               when maker is not null then format('not billed yet, and there is no order of it in %s: once there is, bill it there', maker)
                else 'not carried yet; the next sync carries it'
            end as sentence,
            case
@@ -260,6 +286,8 @@ with rounding as (
                when operation_state = 'held' then 'операция ждёт решения: ' || coalesce(operation_reason_ru, '')
                when operation_state = 'verified' then format('%s: записали и прочитали обратно, теперь документа нет; выясните, кто удалил его в учёте', kind_ru)
                when waits_for is not null then 'не перенесено, ждёт: ' || waits_for_ru
+               when order_number is not null then format('фактуры ещё нет; её выставляют в %s: выставьте там фактуру по заказу %s', maker, order_number)
+               when maker is not null then format('фактуры ещё нет, и заказа в %s тоже нет: когда он появится, выставьте там фактуру', maker)
                else 'ещё не перенесено; перенесёт следующая синхронизация'
            end as sentence_ru,
            case when hold_reason is not null then 'sales' else 'accountants' end as owner
