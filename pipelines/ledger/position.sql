@@ -21,7 +21,7 @@ create table ledger.position (
     sent_amount               numeric(18,2),             -- null: we never wrote it
     actual_amount             numeric(18,2),             -- null: accounting does not hold it (or marked it for deletion)
     is_posted                 boolean,                   -- posted in accounting
-    is_posting_kind           boolean not null,          -- documents of this kind count when posted
+    is_posting_kind           boolean not null,          -- it counts when posted: we post its kind, or accounting makes it and says which are
     is_marked                 boolean not null,          -- marked for deletion in accounting
     is_deal_deleted           boolean not null,          -- the deal is gone from the CRM
     operation_state           text,                      -- state of the writing operation
@@ -51,6 +51,14 @@ from change
 join ledger.document a on a.document_key = change.key
 join documents.document o on o.document_key = a.base_key
 join documents.document d on d.deal_id = o.deal_id and d.kind = a.kind
+union
+-- Of several only one is: which, the others decide too.
+select other.document_key
+from change
+join ledger.document a on a.document_key = change.key
+join documents.document o on o.document_key = a.base_key
+join ledger.document other on other.base_key = a.base_key and other.kind = a.kind
+where o.kind = 'order'
 ;
 
 -- @changed ledger.document_line
@@ -119,6 +127,8 @@ with target as (
     select n.value #>> '{}' as system,
            array(select substr(p.name, 6) from ops.setting p
                   where p.system = n.value #>> '{}' and p.name like 'post\_%' and p.value = 'true') as posting_kinds,
+           array(select substr(p.name, 6) from ops.setting p
+                  where p.system = n.value #>> '{}' and p.name like 'post\_%') as written_kinds,
            (select c.value #>> '{}' from ops.setting c where c.system = n.value #>> '{}' and c.name = 'currency') as currency
     from ops.setting n where n.name = 'accounting_system'
 ), followed as (
@@ -292,7 +302,10 @@ with target as (
         w.sent_amount * ops.sign(w.kind) as sent_amount,
         case when not a.is_deleted then a.amount * ops.sign(coalesce(e.kind, a.kind)) end as actual_amount,
         a.is_posted,
-        coalesce(e.kind, a.kind, w.kind) = any(t.posting_kinds) as is_posting_kind,
+        -- A sale that accounting makes by itself is one while it stands in its books: not before, nor after it was cancelled.
+        coalesce(e.kind, a.kind, w.kind) = any(t.posting_kinds)
+            or coalesce(a.is_posted is not null and ops.measure(a.kind) = 'realized' and a.kind <> all(t.written_kinds), false)
+            as is_posting_kind,
         coalesce(a.is_deleted, false) as is_marked,
         deal.deal_id is not null as is_deal_deleted,
         coalesce(w.unfinished, case when w.is_written then 'verified' end) as operation_state,

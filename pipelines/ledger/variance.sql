@@ -358,14 +358,20 @@ with rounding as (
     select document_key, measure, deal_id, 'expected' as side, expected_counterparty_key as counterparty_key,
            expected_currency_key as currency_key, expected_amount as amount, 'unposted' as reason,
            'posted' as expected, 'not posted' as actual,
-           format('%s %s of %s is written but not posted%s', kind_en, shown_number, shown_date,
+           case when maker is not null
+                then format('%s %s of %s counts for nothing in %s: cancelled there, or not booked yet; have it booked, bill order %s anew, or take the deal back in the CRM',
+                            kind_en, shown_number, shown_date, maker, coalesce(order_number, '?'))
+                else format('%s %s of %s is written but not posted%s', kind_en, shown_number, shown_date,
                   case when document_key in (select idle.document_key from idle) then ', and corrects nothing any more: mark it for deletion in accounting'
                        when operation_reason is not null then ': ' || operation_reason
-                       else '; post it in accounting, or find out who unposted it' end) as sentence,
-           format('%s %s от %s записан(а), но не проведён(а)%s', kind_ru, shown_number, shown_date,
+                       else '; post it in accounting, or find out who unposted it' end) end as sentence,
+           case when maker is not null
+                then format('%s %s от %s: в %s не считается, сторнирована там или ещё не проведена; проведите её, выставьте фактуру по заказу %s заново или верните сделку в CRM',
+                            kind_ru, shown_number, shown_date, maker, coalesce(order_number, '?'))
+                else format('%s %s от %s записан(а), но не проведён(а)%s', kind_ru, shown_number, shown_date,
                   case when document_key in (select idle.document_key from idle) then ' и больше ничего не исправляет: пометьте документ в учёте на удаление'
                        when operation_reason is not null then ': ' || operation_reason_ru
-                       else '; проведите документ или выясните, кто отменил проведение' end) as sentence_ru,
+                       else '; проведите документ или выясните, кто отменил проведение' end) end as sentence_ru,
            'accountants' as owner
     from both_sides
     where not other_counterparty and not other_currency and counted is null
@@ -417,7 +423,7 @@ with rounding as (
     from both_sides
     cross join lateral (
         select date_trunc('month', expected_date) is distinct from date_trunc('month', actual_date) as is_other_month) month
-    where expected_date is distinct from actual_date
+    where expected_date is distinct from actual_date and (maker is null or counted is not null)
 ), paid as (
     select o.*, coalesce(a.amount, 0) as paid, a.document_key is not null as is_paid
     from ledger.obligation o
