@@ -172,14 +172,36 @@ with receipts as (
         where not l.is_deleted group by l.invoice_key
     ) s using (document_key)
     left join (select document_key, sum(amount) as amount from chosen group by document_key) c using (document_key)
-), named as (
-    select f.payment_key, o.document_key, f.paid_on, f.amount as free, o.amount as open,
-           count(*) over (partition by f.payment_key) as candidates
+), hits as (
+    select f.payment_key, o.document_key, f.paid_on, f.amount as free, o.amount as open, f.purpose, shape.key
     from free1 f
     join open1 o on o.counterparty_key = f.counterparty_key and o.currency_key is not distinct from f.currency_key
      and coalesce(o.organization_key = f.organization_key, true)
      and f.amount > 0 and o.amount > 0 and length(ltrim(o.number, '0-')) > 0
-     and f.purpose ~ ('(^|[^0-9])0*' || regexp_replace(ltrim(regexp_replace(o.number, '^.*-', ''), '0'), '[^0-9A-Za-zА-Яа-я]', '', 'g') || '([^0-9]|$)')
+    cross join lateral (
+        -- of 0000-000012 the last part counts, but of 12-2026 the whole
+        select case
+            when o.number ~ '^[1-9][0-9]*[-/](19|20)[0-9]{2}$' then o.number
+            else regexp_replace(ltrim(regexp_replace(o.number, '^.*-', ''), '0'), '[^0-9A-Za-zА-Яа-я]', '', 'g') end as key
+    ) shape
+    where f.purpose ~ ('(^|[^0-9])0*' || shape.key || '([^0-9]|$)')
+), named as (
+    select payment_key, document_key, paid_on, free, open, count(*) over (partition by payment_key) as candidates
+    from hits
+    -- A contract's number, a day, a rate and a sum name no document; most payments say at once what they name.
+    where purpose ~ ('(?i)(сч[её]т|накладн|акт|упд|invoice)[а-яё]*\s*№\s*0*' || key || '([^0-9]|$)')
+       or regexp_replace(purpose, '(?xi)
+        (договор[а-яё]*|дог\.?|контракт[а-яё]*|contract|agreement)
+            (\s+(?!сч|акт|накл|упд|реал|заказ|инв|inv|bill|order)[а-яёa-z]+){0,2} \s* (№|[#]|no?\.?|номер)? \s* [0-9][0-9a-zа-яё/_-]*
+        | [0-9]{4}-[0-9]{1,2}-[0-9]{1,2} | [0-9]{1,2}[./-][0-9]{1,2}[./-]([0-9]{4}|[0-9]{2})(?![0-9])
+        | ([0-9]{1,2}\s+)? (январ|феврал|март|апрел|ма[йяе]|июн|июл|август|сентябр|октябр|ноябр|декабр)[а-яё]* (\s+(19|20)[0-9]{2})?
+        | ([0-9]{1,2}\s+)? (jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]* (\s+[0-9]{1,2},)? \s+(19|20)[0-9]{2}
+        | (19|20)[0-9]{2} \s* (г\.|г\M|год)
+        | (ндс|vat|сумм[аеуы]|итого|всего|sum|amount|total) [\s:()=–—-]* ([0-9]+([.,][0-9]+)?\s*% [\s:()=–—-]*)? (в\s+сумме\s+)?
+            ([0-9][0-9\s]* ([.,=-][0-9]{1,2})?(?![0-9]))?
+        | [0-9]+([.,][0-9]+)?\s*%
+        | ([0-9]{1,3}(\s[0-9]{3})+|[0-9]+)[.,=][0-9]{2}(?![0-9])
+        | ([0-9]{1,3}(\s[0-9]{3})+|[0-9]+)([.,=-][0-9]{1,2})?\s*(руб|коп|р\.|р\M|rub|usd|eur|[$€₽])', ' ', 'g') ~ ('(^|[^0-9])0*' || key || '([^0-9]|$)')
 ), referred as (
     select payment_key, document_key,
            greatest(least(free, open - coalesce(sum(free) over earlier, 0)), 0) as amount
