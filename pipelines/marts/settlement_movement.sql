@@ -66,7 +66,8 @@ with own as (
     where e.is_active and not e.is_deleted and (dr.account_key is not null or cr.account_key is not null)
 ), sided as (
     select k.*,
-           k.is_debit and k.is_credit and k.debit_counterparty_key = k.credit_counterparty_key
+           -- who a side is of, accounting may leave out: then it is moved, and nothing set off
+           k.is_debit and k.is_credit and coalesce(k.debit_counterparty_key = k.credit_counterparty_key, false)
              and k.debit_currency is not distinct from k.credit_currency as both_his
     from known k
 ), moved as (
