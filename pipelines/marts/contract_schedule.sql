@@ -18,6 +18,7 @@
 -- @column instalments_overdue bigint -- of which something is overdue
 -- @column days_overdue integer -- of the oldest of them
 -- @column left_to_pay numeric(18,2) -- agreed less paid
+-- @column overpaid numeric(18,2) -- paid up to today beyond all that was agreed
 -- @column next_due_on date -- day of the next instalment that is not paid in full; null: none is to come
 -- @column next_amount numeric(18,2) -- what is owed of it
 -- @column reason text -- not in accounting: neither contract nor deal was found there, or several fit

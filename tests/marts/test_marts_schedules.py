@@ -111,6 +111,15 @@ def test_a_contract_says_what_was_due_paid_and_comes_next(agreed: Warehouse) -> 
     ]
 
 
+def test_what_is_paid_beyond_all_that_was_agreed_is_told(agreed: Warehouse) -> None:
+    agreed.execute("update ledger.payment_line set amount = 2000 where line_key = 'p1/1'")
+    columns = "agreed, paid, left_to_pay, overpaid, next_due_on"
+    told = rows(agreed, "contract_schedule", columns, "where contract_number = 'л-15 '")
+    assert told == [(1800, 1800, 0, 2000 + 250 - 15 - 1800, None)]
+    others = rows(agreed, "contract_schedule", "overpaid", "where contract_number is distinct from 'л-15 '")
+    assert others == [(0,), (0,)]
+
+
 def test_a_contract_that_several_fit_is_taken_for_none(agreed: Warehouse) -> None:
     agreed.execute("update core.payment_schedule set tax_number = null")
     agreed.execute("update core.property_object set tax_number = null")
