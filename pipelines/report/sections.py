@@ -29,10 +29,13 @@ SECTIONS: Final = (
                 ("deals_won", "won_amount", "invoiced", "paid"), is_tiles=True,
             ),
             Block(
-                "revenue", "Revenue by month", "Выручка по месяцам",
-                """select month, currency, sum(documents)::bigint as documents, sum(gross) as gross, sum(vat) as vat, sum(net) as net
-                   from marts.revenue_by_client where month <= %(as_of)s and month > %(as_of)s::date - interval '24 months'
-                   group by month, currency order by month, currency""",
+                "revenue", "Revenue by month, less what was taken back", "Выручка по месяцам за вычетом возвратов",
+                """select date_trunc('month', document_date)::date as month, currency,
+                          count(*) filter (where kind = 'realization') as documents, sum(gross) as gross, sum(vat) as vat, sum(net) as net
+                   from marts.sale_profit
+                   where document_date <= %(as_of)s
+                     and date_trunc('month', document_date) > %(as_of)s::date - interval '24 months'
+                   group by 1, currency order by 1, currency""",
                 ("month", "currency", "documents", "gross", "vat", "net"), Months(("net",)), ("documents", "gross", "vat", "net"),
             ),
             Block(
@@ -223,10 +226,16 @@ SECTIONS: Final = (
         "What sells, and what is bought together.", "Что продаётся и что покупают вместе.",
         (
             Block(
-                "products", "Revenue by product: the last twelve months", "Выручка по товарам: двенадцать месяцев",
-                """select product, unit, currency, sum(quantity) as quantity, sum(gross) as gross, sum(net) as net
-                   from marts.revenue_by_product where month <= %(as_of)s and month > %(as_of)s::date - interval '12 months'
-                   group by product_key, product, unit, currency order by sum(net) desc, product, currency""",
+                "products", "Revenue by product, returns not taken off: the last twelve months",
+                "Выручка по товарам, возвраты не вычтены: двенадцать месяцев",
+                """select p.name as product, u.name as unit, l.currency, sum(l.quantity) as quantity, sum(l.gross) as gross,
+                          sum(l.net) as net
+                   from marts.revenue_line l
+                   left join core.accounting_product p on p.product_key = l.product_key
+                   left join core.accounting_unit u on u.unit_key = p.unit_key
+                   where l.document_date <= %(as_of)s
+                     and date_trunc('month', l.document_date) > %(as_of)s::date - interval '12 months'
+                   group by l.product_key, p.name, u.name, l.currency order by sum(l.net) desc, p.name, l.currency""",
                 ("product", "quantity", "unit", "gross", "net", "currency"), Bars("product", ("net",)), ("gross", "net"), limit=30,
             ),
             Block(
