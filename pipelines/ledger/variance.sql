@@ -435,9 +435,14 @@ with rounding as (
            amount - paid as amount,
            case when paid < amount then 'partial_payment' else 'overpayment' end as reason,
            amount::text as expected, paid::text as actual,
-           format('%s %s of %s: %s of %s paid, due on %s', kind, coalesce(number, '?'), document_date, paid, amount, due_on) as sentence,
-           format('%s %s от %s: оплачено %s из %s, срок %s', ops.kind_name_ru(kind),
-                  coalesce(number, '?'), to_char(document_date, 'DD.MM.YYYY'), paid, amount, to_char(due_on, 'DD.MM.YYYY')) as sentence_ru,
+           format('%s %s of %s: %s of %s paid, due on %s; %s', ops.kind_name(kind), coalesce(number, '?'), coalesce(document_date::text, 'an unknown day'),
+                  paid, amount, coalesce(due_on::text, 'an unknown day'),
+                  case when paid < amount then format('collect the other %s from the buyer, or correct the document', amount - paid)
+                       else format('return %s to the buyer, or allocate it to another document in accounting', paid - amount) end) as sentence,
+           format('%s %s от %s: оплачено %s из %s, срок %s; %s', ops.kind_name_ru(kind), coalesce(number, '?'),
+                  coalesce(to_char(document_date, 'DD.MM.YYYY'), 'неизвестного дня'), paid, amount, coalesce(to_char(due_on, 'DD.MM.YYYY'), 'неизвестен'),
+                  case when paid < amount then format('получите с покупателя остальные %s или исправьте документ', amount - paid)
+                       else format('верните покупателю %s или отнесите их в учёте на другой документ', paid - amount) end) as sentence_ru,
            'sales' as owner
     from paid
     where is_paid and paid <> amount  -- what nobody has paid yet is a debt (marts.receivables), no variance
