@@ -44,6 +44,7 @@ WIDTHS: Final = tuple(
     width * mm for width in (16.5, 36, 21.5, 21.5, 16.5, 31, 21.5, 21.5)
 )  # ours, then theirs; 186 mm
 SMALL: Final = 7
+CELL_PADDING: Final = 2  # points to the left and right of what stands in a cell
 KEPT_LINES: Final = (
     5  # of the table that go to the next page with its end: three documents, turnover, closing
 )
@@ -193,8 +194,8 @@ def _table(act: Act, language: Language, end: Sequence[Any]) -> LongTable:
             ("BACKGROUND", (0, 0), (-1, 1), colors.whitesmoke),
             ("TOPPADDING", (0, 0), (-1, -1), 1.5),
             ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
-            ("LEFTPADDING", (0, 0), (-1, -1), 2),
-            ("RIGHTPADDING", (0, 0), (-1, -1), 2),
+            ("LEFTPADDING", (0, 0), (-1, -1), CELL_PADDING),
+            ("RIGHTPADDING", (0, 0), (-1, -1), CELL_PADDING),
             ("SPAN", (0, -1), (-1, -1)),
             ("LEFTPADDING", (0, -1), (-1, -1), 0),
             ("NOSPLIT", (0, -kept), (-1, -1)),
@@ -207,14 +208,25 @@ def _line(line: Line, language: Language) -> list[Any]:
     return [
         Paragraph(said.day(line.day, language), CELL),
         Paragraph(escape(said.document(line, language)), CELL),
-        Paragraph(said.money(line.debit, language) if line.debit else "", CELL_MONEY),
-        Paragraph(said.money(line.credit, language) if line.credit else "", CELL_MONEY),
+        _money(line.debit, language) if line.debit else "",
+        _money(line.credit, language) if line.credit else "",
         *[""] * 4,
     ]
 
 
+def _money(value: Decimal, language: Language, style: ParagraphStyle = CELL_MONEY) -> Paragraph:
+    """A sum in one line: smaller letters where it is wider than its column."""
+    told = said.money(value, language)
+    room = WIDTHS[2] - 2 * CELL_PADDING - 1
+    width = pdfmetrics.stringWidth(told, style.fontName, style.fontSize)
+    if width > room:
+        size = style.fontSize * room / width
+        style = ParagraphStyle(f"{style.name} {size:.2f}", parent=style, fontSize=size)
+    return Paragraph(told, style)
+
+
 def _total(name: str, debit: Decimal, credit: Decimal, language: Language) -> list[Any]:
-    money = [Paragraph(said.money(value, language), CELL_MONEY_BOLD) for value in (debit, credit)]
+    money = [_money(value, language, CELL_MONEY_BOLD) for value in (debit, credit)]
     return ["", Paragraph(escape(name), CELL_BOLD), *money, "", Paragraph(escape(name), CELL_BOLD), "", ""]
 
 

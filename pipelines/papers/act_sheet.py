@@ -23,6 +23,7 @@ DAY: Final[dict[Language, str]] = {"ru": "DD.MM.YYYY", "en": "YYYY-MM-DD"}
 THIN: Final = Side(style="thin")
 BOX: Final = Border(left=THIN, right=THIN, top=THIN, bottom=THIN)
 WRAPPED: Final = Alignment(wrap_text=True, vertical="top")
+ONE_LINE: Final = Alignment(shrink_to_fit=True, vertical="top")  # a sum wider than its column would be ####
 CENTRED: Final = Alignment(horizontal="center", vertical="center", wrap_text=True)
 CHARACTERS_A_LINE: Final = 118  # of a merged row over all columns, at the usual font
 LINE_POINTS: Final = 15
@@ -123,7 +124,7 @@ def _entry(sheet: Worksheet, values: Sequence[Any], language: Language, *, bold:
         cell = _put(sheet, at, column, value)
         cell.border, cell.alignment = BOX, WRAPPED
         if column in (3, 4, 7, 8):
-            cell.number_format = MONEY
+            cell.number_format, cell.alignment = MONEY, ONE_LINE
         elif column in (1, 5):
             cell.number_format = DAY[language]
         if bold:

@@ -27,11 +27,12 @@ Kind = Literal["text", "sentence", "code", "money", "count", "day", "moment"]
 MAX_ROWS: Final = 1_048_576 - 100  # of a sheet, less the heading and the totals
 PAGE: Final = 5_000  # rows in memory at a time
 WIDTHS: Final[Mapping[Kind, int]] = {
-    "text": 28, "sentence": 70, "code": 16, "money": 16, "count": 10, "day": 12, "moment": 17,
+    "text": 28, "sentence": 70, "code": 16, "money": 19, "count": 10, "day": 12, "moment": 17,
 }  # fmt: skip
 FORMATS: Final[Mapping[Kind, str]] = {
     "money": "#,##0.00", "count": "#,##0", "day": "DD.MM.YYYY", "moment": "DD.MM.YYYY HH:MM",
 }  # fmt: skip
+SHRUNK: Final = Alignment(shrink_to_fit=True)  # a number wider than its column would be ####
 HEAD_FILL: Final = PatternFill("solid", fgColor="E8EEF4")
 
 
@@ -189,6 +190,8 @@ def _style(sheet: Any, column: Column) -> Any:
     cell: Any = WriteOnlyCell(sheet)
     if column.kind in FORMATS:
         cell.number_format = FORMATS[column.kind]
+    if column.kind == "money":
+        cell.alignment = SHRUNK
     if column.kind in ("sentence", "text"):
         cell.alignment = Alignment(wrap_text=column.kind == "sentence", vertical="top")
     return cell._style
@@ -231,7 +234,7 @@ def _totals(sheet: Any, table: Table, count: int, currencies: Sequence[str], lan
                     sheet,
                     f"=SUMIFS({letter}$2:{letter}${count + 1},{by},${get_column_letter(place)}{count + 3 + number})",
                 )
-                cell.number_format = FORMATS["money"]
+                cell.number_format, cell.alignment = FORMATS["money"], SHRUNK
             elif i == place:
                 cell = plain(WriteOnlyCell(sheet), currency)
             else:

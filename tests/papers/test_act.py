@@ -325,6 +325,23 @@ def test_a_long_act_repeats_its_head_and_loses_no_line(tmp_path: Path) -> None:
     assert words.money(act.closing, "ru") in "".join(pages)
 
 
+def test_a_sum_of_a_hundred_billion_stands_in_one_line(tmp_path: Path) -> None:
+    large = Decimal("123456789012.34")
+    line = Line("R1", FIRST, "realization", "1", "", large, Decimal(0))
+    act = Act(
+        Party(OURS, "ООО «Наша фирма»"), ROMASHKA_PARTY, "", "RUB", FIRST, LAST, "entries", -large, [line]
+    )
+    act_page.write([act], "ru", tmp_path / "act.pdf")
+    told = words.money(large, "ru")
+    shown = text_of((tmp_path / "act.pdf").read_bytes()).replace(" ", "\N{NO-BREAK SPACE}").splitlines()
+    assert shown.count(told) == 3, "opening, the sale, turnover"
+    act_sheet.write([act], "ru", tmp_path / "act.xlsx")
+    sheet = load_workbook(tmp_path / "act.xlsx").worksheets[0]
+    sums = [cell for row in sheet.iter_rows() for cell in row if cell.value == 123456789012.34]
+    assert len(sums) == 3
+    assert all(cell.alignment.shrink_to_fit and not cell.alignment.wrap_text for cell in sums)
+
+
 def test_names_with_marks_of_markup_and_formulas_stay_names(tmp_path: Path) -> None:
     name = '=ООО <b>Рога & "Копыта"</b>'
     line = Line("R", FIRST, "", "", "@SUM(1) <i>", Decimal(1), Decimal(0))
